@@ -1,3 +1,3 @@
-"""Waterfall: an OpenAI-compatible gateway, answering from the cheapest model that is good enough."""
+"""Waterfall: an OpenAI-compatible gateway that answers from the cheapest good enough model."""
 
 __version__ = "0.1.0"
