@@ -1,0 +1,208 @@
+"""What goes in and what comes out: one request, the pieces of a reply, a draft, a reply.
+
+The shapes on the wire are OpenAI's chat completions; every field the client sent is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from gateway.core.money import Usage
+
+Message = Mapping[str, Any]
+CHARS_PER_TOKEN = 4
+"""The rule of thumb behind every estimate of tokens; what rests on it is marked estimated."""
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """A client's chat completion. `body` is every field it sent, known to us or not."""
+
+    body: Mapping[str, Any]
+
+    @cached_property
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation as sent."""
+        return tuple(self.body["messages"])
+
+    @property
+    def model(self) -> str:
+        """The route or tier asked for."""
+        return str(self.body["model"])
+
+    @property
+    def stream(self) -> bool:
+        """Does the client want events?"""
+        return bool(self.body.get("stream"))
+
+    @property
+    def wants_usage(self) -> bool:
+        """Did the client itself ask a stream for its usage chunk?"""
+        options = self.body.get("stream_options")
+        return isinstance(options, Mapping) and bool(options.get("include_usage"))
+
+    @property
+    def wants_logprobs(self) -> bool:
+        """Did the client itself ask for token log-probabilities?"""
+        return bool(self.body.get("logprobs"))
+
+    @property
+    def choices(self) -> int:
+        """How many choices (`n`) it wants."""
+        return int(self.body.get("n") or 1)
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The client's bound on the reply's tokens, under either of its names."""
+        bound = self.body.get("max_completion_tokens") or self.body.get("max_tokens")
+        return int(bound) if bound else None
+
+    @property
+    def tools(self) -> Sequence[Mapping[str, Any]]:
+        """The tools offered."""
+        return self.body.get("tools") or ()
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One choice's part of a delta."""
+
+    index: int = 0
+    text: str = ""
+    refusal: str = ""
+    finish: str | None = None
+    logprobs: tuple[float, ...] = ()
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """One piece of a reply on its way: an event's data, or the whole body of a plain reply.
+
+    `raw` is the JSON to forward as it is; None means that `payload` was edited and must be
+    written anew; `b""` means that nothing of it is for the client (it carried only what we had
+    asked for). A plain reply is a stream of one delta.
+    """
+
+    pieces: tuple[Piece, ...] = ()
+    usage: Usage | None = None
+    raw: bytes | None = b""
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+    def retext(self, texts: Mapping[int, str]) -> Delta:
+        """Replace the text of the choices named in `texts` (index -> new text)."""
+        choices = [_retext(choice, texts) for choice in self.payload.get("choices", ())]
+        pieces = tuple(
+            replace(piece, text=texts.get(piece.index, piece.text)) for piece in self.pieces
+        )
+        return Delta(pieces, self.usage, None, {**self.payload, "choices": choices})
+
+
+def _retext(choice: Mapping[str, Any], texts: Mapping[int, str]) -> Mapping[str, Any]:
+    index = choice.get("index", 0)
+    part = "delta" if "delta" in choice else "message"
+    if index not in texts or not isinstance(choice.get(part), Mapping):
+        return choice
+    return {**choice, part: {**choice[part], "content": texts[index]}}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One complete choice of a reply. `logprobs` are natural logarithms, one a token."""
+
+    text: str = ""
+    refusal: str = ""
+    finish: str | None = None
+    logprobs: tuple[float, ...] = ()
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply as far as it came: complete, or the prefix of one."""
+
+    choices: tuple[Choice, ...]
+    complete: bool = True
+
+    @property
+    def text(self) -> str:
+        """The first choice's text."""
+        return self.choices[0].text if self.choices else ""
+
+
+class _ChoiceDraft:
+    __slots__ = ("finish", "logprobs", "refusal", "text", "tool_calls")
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.refusal: list[str] = []
+        self.logprobs: list[float] = []
+        self.finish: str | None = None
+        self.tool_calls: dict[int, dict[str, Any]] = {}
+
+    def add(self, piece: Piece) -> None:
+        self.text.append(piece.text)
+        self.refusal.append(piece.refusal)
+        self.logprobs.extend(piece.logprobs)
+        self.finish = piece.finish or self.finish
+        for position, part in enumerate(piece.tool_calls):
+            _join_tool_call(self.tool_calls, int(part.get("index", position)), part)
+
+    def choice(self) -> Choice:
+        return Choice(
+            "".join(self.text),
+            "".join(self.refusal),
+            self.finish,
+            tuple(self.logprobs),
+            tuple(call for _, call in sorted(self.tool_calls.items())),
+        )
+
+
+def _join_tool_call(calls: dict[int, dict[str, Any]], index: int, part: Mapping[str, Any]) -> None:
+    call = calls.setdefault(index, {"id": None, "name": "", "arguments": ""})
+    function = part.get("function") or {}
+    call["id"] = part.get("id") or call["id"]
+    call["name"] += function.get("name") or ""
+    call["arguments"] += function.get("arguments") or ""
+
+
+class Draft:
+    """A reply still arriving: deltas in, a `Reply` out."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self._choices: dict[int, _ChoiceDraft] = {}
+        self.usage: Usage | None = None
+        self.tokens = 0
+        """Tokens seen: as counted by log-probabilities, else one for each piece with content."""
+
+    def add(self, delta: Delta) -> None:
+        """Take one more delta."""
+        for piece in delta.pieces:
+            choice = self._choices.get(piece.index)
+            if choice is None:
+                choice = self._choices[piece.index] = _ChoiceDraft()
+            choice.add(piece)
+            has_content = bool(piece.text or piece.refusal or piece.tool_calls)
+            self.tokens += len(piece.logprobs) or has_content
+        self.usage = delta.usage or self.usage
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Each choice's text so far, in order of their index."""
+        return tuple("".join(self._choices[index].text) for index in sorted(self._choices))
+
+    def reply(self, *, complete: bool) -> Reply:
+        """Freeze what has arrived."""
+        ordered = (self._choices[index].choice() for index in sorted(self._choices))
+        return Reply(tuple(ordered), complete)
+
+    def spent(self, prompt_estimate: int) -> Usage:
+        """What was used: as reported, else estimated from the prompt and what has arrived."""
+        if self.usage is not None:
+            return self.usage
+        text = sum(len(text) for text in self.texts) // CHARS_PER_TOKEN
+        return Usage(prompt_estimate, max(self.tokens, text), estimated=True)

@@ -1,0 +1,32 @@
+"""How hard a request is, in the one sense that matters here: would a stronger tier help?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Difficulty:
+    """`value` is the rank, 0..1, of `gain` among reference traffic; `gain` is P(a stronger tier
+    good) - P(first tier good), unclipped; `p_good` holds one probability per head of the scorer,
+    cheap to strong, and is empty when it estimates none. `scorer` is its `name@version`."""
+
+    value: float
+    gain: float | None = None
+    p_good: tuple[float, ...] = ()
+    scorer: str = "none"
+
+    def good_at(self, index: int) -> float | None:
+        """P(the tier at `index` of the route is good); tiers past the last head share it."""
+        if not self.p_good:
+            return None
+        return self.p_good[min(index, len(self.p_good) - 1)]
+
+
+def start_index(value: float, thresholds: Sequence[float]) -> int:
+    """Return the index of the tier a request starts at: one up for each threshold it reaches.
+
+    `thresholds` do not fall. A threshold of 0 sends everything up, 1 nothing.
+    """
+    return sum(value >= threshold and threshold < 1.0 for threshold in thresholds)

@@ -1,0 +1,241 @@
+"""Every error this gateway raises on purpose; each class knows its HTTP status and its wire names.
+
+GatewayError                      status  type
+├── BadRequest                    400     invalid_request_error   the client's own mistake
+│   ├── BodyTooLarge              413
+│   ├── UnsupportedMedia          415
+│   └── CeilingTooLow             400     no call fits the request's own dollar ceiling
+├── Unauthorized                  401     authentication_error
+├── Forbidden                     403     permission_error
+├── NotFound                      404     not_found
+├── NotReady                      503     overloaded
+├── UpstreamError                 502     upstream_error          one tier could not answer
+│   ├── UpstreamRejected          4xx     the client's own fault: a bigger model won't help
+│   │   ├── ContextTooLong        400     ... unless the next tier's window is larger
+│   │   └── ContentRefused        400     ... unless the next tier's moderation differs
+│   ├── UpstreamBusy              429     rate_limit_error
+│   ├── UpstreamOverloaded        503     overloaded
+│   ├── UpstreamTimeout           504     timeout
+│   ├── UpstreamRefusedUs         502     it refused *our* credentials or model name
+│   └── UpstreamDown              502     no connection, a 5xx, or nonsense on the wire
+├── Exhausted                     varies  every tier failed; carries each failure in order
+├── StreamBroken                  502     failed after bytes had reached the client
+└── DeadlineExceeded              504     the request's own deadline passed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class GatewayError(Exception):
+    """Something went wrong that a client should hear of, in words it can act on."""
+
+    status = 500
+    type = "internal_error"
+    code: str | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        """`param` names the request field at fault; `retry_after` is in seconds."""
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after = retry_after
+        if code is not None:
+            self.code = code
+
+    def body(self) -> dict[str, Any]:
+        """Return the error in OpenAI's shape."""
+        return {
+            "error": {
+                "message": self.message,
+                "type": self.type,
+                "param": self.param,
+                "code": self.code,
+            }
+        }
+
+
+class BadRequest(GatewayError):
+    """The client's own mistake."""
+
+    status, type = 400, "invalid_request_error"
+
+
+class BodyTooLarge(BadRequest):
+    """The request's body is over the configured size."""
+
+    status, code = 413, "body_too_large"
+
+
+class UnsupportedMedia(BadRequest):
+    """The body is not plain JSON."""
+
+    status, code = 415, "unsupported_media_type"
+
+
+class CeilingTooLow(BadRequest):
+    """Not even the cheapest call is expected to fit the dollar ceiling."""
+
+    code = "max_cost_too_low"
+
+
+class Unauthorized(GatewayError):
+    """No key, or not one of ours."""
+
+    status, type, code = 401, "authentication_error", "invalid_api_key"
+
+
+class Forbidden(GatewayError):
+    """A valid key that may not do this."""
+
+    status, type, code = 403, "permission_error", "not_allowed"
+
+
+class NotFound(GatewayError):
+    """No such model, route or path."""
+
+    status, type, code = 404, "not_found", "not_found"
+
+
+class MethodNotAllowed(BadRequest):
+    """The path exists, the method does not."""
+
+    status, code = 405, "method_not_allowed"
+
+
+class NotReady(GatewayError):
+    """The gateway is starting or draining."""
+
+    status, type, code = 503, "overloaded", "not_ready"
+
+
+class UpstreamError(GatewayError):
+    """One call to one tier failed."""
+
+    status, type = 502, "upstream_error"
+    code: str | None = "upstream_error"
+    kind = "bad_response"
+    """A bounded name for logs and metrics."""
+    falls_through = True
+    """May the cascade try another tier?"""
+
+
+class UpstreamRejected(UpstreamError):
+    """The upstream says the request itself is wrong; its status, code and param are kept."""
+
+    status, type, code = 400, "invalid_request_error", None
+    kind = "rejected"
+    falls_through = False
+
+    def __init__(
+        self, message: str, *, status: int = 400, param: str | None = None, code: str | None = None
+    ) -> None:
+        """`status` is the upstream's own: 400, 413 or 422."""
+        super().__init__(message, param=param, code=code)
+        self.status = status
+
+
+class ContextTooLong(UpstreamRejected):
+    """The prompt does not fit this model's window; a tier with a larger one may take it."""
+
+    kind = "context_length"
+    falls_through = True
+
+
+class ContentRefused(UpstreamRejected):
+    """The upstream's moderation refused; another tier's may not."""
+
+    kind = "content_filter"
+    falls_through = True
+
+
+class UpstreamBusy(UpstreamError):
+    """Rate limited (429)."""
+
+    status, type, code = 429, "rate_limit_error", "rate_limited"
+    kind = "rate_limited"
+
+
+class UpstreamOverloaded(UpstreamError):
+    """Overloaded (503, 529)."""
+
+    status, type, code = 503, "overloaded", "upstream_overloaded"
+    kind = "overloaded"
+
+
+class UpstreamTimeout(UpstreamError):
+    """Too slow: to connect, to its first token, between tokens, or as a whole."""
+
+    status, type, code = 504, "timeout", "upstream_timeout"
+    kind = "timeout"
+
+
+class UpstreamRefusedUs(UpstreamError):
+    """Our credentials (401, 403) or our model name (404) were refused: our fault, never theirs."""
+
+    code = "upstream_refused_gateway"
+    kind = "auth"
+
+
+class UpstreamDown(UpstreamError):
+    """No connection, a broken one, a 5xx, or nonsense on the wire."""
+
+    code = "upstream_down"
+    kind = "connect"
+
+    def __init__(self, message: str, *, kind: str = "connect") -> None:
+        """`kind`: connect, server or bad_response."""
+        super().__init__(message)
+        self.kind = kind
+
+
+class StreamBroken(GatewayError):
+    """The served tier failed after bytes had reached the client: there is no second chance."""
+
+    status, type, code = 502, "upstream_error", "stream_broken"
+
+
+class DeadlineExceeded(GatewayError):
+    """The request's own deadline passed before any tier had answered."""
+
+    status, type, code = 504, "timeout", "deadline_exceeded"
+
+
+class Exhausted(GatewayError):
+    """Every tier failed; `failures` holds (tier name, error) in the order they came."""
+
+    def __init__(self, failures: Sequence[tuple[str, UpstreamError]]) -> None:
+        """Take the status that tells the client most about what to do next."""
+        told = "; ".join(f"{tier}: {error.message}" for tier, error in failures)
+        super().__init__(f"Every tier failed. {told}", code="exhausted")
+        self.failures = tuple(failures)
+        errors = [error for _, error in failures]
+        waits = [error.retry_after for error in errors if error.retry_after is not None]
+        if all(isinstance(error, UpstreamTimeout) for error in errors):
+            self.status, self.type = 504, "timeout"
+        elif all(isinstance(error, UpstreamBusy) for error in errors):
+            self.status, self.type = 429, "rate_limit_error"
+            self.retry_after = min(waits, default=1.0)
+        elif any(isinstance(error, UpstreamOverloaded) for error in errors):
+            self.status, self.type = 503, "overloaded"
+            self.retry_after = min(waits, default=1.0)
+        else:
+            self.status, self.type = 502, "upstream_error"
+
+    def body(self) -> dict[str, Any]:
+        """Return OpenAI's shape with each attempt's failure under `attempts`."""
+        body = super().body()
+        body["error"]["attempts"] = [
+            {"tier": tier, "type": error.type, "code": error.code, "message": error.message}
+            for tier, error in self.failures
+        ]
+        return body

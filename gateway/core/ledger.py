@@ -1,0 +1,282 @@
+"""The record of one request: one entry, with every call, attempt and check behind it.
+
+Metrics, log and database all read this one record, so that they cannot disagree. It holds no
+prompt and no reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.core.cascade import Attempt, CallRecord, Outcome
+from gateway.core.difficulty import Difficulty
+from gateway.core.errors import GatewayError, UpstreamTimeout
+from gateway.core.money import Usage
+from gateway.core.routing import Route, recipe_tokens
+
+SCHEMA = 1
+"""Raise it when a field changes meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """One move from a tier to the next; `cause` is deferral or fall_through."""
+
+    from_tier: str
+    to_tier: str
+    cause: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds of one request: `total` from its arrival to its last byte; `first_token` to the
+    first byte of the reply (None when there was none); `upstream` spent waiting for upstreams;
+    `decision` spent on signals, score and plan."""
+
+    total: float = 0.0
+    first_token: float | None = None
+    upstream: float = 0.0
+    decision: float = 0.0
+
+    @property
+    def overhead(self) -> float:
+        """What the gateway itself added."""
+        return max(0.0, self.total - self.upstream)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request came from and how it was asked. `started_at` is a UNIX time in seconds."""
+
+    request_id: str
+    started_at: float
+    key: str = ""
+    requested_model: str = ""
+    api: str = "chat.completions"
+    stream: bool = False
+    session: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One request, whole. Money is in nano-dollars."""
+
+    origin: Origin
+    route: str
+    mode: str
+    outcome: Outcome
+    timing: Timing
+    status: int
+    start_tier: str
+    start_reason: str
+    difficulty: Difficulty | None
+    threshold: float | None
+    baseline_tier: str
+    baseline: int
+    config: str = ""
+
+    @property
+    def ending(self) -> str:
+        """A bounded word for how it ended."""
+        return ending(self.outcome)
+
+    @property
+    def served_tier(self) -> str:
+        """The tier that served, or none."""
+        return self.outcome.served.tier.name if self.outcome.served else "none"
+
+    @property
+    def cost(self) -> int:
+        """Everything the request cost."""
+        return self.outcome.spent
+
+    @property
+    def discarded(self) -> int:
+        """What was spent on attempts that were not served."""
+        return sum(a.spent for a in self.outcome.attempts if a is not self.outcome.served)
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens of every call."""
+        return sum((attempt.usage for attempt in self.outcome.attempts), Usage())
+
+    @property
+    def calls(self) -> Iterator[CallRecord]:
+        """Every call, in order."""
+        for attempt in self.outcome.attempts:
+            yield from attempt.calls
+
+    @property
+    def reason(self) -> str:
+        """The served attempt's reason, else the error's code."""
+        if self.outcome.served is not None:
+            return reason_of(self.outcome.served)
+        if self.outcome.cancelled:
+            return "cancelled"
+        return (self.outcome.error.code or "error") if self.outcome.error else ""
+
+
+def reason_of(attempt: Attempt) -> str:
+    """Say why an attempt was served, in a verdict's words."""
+    return attempt.verdict.reason if attempt.verdict else "passed"
+
+
+def ending(outcome: Outcome) -> str:
+    """Return ok, cancelled, client_error, timeout, upstream_error or internal_error."""
+    if outcome.cancelled:
+        return "cancelled"
+    error = outcome.error
+    if error is None:
+        return "ok"
+    if error.status == 504 or isinstance(error, UpstreamTimeout):
+        return "timeout"
+    if 400 <= error.status < 500 and error.status != 429:
+        return "client_error"
+    return "internal_error" if error.status == 500 else "upstream_error"
+
+
+def status_of(outcome: Outcome) -> int:
+    """Return the HTTP status to record; 499 for a client that left."""
+    if outcome.cancelled:
+        return 499
+    return outcome.error.status if isinstance(outcome.error, GatewayError) else 200
+
+
+def escalations(outcome: Outcome) -> list[Escalation]:
+    """List every move between tiers, with its cause."""
+    moves = []
+    for last, after in zip(outcome.attempts, outcome.attempts[1:], strict=False):
+        if last.failure is not None:
+            cause, reason = "fall_through", last.failure.kind
+        else:
+            cause, reason = "deferral", reason_of(last)
+        moves.append(Escalation(last.tier.name, after.tier.name, cause, reason))
+    return moves
+
+
+def baseline_cost(route: Route, outcome: Outcome, prompt_estimate: int) -> int:
+    """Price the request as if the baseline tier alone had answered it (policy: same prompt).
+
+    The reply's length is taken from the served call, its prompt from the served call less what
+    the serving tier's recipe added; nothing served costs nothing at the baseline either.
+    """
+    served = outcome.served
+    if served is None or not served.calls:
+        return 0
+    tier = route.baseline_tier
+    usage = served.calls[-1].usage
+    if served.tier.name == tier.name:
+        return tier.price.cost(usage).total
+    prompt = max(usage.prompt - recipe_tokens(served.tier.recipe), 0) or prompt_estimate
+    prompt += recipe_tokens(tier.recipe)
+    return tier.price.cost(Usage(prompt, usage.completion)).total
+
+
+def call_row(call: CallRecord) -> dict[str, Any]:
+    """Flatten a call for a log or a database."""
+    return {
+        "call_id": call.call_id,
+        "tier": call.tier,
+        "upstream": call.upstream,
+        "model": call.model,
+        "started": call.started,
+        "seconds": call.seconds,
+        "first_token": call.first_token,
+        "status": call.status,
+        "bare": call.bare,
+        "error": call.error,
+        "prompt_tokens": call.usage.prompt,
+        "cached_tokens": call.usage.cached,
+        "cache_write_tokens": call.usage.cache_write,
+        "completion_tokens": call.usage.completion,
+        "reasoning_tokens": call.usage.reasoning,
+        "estimated": call.usage.estimated,
+        "cost": call.cost.total,
+    }
+
+
+def attempt_row(attempt: Attempt, *, served: bool) -> dict[str, Any]:
+    """Flatten an attempt with its calls and checks."""
+    verdict = attempt.verdict
+    return {
+        "tier": attempt.tier.name,
+        "recipe": attempt.tier.recipe.label if attempt.tier.recipe else "",
+        "served": served,
+        "failure": attempt.failure.kind if attempt.failure else "",
+        "verdict": "" if verdict is None else "accept" if verdict.accepted else "defer",
+        "reason": verdict.reason if verdict else "",
+        "confidence": verdict.confidence if verdict else None,
+        "late_verdict": (
+            "" if attempt.late is None else "accept" if attempt.late.accepted else "defer"
+        ),
+        "left": attempt.left,
+        "bare": attempt.bare,
+        "released": attempt.released,
+        "cost": attempt.spent,
+        "price_version": attempt.tier.price.version,
+        "calls": [call_row(call) for call in attempt.calls],
+        "checks": [
+            {
+                "check": item.check,
+                "result": item.finding.result,
+                "reason": item.finding.reason,
+                "confidence": item.finding.confidence,
+                "seconds": item.seconds,
+                "cost": item.cost,
+            }
+            for item in attempt.evidence
+        ],
+    }
+
+
+def row(entry: Entry) -> dict[str, Any]:
+    """Flatten an entry into plain JSON values: the one shape that every store keeps."""
+    origin, outcome, difficulty = entry.origin, entry.outcome, entry.difficulty
+    usage = entry.usage
+    return {
+        "schema": SCHEMA,
+        "request_id": origin.request_id,
+        "started_at": origin.started_at,
+        "route": entry.route,
+        "mode": entry.mode,
+        "api": origin.api,
+        "stream": origin.stream,
+        "key": origin.key,
+        "session": origin.session,
+        "requested_model": origin.requested_model,
+        "status": entry.status,
+        "outcome": entry.ending,
+        "tier": entry.served_tier,
+        "start_tier": entry.start_tier,
+        "start_reason": entry.start_reason,
+        "reason": entry.reason,
+        "escalated": outcome.escalated,
+        "degraded": outcome.degraded,
+        "difficulty": difficulty.value if difficulty else None,
+        "gain": difficulty.gain if difficulty else None,
+        "p_good": list(difficulty.p_good) if difficulty else [],
+        "scorer": difficulty.scorer if difficulty else "",
+        "threshold": entry.threshold,
+        "prompt_tokens": usage.prompt,
+        "cached_tokens": usage.cached,
+        "completion_tokens": usage.completion,
+        "reasoning_tokens": usage.reasoning,
+        "estimated": usage.estimated,
+        "cost": entry.cost,
+        "discarded_cost": entry.discarded,
+        "baseline_tier": entry.baseline_tier,
+        "baseline_cost": entry.baseline,
+        "seconds": entry.timing.total,
+        "first_token": entry.timing.first_token,
+        "overhead": entry.timing.overhead,
+        "decision": entry.timing.decision,
+        "config": entry.config,
+        "escalations": [
+            {"from": e.from_tier, "to": e.to_tier, "cause": e.cause, "reason": e.reason}
+            for e in escalations(outcome)
+        ],
+        "attempts": [attempt_row(a, served=a is outcome.served) for a in outcome.attempts],
+    }

@@ -1,0 +1,117 @@
+"""What the engine needs from the outside world. Adapters fit these shapes; nobody inherits."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gateway.core.cascade import CallRecord, Outcome, Plan, Tier
+from gateway.core.chat import Delta
+from gateway.core.difficulty import Difficulty
+from gateway.core.ledger import Entry
+from gateway.core.signals import Signals
+
+Receive = Callable[[Delta], Awaitable[bool]]
+"""Takes one delta; False means: enough, close the upstream now."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamCall:
+    """One request for an upstream's wire.
+
+    `body` is what to send, already in the tier's recipe and with the tier's model name.
+    `strip_usage` and `strip_logprobs` tell what we asked for and the client did not: it must not
+    reach the client. `timeout` is what is left of the request's deadline, in seconds.
+    `on_sent` is to be called in the instant before the request's first byte leaves.
+    """
+
+    call_id: str
+    tier: Tier
+    body: Mapping[str, Any]
+    stream: bool
+    timeout: float
+    on_sent: Callable[[], None]
+    strip_usage: bool = False
+    strip_logprobs: bool = False
+
+
+class Upstream(Protocol):
+    """An endpoint that serves models."""
+
+    async def call(self, call: UpstreamCall, receive: Receive) -> None:
+        """Make one call and push its deltas into `receive`; a plain reply is one delta.
+
+        Returns at the reply's proper end, or as soon as `receive` says False, with the
+        connection closed. Raises UpstreamError; after a cancel the connection is closed at once.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        ...
+
+
+class Scorer(Protocol):
+    """Scores how hard a request is. Pure and quick: it runs on the event loop."""
+
+    label: str
+    """`name@version`."""
+
+    def score(self, signals: Signals) -> Difficulty:
+        """Score one request."""
+        ...
+
+
+class Journal(Protocol):
+    """Where calls are marked before they leave, so that even kill -9 loses none."""
+
+    def open(self, call: OpenCall) -> int:
+        """Mark a call as under way; returns its slot. Must not block or wait."""
+        ...
+
+    def settle(self, slot: int, record: CallRecord) -> None:
+        """Write down how it ended."""
+        ...
+
+    def append(self, entry: Entry, slots: tuple[int, ...]) -> None:
+        """Keep the request's entry, then free its calls' slots."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCall:
+    """What must be known of a call that may never come back. `cost_estimate` is in nano-dollars,
+    `opened_at` a UNIX time in seconds."""
+
+    call_id: str
+    request_id: str
+    route: str
+    tier: str
+    upstream: str
+    model: str
+    opened_at: float
+    prompt_estimate: int
+    completion_estimate: int
+    cost_estimate: int
+
+
+Sink = Callable[[Entry], None]
+"""A reader of finished entries: metrics, log."""
+
+
+class Client(Protocol):
+    """Where a reply goes."""
+
+    async def send(self, delta: Delta, head: Head) -> None:
+        """Send one piece of the served reply; `head` is final from the first piece on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What is known when a reply's first byte may leave: who serves it, and why."""
+
+    plan: Plan
+    outcome: Outcome
+    reason: str

@@ -1,0 +1,189 @@
+"""From a route, a request's signals and its difficulty to a plan: hard rules first, then score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from gateway.core.cascade import Plan, StartReason, Tier
+from gateway.core.chat import CHARS_PER_TOKEN
+from gateway.core.difficulty import Difficulty, start_index
+from gateway.core.errors import BadRequest, CeilingTooLow
+from gateway.core.money import Usage, dollars
+from gateway.core.recipes import Recipe
+from gateway.core.signals import Signals
+
+Mode = Literal["enforce", "observe", "off"]
+ASSUMED_REPLY_TOKENS = 256
+"""A reply's expected length where the client set no bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A waterfall: its tiers, cheap to strong, and its policy.
+
+    `thresholds` has at most one entry for each tier over the first, and never falls. `deadline`
+    is in seconds, `ceiling` in nano-dollars. `enforce_share` is the share of traffic, 0..1, that
+    the policy decides for; the rest is observed. `latch` is for how many seconds a session keeps
+    to the tier it last escalated to (None: it does not).
+    """
+
+    name: str
+    tiers: tuple[Tier, ...]
+    aliases: tuple[str, ...] = ()
+    scorer: str = "default"
+    thresholds: tuple[float, ...] = (0.8,)
+    baseline: str = ""
+    mode: Mode = "enforce"
+    enforce_share: float = 1.0
+    deadline: float = 60.0
+    ceiling: int | None = None
+    fall_down: bool = True
+    latch: float | None = 600.0
+
+    def tier(self, name: str) -> Tier | None:
+        """Return the tier of that name, if the route has it."""
+        return next((tier for tier in self.tiers if tier.name == name), None)
+
+    @property
+    def baseline_tier(self) -> Tier:
+        """The tier every saving is measured against."""
+        return self.tier(self.baseline) or self.tiers[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What a request asked of the policy. A ceiling or deadline can only lower the route's."""
+
+    tier: str | None = None
+    thresholds: tuple[float, ...] | None = None
+    mode: Mode | None = None
+    ceiling: int | None = None
+    deadline: float | None = None
+
+
+def make_plan(
+    route: Route,
+    signals: Signals,
+    difficulty: Difficulty,
+    overrides: Overrides = Overrides(),
+    latched: int = 0,
+) -> Plan:
+    """Decide where a request starts and what may follow.
+
+    `latched` is the lowest tier index its session may start at. Raises BadRequest when no tier
+    can take the request, CeilingTooLow when none is expected to fit its dollar ceiling.
+    """
+    ceiling = _lower(route.ceiling, overrides.ceiling)
+    deadline = min(route.deadline, overrides.deadline or route.deadline)
+    frame = Plan(
+        (),
+        deadline=deadline,
+        ceiling=ceiling,
+        expected={tier.name: expected_cost(tier, signals) for tier in route.tiers},
+        p_good=_p_good(route, difficulty),
+    )
+    if pinned := _pinned(route, overrides):
+        return _within_ceiling(replace(frame, tiers=(pinned[0],), reason=pinned[1]))
+    capable = _capable(route.tiers, signals)
+    usable = _fitting(capable, signals)
+    scored = start_index(difficulty.value, overrides.thresholds or route.thresholds)
+    wanted = max(scored, min(latched, len(route.tiers) - 1))
+    start, reason = _start(route, usable, capable, wanted)
+    if reason == "score" and wanted > scored:
+        reason = "latch"
+    at = usable.index(start)
+    below = tuple(reversed(usable[:at])) if route.fall_down else ()
+    plan = replace(frame, tiers=tuple(usable[at:]), below=below, reason=reason)
+    return _within_ceiling(plan)
+
+
+def expected_cost(tier: Tier, signals: Signals) -> int:
+    """Estimate one call at `tier`, in nano-dollars: prompt, recipe, and a reply of the client's
+    own bound or of a common length."""
+    prompt = signals.prompt_tokens + recipe_tokens(tier.recipe)
+    reply = signals.max_tokens or ASSUMED_REPLY_TOKENS
+    return tier.price.cost(Usage(prompt, reply)).total
+
+
+def recipe_tokens(recipe: Recipe | None) -> int:
+    """Estimate the tokens a recipe adds to a prompt."""
+    if recipe is None:
+        return 0
+    texts = (recipe.before, recipe.after, recipe.output, *(t for ex in recipe.examples for t in ex))
+    return sum(len(text) for text in texts) // CHARS_PER_TOKEN
+
+
+def _lower(first: int | None, second: int | None) -> int | None:
+    bounds = [bound for bound in (first, second) if bound is not None]
+    return min(bounds, default=None)
+
+
+def _p_good(route: Route, difficulty: Difficulty) -> dict[str, float]:
+    chances = ((tier.name, difficulty.good_at(i)) for i, tier in enumerate(route.tiers))
+    return {name: chance for name, chance in chances if chance is not None}
+
+
+def _pinned(route: Route, overrides: Overrides) -> tuple[Tier, StartReason] | None:
+    if overrides.tier is not None:
+        tier = route.tier(overrides.tier)
+        if tier is None:
+            names = ", ".join(each.name for each in route.tiers)
+            message = f"Route {route.name!r} has no tier {overrides.tier!r}. It has: {names}."
+            raise BadRequest(message, param="x-waterfall-tier")
+        return tier, "override"
+    if (overrides.mode or route.mode) != "enforce":
+        return route.baseline_tier, "mode"
+    return None
+
+
+def _capable(tiers: Sequence[Tier], signals: Signals) -> list[Tier]:
+    capable = [
+        tier
+        for tier in tiers
+        if (tier.takes_tools or not signals.tools) and (tier.takes_images or not signals.images)
+    ]
+    if not capable:
+        wants = " and ".join(
+            word for word, has in (("tools", signals.tools), ("images", signals.images)) if has
+        )
+        raise BadRequest(f"No tier of this route takes {wants}.", param="messages")
+    return capable
+
+
+def _fitting(tiers: Sequence[Tier], signals: Signals) -> list[Tier]:
+    """Return the tiers whose window fits. The estimate is rough, so that when none does the
+    widest stays and the upstream has the last word."""
+    need = signals.prompt_tokens + (signals.max_tokens or 0)
+    fits = [tier for tier in tiers if tier.context is None or tier.context >= need]
+    return fits or [max(tiers, key=lambda tier: tier.context or 0)]
+
+
+def _start(
+    route: Route, usable: list[Tier], capable: list[Tier], wanted: int
+) -> tuple[Tier, StartReason]:
+    target = route.tiers[wanted]
+    if target in usable:
+        return target, "score"
+    higher = [tier for tier in route.tiers[wanted:] if tier in usable]
+    start = higher[0] if higher else usable[-1]
+    return start, "context" if target in capable else "rule"
+
+
+def _within_ceiling(plan: Plan) -> Plan:
+    """Start lower when the ceiling does not reach the start; refuse when it reaches nothing."""
+    ceiling = plan.ceiling
+    if ceiling is None or plan.expected[plan.tiers[0].name] <= ceiling:
+        return plan
+    for position, tier in enumerate(plan.below):
+        if plan.expected[tier.name] <= ceiling:
+            tiers = (tier, *reversed(plan.below[:position]), *plan.tiers)
+            below = plan.below[position + 1 :]
+            return replace(plan, tiers=tiers, below=below, reason="budget")
+    cheapest = min(plan.expected[tier.name] for tier in (*plan.tiers, *plan.below))
+    message = (
+        f"No tier is expected to answer within ${dollars(ceiling)}: the cheapest needs about "
+        f"${dollars(cheapest)}. Raise the ceiling, or set a smaller max_tokens."
+    )
+    raise CeilingTooLow(message, param="x-waterfall-max-cost-usd")

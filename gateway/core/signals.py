@@ -1,0 +1,72 @@
+"""Facts measured on a request, without judging it: what rules and scorers work from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.core.chat import CHARS_PER_TOKEN, ChatRequest, Message
+
+VERSION = 1
+"""Raise it when a signal changes meaning: artefacts trained on another version are refused."""
+IMAGE_TOKENS = 765
+"""What one image of common size costs in tokens (OpenAI's high-detail figure for 1024 x 1024)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """`text` is the last user message; `prompt_tokens` an estimate for the whole prompt."""
+
+    text: str = ""
+    prompt_chars: int = 0
+    prompt_tokens: int = 0
+    turns: int = 0
+    tools: int = 0
+    images: int = 0
+    wants_json: bool = False
+    max_tokens: int | None = None
+
+
+def measure(request: ChatRequest) -> Signals:
+    """Measure a request; linear in its size."""
+    messages = request.messages
+    chars = sum(len(text_of(message)) for message in messages)
+    tools = request.tools
+    schema_chars = len(json.dumps(tools)) if tools else 0
+    images = sum(_images(message) for message in messages)
+    return Signals(
+        text=next((text_of(m) for m in reversed(messages) if m.get("role") == "user"), ""),
+        prompt_chars=chars,
+        prompt_tokens=(chars + schema_chars) // CHARS_PER_TOKEN
+        + 4 * len(messages)
+        + IMAGE_TOKENS * images,
+        turns=sum(message.get("role") == "user" for message in messages),
+        tools=len(tools),
+        images=images,
+        wants_json=_wants_json(request.body.get("response_format")),
+        max_tokens=request.max_tokens,
+    )
+
+
+def text_of(message: Message) -> str:
+    """Return a message's text: its string content, or the text parts of it, joined."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    if isinstance(content, Sequence):
+        texts = (part.get("text") for part in content if isinstance(part, Mapping))
+        return "\n".join(text for text in texts if isinstance(text, str))
+    return ""
+
+
+def _images(message: Message) -> int:
+    content = message.get("content")
+    if isinstance(content, str) or not isinstance(content, Sequence):
+        return 0
+    return sum(isinstance(part, Mapping) and part.get("type") == "image_url" for part in content)
+
+
+def _wants_json(response_format: object) -> bool:
+    kind = response_format.get("type") if isinstance(response_format, Mapping) else None
+    return kind in ("json_object", "json_schema")
