@@ -7,6 +7,8 @@ signals     facts measured on a request
 difficulty  would a stronger tier help?
 recipes     a tier's prompt engineering
 verdict     evidence from checks -> accept or defer
+plan        which tiers, in what order, within what bounds
+outcome     what happened: calls, attempts, outcome
 cascade     the rules: `next_step`
 routing     a route and a difficulty -> a plan
 gate        holds a draft until there is a verdict

@@ -6,177 +6,37 @@ engine obeys it for plain and streamed replies alike, and a replay of the ledger
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
-from gateway.core.chat import Delta, Reply
 from gateway.core.errors import (
     ContextTooLong,
     DeadlineExceeded,
     Exhausted,
     GatewayError,
     StreamBroken,
-    UpstreamError,
     UpstreamRejected,
 )
-from gateway.core.money import FREE, Cost, Price, Usage
-from gateway.core.recipes import Recipe
-from gateway.core.verdict import FALL_DOWN, Bar, Evidence, Verdict
+from gateway.core.outcome import Attempt, CallRecord, Outcome, spent
+from gateway.core.plan import Hold, Plan, StartReason, Tier
 
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """How much of a judged draft is held before it may reach the client."""
-
-    policy: Literal["reply", "tokens", "sentence", "none"] = "reply"
-    tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """One rung: a model at an upstream, with its price, recipe and bar. `context` is its window
-    in tokens, None when unknown."""
-
-    name: str
-    upstream: str
-    model: str
-    price: Price = field(default_factory=Price)
-    recipe: Recipe | None = None
-    bar: Bar = field(default_factory=Bar)
-    hold: Hold = field(default_factory=Hold)
-    context: int | None = None
-    takes_tools: bool = True
-    takes_images: bool = True
-
-
-StartReason = Literal["score", "rule", "override", "context", "budget", "latch", "mode"]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Which tiers may serve a request, in what order, within what bounds.
-
-    `tiers` are the usable ones from the start upwards; `below` the usable ones under the start,
-    strongest first, for when all above have failed. `deadline` is in seconds, `ceiling` and
-    `expected` (the estimated cost of one call at each tier) in nano-dollars; `p_good` is the
-    probability that a tier's reply is good, where known.
-    """
-
-    tiers: tuple[Tier, ...]
-    below: tuple[Tier, ...] = ()
-    reason: StartReason = "score"
-    deadline: float = 60.0
-    ceiling: int | None = None
-    expected: Mapping[str, int] = field(default_factory=dict)
-    p_good: Mapping[str, float] = field(default_factory=dict)
-
-    def above(self, tier: Tier) -> Tier | None:
-        """Return the next usable tier over `tier`; None for the last, or one from `below`."""
-        names = [each.name for each in self.tiers]
-        if tier.name not in names[:-1]:
-            return None
-        return self.tiers[names.index(tier.name) + 1]
-
-    def judges(self, tier: Tier) -> bool:
-        """Is a reply of `tier` held to its bar? The last tier's, and a fallen-to one's, is not."""
-        return self.above(tier) is not None
-
-    def next_good(self, tier: Tier) -> float | None:
-        """P(the tier over `tier` is good), None when there is none or nobody knows."""
-        above = self.above(tier)
-        return None if above is None else self.p_good.get(above.name)
-
-
-@dataclass(frozen=True, slots=True)
-class CallRecord:
-    """One request on an upstream's wire, and what came of it. Times are in seconds; `started` is
-    counted from the request's start; `first_token` and `seconds` from the call's own."""
-
-    call_id: str
-    tier: str
-    upstream: str
-    model: str
-    started: float
-    seconds: float
-    status: Literal["ok", "failed", "left", "cancelled"]
-    usage: Usage = field(default_factory=Usage)
-    cost: Cost = FREE
-    first_token: float | None = None
-    bare: bool = False
-    error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One try at a tier: its calls, and what came of them.
-
-    `held` is what was kept back from the client and may still be released. `altered` says that
-    the request carried additions of ours (recipe, asked-for log-probabilities or usage).
-    `left` marks a draft abandoned on the strength of its prefix. `late` is the verdict on the
-    whole reply when it was released before there was one: how often a prefix fooled us.
-    """
-
-    tier: Tier
-    calls: tuple[CallRecord, ...] = ()
-    reply: Reply | None = None
-    evidence: tuple[Evidence, ...] = ()
-    verdict: Verdict | None = None
-    failure: UpstreamError | None = None
-    released: bool = False
-    held: tuple[Delta, ...] = ()
-    altered: bool = False
-    bare: bool = False
-    left: bool = False
-    late: Verdict | None = None
-
-    @property
-    def usage(self) -> Usage:
-        """The tokens of all its calls."""
-        return sum((call.usage for call in self.calls), Usage())
-
-    @property
-    def cost(self) -> Cost:
-        """What its calls cost, by kind; checks are counted apart."""
-        return sum((call.cost for call in self.calls), FREE)
-
-    @property
-    def check_cost(self) -> int:
-        """What its checks cost, in nano-dollars."""
-        return sum(item.cost for item in self.evidence)
-
-    @property
-    def spent(self) -> int:
-        """Everything it cost, in nano-dollars."""
-        return self.cost.total + self.check_cost
-
-    @property
-    def deliverable(self) -> bool:
-        """Is there a whole reply that could still be sent?"""
-        return self.reply is not None and self.failure is None and not self.left
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a request ended: what was served (None when nothing was), and everything tried."""
-
-    attempts: tuple[Attempt, ...] = ()
-    served: Attempt | None = None
-    degraded: bool = False
-    error: GatewayError | None = None
-    cancelled: bool = False
-
-    @property
-    def escalated(self) -> bool:
-        """Was it served from a tier above the first tried?"""
-        if self.served is None or self.served.verdict == FALL_DOWN:
-            return False
-        return self.served.tier.name != self.attempts[0].tier.name
-
-    @property
-    def spent(self) -> int:
-        """Everything the request cost, in nano-dollars: discarded attempts and checks included."""
-        return _spent(self.attempts)
+__all__ = [
+    "Attempt",
+    "Call",
+    "CallRecord",
+    "Consult",
+    "Deliver",
+    "GiveUp",
+    "Hold",
+    "Outcome",
+    "Plan",
+    "StartReason",
+    "Step",
+    "Tier",
+    "affordable",
+    "best_deferred",
+    "may_escalate",
+    "next_step",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +126,7 @@ def affordable(plan: Plan, attempts: tuple[Attempt, ...], tier: Tier, elapsed: f
         return False
     if plan.ceiling is None:
         return True
-    return _spent(attempts) + plan.expected.get(tier.name, 0) <= plan.ceiling
+    return spent(attempts) + plan.expected.get(tier.name, 0) <= plan.ceiling
 
 
 def _onward(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) -> Step:
@@ -306,7 +166,7 @@ def _wanted_checks(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) ->
     if elapsed >= plan.deadline or (last.verdict is not None and not last.verdict.accepted):
         return ()
     paid = min(open_specs, key=lambda spec: spec.cost)
-    fits = plan.ceiling is None or _spent(attempts) + paid.cost <= plan.ceiling
+    fits = plan.ceiling is None or spent(attempts) + paid.cost <= plan.ceiling
     return (paid.name,) if fits else ()
 
 
@@ -319,7 +179,3 @@ def _may_fall_through(plan: Plan, tier: Tier, failure: UpstreamRejected) -> bool
     if not isinstance(failure, ContextTooLong):
         return True
     return tier.context is None or above.context is None or above.context > tier.context
-
-
-def _spent(attempts: tuple[Attempt, ...]) -> int:
-    return sum(attempt.spent for attempt in attempts)

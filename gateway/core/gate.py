@@ -13,8 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from gateway.core.cascade import Hold
 from gateway.core.chat import Delta, Draft, Reply
+from gateway.core.plan import Hold
 from gateway.core.verdict import LAST_TIER, TRUSTED, Verdict
 
 _SENTENCE = re.compile(r"[.!?](?:\s|$)|\n")

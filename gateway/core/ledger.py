@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.core.cascade import Attempt, CallRecord, Outcome
 from gateway.core.difficulty import Difficulty
 from gateway.core.errors import GatewayError, UpstreamTimeout
 from gateway.core.money import Usage
+from gateway.core.outcome import Attempt, CallRecord, Outcome
 from gateway.core.routing import Route, recipe_tokens
 
 SCHEMA = 1

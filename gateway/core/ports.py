@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gateway.core.cascade import CallRecord, Outcome, Plan, Tier
 from gateway.core.chat import Delta
 from gateway.core.difficulty import Difficulty
 from gateway.core.ledger import Entry
+from gateway.core.outcome import CallRecord, Outcome
+from gateway.core.plan import Plan, Tier
 from gateway.core.signals import Signals
 
 Receive = Callable[[Delta], Awaitable[bool]]

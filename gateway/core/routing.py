@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from gateway.core.cascade import Plan, StartReason, Tier
 from gateway.core.chat import CHARS_PER_TOKEN
 from gateway.core.difficulty import Difficulty, start_index
 from gateway.core.errors import BadRequest, CeilingTooLow
 from gateway.core.money import Usage, dollars
+from gateway.core.plan import Plan, StartReason, Tier
 from gateway.core.recipes import Recipe
 from gateway.core.signals import Signals
 

@@ -1,0 +1,109 @@
+"""What happened: calls, attempts made of them, and the outcome made of those."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gateway.core.chat import Delta, Reply
+from gateway.core.errors import GatewayError, UpstreamError
+from gateway.core.money import FREE, Cost, Usage
+from gateway.core.plan import Tier
+from gateway.core.verdict import FALL_DOWN, Evidence, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One request on an upstream's wire, and what came of it. Times are in seconds; `started` is
+    counted from the request's start; `first_token` and `seconds` from the call's own."""
+
+    call_id: str
+    tier: str
+    upstream: str
+    model: str
+    started: float
+    seconds: float
+    status: Literal["ok", "failed", "left", "cancelled"]
+    usage: Usage = field(default_factory=Usage)
+    cost: Cost = FREE
+    first_token: float | None = None
+    bare: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at a tier: its calls, and what came of them.
+
+    `held` is what was kept back from the client and may still be released. `altered` says that
+    the request carried additions of ours (recipe, asked-for log-probabilities or usage).
+    `left` marks a draft abandoned on the strength of its prefix. `late` is the verdict on the
+    whole reply when it was released before there was one: how often a prefix fooled us.
+    """
+
+    tier: Tier
+    calls: tuple[CallRecord, ...] = ()
+    reply: Reply | None = None
+    evidence: tuple[Evidence, ...] = ()
+    verdict: Verdict | None = None
+    failure: UpstreamError | None = None
+    released: bool = False
+    held: tuple[Delta, ...] = ()
+    altered: bool = False
+    bare: bool = False
+    left: bool = False
+    late: Verdict | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens of all its calls."""
+        return sum((call.usage for call in self.calls), Usage())
+
+    @property
+    def cost(self) -> Cost:
+        """What its calls cost, by kind; checks are counted apart."""
+        return sum((call.cost for call in self.calls), FREE)
+
+    @property
+    def check_cost(self) -> int:
+        """What its checks cost, in nano-dollars."""
+        return sum(item.cost for item in self.evidence)
+
+    @property
+    def spent(self) -> int:
+        """Everything it cost, in nano-dollars."""
+        return self.cost.total + self.check_cost
+
+    @property
+    def deliverable(self) -> bool:
+        """Is there a whole reply that could still be sent?"""
+        return self.reply is not None and self.failure is None and not self.left
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request ended: what was served (None when nothing was), and everything tried."""
+
+    attempts: tuple[Attempt, ...] = ()
+    served: Attempt | None = None
+    degraded: bool = False
+    error: GatewayError | None = None
+    cancelled: bool = False
+
+    @property
+    def escalated(self) -> bool:
+        """Was it served from a tier above the first tried?"""
+        if self.served is None or self.served.verdict == FALL_DOWN:
+            return False
+        return self.served.tier.name != self.attempts[0].tier.name
+
+    @property
+    def spent(self) -> int:
+        """Everything the request cost, in nano-dollars: discarded attempts and checks included."""
+        return spent(self.attempts)
+
+
+def spent(attempts: Sequence[Attempt]) -> int:
+    """Everything these attempts cost, in nano-dollars."""
+    return sum(attempt.spent for attempt in attempts)

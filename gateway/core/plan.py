@@ -1,0 +1,74 @@
+"""Which tiers may serve a request, in what order, within what bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gateway.core.money import Price
+from gateway.core.recipes import Recipe
+from gateway.core.verdict import Bar
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """How much of a judged draft is held before it may reach the client."""
+
+    policy: Literal["reply", "tokens", "sentence", "none"] = "reply"
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """One rung: a model at an upstream, with its price, recipe and bar. `context` is its window
+    in tokens, None when unknown."""
+
+    name: str
+    upstream: str
+    model: str
+    price: Price = field(default_factory=Price)
+    recipe: Recipe | None = None
+    bar: Bar = field(default_factory=Bar)
+    hold: Hold = field(default_factory=Hold)
+    context: int | None = None
+    takes_tools: bool = True
+    takes_images: bool = True
+
+
+StartReason = Literal["score", "rule", "override", "context", "budget", "latch", "mode"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which tiers may serve a request, in what order, within what bounds.
+
+    `tiers` are the usable ones from the start upwards; `below` the usable ones under the start,
+    strongest first, for when all above have failed. `deadline` is in seconds, `ceiling` and
+    `expected` (the estimated cost of one call at each tier) in nano-dollars; `p_good` is the
+    probability that a tier's reply is good, where known.
+    """
+
+    tiers: tuple[Tier, ...]
+    below: tuple[Tier, ...] = ()
+    reason: StartReason = "score"
+    deadline: float = 60.0
+    ceiling: int | None = None
+    expected: Mapping[str, int] = field(default_factory=dict)
+    p_good: Mapping[str, float] = field(default_factory=dict)
+
+    def above(self, tier: Tier) -> Tier | None:
+        """Return the next usable tier over `tier`; None for the last, or one from `below`."""
+        names = [each.name for each in self.tiers]
+        if tier.name not in names[:-1]:
+            return None
+        return self.tiers[names.index(tier.name) + 1]
+
+    def judges(self, tier: Tier) -> bool:
+        """Is a reply of `tier` held to its bar? The last tier's, and a fallen-to one's, is not."""
+        return self.above(tier) is not None
+
+    def next_good(self, tier: Tier) -> float | None:
+        """P(the tier over `tier` is good), None when there is none or nobody knows."""
+        above = self.above(tier)
+        return None if above is None else self.p_good.get(above.name)
