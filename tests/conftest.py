@@ -1,0 +1,104 @@
+"""What holds for every test: loopback only, no keys from outside, seeded and bounded properties."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import socket
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+IN_CI = os.environ.get("WATERFALL_CI") == "1"
+
+# ------------------------------------------------------------------ environment
+
+FORGOTTEN = re.compile(
+    r"_KEY$|_TOKEN$|_SECRET$|_PROXY$|^WATERFALL_(?!CI$)|^PYTEST_ADDOPTS$", re.IGNORECASE
+)
+
+
+def pytest_configure(config):
+    """Forget the caller's keys and proxies: a test has only what it sets itself."""
+    for name in [name for name in os.environ if FORGOTTEN.search(name)]:
+        del os.environ[name]
+
+
+# ------------------------------------------------------------------ network
+
+
+class OutsideWorldError(RuntimeError):
+    """A test reached for something that is not on this machine."""
+
+
+def _is_loopback(host: object) -> bool:
+    if host in {None, "", "localhost"}:
+        return True
+    try:
+        text = host.decode() if isinstance(host, bytes) else str(host)
+        return ipaddress.ip_address(text.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _guard(host: object) -> None:
+    if not _is_loopback(host):
+        raise OutsideWorldError(f"tests may speak to loopback only, not to {host!r}")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _loopback_only():
+    real = {name: getattr(socket.socket, name) for name in ("connect", "connect_ex")}
+    resolve = socket.getaddrinfo
+
+    def guarded(name):
+        def call(self, address):
+            if self.family in {socket.AF_INET, socket.AF_INET6}:
+                _guard(address[0])
+            return real[name](self, address)
+
+        return call
+
+    def guarded_resolve(host, *args, **kwargs):
+        _guard(host)
+        return resolve(host, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in real:
+            patch.setattr(socket.socket, name, guarded(name))
+        patch.setattr(socket, "getaddrinfo", guarded_resolve)
+        yield
+
+
+# ------------------------------------------------------------------ properties
+
+# No deadline: a machine shared with others is slow for reasons of its own.
+_patient = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("default", max_examples=100, **_patient)
+settings.register_profile("ci", max_examples=200, print_blob=True, database=None, **_patient)
+settings.register_profile("prove", max_examples=5_000, print_blob=True, **_patient)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "default"))
+
+# ------------------------------------------------------------------ no silent skips in CI
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """In CI a live test that skips itself has not been run, and says so by failing."""
+    report = yield
+    skipped = report.skipped and not hasattr(report, "wasxfail")
+    if IN_CI and skipped and item.get_closest_marker("live"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} may not be skipped in CI: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    """The same for a whole file that skips itself while it is read."""
+    report = yield
+    if IN_CI and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid} may not be skipped in CI: {report.longrepr}"
+    return report

@@ -1,0 +1,79 @@
+"""Prove that the core's tests notice when a rule of `next_step` is wrong.
+
+Each `rule-<number>-<what>.patch` here breaks one rule. It is applied to a copy of the gateway, the
+core's tests run on that copy, and they must fail; a mutant that lives, or a patch that no longer
+applies, is an error, and so is a rule without a mutant.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parent.parent
+RULES = range(1, 9)
+COPIED = ("gateway", "tests", "pyproject.toml")
+TEST = (sys.executable, "-m", "pytest", "tests/core", "-q", "-x", "-p", "no:cacheprovider")
+FAILED = 1  # pytest's own word for "tests ran and some failed"
+
+
+def _copy(to: Path) -> None:
+    skip = shutil.ignore_patterns("__pycache__", "*.gguf")
+    for name in COPIED:
+        source = REPOSITORY / name
+        if source.is_dir():
+            shutil.copytree(source, to / name, ignore=skip)
+        else:
+            shutil.copy(source, to / name)
+
+
+def _run(patch: Path | None) -> tuple[int, str]:
+    """Run the core's tests on a copy with this patch applied: pytest's exit code and its words."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+        root = Path(folder)
+        _copy(root)
+        if patch:
+            apply = ("git", "apply", "--whitespace=nowarn", str(patch))
+            done = subprocess.run(apply, cwd=root, capture_output=True, text=True, check=False)
+            if done.returncode:
+                return -1, f"the patch does not apply: {done.stderr.strip()}"
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(
+            TEST, cwd=root, env=environment, capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stdout.strip().rpartition("\n")[2]
+
+
+def _missing(patches: list[Path]) -> list[str]:
+    return [
+        f"rule {n} has no mutant"
+        for n in RULES
+        if not any(patch.name.startswith(f"rule-{n}-") for patch in patches)
+    ]
+
+
+def main() -> int:
+    """Print a line for each mutant; 0 if the tests pass unbroken and every mutant is killed."""
+    patches = sorted(HERE.glob("rule-*.patch"))
+    code, words = _run(None)
+    if code:
+        print(f"the unbroken core fails its own tests: {words}")
+        return 1
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        results = list(pool.map(_run, patches))
+    for patch, (code, words) in zip(patches, results, strict=True):
+        print(f"{'killed' if code == FAILED else 'LIVES '}  {patch.stem}: {words}")
+    alive = sum(code != FAILED for code, _ in results)
+    missing = _missing(patches)
+    print(*missing, f"{len(patches) - alive} of {len(patches)} mutants killed", sep="\n")
+    return int(bool(alive or missing))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
