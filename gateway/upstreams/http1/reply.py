@@ -1,0 +1,235 @@
+"""One reply being read: the parser's callbacks, the unread part of the body, and its reader."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NoReturn
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from gateway.upstreams.http1.errors import Broken, HttpError, TooLarge
+from gateway.upstreams.http1.timeouts import Clock
+
+_BODYLESS = (204, 304)
+
+
+class _Stop(Exception):
+    """Leaves the parser from within a callback, after `fail` has noted why."""
+
+
+class Reply:
+    """Fed by its connection, read by one reader; every reply has a parser of its own, so that
+    nothing of an earlier one can colour it."""
+
+    __slots__ = (
+        "_blocks",
+        "_head_size",
+        "_informational",
+        "_max_body",
+        "_max_head",
+        "_parser",
+        "_size",
+        "_steps",
+        "_to_head_only",
+        "_unproductive",
+        "_until_eof",
+        "_waiter",
+        "buffered",
+        "clock",
+        "done",
+        "error",
+        "headers",
+        "keep",
+        "received",
+        "started",
+        "status",
+    )
+
+    def __init__(self, clock: Clock, *, to_head: bool, max_head: int, max_body: int) -> None:
+        self.clock = clock
+        self.status = 0
+        self.headers: dict[bytes, bytes] = {}
+        self.started = False  # the final head is in
+        self.done = False  # the whole message is in
+        self.keep = False  # its end was clean: the connection may carry another exchange
+        self.error: HttpError | None = None
+        self.received = False  # at least one byte came
+        self.buffered = 0
+        self._blocks: list[bytes] = []
+        self._size = 0
+        self._head_size = 0
+        self._steps = 0
+        self._unproductive = 0
+        self._informational = False
+        self._until_eof = False
+        self._to_head_only = to_head
+        self._max_head = max_head
+        self._max_body = max_body
+        self._waiter: asyncio.Future[None] | None = None
+        self._parser = HttpResponseParser(self)
+
+    # ------------------------------------------------------------- the reader's side
+
+    async def head(self) -> None:
+        """Waits for the final head; raises what went wrong before it."""
+        while not self.started:
+            if self.error is not None:
+                raise self.error
+            await self._wait()
+
+    async def read(self) -> bytes:
+        """All that has arrived since the last call, or b"" at the end of a complete message.
+
+        What arrived before a failure is given before the failure is raised.
+        """
+        blocks = self._blocks
+        while not blocks:
+            if self.done:
+                return b""
+            if self.error is not None:
+                raise self.error
+            await self._wait()
+        block = blocks[0] if len(blocks) == 1 else b"".join(blocks)
+        blocks.clear()
+        self.buffered = 0
+        return block
+
+    async def _wait(self) -> None:
+        if self._waiter is not None:
+            raise RuntimeError("a reply has one reader")
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # --------------------------------------------------------- the connection's side
+
+    def feed(self, data: bytes, now: float) -> None:
+        """Takes bytes as they came, at loop time `now`."""
+        if self.done:
+            self.keep = False  # whatever it is, it was not asked for
+            return
+        self.received = True
+        steps = self._steps
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            self.fail(Broken("the upstream switched protocols unasked"))
+        except HttpParserError as error:
+            self.keep = False
+            self.fail(Broken(f"not HTTP/1.1: {error}"))
+        self._check_progress(steps, len(data))
+        if self._size:
+            self.clock.last = now
+        if self._blocks or self.started:
+            self._wake()
+
+    def eof(self) -> None:
+        """The upstream said that it will send no more; some bodies end that way."""
+        if self._until_eof and self.error is None:
+            self.done = True
+            self._wake()
+
+    def fail(self, error: HttpError) -> None:
+        """Ends the reply with `error`, unless it has already ended."""
+        if not self.done and self.error is None:
+            self.error = error
+            self._wake()
+
+    def _check_progress(self, steps: int, size: int) -> None:
+        # The parser keeps an unfinished header to itself and says nothing of a long chunk
+        # extension: bytes that lead to nothing are counted here, so that neither is an open tap.
+        if self._steps != steps:
+            self._unproductive = 0
+            return
+        self._unproductive += size
+        if self._unproductive > self._max_head:
+            self.fail(TooLarge("more bytes of head than allowed"))
+
+    def _refuse(self, error: HttpError) -> NoReturn:
+        self.fail(error)
+        raise _Stop
+
+    # ---------------------------------------------------------- the parser's callbacks
+
+    def on_message_begin(self) -> None:
+        """Something follows: legal only once, or after an interim reply."""
+        if self.done:
+            self.keep = False
+            raise _Stop
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer."""
+        self._steps += 1
+        self._head_size += len(name) + len(value) + 4
+        if self._head_size > self._max_head:
+            self._refuse(TooLarge("more bytes of head than allowed"))
+        if self.started:
+            return  # a trailer: counted, of no use here
+        name = name.lower()
+        value = value.rstrip(b" \t")  # the parser takes only the leading blanks away
+        known = self.headers.get(name)
+        self.headers[name] = value if known is None else b"%b, %b" % (known, value)
+
+    def on_headers_complete(self) -> None:
+        """The end of an interim or of the final head."""
+        self._steps += 1
+        status = self._parser.get_status_code()
+        if 100 <= status < 200:
+            # Interim heads count towards the cap too, so that an endless row of them ends.
+            self._head_size += 16
+            if self._head_size > self._max_head:
+                self._refuse(TooLarge("more interim replies than allowed"))
+            self.headers.clear()
+            self._informational = True
+            return
+        if not 200 <= status <= 599:
+            self._refuse(Broken(f"no such status: {status}"))
+        self.status = status
+        if not self._to_head_only and status not in _BODYLESS:
+            self._check_body(self.headers)
+        self.started = True
+        if self._to_head_only:
+            self._finish()
+            # A body that is sent all the same could look like nothing at all to the parser.
+            self.keep = self.keep and b"transfer-encoding" not in self.headers
+
+    def _check_body(self, headers: dict[bytes, bytes]) -> None:
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            self._refuse(Broken("encoded reply"))
+        transfer = headers.get(b"transfer-encoding")
+        if transfer is not None and transfer.lower() != b"chunked":
+            self._refuse(Broken("encoded reply"))
+        length = headers.get(b"content-length")
+        if length is not None and int(length) > self._max_body:
+            self._refuse(TooLarge("a longer body than allowed"))
+        self._until_eof = length is None and transfer is None
+
+    def on_body(self, block: bytes) -> None:
+        """A piece of the body, without its framing."""
+        if self.done:  # a body after the head of a reply to HEAD
+            self.keep = False
+            raise _Stop
+        self._steps += 1
+        self._blocks.append(block)
+        self.buffered += len(block)
+        self._size += len(block)
+        if self._size > self._max_body:
+            self._refuse(TooLarge("a longer body than allowed"))
+
+    def on_message_complete(self) -> None:
+        """The end of an interim reply or of the reply."""
+        if self._informational:
+            self._informational = False
+        elif not self.done:
+            self._finish()
+
+    def _finish(self) -> None:
+        self._steps += 1
+        self.done = True
+        self.keep = not self._until_eof and self._parser.should_keep_alive()
