@@ -10,7 +10,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 UV     ?= $(shell command -v uv || ls $(BIN)/uv 2>/dev/null)
 
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
-# Without build isolation: the build backend is locked too, so nothing unlocked is fetched.
+# Wheels only, and no build isolation (the build backend is locked too): nothing unlocked is fetched.
+LOCKED  := $(INSTALL) --only-binary :all: --require-hashes
 HERE    := $(INSTALL) --no-deps --no-build-isolation --editable .
 COMPILE := $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 \
            --generate-hashes --no-emit-index-url --no-emit-find-links \
@@ -89,7 +90,7 @@ $(BIN)/python:
 
 $(VENV)/.run-ready: requirements.lock pyproject.toml | $(BIN)/python
 	@echo "· the locked dependencies (a minute or two, the first time)"
-	@$(INSTALL) --require-hashes -r requirements.lock
+	@$(LOCKED) -r requirements.lock
 	@echo "· waterfall itself"
 	@$(HERE)
 	@touch $@
@@ -97,7 +98,7 @@ $(VENV)/.run-ready: requirements.lock pyproject.toml | $(BIN)/python
 # What the tests need is what a run needs and more, so it makes both ready.
 $(VENV)/.dev-ready: requirements-dev.lock pyproject.toml | $(BIN)/python
 	@echo "· the locked dependencies, tools included (a minute or two, the first time)"
-	@$(INSTALL) --require-hashes -r requirements-dev.lock
+	@$(LOCKED) -r requirements-dev.lock
 	@echo "· waterfall itself"
 	@$(HERE)
 	@touch $(VENV)/.run-ready $@

@@ -36,7 +36,14 @@ HOMES = {
     "yaml": "config prices",
 }
 
-WORKSHOP_MAY_USE = ("gateway.core", "gateway.scorers", "gateway.prices", "gateway.demo.questions")
+# The demo's models are trained on its questions and measured on the server that it runs.
+WORKSHOP_MAY_USE = (
+    "gateway.core",
+    "gateway.scorers",
+    "gateway.prices",
+    "gateway.demo.questions",
+    "gateway.demo.llama",
+)
 
 
 def _sources(folder: Path) -> list[Path]:

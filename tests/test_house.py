@@ -88,3 +88,16 @@ def test_ci_uses_the_same_doors():
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     for door in ("make test", "make live", "make core-coverage", "make mutants"):
         assert door in script
+
+
+def test_the_image_is_made_of_what_is_there():
+    kept = re.findall(
+        r"^!(\S+)", (ROOT / ".dockerignore").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    packages = {"gateway", "router_models"}  # beside the wheel's tests they are installed, not here
+    assert packages < set(kept)
+    assert [name for name in kept if name not in packages and not (ROOT / name).exists()] == []
+    dockerfile = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+    assert "--require-hashes" in dockerfile
+    user = re.findall(r"^USER (\S+)", dockerfile, re.MULTILINE)[-1]
+    assert user.split(":")[0] not in {"0", "root"}
