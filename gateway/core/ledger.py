@@ -49,8 +49,14 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a request came from and how it was asked. `started_at` is a UNIX time in seconds."""
+    """Where a request came from and how it was asked.
 
+    `entry_id` is the ledger's own UUIDv7; `request_id` what the client knows it by: its own
+    x-request-id when it sent one (so perhaps the same for several), else the entry's id.
+    `started_at` is a UNIX time in seconds.
+    """
+
+    entry_id: str
     request_id: str
     started_at: float
     key: str = ""
@@ -238,6 +244,7 @@ def row(entry: Entry) -> dict[str, Any]:
     usage = entry.usage
     return {
         "schema": SCHEMA,
+        "entry_id": origin.entry_id,
         "request_id": origin.request_id,
         "started_at": origin.started_at,
         "route": entry.route,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Protocol
 
 from gateway.core.chat import Delta
@@ -23,18 +24,19 @@ class UpstreamCall:
 
     `body` is what to send, already in the tier's recipe and with the tier's model name.
     `strip_usage` and `strip_logprobs` tell what we asked for and the client did not: it must not
-    reach the client. `timeout` is what is left of the request's deadline, in seconds.
-    `on_sent` is to be called in the instant before the request's first byte leaves.
+    reach the client. `timeout` bounds the whole call, in seconds (the engine itself ends a call
+    whose request's deadline passes). `on_sent` is to be called in the instant before the
+    request's first byte leaves.
     """
 
     call_id: str
     tier: Tier
     body: Mapping[str, Any]
     stream: bool
-    timeout: float
     on_sent: Callable[[], None]
     strip_usage: bool = False
     strip_logprobs: bool = False
+    timeout: float = inf
 
 
 class Upstream(Protocol):
@@ -86,7 +88,7 @@ class OpenCall:
     `opened_at` a UNIX time in seconds."""
 
     call_id: str
-    request_id: str
+    entry_id: str
     route: str
     tier: str
     upstream: str
@@ -101,18 +103,21 @@ Sink = Callable[[Entry], None]
 """A reader of finished entries: metrics, log."""
 
 
-class Client(Protocol):
-    """Where a reply goes."""
-
-    async def send(self, delta: Delta, head: Head) -> None:
-        """Send one piece of the served reply; `head` is final from the first piece on."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What is known when a reply's first byte may leave: who serves it, and why."""
+    """What is known when a stream's first byte may leave: who serves it, and after what."""
 
     plan: Plan
     outcome: Outcome
-    reason: str
+
+
+class Client(Protocol):
+    """Where a streamed reply goes. A plain reply is not pushed: it is in the entry's outcome."""
+
+    async def start(self, head: Head) -> None:
+        """Hear, once, before the first delta, what the headers need; all of it is final."""
+        ...
+
+    async def send(self, delta: Delta) -> None:
+        """Send one piece of the served reply; returns when there is room for the next."""
+        ...

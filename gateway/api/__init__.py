@@ -1,0 +1,1 @@
+"""The gateway's face: OpenAI's endpoints in front of the engine, and the admin listener."""

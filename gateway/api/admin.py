@@ -1,0 +1,104 @@
+"""The admin listener: metrics, reload, and the one writable field, a route's thresholds.
+
+Writes need the admin key, or, where none is configured, the token printed at start. A listener
+off loopback needs the admin key for everything.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from gateway.api.auth import bearer, require_local_host
+from gateway.api.endpoints import error_handlers
+from gateway.api.http import header, read_json
+from gateway.api.planning import Clocks
+from gateway.core.errors import BadRequest, Forbidden, Unauthorized
+
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_LIMIT = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """What the admin listener can do. `reload` returns the new configuration's digest and raises
+    BadRequest when it is refused; `set_thresholds` takes a route's name and its thresholds."""
+
+    secret: str
+    is_local: bool
+    render_metrics: Callable[[], bytes]
+    reload: Callable[[], Awaitable[str]]
+    set_thresholds: Callable[[str, tuple[float, ...]], None]
+
+
+def admin_app(controls: Controls, clocks: Clocks) -> FastAPI:
+    """Build the admin listener's app."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    for kind, handler in error_handlers(clocks).items():
+        app.add_exception_handler(kind, handler)
+    admin = _Admin(controls)
+    app.add_route("/metrics", admin.metrics, ["GET"])
+    app.add_route("/admin/reload", admin.reload, ["POST"])
+    app.add_route("/admin/threshold", admin.threshold, ["PUT"])
+    return app
+
+
+def metrics_endpoint(render: Callable[[], bytes]) -> Callable[[Request], Awaitable[Response]]:
+    """Return `/metrics` for the main port, where that is loopback."""
+
+    async def metrics(request: Request) -> Response:
+        require_local_host(request.scope)
+        return Response(render(), media_type=_METRICS_TYPE)
+
+    return metrics
+
+
+class _Admin:
+    def __init__(self, controls: Controls) -> None:
+        self._controls = controls
+
+    async def metrics(self, request: Request) -> Response:
+        if self._controls.is_local:
+            require_local_host(request.scope)
+        else:
+            self._require_secret(request)
+        return Response(self._controls.render_metrics(), media_type=_METRICS_TYPE)
+
+    async def reload(self, request: Request) -> Response:
+        self._guard_write(request)
+        return JSONResponse({"config": await self._controls.reload()})
+
+    async def threshold(self, request: Request) -> Response:
+        self._guard_write(request)
+        body = await read_json(request.scope, request.receive, _LIMIT)
+        route, given = body.get("route"), body.get("threshold")
+        values = given if isinstance(given, list) else [given]
+        if not isinstance(route, str):
+            raise BadRequest("route must be a route's name.", param="route")
+        if not all(_is_share(value) for value in values) or values != sorted(values):
+            message = "threshold must be a number from 0 to 1, or a list of them, never falling."
+            raise BadRequest(message, param="threshold")
+        self._controls.set_thresholds(route, tuple(float(value) for value in values))
+        return JSONResponse({"route": route, "threshold": values})
+
+    def _guard_write(self, request: Request) -> None:
+        """Refuse what a web page could have sent, then what lacks the secret."""
+        if self._controls.is_local:
+            require_local_host(request.scope)
+        origin = header(request.scope, b"origin")
+        if origin is not None and origin.rpartition("//")[2] != header(request.scope, b"host"):
+            raise Forbidden("Writes from another origin are refused.")
+        self._require_secret(request)
+
+    def _require_secret(self, request: Request) -> None:
+        sent = (bearer(request.scope) or "").encode("latin-1", "replace")
+        if not hmac.compare_digest(sent, self._controls.secret.encode()):
+            raise Unauthorized("Send the admin key as `Authorization: Bearer <key>`.")
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1

@@ -1,0 +1,82 @@
+"""Who is asking, and what they may do. Keys are kept as hashes and compared in constant time."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gateway.api.http import Scope, header
+from gateway.core.errors import BadRequest, Forbidden, Unauthorized
+
+EVERYTHING = frozenset({"tier", "threshold", "mode"})
+_LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key: SHA-256 `digest` of its text, the `routes` it may use (None: all), and the
+    overrides it may send."""
+
+    name: str
+    digest: bytes
+    routes: frozenset[str] | None = None
+    allow: frozenset[str] = frozenset()
+
+    def require(self, override: str) -> None:
+        """Raise Forbidden unless this key may send that override."""
+        if override not in self.allow:
+            raise Forbidden(
+                f"This key may not set the {override}. Add {override!r} to its `allow`.",
+                param=f"x-waterfall-{override}",
+            )
+
+
+OPEN = Key("", b"", None, EVERYTHING)
+"""Who everybody is while no keys are configured."""
+
+
+def bearer(scope: Scope) -> str | None:
+    """Return the bearer token of the Authorization header, if that is what it holds."""
+    scheme, _, token = (header(scope, b"authorization") or "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def authenticate(scope: Scope, keys: Iterable[Key]) -> Key:
+    """Return the key that was sent. Raises Unauthorized.
+
+    Every key is compared, whether or not one has matched, so that time tells nothing.
+    """
+    token = bearer(scope)
+    if token is None:
+        raise Unauthorized("Send your key as `Authorization: Bearer <key>`.")
+    digest = hashlib.sha256(token.encode("latin-1", "replace")).digest()
+    found = [key for key in keys if hmac.compare_digest(key.digest, digest)]
+    if not found:
+        raise Unauthorized("This key is not known here.")
+    return found[0]
+
+
+def identify(scope: Scope, keys: tuple[Key, ...]) -> Key:
+    """Return who is asking: by key where keys are configured, else anyone at this machine.
+
+    Raises Unauthorized, or BadRequest for a foreign Host while no key protects us (a web page
+    could otherwise reach us under a name of its own).
+    """
+    if keys:
+        return authenticate(scope, keys)
+    require_local_host(scope)
+    return OPEN
+
+
+def require_local_host(scope: Scope) -> None:
+    """Raise BadRequest unless the Host header names this machine's loopback."""
+    name = (header(scope, b"host") or "").lower()
+    bare = name.rpartition(":")[0] if not name.endswith("]") and ":" in name else name
+    if bare not in _LOCAL_HOSTS:
+        raise BadRequest(
+            "Without keys this gateway answers only to localhost. Configure `keys` to serve "
+            "it under another name.",
+            code="host_not_allowed",
+        )

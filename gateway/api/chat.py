@@ -1,0 +1,168 @@
+"""`POST /v1/chat/completions` and its dry run `POST /v1/route`, as plain ASGI.
+
+The endpoint watches for the client's departure while the engine works, and cancels it then: the
+upstream is closed at once, and the ledger says what had been spent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+
+from gateway.api import headers, overrides
+from gateway.api.auth import Key, identify
+from gateway.api.http import (
+    ClientGone,
+    Receive,
+    Scope,
+    Send,
+    answer_error,
+    answer_json,
+    read_json,
+    request_id,
+)
+from gateway.api.planning import Arrival, Clocks, latch, plan_job
+from gateway.api.reply import PlainReply, StreamedReply
+from gateway.api.service import Service, Switch
+from gateway.core.errors import GatewayError, NotReady
+from gateway.core.money import dollars
+from gateway.core.plan import Tier
+from gateway.engine import Job
+
+_log = logging.getLogger("waterfall")
+
+
+class Chat:
+    """The endpoints that plan a request; `dry` ones stop there."""
+
+    def __init__(self, switch: Switch, clocks: Clocks, *, dry: bool = False) -> None:
+        """`switch` holds the service in force; each request keeps the one it began with."""
+        self._switch, self._clocks, self._dry = switch, clocks, dry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        at, own_id = self._clocks.monotonic(), self._clocks.new_id()
+        known_as = request_id(scope, own_id)
+        service = self._switch.service
+        with service.in_flight:
+            try:
+                key = self._admit(scope, service)
+                arrival = Arrival(scope, key, at, own_id, known_as)
+                body = await read_json(scope, receive, service.max_body)
+                job = plan_job(service, self._clocks, arrival, body)
+            except ClientGone:
+                return
+            except GatewayError as error:
+                await answer_error(send, error, headers.ids(known_as))
+                return
+            except Exception:  # noqa: BLE001 (whatever it is, the client gets a readable answer)
+                await answer_error(send, _fault(), headers.ids(known_as))
+                return
+            await self._serve(service, arrival, job, receive, send)
+
+    def _admit(self, scope: Scope, service: Service) -> Key:
+        key = identify(scope, service.keys)
+        if self._switch.draining:
+            raise NotReady("This gateway is shutting down; try another.", retry_after=1.0)
+        return key
+
+    async def _serve(
+        self, service: Service, arrival: Arrival, job: Job, receive: Receive, send: Send
+    ) -> None:
+        if self._dry:
+            base = headers.ids(job.origin.request_id)
+            await answer_json(send, 200, describe(job), [*base, *headers.decision(job)])
+            return
+        reply = _reply_for(service, arrival, job, send)
+        async with _Departure(receive):
+            try:
+                entry = await service.engine.run(job, reply)
+                await reply.finish(entry)
+            except Exception:  # noqa: BLE001 (a fault of ours: the client gets an answer, we a log)
+                await reply.fail(_fault())
+                return
+        if entry.outcome.error is None:
+            latch(service, job, entry.served_tier)
+
+
+def _reply_for(
+    service: Service, arrival: Arrival, job: Job, send: Send
+) -> PlainReply | StreamedReply:
+    base = [*headers.ids(job.origin.request_id), *headers.decision(job)]
+    if not job.request.stream:
+        return PlainReply(send, base, service.simulated)
+    details = overrides.wants_details(arrival.scope)
+    return StreamedReply(send, base, service.simulated, details=details)
+
+
+def _fault() -> GatewayError:
+    _log.error("unexpected fault\n%s", traceback.format_exc())
+    return GatewayError("The gateway failed; this is a fault of ours, now in its log.")
+
+
+class _Departure:
+    """Cancels the task inside it when the client hangs up, and takes that cancel for an end."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._gone = False
+
+    async def __aenter__(self) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("an endpoint runs in a task")
+        self._task = task
+        self._watch = asyncio.create_task(self._wait())
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._gone = True
+        self._task.cancel()
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        self._watch.cancel()
+        if kind is asyncio.CancelledError and self._gone:
+            self._task.uncancel()
+            return True
+        return False
+
+
+def describe(job: Job) -> dict[str, object]:
+    """Say what would happen to a request, and why; calls no model."""
+    plan, difficulty, signals = job.plan, job.difficulty, job.signals
+    return {
+        "object": "waterfall.plan",
+        "route": job.route.name,
+        "mode": job.mode,
+        "difficulty": difficulty.value,
+        "gain": difficulty.gain,
+        "scorer": difficulty.scorer,
+        "threshold": job.threshold,
+        "start": {"tier": plan.tiers[0].name, "reason": plan.reason},
+        "tiers": [_described(job, tier) for tier in plan.tiers],
+        "fall_down": [tier.name for tier in plan.below],
+        "deadline_seconds": plan.deadline,
+        "max_cost_usd": None if plan.ceiling is None else dollars(plan.ceiling),
+        "signals": {
+            "prompt_tokens": signals.prompt_tokens,
+            "turns": signals.turns,
+            "tools": signals.tools,
+            "images": signals.images,
+            "wants_json": signals.wants_json,
+        },
+    }
+
+
+def _described(job: Job, tier: Tier) -> dict[str, object]:
+    plan = job.plan
+    return {
+        "tier": tier.name,
+        "model": tier.model,
+        "expected_cost_usd": dollars(plan.expected[tier.name]),
+        "p_good": plan.p_good.get(tier.name),
+        "judged": plan.judges(tier),
+        "accept": tier.bar.accept if plan.judges(tier) else None,
+        "recipe": tier.recipe.label if tier.recipe else None,
+    }

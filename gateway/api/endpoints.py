@@ -1,0 +1,93 @@
+"""The smaller endpoints: models, health, and errors for whatever is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import Request
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from gateway.api.auth import identify
+from gateway.api.http import request_id, retry_after
+from gateway.api.planning import Clocks
+from gateway.api.service import Service, Switch
+from gateway.core.errors import BadRequest, GatewayError, MethodNotAllowed, NotFound
+
+_READY = {True: 200, False: 503}
+
+
+def models_of(service: Service, routes: frozenset[str] | None) -> list[dict[str, object]]:
+    """List every name a key bound to `routes` (None: all) may give as its model."""
+    listed = []
+    for name in service.models:
+        route, tier = service.resolve(name)
+        if routes is None or route.name in routes:
+            kind = "tier" if tier else "route"
+            listed.append(
+                {"id": name, "object": "model", "created": 0, "owned_by": "waterfall", "kind": kind}
+            )
+    return listed
+
+
+class Endpoints:
+    """Models and health, reading the service in force."""
+
+    def __init__(self, switch: Switch) -> None:
+        """`switch` holds the service in force."""
+        self._switch = switch
+
+    async def models(self, request: Request) -> Response:
+        """`GET /v1/models`."""
+        service = self._switch.service
+        key = identify(request.scope, service.keys)
+        return JSONResponse({"object": "list", "data": models_of(service, key.routes)})
+
+    async def model(self, request: Request) -> Response:
+        """`GET /v1/models/{id}`."""
+        service = self._switch.service
+        key = identify(request.scope, service.keys)
+        wanted = request.path_params["model"]
+        service.resolve(wanted)
+        for each in models_of(service, key.routes):
+            if each["id"] == wanted:
+                return JSONResponse(each)
+        raise NotFound(f"No model {wanted[:100]!r} for this key.", code="model_not_found")
+
+    async def live(self, request: Request) -> Response:
+        """`GET /health/live`: the loop turns."""
+        del request
+        return JSONResponse({"status": "ok"})
+
+    async def ready(self, request: Request) -> Response:
+        """`GET /health/ready`: not draining, and at least one upstream can be reached."""
+        del request
+        usable = not self._switch.draining and await self._switch.service.usable()
+        return JSONResponse({"status": "ok" if usable else "unready"}, _READY[usable])
+
+
+def error_handlers(
+    clocks: Clocks,
+) -> dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]]:
+    """Return handlers that put every error into OpenAI's shape."""
+
+    async def known(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException):
+            error = _translated(request, error)
+        if not isinstance(error, GatewayError):
+            error = GatewayError("The gateway failed; this is a fault of ours, now in its log.")
+        own = request_id(request.scope, clocks.new_id())
+        extra = {key.decode(): value.decode() for key, value in retry_after(error)}
+        return JSONResponse(error.body(), error.status, {"x-request-id": own, **extra})
+
+    return {GatewayError: known, HTTPException: known, Exception: known}
+
+
+def _translated(request: Request, error: HTTPException) -> GatewayError:
+    path = request.scope["path"][:200]
+    if error.status_code == 404:
+        return NotFound(f"There is nothing at {path}. See GET /v1/models for what can be asked.")
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("allow", "another method")
+        return MethodNotAllowed(f"{path} takes {allowed}.")
+    return BadRequest(str(error.detail))

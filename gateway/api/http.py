@@ -1,0 +1,126 @@
+"""Small pieces of ASGI that every endpoint shares: reading a body, answering in JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+import orjson
+
+from gateway.core.errors import BadRequest, BodyTooLarge, GatewayError, UnsupportedMedia
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+JSON = (b"content-type", b"application/json")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_MAX_DEPTH = 64
+_CHEAP_BRACKETS = 64
+
+
+class ClientGone(Exception):
+    """The client hung up before its request was read."""
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """Return a request header's value, the first if it was sent twice; None without one."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value.decode("latin-1"))
+    return None
+
+
+def request_id(scope: Scope, otherwise: str) -> str:
+    """Return the client's own id when it is harmless, else ours."""
+    own = header(scope, b"x-request-id")
+    return own if own is not None and _REQUEST_ID.fullmatch(own) else otherwise
+
+
+async def read_json(scope: Scope, receive: Receive, limit: int) -> dict[str, Any]:
+    """Read a JSON object of at most `limit` bytes.
+
+    Raises UnsupportedMedia, BodyTooLarge, BadRequest, or ClientGone.
+    """
+    kind = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise UnsupportedMedia("Send the request as JSON, with content-type: application/json.")
+    if (header(scope, b"content-encoding") or "identity").lower() != "identity":
+        raise UnsupportedMedia("Send the body uncompressed: content-encoding is not supported.")
+    raw = await _read(scope, receive, limit)
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"The body is not valid JSON: {error}.") from error
+    if not isinstance(body, dict):
+        raise BadRequest("The body must be a JSON object.")
+    _refuse_depth(raw, body)
+    return body
+
+
+async def _read(scope: Scope, receive: Receive, limit: int) -> bytes:
+    declared = header(scope, b"content-length") or "0"
+    if declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
+    blocks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        block = message.get("body", b"")
+        size += len(block)
+        if size > limit:
+            raise _too_large(limit)
+        blocks.append(block)
+        if not message.get("more_body"):
+            return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body is over {limit} bytes; the limit is server.max_body.")
+
+
+def _refuse_depth(raw: bytes, body: object) -> None:
+    """Refuse nesting that an encoder further on would stumble over."""
+    if raw.count(b"[") + raw.count(b"{") <= _CHEAP_BRACKETS:
+        return
+    level: list[object] = [body]
+    for _ in range(_MAX_DEPTH):
+        inner = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [v for values in inner for v in values if isinstance(v, dict | list)]  # type: ignore[attr-defined]
+        if not level:
+            return
+    raise BadRequest(f"The body is nested more than {_MAX_DEPTH} levels deep.")
+
+
+async def answer(
+    send: Send, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]]
+) -> None:
+    """Send a whole response."""
+    length = (b"content-length", b"%d" % len(body))
+    start = {"type": "http.response.start", "status": status, "headers": [*headers, length]}
+    await send(start)
+    await send({"type": "http.response.body", "body": body})
+
+
+async def answer_json(
+    send: Send, status: int, value: object, headers: Headers | None = None
+) -> None:
+    """Send a value as JSON."""
+    await answer(send, status, orjson.dumps(value), [JSON, *(headers or [])])
+
+
+async def answer_error(send: Send, error: GatewayError, headers: Headers | None = None) -> None:
+    """Send an error in OpenAI's shape, with Retry-After when it is known."""
+    await answer_json(send, error.status, error.body(), [*(headers or []), *retry_after(error)])
+
+
+def retry_after(error: GatewayError) -> Headers:
+    """Return the Retry-After header, in whole seconds rounded up, when the error has one."""
+    if error.retry_after is None:
+        return []
+    return [(b"retry-after", b"%d" % max(1, -int(-error.retry_after // 1)))]

@@ -1,0 +1,119 @@
+"""Replies on their way out: a plain one whole, a streamed one as server-sent events.
+
+The status line of a stream waits for the first byte that may be seen: a failure before it is an
+ordinary HTTP error, after it an `error` event that ends the stream without `[DONE]`.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from gateway.api import headers
+from gateway.api.http import JSON, Headers, Send, answer, answer_error
+from gateway.core.chat import Delta
+from gateway.core.errors import GatewayError
+from gateway.core.ledger import Entry
+from gateway.core.money import dollars
+from gateway.core.ports import Head
+
+_EVENTS: Headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
+DONE = b"data: [DONE]\n\n"
+
+
+class PlainReply:
+    """Sends one JSON body; fits core.ports.Client, though nothing is pushed into it."""
+
+    def __init__(self, send: Send, base: Headers, simulated: frozenset[str]) -> None:
+        """`base` are the headers already known."""
+        self._send, self._base, self._simulated = send, base, simulated
+        self.started = False
+
+    async def start(self, head: Head) -> None:
+        """Not for a plain reply: it is whole in its entry."""
+        raise AssertionError(head)
+
+    async def send(self, delta: Delta) -> None:
+        """Not for a plain reply: it is whole in its entry."""
+        raise AssertionError(delta)
+
+    async def finish(self, entry: Entry) -> None:
+        """Send the served reply's own bytes, or the error."""
+        outcome = entry.outcome
+        told = [*self._base, *headers.served(outcome, self._simulated), *headers.money(entry)]
+        self.started = True
+        if outcome.error is not None:
+            await answer_error(self._send, outcome.error, told)
+        elif outcome.served is not None:
+            body = b"".join(wire_bytes(delta) for delta in outcome.served.held)
+            await answer(self._send, 200, body, [JSON, *told])
+
+    async def fail(self, error: GatewayError) -> None:
+        """Send an error that has no entry to tell of."""
+        await answer_error(self._send, error, self._base)
+
+
+class StreamedReply:
+    """Sends events as they are released; fits core.ports.Client."""
+
+    def __init__(
+        self, send: Send, base: Headers, simulated: frozenset[str], *, details: bool
+    ) -> None:
+        """`details` asks for the money, as a comment line before the end."""
+        self._send, self._base, self._simulated = send, base, simulated
+        self._details = details
+        self.started = False
+
+    async def start(self, head: Head) -> None:
+        """Send status and headers: they are final."""
+        self.started = True
+        told = [*_EVENTS, *self._base, *headers.served(head.outcome, self._simulated)]
+        await self._send({"type": "http.response.start", "status": 200, "headers": told})
+
+    async def send(self, delta: Delta) -> None:
+        """Send one event; returns when there is room for the next."""
+        data = wire_bytes(delta)
+        if data:
+            await self._event(b"data: %b\n\n" % data)
+
+    async def finish(self, entry: Entry) -> None:
+        """End the stream: `[DONE]` after a reply, an error event or an HTTP error after none."""
+        outcome = entry.outcome
+        if outcome.error is not None and not self.started:
+            told = [*self._base, *headers.served(outcome, self._simulated), *headers.money(entry)]
+            self.started = True
+            await answer_error(self._send, outcome.error, told)
+            return
+        if outcome.error is not None:
+            await self.fail(outcome.error)
+            return
+        details = _details(entry) if self._details else b""
+        await self._event(details + DONE, more=False)
+
+    async def fail(self, error: GatewayError) -> None:
+        """Send an error: as an HTTP error while that can be, else as an event."""
+        if not self.started:
+            await answer_error(self._send, error, self._base)
+            return
+        event = b"event: error\ndata: %b\n\n" % orjson.dumps(error.body())
+        await self._event(event, more=False)
+
+    async def _event(self, data: bytes, *, more: bool = True) -> None:
+        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+
+def wire_bytes(delta: Delta) -> bytes:
+    """Return a delta's JSON: as it came, unless it was edited."""
+    return orjson.dumps(delta.payload) if delta.raw is None else delta.raw
+
+
+def _details(entry: Entry) -> bytes:
+    told = {
+        "cost_usd": dollars(entry.cost),
+        "baseline_usd": dollars(entry.baseline),
+        "discarded_usd": dollars(entry.discarded),
+        "attempts": len(entry.outcome.attempts),
+        "tier": entry.served_tier,
+        "reason": entry.reason,
+        "degraded": entry.outcome.degraded,
+    }
+    return b": waterfall %b\n\n" % orjson.dumps(told)

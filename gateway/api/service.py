@@ -1,0 +1,134 @@
+"""One configuration, running; and the switch that replaces it whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from gateway.api.auth import Key
+from gateway.core.errors import NotFound
+from gateway.core.plan import Tier
+from gateway.core.ports import Scorer
+from gateway.core.routing import Route
+from gateway.engine import Engine
+
+_LATCHES = 10_000
+
+
+class Latches:
+    """Which tier a session last escalated to: it does not start lower while that is fresh.
+
+    Keeps at most 10,000 sessions, the least recently raised of them going first. `clock` is
+    monotonic, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """Start with no session latched."""
+        self._clock = clock
+        self._tiers: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
+
+    def floor(self, route: str, session: str) -> int:
+        """Return the lowest tier index the session may start at."""
+        index, until = self._tiers.get((route, session), (0, 0.0))
+        return index if self._clock() < until else 0
+
+    def raise_to(self, route: str, session: str, index: int, ttl: float) -> None:
+        """Latch a session at a tier for `ttl` seconds; a latch never falls while it is fresh."""
+        index = max(index, self.floor(route, session))
+        self._tiers[(route, session)] = (index, self._clock() + ttl)
+        self._tiers.move_to_end((route, session))
+        if len(self._tiers) > _LATCHES:
+            self._tiers.popitem(last=False)
+
+
+class InFlight:
+    """Counts requests under way, so that what they use closes after the last of them."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.count = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def __enter__(self) -> None:
+        self.count += 1
+        self._idle.clear()
+
+    def __exit__(self, *_: object) -> None:
+        self.count -= 1
+        if not self.count:
+            self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until there are none."""
+        await self._idle.wait()
+
+
+@dataclass(frozen=True)
+class Service:
+    """Everything that requests need of one configuration.
+
+    `scorers` is by route. `simulated` names the tiers whose answers no model gave. `close` lets
+    go of its connections, once the last request has finished.
+    """
+
+    engine: Engine
+    routes: Mapping[str, Route]
+    tiers: Mapping[str, Tier]
+    aliases: Mapping[str, str]
+    scorers: Mapping[str, Scorer]
+    keys: tuple[Key, ...]
+    latches: Latches
+    max_body: int
+    simulated: frozenset[str]
+    close: Callable[[], Awaitable[None]]
+    usable: Callable[[], Awaitable[bool]]
+    in_flight: InFlight = field(default_factory=InFlight)
+
+    @property
+    def models(self) -> list[str]:
+        """Every name a request may give as its model."""
+        return [*self.routes, *self.tiers, *self.aliases]
+
+    def resolve(self, name: str) -> tuple[Route, Tier | None]:
+        """Return the route a model name stands for, and its tier when it names one alone.
+
+        Raises NotFound with the names that exist.
+        """
+        target = self.aliases.get(name, name)
+        if route := self.routes.get(target):
+            return route, None
+        tier = self.tiers.get(target)
+        if tier is None:
+            known = ", ".join(self.models)
+            raise NotFound(
+                f"No model {name[:100]!r} here. There is: {known}.",
+                param="model",
+                code="model_not_found",
+            )
+        home = next((r for r in self.routes.values() if r.tier(target)), None)
+        return home or Route(target, (tier,), thresholds=()), tier
+
+
+class Switch:
+    """Holds the service in force. Requests keep the one they began with."""
+
+    def __init__(self, service: Service) -> None:
+        """Begin with `service`, not draining."""
+        self.service = service
+        self.draining = False
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def swap(self, service: Service) -> None:
+        """Put another service in force; the old one closes when its last request has ended."""
+        old, self.service = self.service, service
+        task = asyncio.create_task(_close_when_idle(old))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+async def _close_when_idle(service: Service) -> None:
+    await service.in_flight.idle()
+    await service.close()

@@ -1,0 +1,139 @@
+"""OpenAI's chat request on its way in: enough checking that nothing later can stumble."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gateway.core.chat import ChatRequest
+from gateway.core.errors import BadRequest
+
+MAX_CHOICES = 128
+MAX_TOKENS = 10_000_000
+MAX_MESSAGES = 10_000
+MAX_TOOLS = 2_000
+MAX_STOPS = 64
+MAX_BIASES = 10_000
+MAX_TOP_LOGPROBS = 20
+
+_TEXT_OR_PARTS = "a string, a list of parts, or null"
+
+
+def parse(body: dict[str, Any]) -> ChatRequest:
+    """Check what the gateway itself reads and bound what multiplies; keep everything else.
+
+    Raises BadRequest naming the field and what it must be.
+    """
+    if not isinstance(body.get("model"), str) or not body["model"]:
+        raise _wrong("model", "the name of a route or tier")
+    _messages(body.get("messages"))
+    for field, check in _FIELDS.items():
+        value = body.get(field)
+        if value is not None:
+            check(field, value)
+    return ChatRequest(body)
+
+
+def _wrong(field: str, expected: str) -> BadRequest:
+    return BadRequest(f"{field} must be {expected}.", param=field)
+
+
+def _messages(messages: object) -> None:
+    if not isinstance(messages, list) or not messages:
+        raise _wrong("messages", "a list of at least one message")
+    if len(messages) > MAX_MESSAGES:
+        raise _wrong("messages", f"at most {MAX_MESSAGES} messages")
+    for index, message in enumerate(messages):
+        _message(f"messages[{index}]", message)
+
+
+def _message(path: str, message: object) -> None:
+    if not isinstance(message, dict):
+        raise _wrong(path, "an object with role and content")
+    if not isinstance(message.get("role"), str) or not message["role"]:
+        raise _wrong(f"{path}.role", "a role such as system, user or assistant")
+    content = message.get("content")
+    if content is None or isinstance(content, str):
+        return
+    if not isinstance(content, list):
+        raise _wrong(f"{path}.content", _TEXT_OR_PARTS)
+    for index, part in enumerate(content):
+        if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+            raise _wrong(f"{path}.content[{index}]", "an object with a type")
+
+
+def _boolean(field: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise _wrong(field, "true or false")
+
+
+def _integer(low: int, high: int) -> Callable[[str, object], None]:
+    def check(field: str, value: object) -> None:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or not low <= value <= high:  # type: ignore[operator]
+            raise _wrong(field, f"a whole number from {low} to {high}")
+
+    return check
+
+
+def _sized(kind: type, most: int, name: str) -> Callable[[str, object], None]:
+    def check(field: str, value: object) -> None:
+        if not isinstance(value, kind) or len(value) > most:  # type: ignore[arg-type]
+            raise _wrong(field, f"{name} with at most {most} entries")
+
+    return check
+
+
+def _tools(field: str, value: object) -> None:
+    _sized(list, MAX_TOOLS, "a list of tools")(field, value)
+    for index, tool in enumerate(value if isinstance(value, list) else ()):
+        if not isinstance(tool, dict) or not isinstance(tool.get("type"), str):
+            raise _wrong(f"{field}[{index}]", "an object with a type")
+        function = tool.get("function")
+        if tool["type"] == "function" and not _is_function(function):
+            raise _wrong(f"{field}[{index}].function", "an object with a name")
+
+
+def _is_function(value: object) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and isinstance(value.get("name"), str)
+        and isinstance(value.get("parameters") or {}, dict)
+    )
+
+
+def _typed_object(field: str, value: object) -> None:
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        raise _wrong(field, "an object with a type")
+    if value["type"] == "json_schema":
+        schema = value.get("json_schema")
+        if not isinstance(schema, dict) or not isinstance(schema.get("schema") or {}, dict):
+            raise _wrong(f"{field}.json_schema", "an object with a name and a schema")
+
+
+def _object(field: str, value: object) -> None:
+    if not isinstance(value, dict):
+        raise _wrong(field, "an object")
+
+
+def _stop(field: str, value: object) -> None:
+    if isinstance(value, str):
+        return
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise _wrong(field, "a string or a list of strings")
+    _sized(list, MAX_STOPS, "a list")(field, value)
+
+
+_FIELDS: Mapping[str, Callable[[str, object], None]] = {
+    "stream": _boolean,
+    "logprobs": _boolean,
+    "stream_options": _object,
+    "n": _integer(1, MAX_CHOICES),
+    "max_tokens": _integer(1, MAX_TOKENS),
+    "max_completion_tokens": _integer(1, MAX_TOKENS),
+    "top_logprobs": _integer(0, MAX_TOP_LOGPROBS),
+    "tools": _tools,
+    "response_format": _typed_object,
+    "stop": _stop,
+    "logit_bias": _sized(dict, MAX_BIASES, "an object"),
+}

@@ -1,0 +1,43 @@
+"""How sure was the model itself: by its token log-probabilities, or by its own word."""
+
+from __future__ import annotations
+
+import math
+
+from gateway.core.chat import ChatRequest, Reply
+from gateway.core.verdict import ABSTAIN, PASS, Check, Finding
+
+_LOW_QUANTILE = 0.1
+
+
+def logprob(request: ChatRequest, reply: Reply) -> Finding:
+    """Turn token log-probabilities into a confidence, 0..1; abstain where there are none.
+
+    It is the geometric mean of the least likely token's probability and the 10 % quantile's: the
+    quantile keeps one odd token from condemning a long reply, the minimum keeps a short one
+    honest (quantiles beat means: Gupta et al., 2024, arXiv 2404.10136). It ranks replies; it
+    is no calibrated probability until it is fitted to a team's own traffic.
+    """
+    del request
+    scored = [choice.logprobs for choice in reply.choices if choice.logprobs]
+    if not scored:
+        return ABSTAIN
+    return Finding("pass", confidence=min(map(_confidence, scored)))
+
+
+def _confidence(logprobs: tuple[float, ...]) -> float:
+    ordered = sorted(logprobs)
+    low = ordered[int(_LOW_QUANTILE * len(ordered))]
+    return min(1.0, math.exp((ordered[0] + low) / 2))
+
+
+def unsure(marker: str) -> Check:
+    """Make the check that reads the recipe's not-sure marker."""
+
+    def check(request: ChatRequest, reply: Reply) -> Finding:
+        del request
+        if any(marker in choice.text for choice in reply.choices):
+            return Finding("fail", "unsure")
+        return PASS if reply.complete else ABSTAIN
+
+    return check

@@ -1,0 +1,64 @@
+"""Is there an answer at all: not empty, not cut off, not a refusal?"""
+
+from __future__ import annotations
+
+from gateway.core.chat import ChatRequest, Choice, Reply
+from gateway.core.verdict import ABSTAIN, PASS, Finding
+
+_OPENING = 160
+"""Characters in which a refusal shows itself."""
+_REFUSALS = (
+    "i can't help",
+    "i cannot help",
+    "i can't assist",
+    "i cannot assist",
+    "i'm unable to",
+    "i am unable to",
+    "i'm not able to",
+    "i am not able to",
+    "i can't provide",
+    "i cannot provide",
+    "i can't do that",
+    "i cannot do that",
+    "i can't answer",
+    "i cannot answer",
+    "i won't be able to",
+    "i must decline",
+    "as an ai language model",
+    "as a language model, i",
+    "i'm sorry, but i can",
+    "i am sorry, but i can",
+    "sorry, but i can't",
+    "sorry, i can't",
+)
+
+
+def shape(request: ChatRequest, reply: Reply) -> Finding:
+    """Fail an empty reply (broken) or one that was cut off."""
+    del request
+    if not reply.complete:
+        return ABSTAIN
+    if not reply.choices or any(map(_is_empty, reply.choices)):
+        return Finding("fail", "empty", broken=True)
+    if any(choice.finish == "length" for choice in reply.choices):
+        return Finding("fail", "truncated")
+    return PASS
+
+
+def refusal(request: ChatRequest, reply: Reply) -> Finding:
+    """Fail a reply that declines; judged by its opening, so that a prefix is enough to fail."""
+    del request
+    if any(_refuses(choice) for choice in reply.choices):
+        return Finding("fail", "refusal")
+    return PASS if reply.complete else ABSTAIN
+
+
+def _is_empty(choice: Choice) -> bool:
+    return not (choice.text.strip() or choice.tool_calls or choice.refusal)
+
+
+def _refuses(choice: Choice) -> bool:
+    if choice.refusal or choice.finish == "content_filter":
+        return True
+    opening = choice.text[:_OPENING].lower().replace("\u2019", "'")
+    return any(words in opening for words in _REFUSALS)

@@ -1,0 +1,59 @@
+"""Are the tools called ones that were offered, with arguments that fit their schemas?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway.checks.json_schema import TooMuchError, is_valid
+from gateway.core.chat import ChatRequest, Choice, Reply
+from gateway.core.verdict import ABSTAIN, PASS, Finding
+
+_WRONG = Finding("fail", "tool_error", broken=True)
+
+
+def tool_calls(request: ChatRequest, reply: Reply) -> Finding:
+    """Check each call's name and arguments, and that a call was made where one was demanded."""
+    if not reply.complete or not request.tools:
+        return ABSTAIN
+    schemas = _schemas(request.tools)
+    choice = request.body.get("tool_choice")
+    try:
+        sound = all(_is_sound(each, schemas, choice) for each in reply.choices)
+    except TooMuchError:
+        return ABSTAIN
+    return PASS if sound else _WRONG
+
+
+def _schemas(tools: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    functions = (tool.get("function") for tool in tools)
+    return {
+        function["name"]: function.get("parameters") or {}
+        for function in functions
+        if isinstance(function, Mapping)
+    }
+
+
+def _is_sound(choice: Choice, schemas: Mapping[str, Mapping[str, Any]], wanted: object) -> bool:
+    names = [call["name"] for call in choice.tool_calls]
+    if not names:
+        return not _demands_call(wanted)
+    if wanted == "none":
+        return False
+    forced = _forced_name(wanted)
+    if forced is not None and names != [forced]:
+        return False
+    return all(
+        call["name"] in schemas and is_valid(call["arguments"] or "{}", schemas[call["name"]])
+        for call in choice.tool_calls
+    )
+
+
+def _demands_call(wanted: object) -> bool:
+    return wanted == "required" or _forced_name(wanted) is not None
+
+
+def _forced_name(wanted: object) -> str | None:
+    function = wanted.get("function") if isinstance(wanted, Mapping) else None
+    name = function.get("name") if isinstance(function, Mapping) else None
+    return name if isinstance(name, str) else None

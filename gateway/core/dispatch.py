@@ -1,0 +1,46 @@
+"""What goes on an upstream's wire for a tier, and what of it must not come back to the client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.core.chat import ChatRequest
+from gateway.core.plan import Tier
+from gateway.core.recipes import apply
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """A body for the wire. `altered` says that it asks for more than the client did; the strip
+    flags name what we asked for on our own account."""
+
+    body: Mapping[str, Any]
+    altered: bool = False
+    strip_usage: bool = False
+    strip_logprobs: bool = False
+
+
+def dispatch(
+    tier: Tier, request: ChatRequest, *, judged: bool, marker: str, bare: bool = False
+) -> Dispatch:
+    """Write the client's request in the tier's model and recipe.
+
+    `judged` asks for the log-probabilities that the tier's bar needs. `bare` leaves out every
+    addition of ours.
+    """
+    body = {**request.body, "model": tier.model}
+    if bare:
+        return Dispatch(body)
+    if tier.recipe is not None:
+        body["messages"] = apply(tier.recipe, request.messages, marker)
+        body |= tier.recipe.params
+    ask_logprobs = judged and tier.bar.needs_logprobs and not request.wants_logprobs
+    if ask_logprobs:
+        body["logprobs"] = True
+    ask_usage = request.stream and not request.wants_usage
+    if ask_usage:
+        body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+    altered = tier.recipe is not None or ask_logprobs or ask_usage
+    return Dispatch(body, altered, strip_usage=ask_usage, strip_logprobs=ask_logprobs)

@@ -1,0 +1,98 @@
+"""Drives one request through the cascade: does what `next_step` says, and keeps the record.
+
+One path serves plain and streamed requests: a plain reply is a stream of one delta that is held
+to its end. Deltas are pushed, so that leaving a draft closes its upstream at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import assert_never
+
+from gateway.core.cascade import Call, Consult, Deliver, GiveUp, next_step
+from gateway.core.errors import GatewayError
+from gateway.core.ledger import Entry
+from gateway.core.outcome import Outcome
+from gateway.core.plan import Tier
+from gateway.core.ports import Client
+from gateway.engine.drafting import Drafting
+from gateway.engine.state import Job, Parts, Run
+
+__all__ = ["Engine", "Job", "Parts"]
+
+
+class Engine:
+    """Serves requests with one configuration's parts; it keeps nothing between them."""
+
+    def __init__(self, parts: Parts) -> None:
+        """`parts` is what driving a request needs."""
+        self._parts = parts
+
+    async def run(self, job: Job, client: Client) -> Entry:
+        """Serve one request, pushing a streamed reply into `client` as it may be seen.
+
+        The entry is kept before this returns, so before the last byte leaves. It never raises
+        GatewayError (the outcome carries it); cancelled, it records that and is cancelled.
+        """
+        run = Run(self._parts, job, client)
+        try:
+            outcome = await _drive(run)
+        except asyncio.CancelledError:
+            run.record(Outcome(run.attempts, cancelled=True))
+            raise
+        except Exception:
+            error = GatewayError("The gateway failed; this is a fault of ours, now in its log.")
+            run.record(Outcome(run.attempts, error=error))
+            raise
+        return run.record(outcome)
+
+
+async def _drive(run: Run) -> Outcome:
+    plan = run.job.plan
+    while True:
+        step = next_step(plan, run.attempts, run.elapsed())
+        match step:
+            case Call(tier, bare):
+                await _attempt(run, tier, bare=bare)
+            case Consult(checks):
+                _consult(run, checks)
+            case Deliver(attempt, degraded):
+                return await _deliver(run, Outcome(run.attempts, attempt, degraded))
+            case GiveUp(error):
+                return Outcome(run.attempts, error=error)
+            case _:
+                assert_never(step)
+
+
+async def _deliver(run: Run, outcome: Outcome) -> Outcome:
+    served = outcome.served
+    if served is not None and run.job.request.stream and not served.released:
+        await run.start(outcome)
+        for delta in served.held:
+            await run.client.send(delta)
+    return outcome
+
+
+def _consult(run: Run, checks: Sequence[str]) -> None:
+    *before, last = run.attempts
+    if last.reply is None:
+        return
+    evidence = last.evidence + tuple(run.ask(name, last.reply) for name in checks)
+    run.attempts = (*before, run.judged(replace(last, evidence=evidence)))
+
+
+async def _attempt(run: Run, tier: Tier, *, bare: bool) -> None:
+    """Call a tier; its attempt is added however the call ends."""
+    draft = Drafting(run, tier, bare=bare)
+    try:
+        await draft.call()
+    finally:
+        attempt = run.judged(draft.attempt())
+        if bare:  # the same try at the same tier, of one call more
+            *before, first = run.attempts
+            calls = first.calls + attempt.calls
+            run.attempts = (*before, replace(attempt, calls=calls, altered=True, bare=True))
+        else:
+            run.attempts = (*run.attempts, attempt)

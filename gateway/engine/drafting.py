@@ -1,0 +1,212 @@
+"""One call to one tier: from its first byte to its record."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+from gateway.core.cascade import may_escalate
+from gateway.core.chat import Delta, Reply
+from gateway.core.dispatch import Dispatch, dispatch
+from gateway.core.errors import UpstreamError, UpstreamTimeout
+from gateway.core.gate import Gate
+from gateway.core.money import FREE, Usage
+from gateway.core.outcome import Attempt, CallRecord, Outcome
+from gateway.core.plan import Tier
+from gateway.core.ports import OpenCall, UpstreamCall
+from gateway.core.routing import ASSUMED_REPLY_TOKENS, recipe_tokens
+from gateway.core.verdict import FALL_DOWN, Evidence, Verdict, judge
+from gateway.engine.state import Run
+
+Status = Literal["ok", "failed", "left", "cancelled"]
+
+_UNBILLED = frozenset(
+    {
+        "rejected",
+        "context_length",
+        "content_filter",
+        "rate_limited",
+        "overloaded",
+        "auth",
+        "server",
+        "connect",
+    }
+)
+"""Kinds of failure for which a provider bills nothing; after any other, what was used is
+unknown, and estimated."""
+
+
+class Drafting:
+    """One call to one tier, from its first byte to its record."""
+
+    def __init__(self, run: Run, tier: Tier, *, bare: bool) -> None:
+        self._run, self._tier, self._bare = run, tier, bare
+        self._parts, self._job = run.parts, run.job
+        plan = self._job.plan
+        self._sent = self._dispatch()
+        self._prefix: tuple[Evidence, ...] = ()
+        self._started = self._parts.clock()
+        self._first: float | None = None
+        self._paused = 0.0
+        self._slot: int | None = None
+        self._call_id = self._parts.new_id()
+        self._failure: UpstreamError | None = None
+        self._status: Status = "cancelled"
+        marked = tier.recipe is not None and tier.recipe.not_sure
+        self._gate = Gate(
+            tier.hold,
+            judged=plan.judges(tier),
+            stream=self._job.request.stream,
+            judge_prefix=self._judge_prefix,
+            may_defer=lambda: may_escalate(plan, run.attempts, tier, run.elapsed()),
+            marker=self._parts.marker if marked else "",
+        )
+
+    def _dispatch(self) -> Dispatch:
+        return dispatch(
+            self._tier,
+            self._job.request,
+            judged=self._job.plan.judges(self._tier),
+            marker=self._parts.marker,
+            bare=self._bare,
+        )
+
+    @property
+    def _prompt_estimate(self) -> int:
+        added = 0 if self._bare else recipe_tokens(self._tier.recipe)
+        return self._job.signals.prompt_tokens + added
+
+    async def call(self) -> None:
+        """Make the call. A failure of the upstream is kept, a cancel passes through.
+
+        The request's deadline ends a call only until its first byte is released: from then on
+        the upstream's own time-outs rule, since a long answer is not a late one.
+        """
+        sent = self._sent
+        call = UpstreamCall(
+            call_id=self._call_id,
+            tier=self._tier,
+            body=sent.body,
+            stream=self._job.request.stream,
+            on_sent=self._mark,
+            strip_usage=sent.strip_usage,
+            strip_logprobs=sent.strip_logprobs,
+        )
+        left = self._job.plan.deadline - self._run.elapsed()
+        try:
+            async with asyncio.timeout(left) as self._deadline:
+                await self._parts.upstreams[self._tier.upstream].call(call, self._receive)
+            self._status = "left" if self._gate.deferred else "ok"
+        except TimeoutError:
+            self._fail(UpstreamTimeout("The request's deadline passed while it was answering."))
+        except UpstreamError as error:
+            self._fail(error)
+
+    def _fail(self, error: UpstreamError) -> None:
+        self._failure, self._status = error, "failed"
+
+    async def _receive(self, delta: Delta) -> bool:
+        if self._first is None:
+            self._first = self._parts.clock()
+        ready = self._gate.feed(delta)
+        if ready:
+            await self._pass_on(ready)
+        return not self._gate.deferred
+
+    async def _pass_on(self, ready: Sequence[Delta]) -> None:
+        """Send what may be seen. Time spent waiting for the client is not the upstream's."""
+        self._deadline.reschedule(None)
+        since = self._parts.clock()
+        if self._run.first_token is None:
+            served = Attempt(self._tier, verdict=self._gate.verdict, released=True)
+            fallen = self._tier in self._job.plan.below
+            if fallen:
+                served = replace(served, verdict=FALL_DOWN)
+            outcome = Outcome((*self._run.attempts, served), served, degraded=fallen)
+            await self._run.start(outcome)
+        for delta in ready:
+            await self._run.client.send(delta)
+        self._paused += self._parts.clock() - since
+
+    def _judge_prefix(self, reply: Reply) -> Verdict:
+        bar = self._tier.bar
+        asked = (self._run.ask(spec.name, reply) for spec in bar.checks if spec.cost == 0)
+        self._prefix = tuple(asked)
+        verdict = judge(bar, self._prefix, self._job.plan.next_good(self._tier))
+        return replace(verdict, reason="prefix_passed") if verdict.accepted else verdict
+
+    def _mark(self) -> None:
+        """Write the call down as under way; a second try on a fresh connection is the same call."""
+        if self._slot is not None:
+            return
+        tier, guess = self._tier, Usage(self._prompt_estimate, self._completion_guess)
+        mark = OpenCall(
+            call_id=self._call_id,
+            entry_id=self._job.origin.entry_id,
+            route=self._job.route.name,
+            tier=tier.name,
+            upstream=tier.upstream,
+            model=tier.model,
+            opened_at=self._parts.wall(),
+            prompt_estimate=guess.prompt,
+            completion_estimate=guess.completion,
+            cost_estimate=tier.price.cost(guess).total,
+        )
+        self._slot = self._parts.journal.open(mark)
+        self._run.slots.append(self._slot)
+
+    @property
+    def _completion_guess(self) -> int:
+        return self._job.request.max_tokens or ASSUMED_REPLY_TOKENS
+
+    def attempt(self) -> Attempt:
+        """Close the books on this call."""
+        gate = self._gate
+        record = self._record()
+        if record is not None and self._slot is not None:
+            self._parts.journal.settle(self._slot, record)
+        whole = self._status == "ok"
+        return Attempt(
+            tier=self._tier,
+            calls=() if record is None else (record,),
+            reply=gate.draft.reply(complete=whole) if whole or gate.deferred else None,
+            evidence=self._prefix if gate.deferred else (),
+            verdict=gate.verdict,
+            failure=self._failure,
+            released=gate.released,
+            held=gate.held if whole else (),
+            altered=self._sent.altered,
+            bare=self._bare,
+            left=gate.deferred,
+        )
+
+    def _record(self) -> CallRecord | None:
+        """Return the call's record; None when nothing of it ever left."""
+        ended = self._parts.clock()
+        self._run.waited += ended - self._started - self._paused
+        if self._slot is None:
+            return None
+        usage = self._usage()
+        return CallRecord(
+            call_id=self._call_id,
+            tier=self._tier.name,
+            upstream=self._tier.upstream,
+            model=self._tier.model,
+            started=self._started - self._job.arrived,
+            seconds=ended - self._started,
+            status=self._status,
+            usage=usage,
+            cost=self._tier.price.cost(usage) if usage != Usage() else FREE,
+            first_token=None if self._first is None else self._first - self._started,
+            bare=self._bare,
+            error=self._failure.kind if self._failure else "",
+        )
+
+    def _usage(self) -> Usage:
+        draft = self._gate.draft
+        unbilled = self._failure is not None and self._failure.kind in _UNBILLED
+        if draft.usage is None and unbilled and draft.tokens == 0:
+            return Usage()
+        return draft.spent(self._prompt_estimate)

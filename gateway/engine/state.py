@@ -1,0 +1,123 @@
+"""What is known of one request while it is under way, and how its record is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gateway.core.chat import ChatRequest, Reply
+from gateway.core.difficulty import Difficulty
+from gateway.core.ledger import Entry, Origin, Timing, baseline_cost, status_of
+from gateway.core.outcome import Attempt, Outcome
+from gateway.core.plan import Plan
+from gateway.core.ports import Client, Head, Journal, Sink, Upstream
+from gateway.core.routing import Route
+from gateway.core.signals import Signals
+from gateway.core.verdict import FALL_DOWN, LAST_TIER, Bar, Check, Evidence, judge
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One request, planned. `arrived` and `decision` are on the engine's clock, in seconds."""
+
+    request: ChatRequest
+    origin: Origin
+    route: Route
+    mode: str
+    signals: Signals
+    difficulty: Difficulty
+    plan: Plan
+    threshold: float | None
+    arrived: float
+    decision: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that driving a request needs. `clock` is monotonic, `wall` UNIX time, both in
+    seconds; `marker` is the process's not-sure marker, `config` the configuration's digest."""
+
+    upstreams: Mapping[str, Upstream]
+    checks: Mapping[str, Check]
+    journal: Journal
+    sinks: Sequence[Sink]
+    marker: str
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    new_id: Callable[[], str]
+    config: str = ""
+
+
+class Run:
+    """One request under way."""
+
+    def __init__(self, parts: Parts, job: Job, client: Client) -> None:
+        """Begin with nothing tried."""
+        self.parts, self.job, self.client = parts, job, client
+        self.attempts: tuple[Attempt, ...] = ()
+        self.slots: list[int] = []
+        self.first_token: float | None = None
+        self.waited = 0.0
+
+    def elapsed(self) -> float:
+        """Seconds since the request arrived."""
+        return self.parts.clock() - self.job.arrived
+
+    async def start(self, outcome: Outcome) -> None:
+        """Tell the client who serves it; the first byte follows at once."""
+        self.first_token = self.elapsed()
+        await self.client.start(Head(self.job.plan, outcome))
+
+    def ask(self, name: str, reply: Reply) -> Evidence:
+        """Put one check to a reply."""
+        started = self.parts.clock()
+        finding = self.parts.checks[name](self.job.request, reply)
+        return Evidence(name, finding, self.parts.clock() - started)
+
+    def judged(self, attempt: Attempt) -> Attempt:
+        """Give an attempt the verdict its evidence allows: a late one when it was released."""
+        plan, bar = self.job.plan, attempt.tier.bar
+        if attempt.reply is None or attempt.failure is not None or attempt.left:
+            return attempt
+        if not plan.judges(attempt.tier):
+            fallen = attempt.tier in plan.below
+            return replace(attempt, verdict=FALL_DOWN if fallen else LAST_TIER)
+        if _unanswered(bar, attempt.evidence):
+            return attempt
+        verdict = judge(bar, attempt.evidence, plan.next_good(attempt.tier))
+        return (
+            replace(attempt, late=verdict)
+            if attempt.released
+            else replace(attempt, verdict=verdict)
+        )
+
+    def record(self, outcome: Outcome) -> Entry:
+        """Keep the entry and free the calls' marks; then let every sink read it."""
+        parts, job = self.parts, self.job
+        total = self.elapsed()
+        served = outcome.served is not None
+        first = self.first_token if job.request.stream else (total if served else None)
+        entry = Entry(
+            origin=job.origin,
+            route=job.route.name,
+            mode=job.mode,
+            outcome=outcome,
+            timing=Timing(total, first, self.waited, job.decision),
+            status=status_of(outcome),
+            start_tier=job.plan.tiers[0].name,
+            start_reason=job.plan.reason,
+            difficulty=job.difficulty,
+            threshold=job.threshold,
+            baseline_tier=job.route.baseline_tier.name,
+            baseline=baseline_cost(job.route, outcome, job.signals.prompt_tokens),
+            config=parts.config,
+        )
+        parts.journal.append(entry, tuple(self.slots))
+        for sink in parts.sinks:
+            sink(entry)
+        return entry
+
+
+def _unanswered(bar: Bar, evidence: Sequence[Evidence]) -> bool:
+    known = {item.check for item in evidence}
+    return any(spec.cost == 0 and spec.name not in known for spec in bar.checks)
