@@ -1,0 +1,184 @@
+"""Any server that speaks OpenAI's chat completions, as an upstream."""
+
+from __future__ import annotations
+
+import contextlib
+from asyncio import timeout
+from dataclasses import replace
+
+import orjson
+
+from gateway.core.chat import Delta
+from gateway.core.errors import UpstreamError
+from gateway.core.ports import Receive, UpstreamCall
+from gateway.upstreams import failures
+from gateway.upstreams.http1 import Exchange, HttpError, Pool, Timeouts
+from gateway.upstreams.sse import Decoder, Event, EventTooLarge
+from gateway.upstreams.wire import event_delta, plain_delta
+
+PATH = "/chat/completions"
+MAX_ERROR_BODY = 64 * 1024
+"""Bytes of an error's body that are read."""
+ERROR_PATIENCE = 2.0
+"""Seconds that an error's body is waited for: its status is known already."""
+END_PATIENCE = 0.05
+"""Seconds after [DONE] for the message to end properly, so that its connection can be kept."""
+
+
+class OpenAIUpstream:
+    """One endpoint and its connections.
+
+    base_url: up to and with the version, such as "https://host/v1".
+    limit: connections, busy and idle together.
+
+    Raises ValueError for a base URL or key that cannot be one (and does not repeat it).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        api_key: str | None,
+        timeouts: Timeouts,
+        *,
+        limit: int = 512,
+    ) -> None:
+        self.name = name
+        self._api_key = api_key
+        self._headers = _headers(name, api_key)
+        self._timeouts = timeouts
+        self._pool = Pool(base_url, limit=limit)
+
+    async def call(self, call: UpstreamCall, receive: Receive) -> None:
+        """Make one call; see `gateway.core.ports.Upstream`."""
+        try:
+            await self._call(call, receive)
+        except HttpError as error:
+            raise failures.from_wire(error) from error
+        except UpstreamError as error:
+            failures.mask(error, self._api_key)
+            raise
+
+    async def aclose(self) -> None:
+        """Close every connection; calls under way fail."""
+        await self._pool.aclose()
+
+    async def _call(self, call: UpstreamCall, receive: Receive) -> None:
+        timeouts = self._timeouts
+        if call.timeout < timeouts.total:
+            timeouts = replace(timeouts, total=call.timeout)
+        body = orjson.dumps(call.body)
+        async with self._pool.exchange(
+            "POST", PATH, self._headers, body, timeouts, call.on_sent
+        ) as exchange:
+            if not 200 <= exchange.status < 300:
+                told = await _some_body(exchange)
+                raise failures.from_reply(exchange.status, exchange.headers, told)
+            if call.stream:
+                await _stream(exchange, call, receive)
+                return
+            raw = await exchange.read_all()
+        # The connection is free again before anybody thinks about the reply.
+        await receive(plain_delta(raw, strip_logprobs=call.strip_logprobs))
+
+
+class _Progress:
+    """Which choices of a stream have begun, and which have ended."""
+
+    __slots__ = ("begun", "ended")
+
+    def __init__(self) -> None:
+        self.begun: set[int] = set()
+        self.ended: set[int] = set()
+
+    def note(self, delta: Delta) -> None:
+        for piece in delta.pieces:
+            (self.ended if piece.finish else self.begun).add(piece.index)
+
+    def check(self, *, marked: bool) -> None:
+        """Raise unless this is a proper end; `marked` says that [DONE] came."""
+        if not (self.begun or self.ended):
+            raise failures.nonsense("its stream has no choices")
+        if not marked and self.begun - self.ended:
+            raise failures.nonsense("its stream ended early")
+
+
+async def _stream(exchange: Exchange, call: UpstreamCall, receive: Receive) -> None:
+    """Push every event's delta until [DONE], a proper end without it, or `receive`'s False."""
+    decoder = Decoder()
+    progress = _Progress()
+    first = True
+    while block := await exchange.read():
+        if first:
+            first = False
+            await _refuse_a_document(exchange, block)
+        for event in _decoded(decoder, block):
+            if event.data == b"[DONE]":
+                progress.check(marked=True)
+                await _end(exchange)
+                return
+            if event.name == b"error":
+                raise failures.in_event(event.data)
+            delta = event_delta(
+                event.data, strip_usage=call.strip_usage, strip_logprobs=call.strip_logprobs
+            )
+            progress.note(delta)
+            if not await receive(delta):
+                return
+    progress.check(marked=False)
+
+
+def _decoded(decoder: Decoder, block: bytes) -> list[Event]:
+    try:
+        return decoder.feed(block)
+    except EventTooLarge as error:
+        raise failures.nonsense(str(error)) from error
+
+
+async def _refuse_a_document(exchange: Exchange, block: bytes) -> None:
+    """Raise if this is JSON or HTML where events were asked for.
+
+    What it begins with says so more reliably than its content type, which servers get wrong.
+    """
+    start = block.lstrip()[:1]
+    if start == b"{":
+        told = block + await _some_body(exchange)
+        with contextlib.suppress(orjson.JSONDecodeError):
+            error = failures.in_payload(orjson.loads(told))
+            if error is not None:
+                raise error
+    if start in {b"{", b"[", b"<"}:
+        raise failures.nonsense("it is not the stream that was asked for")
+
+
+async def _some_body(exchange: Exchange) -> bytes:
+    """Read what an error has to say, within reason; what is missing is not worth another error."""
+    blocks: list[bytes] = []
+    size = 0
+    with contextlib.suppress(HttpError, TimeoutError):
+        async with timeout(ERROR_PATIENCE):
+            while size < MAX_ERROR_BODY and (block := await exchange.read()):
+                blocks.append(block)
+                size += len(block)
+    return b"".join(blocks)
+
+
+async def _end(exchange: Exchange) -> None:
+    """Drop what follows [DONE]. The reply is complete: nothing that happens here can spoil it."""
+    with contextlib.suppress(HttpError, TimeoutError):
+        async with timeout(END_PATIENCE):
+            while await exchange.read():
+                pass
+
+
+def _headers(name: str, api_key: str | None) -> bytes:
+    lines = [
+        b"content-type: application/json",
+        b"accept: application/json, text/event-stream",
+        b"user-agent: waterfall",
+    ]
+    if api_key:
+        if not (api_key.isascii() and api_key.isprintable()) or " " in api_key:
+            raise ValueError(f"the API key of upstream {name!r} has characters that no key has")
+        lines.append(b"authorization: Bearer " + api_key.encode())
+    return b"\r\n".join((*lines, b""))
