@@ -1,0 +1,213 @@
+"""A thread that moves the spool into SQLite in batches; serving never waits for it."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from gateway.store.spool import Reading, Segment, Spool, read_segment
+from gateway.store.sqlite import (
+    Inserted,
+    LedgerUnusable,
+    connect,
+    forget_offset,
+    insert,
+    read_offset,
+    transaction,
+    write_offset,
+)
+
+BATCH_ROWS = 1000
+BATCH_BYTES = 2 << 20
+EVERY_SECONDS = 0.2
+LONGEST_WAIT = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Drain:
+    """The ledger's one writer in this process.
+
+    `first` runs once on the new thread with the ledger's connection, and again after each time it
+    fails, before anything is drained: recovery goes there.
+    """
+
+    def __init__(
+        self, path: Path, spool: Spool, first: Callable[[sqlite3.Connection], None] | None = None
+    ) -> None:
+        self._path = path
+        self._spool = spool
+        self._first = first
+        self._connection: sqlite3.Connection | None = None
+        self._offsets: dict[Path, int] = {}
+        self._wake = threading.Event()
+        self._moved = threading.Condition()
+        self._closing = False
+        self._failed = False
+        self._caught_up_at = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="ledger-drain", daemon=True)
+        self.started = threading.Event()
+        """Set once the ledger is open and `first` is done."""
+        self.position = 0
+        """Bytes of the spool that are safe in the ledger."""
+        self.rows = Inserted()
+        self.failures = 0
+        """Passes that the database refused."""
+        self.torn_bytes = 0
+
+    @property
+    def behind_seconds(self) -> float:
+        """For how long, at most, the oldest row has been waiting."""
+        if self.started.is_set() and self.position >= self._spool.position:
+            return 0.0
+        return time.monotonic() - self._caught_up_at
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def flush(self, timeout: float = 10.0) -> bool:
+        """Wait until all that is appended by now is in the ledger; False when time ran out."""
+        target = self._spool.position
+        self._wake.set()
+        with self._moved:
+            return self._moved.wait_for(
+                lambda: self.started.is_set() and self.position >= target, timeout
+            )
+
+    def close(self, timeout: float = 10.0) -> bool:
+        """Drain what is there, stop the thread; False when rows had to stay in the spool."""
+        done = self.flush(timeout)
+        self._closing = True
+        self._wake.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        return done
+
+    def _run(self) -> None:
+        wait = EVERY_SECONDS
+        while True:
+            try:
+                self._pass()
+            except (sqlite3.Error, OSError, LedgerUnusable) as error:
+                wait = min(wait * 2, LONGEST_WAIT)
+                self._fail(error)
+            else:
+                wait = EVERY_SECONDS
+                self._recovered()
+            if self._closing:
+                break
+            self._wake.wait(wait)
+            self._wake.clear()
+        self._disconnect()
+
+    def _pass(self) -> None:
+        if self._connection is None:
+            self._connection = connect(self._path)
+        if not self.started.is_set():
+            if self._first is not None:
+                self._first(self._connection)
+            self._note(0, first=True)
+        for segment in self._spool.segments():
+            while self._move(self._connection, segment):
+                pass
+            if segment.finished:
+                self._spool.forget(segment)
+                self._offsets.pop(segment.path, None)
+                with transaction(self._connection):
+                    forget_offset(self._connection, segment.path.name)
+        if self.position >= self._spool.position:
+            self._caught_up_at = time.monotonic()
+
+    def _move(self, connection: sqlite3.Connection, segment: Segment) -> bool:
+        """Move one batch; False when the segment is used up."""
+        offset = self._offsets.get(segment.path, 0)
+        if offset >= segment.size:
+            return False
+        try:
+            end, done, bad = move_batch(connection, segment, offset)
+        except FileNotFoundError:  # somebody tidied up: what it held is gone, the rest is not
+            _log.exception("A segment of the ledger's spool has vanished.")
+            end, done, bad = segment.size, Inserted(), segment.size - offset
+        self._offsets[segment.path] = end
+        self.rows += done
+        self.torn_bytes += bad
+        self._note(end - offset)
+        return True
+
+    def _note(self, moved: int, first: bool = False) -> None:
+        with self._moved:
+            self.position += moved
+            if first:
+                self.started.set()
+            self._moved.notify_all()
+
+    def _fail(self, error: Exception) -> None:
+        self.failures += 1
+        self._disconnect()
+        if not self._failed:
+            self._failed = True
+            _log.error("The ledger %s refuses rows, they wait in the spool: %s", self._path, error)
+
+    def _recovered(self) -> None:
+        if self._failed:
+            self._failed = False
+            _log.warning("The ledger %s takes rows again.", self._path)
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+
+
+def move_batch(
+    connection: sqlite3.Connection, segment: Segment, offset: int
+) -> tuple[int, Inserted, int]:
+    """Write one batch with its offset in one transaction.
+
+    Returns the offset after it, what became of its rows, and how many bytes were torn.
+    """
+    reading = read_segment(segment, offset, BATCH_BYTES)
+    payloads = reading.payloads[:BATCH_ROWS]
+    whole = len(payloads) == len(reading.payloads)
+    end = offset + (reading.end if whole else payloads[-1][1])
+    records = [record for payload, _ in payloads if (record := _parse(payload)) is not None]
+    with transaction(connection):
+        done = insert(connection, records) + Inserted(malformed=len(payloads) - len(records))
+        write_offset(connection, segment.path.name, end)
+    if done.malformed:
+        _log.error("%d rows of %s cannot be read and are lost.", done.malformed, segment.path)
+    return end, done, _bad_bytes(reading, whole, segment)
+
+
+def drain_segment(connection: sqlite3.Connection, segment: Segment) -> tuple[Inserted, int]:
+    """Write what is left of a dead process's segment; returns its rows, and its torn bytes."""
+    offset, rows, torn = read_offset(connection, segment.path.name), Inserted(), 0
+    while offset < segment.size:
+        offset, done, bad = move_batch(connection, segment, offset)
+        rows, torn = rows + done, torn + bad
+    return rows, torn
+
+
+def _bad_bytes(reading: Reading, whole: bool, segment: Segment) -> int:
+    if not whole or not reading.bad:
+        return 0
+    _log.warning("%d bytes of %s are torn and skipped.", reading.bad, segment.path)
+    return reading.bad
+
+
+def _parse(payload: bytes) -> dict[str, Any] | None:
+    try:
+        record = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return None
+    return record if isinstance(record, dict) else None

@@ -1,0 +1,143 @@
+"""The ledger's tables: their columns, in the order in which rows are written."""
+
+from __future__ import annotations
+
+VERSION = 1
+"""Of the database's layout; a newer one than this is refused."""
+
+# Money is in nano-dollars; `started_at` is a UNIX time in seconds, other times are seconds.
+REQUEST = {
+    "entry_id": "TEXT NOT NULL UNIQUE",
+    "request_id": "TEXT NOT NULL",
+    "started_at": "REAL NOT NULL",
+    "route": "TEXT NOT NULL",
+    "mode": "TEXT NOT NULL",
+    "api": "TEXT NOT NULL",
+    "stream": "INTEGER NOT NULL",
+    "key": "TEXT NOT NULL",
+    "session": "TEXT NOT NULL",
+    "requested_model": "TEXT NOT NULL",
+    "status": "INTEGER NOT NULL",
+    "outcome": "TEXT NOT NULL",
+    "tier": "TEXT NOT NULL",
+    "start_tier": "TEXT NOT NULL",
+    "start_reason": "TEXT NOT NULL",
+    "reason": "TEXT NOT NULL",
+    "escalated": "INTEGER NOT NULL",
+    "degraded": "INTEGER NOT NULL",
+    "difficulty": "REAL",
+    "gain": "REAL",
+    "p_good": "TEXT NOT NULL",
+    "scorer": "TEXT NOT NULL",
+    "threshold": "REAL",
+    "prompt_tokens": "INTEGER NOT NULL",
+    "cached_tokens": "INTEGER NOT NULL",
+    "completion_tokens": "INTEGER NOT NULL",
+    "reasoning_tokens": "INTEGER NOT NULL",
+    "estimated": "INTEGER NOT NULL",
+    "cost": "INTEGER NOT NULL",
+    "discarded_cost": "INTEGER NOT NULL",
+    "baseline_tier": "TEXT NOT NULL",
+    "baseline_cost": "INTEGER NOT NULL",
+    "seconds": "REAL",
+    "first_token": "REAL",
+    "overhead": "REAL",
+    "decision": "REAL",
+    "config": "TEXT NOT NULL",
+    "escalations": "TEXT NOT NULL",
+    "schema": "INTEGER NOT NULL",
+}
+ATTEMPT = {
+    "request": "INTEGER NOT NULL",
+    "seq": "INTEGER NOT NULL",
+    "tier": "TEXT NOT NULL",
+    "recipe": "TEXT NOT NULL",
+    "served": "INTEGER NOT NULL",
+    "failure": "TEXT NOT NULL",
+    "verdict": "TEXT NOT NULL",
+    "reason": "TEXT NOT NULL",
+    "confidence": "REAL",
+    "late_verdict": "TEXT NOT NULL",
+    "left": "INTEGER NOT NULL",
+    "bare": "INTEGER NOT NULL",
+    "released": "INTEGER NOT NULL",
+    "cost": "INTEGER NOT NULL",
+    "price_version": "TEXT NOT NULL",
+}
+CALL = {
+    "call_id": "TEXT PRIMARY KEY",
+    "request": "INTEGER NOT NULL",
+    "entry_id": "TEXT NOT NULL",
+    "attempt": "INTEGER",
+    "seq": "INTEGER NOT NULL",
+    "purpose": "TEXT NOT NULL",
+    "tier": "TEXT NOT NULL",
+    "upstream": "TEXT NOT NULL",
+    "model": "TEXT NOT NULL",
+    "recipe": "TEXT NOT NULL",
+    "status": "TEXT NOT NULL",
+    "error": "TEXT NOT NULL",
+    "bare": "INTEGER NOT NULL",
+    "started_at": "REAL NOT NULL",
+    "seconds": "REAL",
+    "first_token": "REAL",
+    "prompt_tokens": "INTEGER NOT NULL",
+    "cached_tokens": "INTEGER NOT NULL",
+    "cache_write_tokens": "INTEGER NOT NULL",
+    "completion_tokens": "INTEGER NOT NULL",
+    "reasoning_tokens": "INTEGER NOT NULL",
+    "estimated": "INTEGER NOT NULL",
+    "cost": "INTEGER NOT NULL",
+}
+CHECK_RESULT = {
+    "request": "INTEGER NOT NULL",
+    "attempt": "INTEGER NOT NULL",
+    "seq": "INTEGER NOT NULL",
+    "check": "TEXT NOT NULL",
+    "result": "TEXT NOT NULL",
+    "reason": "TEXT NOT NULL",
+    "confidence": "REAL",
+    "seconds": "REAL NOT NULL",
+    "cost": "INTEGER NOT NULL",
+}
+TABLES = {"request": REQUEST, "attempt": ATTEMPT, "call": CALL, "check_result": CHECK_RESULT}
+KEYS = {"request": "entry_id", "call": "call_id"}
+STATEMENTS = (
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE segment (name TEXT PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID",
+    # Not unique: a client may choose its request's id, and choose it twice.
+    "CREATE INDEX request_id ON request (request_id)",
+    "CREATE INDEX request_started ON request (started_at)",
+    "CREATE INDEX request_session ON request (session, started_at) WHERE session <> ''",
+    "CREATE INDEX call_request ON call (request)",
+    "CREATE INDEX call_started ON call (started_at)",
+)
+
+
+def create_statements() -> list[str]:
+    """Write the SQL that makes an empty ledger."""
+    return [*(_create(name) for name in TABLES), *STATEMENTS]
+
+
+def insert_statement(table: str) -> str:
+    """Write an insert of every column of `table`, leaving a row that is there already."""
+    columns = TABLES[table]
+    names = ", ".join(f'"{name}"' for name in columns)
+    marks = ", ".join("?" * len(columns))
+    values = f"INTO {table} ({names}) VALUES ({marks})"
+    known = f" ON CONFLICT ({KEYS[table]}) DO NOTHING" if table in KEYS else ""
+    return f"INSERT {values}{known}"
+
+
+def _create(table: str) -> str:
+    columns = [f'"{name}" {kind}' for name, kind in TABLES[table].items()]
+    tail = ""
+    if table == "request":
+        columns.insert(0, "id INTEGER PRIMARY KEY")
+    elif table == "attempt":
+        columns.append("PRIMARY KEY (request, seq)")
+        tail = " WITHOUT ROWID"
+    elif table == "check_result":
+        columns.append("PRIMARY KEY (request, attempt, seq)")
+        tail = " WITHOUT ROWID"
+    return f"CREATE TABLE {table} ({', '.join(columns)}){tail}"

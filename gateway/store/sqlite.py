@@ -1,0 +1,206 @@
+"""The ledger in SQLite: opens it, and writes batches of records into it, each record once."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateway.store.schema import (
+    ATTEMPT,
+    CALL,
+    CHECK_RESULT,
+    REQUEST,
+    VERSION,
+    create_statements,
+    insert_statement,
+)
+
+BUSY_SECONDS = 1.0
+_INSERT = {name: insert_statement(name) for name in ("request", "attempt", "call", "check_result")}
+_UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+_UNWRITABLE = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError)
+
+Row = tuple[Any, ...]
+
+
+class LedgerUnusable(Exception):
+    """The file is no ledger that this version can write; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    """What became of a batch: rows new, there already, and impossible to write."""
+
+    new: int = 0
+    known: int = 0
+    malformed: int = 0
+
+    def __add__(self, other: Inserted) -> Inserted:
+        """Sum both."""
+        return Inserted(
+            self.new + other.new, self.known + other.known, self.malformed + other.malformed
+        )
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the ledger for writing; made (mode 0600) when it is not there.
+
+    Raises LedgerUnusable for a newer ledger or a file that is something else, and
+    sqlite3.OperationalError while somebody else holds it locked.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    connection = sqlite3.connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        _create_or_check(connection, path)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        if isinstance(error, sqlite3.OperationalError):
+            raise
+        raise LedgerUnusable(f"{path} is not a ledger: {error}. Name another file.") from error
+    except LedgerUnusable:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All of it or nothing, and the only writer meanwhile."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def insert(connection: sqlite3.Connection, records: Sequence[dict[str, Any]]) -> Inserted:
+    """Write records (the shape of `core.ledger.row`) inside the caller's transaction.
+
+    A record that is there already is left as it is; one that cannot be written is skipped.
+    """
+    connection.execute("SAVEPOINT batch")
+    try:
+        done = _insert(connection, records)
+    except (*_UNUSABLE, *_UNWRITABLE):
+        connection.execute("ROLLBACK TO batch")
+        if len(records) == 1:
+            done = Inserted(malformed=1)
+        else:
+            done = sum((insert(connection, [record]) for record in records), Inserted())
+    connection.execute("RELEASE batch")
+    return done
+
+
+def insert_calls(connection: sqlite3.Connection, calls: Iterable[Row]) -> None:
+    """Write rows of the `call` table as they are."""
+    connection.executemany(_INSERT["call"], calls)
+
+
+def insert_request(connection: sqlite3.Connection, record: dict[str, Any]) -> int | None:
+    """Write the request's own row; returns its rowid, None when it was there already."""
+    cursor = connection.execute(_INSERT["request"], _request_values(record))
+    return cursor.lastrowid if cursor.rowcount == 1 else None
+
+
+def call_values(record: dict[str, Any]) -> Row:
+    """Order a call's values as its table wants them."""
+    return tuple(record[name] for name in CALL)
+
+
+def read_offset(connection: sqlite3.Connection, segment: str) -> int:
+    """Return how far a spool segment has been written to the ledger."""
+    found = connection.execute("SELECT offset FROM segment WHERE name = ?", (segment,)).fetchone()
+    return int(found[0]) if found else 0
+
+
+def write_offset(connection: sqlite3.Connection, segment: str, offset: int) -> None:
+    """Note how far a segment is written, in the transaction that writes it."""
+    connection.execute("INSERT OR REPLACE INTO segment VALUES (?, ?)", (segment, offset))
+
+
+def forget_offset(connection: sqlite3.Connection, segment: str) -> None:
+    """Forget a segment that is gone."""
+    connection.execute("DELETE FROM segment WHERE name = ?", (segment,))
+
+
+def _create_or_check(connection: sqlite3.Connection, path: Path) -> None:
+    with transaction(connection):
+        names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+        if not names:
+            for statement in create_statements():
+                connection.execute(statement)
+            connection.execute("INSERT INTO meta VALUES ('schema', ?)", (str(VERSION),))
+            return
+        if not {"meta", "request", "call"} <= names:
+            raise LedgerUnusable(f"{path} is another database, not a ledger. Name another file.")
+        found = connection.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
+        version = int(found[0]) if found else 0
+        if version != VERSION:
+            age = "a newer" if version > VERSION else "an unknown"
+            raise LedgerUnusable(
+                f"{path} was written by {age} version: its layout is {version}, this one knows "
+                f"{VERSION}. Upgrade waterfall, or name another file."
+            )
+
+
+def _insert(connection: sqlite3.Connection, records: Sequence[dict[str, Any]]) -> Inserted:
+    attempts: list[Row] = []
+    calls: list[Row] = []
+    checks: list[Row] = []
+    new = 0
+    for record in records:
+        request = insert_request(connection, record)
+        if request is None:
+            continue
+        new += 1
+        for seq, attempt in enumerate(record["attempts"]):
+            attempts.append(_values(ATTEMPT, attempt, request=request, seq=seq))
+            calls.extend(_calls(record, request, seq, attempt))
+            checks.extend(
+                _values(CHECK_RESULT, check, request=request, attempt=seq, seq=place)
+                for place, check in enumerate(attempt["checks"])
+            )
+    connection.executemany(_INSERT["attempt"], attempts)
+    connection.executemany(_INSERT["call"], calls)
+    connection.executemany(_INSERT["check_result"], checks)
+    return Inserted(new=new, known=len(records) - new)
+
+
+def _values(columns: Iterable[str], values: dict[str, Any], **more: object) -> Row:
+    whole = values | more
+    return tuple(whole[name] for name in columns)
+
+
+def _request_values(record: dict[str, Any]) -> Row:
+    lists = {name: json.dumps(record[name]) for name in ("p_good", "escalations")}
+    return _values(REQUEST, record, **lists)
+
+
+def _calls(
+    record: dict[str, Any], request: int, number: int, attempt: dict[str, Any]
+) -> Iterator[Row]:
+    for seq, call in enumerate(attempt["calls"]):
+        yield _values(
+            CALL,
+            call,
+            request=request,
+            entry_id=record["entry_id"],
+            attempt=number,
+            seq=seq,
+            purpose="serve",
+            recipe=attempt["recipe"],
+            started_at=record["started_at"] + call["started"],
+        )
