@@ -1,0 +1,48 @@
+"""Configuration: one strict YAML file to frozen values, and every mistake in it told at once.
+
+text         YAML to plain data with lines; environment expands ${NAME} in it
+models       the shape of the file; fields and quantities are the kinds of its values
+checking     data against models: what does not fit becomes a problem
+draft        a configuration in the making
+serving      server, ledger, shared, telemetry
+ladder       upstreams, prices, tiers and their recipes
+policy       routes, aliases, keys
+loading      all of it, in order: load() and parse()
+settings     what comes out
+watch        tells when a file has changed
+"""
+
+from __future__ import annotations
+
+from gateway.config.loading import load, parse
+from gateway.config.problems import ConfigError, Problem
+from gateway.config.recipe_file import load_recipe, parse_recipe
+from gateway.config.settings import (
+    KeySettings,
+    LedgerSettings,
+    PriceSettings,
+    ServerSettings,
+    Settings,
+    SimulatedSettings,
+    Timeouts,
+    UpstreamSettings,
+)
+from gateway.config.watch import Watcher
+
+__all__ = [
+    "ConfigError",
+    "KeySettings",
+    "LedgerSettings",
+    "PriceSettings",
+    "Problem",
+    "ServerSettings",
+    "Settings",
+    "SimulatedSettings",
+    "Timeouts",
+    "UpstreamSettings",
+    "Watcher",
+    "load",
+    "load_recipe",
+    "parse",
+    "parse_recipe",
+]

@@ -1,0 +1,80 @@
+"""A configuration in the making: its document, what it may look at, and what it has found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.config.checking import at, complain, quoted
+from gateway.config.problems import ConfigError, Problem, Trail, dotted, nearest
+from gateway.config.settings import PriceSettings
+from gateway.config.text import Document
+from gateway.core.money import Price
+
+OpenBook = Callable[[PriceSettings], Mapping[str, Price]]
+
+
+@dataclass(slots=True)
+class Draft:
+    """`folder` is what relative paths start from; `others` are the problems of other files."""
+
+    document: Document
+    environ: Mapping[str, str]
+    folder: Path
+    open_book: OpenBook
+    files: list[Path] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    others: list[Problem] = field(default_factory=list)
+
+    def complain(self, trail: Trail, message: str, value: object = None) -> None:
+        """Note a problem."""
+        complain(self.document, trail, message, value)
+
+    def warn(self, trail: Trail, message: str) -> None:
+        """Note what is allowed but unwise."""
+        self.warnings.append(f"{self.document.name}: {dotted(trail)}: {message}")
+
+    def quoted(self, trail: Trail, value: object) -> str:
+        """Write a value for a message, as stars when it may be a secret."""
+        return quoted(self.document, trail, value)
+
+    def names(self, section: str) -> list[str]:
+        """Every name in a section, also of entries that are otherwise wrong."""
+        found = at(self.document, (section,))
+        return list(found) if isinstance(found, dict) else []
+
+    def known(self, trail: Trail, name: str, names: Collection[str], what: str) -> bool:
+        """Is `name` one of `names`? If not, that is a problem."""
+        if name in names:
+            return True
+        self.complain(trail, f"no {what} {self.quoted(trail, name)}; {nearest(name, names)}")
+        return False
+
+    def path(self, trail: Trail, written: str) -> Path | None:
+        """Resolve a path against the file's folder; None, and a problem, when it cannot be one."""
+        if "\0" in written:
+            self.complain(trail, "must be a path", written)
+            return None
+        return self.folder / written
+
+    def existing(self, trail: Trail, written: str, *, folder: bool = False) -> Path | None:
+        """Resolve the path of something that must be there, and watch it from now on."""
+        path = self.path(trail, written)
+        if path is None:
+            return None
+        self.files.append(path)
+        try:
+            found = path.is_dir() if folder else path.is_file()
+        except OSError:
+            found = False
+        if found:
+            return path
+        self.complain(trail, f"no such {'folder' if folder else 'file'}", written)
+        return None
+
+    def finish(self) -> None:
+        """Raise ConfigError if anything was wrong, in the order of the file."""
+        own = sorted(self.document.problems, key=lambda problem: problem.line or 0)
+        if own or self.others:
+            raise ConfigError([*own, *self.others])

@@ -1,0 +1,243 @@
+"""The sections about models: upstreams, prices, tiers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, cast
+from urllib.parse import SplitResult, urlsplit
+
+from gateway.config.checking import at, check, section
+from gateway.config.draft import Draft
+from gateway.config.fields import is_loopback, name
+from gateway.config.models import (
+    OpenAIUpstream,
+    PriceBookKeys,
+    PriceKeys,
+    SimulatedUpstream,
+    TierKeys,
+    TimeoutKeys,
+)
+from gateway.config.problems import ConfigError, nearest
+from gateway.config.recipe_file import load_recipe
+from gateway.config.settings import (
+    PriceSettings,
+    SimulatedSettings,
+    Timeouts,
+    UpstreamSettings,
+)
+from gateway.core.cascade import Hold, Tier
+from gateway.core.money import Price
+from gateway.core.recipes import Recipe
+from gateway.core.verdict import Bar, CheckSpec
+
+CHECKS = ("shape", "refusal", "format", "tools", "logprob")
+"""The checks a bar may ask for by name; all are free."""
+UNSURE = "unsure"
+"""The check for a recipe's not-sure marker, added by itself."""
+_LATER_CHECKS = ("agreement", "judge")
+_KINDS: dict[str, type[OpenAIUpstream | SimulatedUpstream]] = {
+    "openai": OpenAIUpstream,
+    "simulated": SimulatedUpstream,
+}
+
+
+def entries(draft: Draft, kind: str) -> list[str]:
+    """Name a required section's entries; a section without any is a problem."""
+    found = at(draft.document, (kind,))
+    if not isinstance(found, dict) or not found:
+        draft.complain((kind,), "must be a mapping with at least one entry", found)
+        return []
+    for entry in found:
+        try:
+            name(entry)
+        except ValueError as error:
+            draft.complain((kind, entry), f"a name {error}")
+    return list(found)
+
+
+# ------------------------------------------------------------------ upstreams
+
+
+def upstreams(draft: Draft) -> dict[str, UpstreamSettings]:
+    """Read `upstreams`."""
+    read = {entry: _upstream(draft, entry) for entry in entries(draft, "upstreams")}
+    return {entry: settings for entry, settings in read.items() if settings}
+
+
+def _upstream(draft: Draft, entry: str) -> UpstreamSettings | None:
+    trail = ("upstreams", entry)
+    found = at(draft.document, trail)
+    kind = found.get("kind", "openai") if isinstance(found, dict) else "openai"
+    if kind not in tuple(_KINDS):
+        draft.complain((*trail, "kind"), f"must be {' or '.join(_KINDS)}", kind)
+        return None
+    keys = check(draft.document, _KINDS[kind], trail)
+    if isinstance(keys, SimulatedUpstream):
+        return _simulated(draft, entry, keys)
+    if keys is None:
+        return None
+    url = _base_url(draft, entry, keys.base_url)
+    return UpstreamSettings(entry, "openai", url, keys.api_key, _timeouts(keys.timeouts))
+
+
+def _simulated(draft: Draft, entry: str, keys: SimulatedUpstream) -> UpstreamSettings:
+    answers = None
+    if keys.answers is not None:
+        answers = draft.existing(("upstreams", entry, "answers"), keys.answers)
+    elif "accuracy" in keys.model_fields_set:
+        draft.complain(("upstreams", entry, "accuracy"), "means nothing without answers")
+    settings = SimulatedSettings(
+        seed=keys.seed,
+        first_token=keys.first_token,
+        per_token=keys.per_token,
+        tokens=keys.tokens,
+        error_rate=keys.error_rate,
+        stall_rate=keys.stall_rate,
+        answers=answers,
+        accuracy=keys.accuracy,
+    )
+    timeouts = _timeouts(keys.timeouts)
+    return UpstreamSettings(entry, "simulated", timeouts=timeouts, simulated=settings)
+
+
+def _timeouts(keys: TimeoutKeys) -> Timeouts:
+    return Timeouts(keys.connect, keys.first_token, keys.silence, keys.total)
+
+
+def _base_url(draft: Draft, entry: str, written: str) -> str:
+    trail = ("upstreams", entry, "base_url")
+    parts = _split(written)
+    if parts is None:
+        draft.complain(trail, "must be an http:// or https:// URL with a host", written)
+        return written
+    if parts.username or parts.password or parts.query or parts.fragment:
+        draft.complain(
+            trail, "must have no user, password, query or fragment: a key goes into api_key"
+        )
+    elif parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        draft.warn(trail, "http:// to another machine: prompts, replies and the key can be read")
+    return written.rstrip("/")
+
+
+def _split(written: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(written)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # a port out of range, half an IPv6 address
+        return None
+    return parts if usable and written.isascii() and written.isprintable() else None
+
+
+# ------------------------------------------------------------------ prices
+
+
+def prices(draft: Draft) -> tuple[PriceSettings, Mapping[str, Price] | None]:
+    """Read `prices` and open the book; None in its place when it could not be read."""
+    keys = section(draft.document, PriceBookKeys, "prices")
+    if keys is None:
+        return PriceSettings(), None
+    file = draft.existing(("prices", "file"), keys.file) if keys.file is not None else None
+    settings = PriceSettings("none" if keys.book == "none" else "builtin", file)
+    if keys.file is not None and file is None:
+        return settings, None
+    try:
+        return settings, draft.open_book(settings)
+    except ConfigError as error:
+        draft.others.extend(error.problems)
+    except OSError as error:
+        draft.complain(("prices", "file"), f"cannot be read: {error.strerror}", str(file))
+    return settings, None
+
+
+def _price(draft: Draft, entry: str, keys: TierKeys, book: Mapping[str, Price] | None) -> Price:
+    trail = ("tiers", entry, "price")
+    if keys.price is not None:
+        price = _own_price(keys.price)
+        if price.input == price.output == price.request == 0:
+            draft.warn(trail, "counted as free: savings will look larger than they are")
+        return price
+    given = at(draft.document, trail) is not None
+    if book is not None and keys.model not in book and not given:
+        model = draft.quoted(("tiers", entry, "model"), keys.model)
+        close = nearest(keys.model, book)
+        hint = f" The price book has similar names: {close}" if close.startswith("did") else ""
+        draft.complain(
+            trail,
+            f"no price is known for model {model}: write price: {{input: ..., output: ...}} "
+            f"in US dollars per million tokens, or add the model to prices.file.{hint}",
+        )
+    return (book or {}).get(keys.model, Price())
+
+
+def _own_price(keys: PriceKeys) -> Price:
+    return Price(
+        input=keys.input,
+        output=keys.output,
+        cached_input=keys.cached_input,
+        cache_write=keys.cache_write,
+        request=keys.request,
+        version="config",
+    )
+
+
+# ------------------------------------------------------------------ tiers
+
+
+def tiers(
+    draft: Draft, upstream_names: Collection[str], book: Mapping[str, Price] | None
+) -> dict[str, Tier]:
+    """Read `tiers`, each with its price and recipe."""
+    read = {entry: _tier(draft, entry, upstream_names, book) for entry in entries(draft, "tiers")}
+    return {entry: tier for entry, tier in read.items() if tier}
+
+
+def _tier(
+    draft: Draft, entry: str, upstream_names: Collection[str], book: Mapping[str, Price] | None
+) -> Tier | None:
+    keys = check(draft.document, TierKeys, ("tiers", entry))
+    if keys is None:
+        return None
+    draft.known(("tiers", entry, "upstream"), keys.upstream, upstream_names, "upstream")
+    recipe = _recipe(draft, entry, keys.recipe) if keys.recipe is not None else None
+    return Tier(
+        name=entry,
+        upstream=keys.upstream,
+        model=keys.model,
+        price=_price(draft, entry, keys, book),
+        recipe=recipe,
+        bar=_bar(draft, entry, keys, recipe),
+        hold=Hold(cast("Any", keys.hold[0]), keys.hold[1]),
+        context=keys.context,
+        takes_tools=keys.tools,
+        takes_images=keys.images,
+    )
+
+
+def _recipe(draft: Draft, entry: str, written: str) -> Recipe | None:
+    trail = ("tiers", entry, "recipe")
+    path = draft.existing(trail, written)
+    if path is None:
+        return None
+    try:
+        return load_recipe(path)
+    except ConfigError as error:
+        draft.others.extend(p for p in error.problems if p not in draft.others)
+    except OSError as error:
+        draft.complain(trail, f"cannot be read: {error.strerror}", written)
+    return None
+
+
+def _bar(draft: Draft, entry: str, keys: TierKeys, recipe: Recipe | None) -> Bar:
+    checks = list(keys.bar.checks)
+    if recipe is not None and recipe.not_sure and UNSURE not in checks:
+        checks.append(UNSURE)
+    for place, wanted in enumerate(keys.bar.checks):
+        trail = ("tiers", entry, "bar", "checks", place)
+        if wanted == UNSURE:
+            if keys.recipe is None or (recipe is not None and not recipe.not_sure):
+                draft.complain(trail, "unsure means nothing without a recipe with not_sure: true")
+        elif wanted in _LATER_CHECKS:
+            draft.complain(trail, f"not supported by this version; use {', '.join(CHECKS)}", wanted)
+        elif draft.known(trail, wanted, CHECKS, "check") and wanted in checks[:place]:
+            draft.complain(trail, "named twice", wanted)
+    return Bar(keys.bar.accept, keys.bar.min_gain, tuple(CheckSpec(each) for each in checks))

@@ -1,0 +1,232 @@
+"""The shape of a configuration file: every key, its kind and its default. Unknown keys are errors.
+
+A key that the wire describes and this version does not act on is here too, with what to do
+instead: nothing is read and then ignored.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, PlainValidator
+
+from gateway.config import fields
+from gateway.config.fields import (
+    Filled,
+    Flag,
+    Name,
+    Seconds,
+    Secret,
+    Share,
+    Text,
+    Tokens,
+    Usd,
+    choice,
+    only,
+    refused,
+    whole,
+)
+from gateway.config.problems import unsupported
+from gateway.config.quantities import seconds, size
+
+
+def _pause(value: object) -> float:
+    return seconds(value, least=0)
+
+
+class Strict(BaseModel):
+    """Takes the keys it knows, and no others."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class Root(Strict):
+    """The sections, each read on its own so that one's fault does not hide another's."""
+
+    upstreams: Any
+    tiers: Any
+    routes: Any
+    server: Any = None
+    aliases: Any = None
+    keys: Any = None
+    prices: Any = None
+    ledger: Any = None
+    shared: Any = None
+    telemetry: Any = None
+
+
+class Server(Strict):
+    """Where the gateway listens, and for how much it waits."""
+
+    host: Filled = "127.0.0.1"
+    port: Annotated[int, PlainValidator(whole(0, 65535))] = 8080
+    workers: Annotated[int, only(1, "run one process, or several behind a balancer.")] = 1
+    admin: Annotated[tuple[str, int] | None, PlainValidator(fields.address)] = ("127.0.0.1", 9090)
+    admin_key: Secret = None
+    max_body: Annotated[int, PlainValidator(size)] = 10_000_000
+    drain: Annotated[float, PlainValidator(_pause)] = 30.0
+    log: Annotated[str, PlainValidator(choice("json", "human"))] = "json"
+
+
+class TimeoutKeys(Strict):
+    """How long an upstream may take: to connect, to its first token, between tokens, in all."""
+
+    connect: Seconds = 2.0
+    first_token: Seconds = 20.0
+    silence: Seconds = 20.0
+    total: Seconds = 120.0
+
+
+class OpenAIUpstream(Strict):
+    """A server that speaks OpenAI's chat completions."""
+
+    base_url: Filled
+    kind: str = "openai"
+    api_key: Secret = None
+    timeouts: TimeoutKeys = TimeoutKeys()
+    preset: Annotated[None, refused("Write base_url out.")] = None
+    retries: Annotated[None, refused("A failed call falls through to the next tier.")] = None
+    concurrency: Annotated[None, refused("Calls are not limited.")] = None
+
+
+class SimulatedUpstream(Strict):
+    """A pretended model server: no key, no network, seeded behaviour."""
+
+    kind: str = "simulated"
+    timeouts: TimeoutKeys = TimeoutKeys()
+    seed: Annotated[int, PlainValidator(whole(0, 2**63 - 1))] = 0
+    first_token: Annotated[float, PlainValidator(_pause)] = 0.05
+    per_token: Annotated[float, PlainValidator(_pause)] = 0.01
+    tokens: Annotated[tuple[int, int], PlainValidator(fields.token_range)] = (20, 120)
+    error_rate: Share = 0.0
+    stall_rate: Share = 0.0
+    answers: Filled | None = None
+    accuracy: Annotated[float | dict[str, float], PlainValidator(fields.accuracy)] = 1.0
+
+
+class BarKeys(Strict):
+    """What a tier's reply must reach."""
+
+    accept: Share = 0.7
+    min_gain: Share = 0.05
+    checks: list[Name] = ["shape", "refusal", "format", "tools"]
+
+
+class PriceKeys(Strict):
+    """US dollars per million tokens of each kind, and per request."""
+
+    input: Usd
+    output: Usd
+    cached_input: Usd | None = None
+    cache_write: Usd | None = None
+    request: Usd = 0
+
+
+def _one_upstream(value: object) -> str:
+    if isinstance(value, list):
+        raise unsupported("name one upstream")
+    return fields.name(value)
+
+
+class TierKeys(Strict):
+    """One rung: a model at an upstream."""
+
+    upstream: Annotated[str, PlainValidator(_one_upstream)]
+    model: Filled
+    recipe: Filled | None = None
+    bar: BarKeys = BarKeys()
+    hold: Annotated[tuple[str, int], PlainValidator(fields.hold)] = ("reply", 0)
+    price: PriceKeys | None = None
+    context: Tokens | None = None
+    tools: Flag = True
+    images: Flag = True
+
+
+class BaselineKeys(Strict):
+    """What every saving is measured against."""
+
+    tier: Name | None = None
+    prompt: Annotated[str, only("same", "the baseline is priced on the request as it came.")] = (
+        "same"
+    )
+
+
+class SessionKeys(Strict):
+    """Whether, and for how long, a session keeps to the tier it last escalated to."""
+
+    latch: Flag = True
+    ttl: Seconds = 600.0
+
+
+class RouteKeys(Strict):
+    """A waterfall: its tiers, cheap to strong, and its policy."""
+
+    tiers: list[Name]
+    aliases: list[Name] | None = None
+    scorer: Annotated[str, PlainValidator(fields.scorer)] = "default"
+    threshold: Annotated[tuple[float, ...] | None, PlainValidator(fields.thresholds)] = None
+    baseline: BaselineKeys = BaselineKeys()
+    mode: Annotated[tuple[str, float], PlainValidator(fields.mode)] = ("enforce", 1.0)
+    deadline: Seconds = 60.0
+    max_cost_usd: Annotated[int | None, PlainValidator(fields.ceiling)] = fields.HALF_A_DOLLAR
+    fall_down: Flag = True
+    session: SessionKeys = SessionKeys()
+
+
+class ClientKey(Strict):
+    """A key that clients may come with, known by its hash alone."""
+
+    name: Name
+    hash: Annotated[bytes, PlainValidator(fields.digest)]
+    routes: list[Name] | None = None
+    allow: list[Annotated[str, PlainValidator(choice("tier", "threshold", "mode"))]] = []
+    limits: Annotated[None, refused("Rates and budgets are not limited.")] = None
+
+
+class PriceBookKeys(Strict):
+    """Where prices come from."""
+
+    book: Annotated[str, PlainValidator(choice("builtin", "none"))] = "builtin"
+    file: Filled | None = None
+
+
+class LedgerKeys(Strict):
+    """Where the record goes."""
+
+    url: Annotated[str, PlainValidator(fields.sqlite_path)] = "waterfall.db"
+    content: Annotated[str, only("off", "texts of prompts and replies are never kept.")] = "off"
+    durability: Annotated[str, only("process", "entries survive the process, not the machine.")] = (
+        "process"
+    )
+    retention: Annotated[None, refused("Entries are kept until you delete them.")] = None
+
+
+class SharedKeys(Strict):
+    """Where several processes would meet."""
+
+    url: Annotated[str, only("memory://", "each process keeps its own state.")] = "memory://"
+
+
+class TelemetryKeys(Strict):
+    """Where traces would go."""
+
+    otlp: Annotated[str, only("off", "scrape /metrics on the admin listener.")] = "off"
+
+
+class Example(Strict):
+    """One question and its answer, shown to the model."""
+
+    user: Text
+    assistant: Text
+
+
+class RecipeKeys(Strict):
+    """A recipe file."""
+
+    version: Annotated[int, PlainValidator(whole(1, 1_000_000))]
+    before: Text = ""
+    after: Text = ""
+    output: Text = ""
+    examples: list[Example] = []
+    not_sure: Flag = False
+    params: Annotated[dict[str, Any], PlainValidator(fields.mapping)] = {}

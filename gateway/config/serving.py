@@ -1,0 +1,61 @@
+"""The sections about the gateway itself: server, ledger, and what is not supported yet."""
+
+from __future__ import annotations
+
+from gateway.config.checking import at, section
+from gateway.config.draft import Draft
+from gateway.config.fields import is_loopback
+from gateway.config.models import LedgerKeys, Server, SharedKeys, TelemetryKeys
+from gateway.config.settings import LedgerSettings, ServerSettings
+
+ADMIN_KEY_VARIABLE = "WATERFALL_ADMIN_KEY"
+
+
+def server(draft: Draft) -> ServerSettings | None:
+    """Read `server`; without an admin key the admin listener stays on this machine."""
+    keys = section(draft.document, Server, "server")
+    if keys is None:
+        return None
+    given = "admin_key" in keys.model_fields_set
+    admin_key = keys.admin_key if given else draft.environ.get(ADMIN_KEY_VARIABLE) or None
+    if keys.admin is not None and admin_key is None and not is_loopback(keys.admin[0]):
+        draft.complain(
+            ("server", "admin"),
+            f"off this machine the admin listener needs server.admin_key (or {ADMIN_KEY_VARIABLE} "
+            "in the environment); or listen on 127.0.0.1, or say off",
+        )
+    return ServerSettings(
+        host=keys.host,
+        port=keys.port,
+        admin=keys.admin,
+        admin_key=admin_key,
+        max_body=keys.max_body,
+        drain=keys.drain,
+        log="human" if keys.log == "human" else "json",
+    )
+
+
+def ledger(draft: Draft) -> LedgerSettings | None:
+    """Read `ledger`, and see that `shared` and `telemetry` ask for nothing we do not do."""
+    section(draft.document, SharedKeys, "shared")
+    section(draft.document, TelemetryKeys, "telemetry")
+    keys = section(draft.document, LedgerKeys, "ledger")
+    path = draft.path(("ledger", "url"), keys.url) if keys else None
+    return None if path is None else LedgerSettings(path)
+
+
+def warn_of_open_file(draft: Draft) -> None:
+    """Warn of every key that stands in a file which everyone on the machine may read."""
+    for trail in _secrets(draft):
+        if trail not in draft.document.hidden:
+            draft.warn(
+                trail,
+                "everyone on this machine can read this key: chmod 600 the file, "
+                "or refer to the environment with ${NAME}",
+            )
+
+
+def _secrets(draft: Draft) -> list[tuple[str, ...]]:
+    upstreams = [("upstreams", name, "api_key") for name in draft.names("upstreams")]
+    places: list[tuple[str, ...]] = [("server", "admin_key"), *upstreams]
+    return [trail for trail in places if at(draft.document, trail)]

@@ -1,0 +1,110 @@
+"""What a configuration comes to: frozen values, ready for the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from gateway.core.cascade import Tier
+from gateway.core.routing import Route
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where the gateway listens. `max_body` is in bytes, `drain` in seconds; `admin` is the admin
+    listener's (host, port), None when it is off."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    admin: tuple[str, int] | None = ("127.0.0.1", 9090)
+    admin_key: str | None = field(default=None, repr=False)
+    max_body: int = 10_000_000
+    drain: float = 30.0
+    log: Literal["json", "human"] = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long an upstream may take, in seconds: to connect, from the request to its first token,
+    between two tokens, and in all."""
+
+    connect: float = 2.0
+    first_token: float = 20.0
+    silence: float = 20.0
+    total: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedSettings:
+    """How a simulated upstream behaves. `first_token` and `per_token` are seconds, `tokens` the
+    least and most of a reply, the rates shares of calls, `answers` a JSON answer key, and
+    `accuracy` the share answered as the key says: of all models alike, or by model name."""
+
+    seed: int = 0
+    first_token: float = 0.05
+    per_token: float = 0.01
+    tokens: tuple[int, int] = (20, 120)
+    error_rate: float = 0.0
+    stall_rate: float = 0.0
+    answers: Path | None = None
+    accuracy: float | Mapping[str, float] = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSettings:
+    """An endpoint. `base_url` is empty, and `simulated` set, when there is no real one."""
+
+    name: str
+    kind: Literal["openai", "simulated"]
+    base_url: str = ""
+    api_key: str | None = field(default=None, repr=False)
+    timeouts: Timeouts = Timeouts()
+    simulated: SimulatedSettings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeySettings:
+    """A client's key: the SHA-256 of its UTF-8 bytes, the routes it may use (None: all), and the
+    overrides it may send (of tier, threshold, mode)."""
+
+    name: str
+    digest: bytes = field(repr=False)
+    routes: frozenset[str] | None = None
+    allow: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PriceSettings:
+    """Which price book to open, and the user's own file, whose prices win."""
+
+    book: Literal["builtin", "none"] = "builtin"
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """Where the record goes; `durability` says what an entry survives."""
+
+    path: Path = Path("waterfall.db")
+    durability: Literal["process"] = "process"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A whole configuration. Names of routes, tiers and aliases never collide; every alias leads
+    to a route or tier. `digest` is a short hash of it all without its secrets, `warnings` are
+    sentences for the log, `files` everything whose change calls for a reload."""
+
+    server: ServerSettings
+    upstreams: Mapping[str, UpstreamSettings]
+    tiers: Mapping[str, Tier]
+    routes: Mapping[str, Route]
+    aliases: Mapping[str, str]
+    keys: tuple[KeySettings, ...]
+    prices: PriceSettings
+    ledger: LedgerSettings
+    digest: str = ""
+    warnings: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
