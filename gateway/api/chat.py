@@ -75,6 +75,7 @@ class Chat:
             await answer_json(send, 200, describe(job), [*base, *headers.decision(job)])
             return
         reply = _reply_for(service, arrival, job, send)
+        service.meter.enter(job.route.name)
         async with _Departure(receive):
             try:
                 entry = await service.engine.run(job, reply)
@@ -82,6 +83,8 @@ class Chat:
             except Exception:  # noqa: BLE001 (a fault of ours: the client gets an answer, we a log)
                 await reply.fail(_fault())
                 return
+            finally:
+                service.meter.leave(job.route.name)
         if entry.outcome.error is None:
             latch(service, job, entry.served_tier)
 

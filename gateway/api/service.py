@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gateway.api.auth import Key
 from gateway.core.errors import NotFound
@@ -41,6 +42,18 @@ class Latches:
         self._tiers.move_to_end((route, session))
         if len(self._tiers) > _LATCHES:
             self._tiers.popitem(last=False)
+
+
+class Meter(Protocol):
+    """Hears of requests as they come and go."""
+
+    def enter(self, route: str) -> None:
+        """Count a request in."""
+        ...
+
+    def leave(self, route: str) -> None:
+        """Count it out."""
+        ...
 
 
 class InFlight:
@@ -81,6 +94,7 @@ class Service:
     scorers: Mapping[str, Scorer]
     keys: tuple[Key, ...]
     latches: Latches
+    meter: Meter
     max_body: int
     simulated: frozenset[str]
     close: Callable[[], Awaitable[None]]

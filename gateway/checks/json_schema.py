@@ -114,7 +114,7 @@ def _unread(validator: Any, value: Any, instance: Any, schema: Any) -> None:
     """Leave a keyword alone."""
 
 
-_Bounded: Any = extend(
+_Bounded: Any = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
     {
         **{name: _counted(rule) for name, rule in Draft202012Validator.VALIDATORS.items()},

@@ -58,8 +58,10 @@ class Upstream(Protocol):
 class Scorer(Protocol):
     """Scores how hard a request is. Pure and quick: it runs on the event loop."""
 
-    label: str
-    """`name@version`."""
+    @property
+    def label(self) -> str:
+        """Its `name@version`."""
+        ...
 
     def score(self, signals: Signals) -> Difficulty:
         """Score one request."""

@@ -1,0 +1,251 @@
+"""The composition root: from settings to everything, and from new settings to its replacement."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fastapi import FastAPI
+
+import gateway
+from gateway import scorers
+from gateway.api.admin import Controls, admin_app
+from gateway.api.auth import Key
+from gateway.api.planning import Clocks
+from gateway.api.server import main_app
+from gateway.api.service import Latches, Service, Switch
+from gateway.checks import all_checks
+from gateway.config import ConfigError, Settings, UpstreamSettings, load
+from gateway.core.errors import BadRequest
+from gateway.core.ids import uuid7
+from gateway.core.ports import Scorer, Upstream
+from gateway.core.recipes import write_marker
+from gateway.core.routing import Route
+from gateway.engine import Engine, Parts
+from gateway.prices import open_book
+from gateway.sinks.log import RequestLog
+from gateway.sinks.metrics import Metrics
+from gateway.store.store import Store, open_store
+from gateway.upstreams.http1 import Timeouts
+from gateway.upstreams.openai import OpenAIUpstream
+from gateway.upstreams.probe import any_reachable
+from gateway.upstreams.simulated import SimulatedUpstream
+
+_log = logging.getLogger("waterfall")
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_READY_FOR = 2.0
+ARTEFACTS = Path(gateway.__file__).resolve().parent.parent / "router_models" / "artefacts"
+"""Where the trained artefacts lie: data beside the package, in a checkout as in a wheel."""
+
+
+class StartError(Exception):
+    """The gateway cannot start as it is configured; the message says what to change."""
+
+
+def wall() -> float:
+    """UNIX time in seconds: for what is stored, never for measuring."""
+    return datetime.now(tz=UTC).timestamp()
+
+
+def new_id() -> str:
+    """Draw a UUIDv7."""
+    return uuid7(time.time_ns() // 1_000_000, secrets.randbits(74))
+
+
+CLOCKS = Clocks(time.perf_counter, wall, new_id)
+
+
+def read_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Load a configuration with the price book it names. Raises ConfigError."""
+    return load(path, environ, open_book)
+
+
+class Gateway:
+    """A gateway in use: open it, serve its apps, reload it, close it."""
+
+    def __init__(self, settings: Settings, path: Path | None = None) -> None:
+        """`path` is where `settings` came from: without one there is nothing to reload.
+
+        Opens the ledger; raises StartError, or what the store raises for an unusable one.
+        """
+        refuse_open_door(settings)
+        self.settings = settings
+        self.admin_secret = settings.server.admin_key or secrets.token_urlsafe(24)
+        self.on_settings: Callable[[Settings], None] = lambda _: None
+        """Called with each new configuration that is put in force."""
+        self._path = path
+        self._marker = write_marker(secrets.randbits(64))
+        self._latches = Latches(time.perf_counter)
+        self._reloading = asyncio.Lock()
+        self.store: Store = open_store(settings.ledger.path)
+        self.log = RequestLog(human=settings.server.log == "human")
+        self.metrics = Metrics(
+            settings.routes.values(), _build_info(settings), self.store.state, self.log.dropped
+        )
+        self.switch = Switch(self._build(settings))
+
+    def _build(self, settings: Settings) -> Service:
+        upstreams = {name: open_upstream(each) for name, each in settings.upstreams.items()}
+        parts = Parts(
+            upstreams=upstreams,
+            checks=all_checks(self._marker),
+            journal=self.store.journal,
+            sinks=(self.metrics.observe, self.log.write),
+            marker=self._marker,
+            clock=CLOCKS.monotonic,
+            wall=CLOCKS.wall,
+            new_id=CLOCKS.new_id,
+            config=settings.digest,
+        )
+
+        async def close() -> None:
+            await asyncio.gather(*(each.aclose() for each in upstreams.values()))
+
+        simulated = {name for name, each in settings.upstreams.items() if each.kind == "simulated"}
+        return Service(
+            engine=Engine(parts),
+            routes=settings.routes,
+            tiers=settings.tiers,
+            aliases=settings.aliases,
+            scorers={name: open_scorer(route) for name, route in settings.routes.items()},
+            keys=tuple(Key(k.name, k.digest, k.routes, k.allow) for k in settings.keys),
+            latches=self._latches,
+            meter=self.metrics,
+            max_body=settings.server.max_body,
+            simulated=frozenset(
+                name for name, tier in settings.tiers.items() if tier.upstream in simulated
+            ),
+            close=close,
+            usable=_Usable(settings.upstreams.values()).check,
+        )
+
+    def main(self) -> FastAPI:
+        """Build the main listener's app."""
+        local = is_loopback(self.settings.server.host)
+        return main_app(self.switch, CLOCKS, self.metrics.render if local else None)
+
+    def admin(self) -> FastAPI:
+        """Build the admin listener's app."""
+        host = self.settings.server.admin[0] if self.settings.server.admin else ""
+        controls = Controls(
+            secret=self.admin_secret,
+            is_local=is_loopback(host),
+            render_metrics=self.metrics.render,
+            reload=self.reload_or_refuse,
+            set_thresholds=self.set_thresholds,
+        )
+        return admin_app(controls, CLOCKS)
+
+    async def reload(self) -> bool:
+        """Load the file again and put it in force; a bad one leaves the last good one there."""
+        try:
+            await self.reload_or_refuse()
+        except BadRequest:
+            return False
+        return True
+
+    async def reload_or_refuse(self) -> str:
+        """Load the file again and put it in force; return its digest. Raises BadRequest."""
+        if self._path is None:
+            raise BadRequest("This gateway was started without a file: there is none to reload.")
+        async with self._reloading:
+            try:
+                settings = await asyncio.to_thread(read_settings, self._path)
+                refuse_open_door(settings)
+                service = await asyncio.to_thread(self._build, settings)
+            except (ConfigError, StartError, scorers.ArtefactError) as error:
+                self.metrics.reloaded(ok=False)
+                _log.error("reload refused, the last good configuration stays: %s", error)
+                raise BadRequest(f"The configuration was refused: {error}") from error
+            self._put_in_force(settings, service)
+        _log.info("configuration %s is in force", settings.digest)
+        return settings.digest
+
+    def _put_in_force(self, settings: Settings, service: Service) -> None:
+        fixed = (self.settings.server, self.settings.ledger)
+        if (settings.server, settings.ledger) != fixed:
+            _log.warning("server and ledger settings change only with a restart")
+        self.settings = settings
+        self.metrics.rebuild(settings.routes.values(), _build_info(settings))
+        self.metrics.reloaded(ok=True)
+        self.on_settings(settings)
+        self.switch.swap(service)
+
+    def set_thresholds(self, name: str, thresholds: tuple[float, ...]) -> None:
+        """Set a route's thresholds until the next reload. Raises BadRequest."""
+        service = self.switch.service
+        route = service.routes.get(name)
+        if route is None:
+            raise BadRequest(f"No route {name[:100]!r}.", param="route")
+        if len(thresholds) > len(route.tiers) - 1:
+            raise BadRequest("There are more thresholds than steps up.", param="threshold")
+        routes = {**service.routes, name: replace(route, thresholds=thresholds)}
+        self.switch.service = replace(service, routes=routes)
+        self.metrics.rebuild(routes.values(), _build_info(self.settings))
+        _log.info("threshold of %s set to %s until the next reload", name, thresholds)
+
+    async def close(self) -> None:
+        """Let go of upstreams, then write out everything that is still spooled."""
+        await self.switch.service.close()
+        await asyncio.to_thread(self.store.close)
+        self.log.close()
+
+
+def is_loopback(host: str) -> bool:
+    """Is this host reachable from this machine only?"""
+    return host in _LOOPBACK
+
+
+def refuse_open_door(settings: Settings) -> None:
+    """Raise StartError for a listener that strangers could use without a key."""
+    server = settings.server
+    if not settings.keys and not is_loopback(server.host):
+        raise StartError(
+            f"No keys are configured, so only this machine may be served: set server.host to "
+            f"127.0.0.1 instead of {server.host}, or configure `keys`."
+        )
+    if server.admin and not server.admin_key and not is_loopback(server.admin[0]):
+        raise StartError("server.admin is open to other machines: set server.admin_key.")
+
+
+def open_upstream(settings: UpstreamSettings) -> Upstream:
+    """Open an upstream of whatever kind it is."""
+    if settings.simulated is not None:
+        return SimulatedUpstream.from_settings(settings.simulated)
+    timeouts = Timeouts(**asdict(settings.timeouts))
+    return OpenAIUpstream(settings.name, settings.base_url, settings.api_key, timeouts)
+
+
+def _build_info(settings: Settings) -> dict[str, str]:
+    return {"version": gateway.__version__, "config_hash": settings.digest}
+
+
+def open_scorer(route: Route) -> Scorer:
+    """Open the scorer a route names. Raises scorers.ArtefactError."""
+    if route.scorer == "rules":
+        return scorers.rules()
+    folder = ARTEFACTS / "default" if route.scorer == "default" else Path(route.scorer)
+    return scorers.load(folder)
+
+
+class _Usable:
+    """Answers, at most every two seconds anew, whether any upstream can be reached."""
+
+    def __init__(self, upstreams: Iterable[UpstreamSettings]) -> None:
+        upstreams = tuple(upstreams)
+        self._urls = [each.base_url for each in upstreams if each.base_url]
+        self._always = len(self._urls) < len(upstreams)
+        self._known: tuple[bool, float] | None = None
+
+    async def check(self) -> bool:
+        now = CLOCKS.monotonic()
+        if self._known is None or now - self._known[1] > _READY_FOR:
+            self._known = (self._always or await any_reachable(self._urls), now)
+        return self._known[0]

@@ -1,0 +1,92 @@
+"""`waterfall check`: validate a configuration and show what it comes to; starts nothing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from gateway.cli import common
+from gateway.config import Settings
+from gateway.core.money import dollars
+from gateway.core.plan import Tier
+from gateway.core.routing import Route
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add this command."""
+    parser = commands.add_parser("check", help="validate a configuration and show its routes")
+    common.add_config(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check. Exit code 2 for a configuration with a mistake."""
+    settings = common.read(args)
+    if settings is None:
+        return 2
+    from gateway.app import StartError, refuse_open_door
+
+    try:
+        refuse_open_door(settings)
+    except StartError as error:
+        common.tell(f"waterfall: {error}")
+        return 2
+    told = describe(settings)
+    common.show(json.dumps(told, indent=2) if args.json else _text(settings))
+    return 0
+
+
+def describe(settings: Settings) -> dict[str, object]:
+    """Return what a configuration comes to, as JSON values; money in dollars a million tokens."""
+    return {
+        "config": settings.digest,
+        "routes": {name: _route(route) for name, route in settings.routes.items()},
+        "aliases": dict(settings.aliases),
+        "keys": [key.name for key in settings.keys],
+        "warnings": list(settings.warnings),
+    }
+
+
+def _route(route: Route) -> dict[str, object]:
+    return {
+        "tiers": [_tier(tier) for tier in route.tiers],
+        "thresholds": list(route.thresholds),
+        "baseline": route.baseline_tier.name,
+        "mode": route.mode,
+        "scorer": route.scorer,
+        "deadline_seconds": route.deadline,
+        "max_cost_usd": None if route.ceiling is None else dollars(route.ceiling),
+    }
+
+
+def _tier(tier: Tier) -> dict[str, object]:
+    return {
+        "tier": tier.name,
+        "model": tier.model,
+        "upstream": tier.upstream,
+        "input_usd_per_million": dollars(tier.price.input),
+        "output_usd_per_million": dollars(tier.price.output),
+        "price_version": tier.price.version,
+        "recipe": tier.recipe.label if tier.recipe else None,
+        "hold": tier.hold.policy,
+        "accept": tier.bar.accept,
+        "checks": [spec.name for spec in tier.bar.checks],
+    }
+
+
+def _text(settings: Settings) -> str:
+    lines = [f"This configuration is sound ({settings.digest})."]
+    for route in settings.routes.values():
+        steps = ", ".join(f"{value:g}" for value in route.thresholds)
+        lines.append(f"\nroute {route.name}: starts higher from difficulty {steps}; {route.mode}")
+        for tier in route.tiers:
+            price = f"${dollars(tier.price.input)} in, ${dollars(tier.price.output)} out"
+            recipe = f", recipe {tier.recipe.label}" if tier.recipe else ""
+            lines.append(f"  {tier.name}: {tier.model} at {tier.upstream}, {price}{recipe}")
+            if tier is not route.tiers[-1]:
+                asked = ", ".join(spec.name for spec in tier.bar.checks)
+                hold = f"{tier.hold.policy} {tier.hold.tokens or ''}".strip()
+                lines.append(f"    bar: accept {tier.bar.accept:g} by {asked}; hold {hold}")
+    lines += [f"\nwarning: {warning}" for warning in settings.warnings]
+    return "\n".join(lines)

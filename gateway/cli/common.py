@@ -1,0 +1,58 @@
+"""What several commands share: the --config option, and loading what it names."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from gateway.config import ConfigError, Settings
+
+DEFAULT = Path("waterfall.yaml")
+NO_CONFIG = """\
+There is no {path}. A useful one has three parts: upstreams, tiers (cheap to strong), and a route:
+
+  upstreams:
+    openai: {{kind: openai, base_url: https://api.openai.com/v1, api_key: "${{OPENAI_API_KEY}}"}}
+  tiers:
+    small: {{upstream: openai, model: gpt-5-mini}}
+    large: {{upstream: openai, model: gpt-5}}
+  routes:
+    waterfall: {{tiers: [small, large]}}
+
+Save that as {path}, then run `waterfall check` and `waterfall serve`.
+To see a waterfall at work first, with two tiny models and no key: `waterfall demo`."""
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add --config."""
+    parser.add_argument(
+        "--config", type=Path, default=DEFAULT, metavar="FILE", help="default: %(default)s"
+    )
+
+
+def read(args: argparse.Namespace) -> Settings | None:
+    """Load the configuration that --config names; None, with the reason told, when it cannot."""
+    from gateway.app import read_settings
+
+    path: Path = args.config
+    if not path.exists():
+        tell(NO_CONFIG.format(path=path))
+        return None
+    try:
+        return read_settings(path, os.environ)
+    except ConfigError as error:
+        tell(str(error))
+        return None
+
+
+def tell(text: str) -> None:
+    """Write to standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def show(*values: Any) -> None:
+    """Write to standard output."""
+    print(*values, flush=True)

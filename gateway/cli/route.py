@@ -1,0 +1,73 @@
+"""`waterfall route "prompt"`: what would happen to a prompt, and why; calls no model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from gateway.cli import common
+from gateway.core.chat import ChatRequest
+from gateway.core.errors import GatewayError
+from gateway.core.routing import Route, make_plan
+from gateway.core.signals import measure
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add this command."""
+    parser = commands.add_parser("route", help="show where a prompt would start, and why")
+    common.add_config(parser)
+    parser.add_argument("prompt")
+    parser.add_argument("--route", default=None, help="default: the first route")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan a prompt. Exit code 2 for a wrong configuration or route, 1 where nothing can serve."""
+    settings = common.read(args)
+    if settings is None:
+        return 2
+    name = args.route or next(iter(settings.routes))
+    if name not in settings.routes:
+        common.tell(f"waterfall: no route {name!r}; there is: {', '.join(settings.routes)}")
+        return 2
+    try:
+        told = plan(settings.routes[name], args.prompt)
+    except GatewayError as error:
+        common.tell(f"waterfall: {error.message}")
+        return 1
+    common.show(json.dumps(told, indent=2) if args.json else _text(told))
+    return 0
+
+
+def plan(route: Route, prompt: str) -> dict[str, Any]:
+    """Plan a one-message request for `route`, as JSON values. Raises GatewayError."""
+    from gateway.app import open_scorer
+
+    body = {"model": route.name, "messages": [{"role": "user", "content": prompt}]}
+    signals = measure(ChatRequest(body))
+    difficulty = open_scorer(route).score(signals)
+    made = make_plan(route, signals, difficulty)
+    return {
+        "route": route.name,
+        "difficulty": difficulty.value,
+        "gain": difficulty.gain,
+        "scorer": difficulty.scorer,
+        "thresholds": list(route.thresholds),
+        "start": {"tier": made.tiers[0].name, "reason": made.reason},
+        "tiers": [tier.name for tier in made.tiers],
+        "p_good": dict(made.p_good),
+    }
+
+
+def _text(told: dict[str, Any]) -> str:
+    gain = "" if told["gain"] is None else f", gain {told['gain']:+.3f}"
+    chances = ", ".join(f"{name} {value:.2f}" for name, value in told["p_good"].items())
+    start = told["start"]
+    lines = [
+        f"difficulty {told['difficulty']:.3f}{gain} by {told['scorer']}",
+        f"starts at {start['tier']} ({start['reason']}), thresholds {told['thresholds']}",
+        f"then may fall through {' -> '.join(told['tiers'])}",
+    ]
+    return "\n".join([*lines, f"expected to be good: {chances}"] if chances else lines)

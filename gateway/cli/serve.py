@@ -1,0 +1,49 @@
+"""`waterfall serve`: the gateway itself."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gateway.cli import common
+
+if TYPE_CHECKING:
+    from gateway.launcher import Running
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add this command."""
+    parser = commands.add_parser("serve", help="serve a configuration until stopped")
+    common.add_config(parser)
+    parser.add_argument("--host", help="in place of server.host")
+    parser.add_argument("--port", type=int, help="in place of server.port; 0 takes a free one")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve. Exit code 2 for a configuration that cannot be served."""
+    settings = common.read(args)
+    if settings is None:
+        return 2
+    from gateway import launcher, scorers, store
+    from gateway.app import StartError
+
+    logging.basicConfig(level=logging.INFO, format="waterfall: %(message)s")
+    changed = {"host": args.host, "port": args.port}
+    server = replace(settings.server, **{k: v for k, v in changed.items() if v is not None})
+    settings = replace(settings, server=server)
+    try:
+        return launcher.run(launcher.serve(settings, args.config, announce))
+    except (StartError, scorers.ArtefactError, store.LedgerUnusable) as error:
+        common.tell(f"waterfall: {error}")
+        return 2
+
+
+def announce(served: Running) -> None:
+    """Say where it listens."""
+    from gateway.launcher import describe
+
+    for line in describe(served):
+        common.tell(f"waterfall: {line}")

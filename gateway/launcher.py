@@ -1,0 +1,192 @@
+"""One process: its sockets, its servers and its signals.
+
+The sockets are made here rather than by uvicorn: one that is bound without naming TCP leaves
+Nagle's algorithm on, at some 40 ms a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from gateway.app import Gateway, StartError, is_loopback
+from gateway.config import Settings, Watcher
+
+_log = logging.getLogger("waterfall")
+_LOOK_AGAIN = 0.02
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to us, since there are two in one loop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind a TCP socket. Raises StartError naming the address."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise StartError(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
+    return sock
+
+
+@dataclass
+class Running:
+    """A gateway being served. `stopping` is set by SIGTERM or SIGINT, and by whoever is done."""
+
+    gateway: Gateway
+    base_url: str
+    admin_url: str | None
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def run(main: Coroutine[Any, Any, int]) -> int:
+    """Run a coroutine on the fastest event loop to be had."""
+    if sys.platform == "win32":
+        return asyncio.run(main)
+    import uvloop  # noqa: PLC0415 (not to be had on Windows)
+
+    return uvloop.run(main)
+
+
+async def serve(settings: Settings, path: Path, announce: Callable[[Running], None]) -> int:
+    """Serve until told to stop; return the exit code. Raises StartError."""
+    async with running(settings, path) as served:
+        announce(served)
+        await served.stopping.wait()
+    return 0
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, path: Path | None = None) -> AsyncIterator[Running]:
+    """Serve a gateway on its listeners while inside; drain and close on the way out.
+
+    `path` is watched and reloaded from when it changes, and on SIGHUP. Raises StartError.
+    """
+    server = settings.server
+    main_socket = listen(server.host, server.port)
+    admin_socket = listen(*server.admin) if server.admin else None
+    gateway = Gateway(settings, path)
+    served = Running(
+        gateway,
+        f"http://{_address(main_socket)}/v1",
+        f"http://{_address(admin_socket)}" if admin_socket else None,
+    )
+    servers = [_server(gateway.main(), main_socket, server.drain)]
+    if admin_socket is not None:
+        servers.append(_server(gateway.admin(), admin_socket, server.drain))
+    watcher = Watcher(settings.files, gateway.reload)
+    gateway.on_settings = lambda new: watcher.follow(new.files)
+    background = [asyncio.create_task(each.serve(sockets=[s])) for each, s in servers]
+    watch = asyncio.create_task(watcher.run()) if path is not None else None
+    try:
+        with _signals(served, [each for each, _ in servers]):
+            await _started([each for each, _ in servers], background)
+            yield served
+    finally:
+        await _stop(gateway, [each for each, _ in servers], background, watch)
+
+
+def _server(app: FastAPI, sock: socket.socket, drain: float) -> tuple[_Server, socket.socket]:
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(drain)),
+        h11_max_incomplete_event_size=None,
+    )
+    return _Server(config), sock
+
+
+def _address(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+async def _started(servers: list[_Server], tasks: list[asyncio.Task[None]]) -> None:
+    while not all(server.started for server in servers):
+        for task in tasks:
+            if task.done():
+                task.result()
+                raise StartError("A listener stopped while it was starting.")
+        await asyncio.sleep(_LOOK_AGAIN)
+
+
+@contextlib.contextmanager
+def _signals(served: Running, servers: list[_Server]) -> Iterator[None]:
+    """Stop on SIGTERM and SIGINT, at once on the second; reload on SIGHUP."""
+    loop = asyncio.get_running_loop()
+    reloads: set[asyncio.Task[bool]] = set()
+
+    def stop() -> None:
+        if served.stopping.is_set():
+            for server in servers:
+                server.force_exit = True
+        served.gateway.switch.draining = True
+        served.stopping.set()
+
+    def reload() -> None:
+        task = loop.create_task(served.gateway.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
+    try:
+        yield
+    finally:
+        for number in handlers:
+            loop.remove_signal_handler(number)
+
+
+async def _stop(
+    gateway: Gateway,
+    servers: list[_Server],
+    tasks: list[asyncio.Task[None]],
+    watch: asyncio.Task[None] | None,
+) -> None:
+    gateway.switch.draining = True
+    if watch is not None:
+        watch.cancel()
+    for server in servers:
+        server.should_exit = True
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await gateway.close()
+
+
+def describe(served: Running) -> list[str]:
+    """Say where a gateway listens and to whom."""
+    settings = served.gateway.settings
+    lines = [f"serving {served.base_url}"]
+    if not settings.keys:
+        lines.append("no keys are configured: only this machine is served")
+    if served.admin_url is not None:
+        lines.append(f"admin on {served.admin_url}")
+        if not settings.server.admin_key and is_loopback(settings.server.host):
+            lines.append(f"admin token for this run: {served.gateway.admin_secret}")
+    return [*lines, *settings.warnings]
