@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gateway.store.drain import Drain
@@ -92,6 +92,10 @@ class Store:
             oldest_unflushed_seconds=self._drain.behind_seconds,
             open_calls=self._slots.in_use,
         )
+
+    def figures(self) -> dict[str, float]:
+        """Read the same as a mapping, by the names of State's fields."""
+        return asdict(self.state())
 
     def _recover(self, connection: sqlite3.Connection) -> None:
         self.recovered += recover(self._owner.folder, connection)

@@ -1,0 +1,1 @@
+"""Readers of finished ledger entries: metrics and the request log."""

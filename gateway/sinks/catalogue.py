@@ -1,0 +1,166 @@
+"""Every metric the gateway exports: name, kind, labels, meaning. docs/metrics.md is held to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+PREFIX = "waterfall_"
+
+# Boundaries in seconds. Each objective of the alerts (2.56 s to the first token, 10 ms of
+# overhead) lies exactly on one.
+DURATION = tuple(round(0.01 * 2**n, 2) for n in range(15))
+FIRST_TOKEN = (0.001, 0.005, *DURATION[:13])
+OVERHEAD = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25)
+DECISION = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric; its name is without the prefix. `buckets` are a histogram's bounds, seconds."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    labels: tuple[str, ...]
+    help: str
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def full_name(self) -> str:
+        """The name as exported."""
+        return PREFIX + self.name
+
+
+def _counter(name: str, labels: str, text: str) -> Metric:
+    return Metric(name, "counter", tuple(labels.split()), text)
+
+
+def _gauge(name: str, labels: str, text: str) -> Metric:
+    return Metric(name, "gauge", tuple(labels.split()), text)
+
+
+def _histogram(name: str, labels: str, buckets: tuple[float, ...], text: str) -> Metric:
+    return Metric(name, "histogram", tuple(labels.split()), text, buckets)
+
+
+REQUESTS = _counter("requests_total", "route tier outcome", "Requests, by the tier that served")
+ATTEMPTS = _counter(
+    "attempts_total", "tier model outcome", "Calls to upstreams: ok, failed, left, cancelled"
+)
+DECISIONS = _counter("decisions_total", "route start_tier reason", "Where requests started, why")
+ESCALATIONS = _counter(
+    "escalations_total",
+    "route from_tier to_tier cause reason",
+    "Moves between tiers; the cause is deferral or fall_through",
+)
+CHECKS = _counter("checks_total", "route check result", "Checks: pass, fail, abstain")
+VERDICTS = _counter("verdicts_total", "route tier verdict", "Verdicts: accept, defer")
+UPSTREAM_ERRORS = _counter(
+    "upstream_errors_total", "tier model error_type", "Failed calls, by kind"
+)
+TOKENS = _counter(
+    "tokens_total",
+    "tier model type",
+    "Tokens: input and output; cached_input and cache_creation_input are parts of input, "
+    "reasoning of output",
+)
+COST = _counter(
+    "cost_usd_total",
+    "route tier model kind",
+    "Dollars spent: input, cache_read, cache_write, output, request, check",
+)
+BASELINE = _counter(
+    "baseline_cost_usd_total",
+    "route basis",
+    "Dollars the same requests would have cost at the baseline tier; measured where it served",
+)
+DISCARDED = _counter(
+    "discarded_cost_usd_total", "route reason", "Dollars spent on attempts that were not served"
+)
+UNPRICED = _counter(
+    "unpriced_requests_total",
+    "model reason",
+    "Calls whose cost is in doubt: missing_price, estimated_tokens",
+)
+DURATIONS = _histogram(
+    "request_duration_seconds", "route tier stream", DURATION, "From arrival to the last byte"
+)
+FIRST_TOKENS = _histogram(
+    "time_to_first_token_seconds",
+    "route tier",
+    FIRST_TOKEN,
+    "From arrival to the first byte of the reply, discarded drafts included",
+)
+UPSTREAM_DURATIONS = _histogram(
+    "upstream_duration_seconds", "tier model outcome", DURATION, "Calls that ended: ok, error"
+)
+OVERHEADS = _histogram(
+    "gateway_overhead_seconds", "route", OVERHEAD, "Time not spent waiting for upstreams"
+)
+DECIDING = _histogram(
+    "routing_decision_seconds", "route", DECISION, "Signals, score and plan together"
+)
+DIFFICULTY = _counter(
+    "difficulty_scores_total", "route bin", "Difficulty in tenths: bin 0 is [0, 0.1)"
+)
+THRESHOLD = _gauge("threshold", "route", "The (first) threshold in force")
+IN_FLIGHT = _gauge("in_flight_requests", "route", "Requests under way")
+RELOADS = _counter("config_reloads_total", "result", "Reloads of the configuration: ok, failed")
+BUILD = _gauge(
+    "build_info",
+    "version scorer_version recipe_version price_version config_hash",
+    "Always 1; the labels say what is running",
+)
+LEDGER_ROWS = _counter("ledger_rows_total", "sink result", "Rows: written, duplicate, malformed")
+LEDGER_DROPPED = _counter(
+    "ledger_dropped_rows_total", "sink reason", "Rows lost: cap, disk; log lines: slow_reader"
+)
+LEDGER_UNMARKED = _counter(
+    "ledger_unmarked_calls_total", "", "Calls made without a mark: a kill would lose them"
+)
+LEDGER_RECOVERED = _counter(
+    "ledger_recovered_calls_total",
+    "status",
+    "Calls a killed process left: settled are exact, unsettled estimates",
+)
+LEDGER_FAILURES = _counter("ledger_write_failures_total", "sink", "Batches the database refused")
+LEDGER_TORN = _counter("ledger_torn_bytes_total", "", "Bytes of half-written records, skipped")
+LEDGER_BYTES = _gauge("ledger_spool_bytes", "", "Bytes of the spool on disk")
+LEDGER_BEHIND = _gauge(
+    "ledger_oldest_unflushed_seconds", "", "Age of the oldest row not yet in the database"
+)
+LEDGER_OPEN = _gauge("ledger_open_calls", "", "Marks in use: calls of requests under way")
+
+CATALOGUE = (
+    REQUESTS,
+    ATTEMPTS,
+    DECISIONS,
+    ESCALATIONS,
+    CHECKS,
+    VERDICTS,
+    UPSTREAM_ERRORS,
+    TOKENS,
+    COST,
+    BASELINE,
+    DISCARDED,
+    UNPRICED,
+    DURATIONS,
+    FIRST_TOKENS,
+    UPSTREAM_DURATIONS,
+    OVERHEADS,
+    DECIDING,
+    DIFFICULTY,
+    THRESHOLD,
+    IN_FLIGHT,
+    RELOADS,
+    BUILD,
+    LEDGER_ROWS,
+    LEDGER_DROPPED,
+    LEDGER_UNMARKED,
+    LEDGER_RECOVERED,
+    LEDGER_FAILURES,
+    LEDGER_TORN,
+    LEDGER_BYTES,
+    LEDGER_BEHIND,
+    LEDGER_OPEN,
+)

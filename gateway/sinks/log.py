@@ -1,0 +1,176 @@
+"""The request log: one line for each request, as JSON or for a person; it never waits for a reader.
+
+A line holds no prompt, no reply and no secret, and nothing in it can move a terminal's cursor.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from gateway.core.ledger import Entry
+from gateway.core.money import dollars
+from gateway.core.outcome import Attempt
+
+BUFFER_LINES = 10_000
+LONGEST = 128
+"""Characters kept of what a client chose: ids, model names."""
+
+# What JSON leaves alone and a terminal may obey: DEL, C1 controls, line and direction marks.
+_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile("[\x00-\x1f]|" + _UNSAFE.pattern)
+
+
+class RequestLog:
+    """Writes lines from a thread of its own; `write` is a sink. A full buffer drops lines."""
+
+    def __init__(
+        self,
+        form: Callable[[Entry], bytes],
+        descriptor: int = 1,
+        most: int = BUFFER_LINES,
+    ) -> None:
+        """`form` is json_line or human_line; `descriptor` an open file's, stdout's by default.
+
+        The descriptor rather than the stream: a thread stuck in a stream's write would hold its
+        lock, and with it the interpreter's end.
+        """
+        self._form = form
+        self._descriptor = descriptor
+        self._most = most
+        self._lines: deque[bytes] = deque()
+        self._wake = threading.Event()
+        self._closing = False
+        self.dropped = 0
+        """Lines lost to a reader that is too slow, or gone."""
+        self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
+        self._thread.start()
+
+    def write(self, entry: Entry) -> None:
+        """Log one finished request."""
+        if len(self._lines) >= self._most:
+            self.dropped += 1
+            return
+        self._lines.append(self._form(entry))
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Write what is buffered, unless the reader takes longer than `timeout` seconds."""
+        self._closing = True
+        self._wake.set()
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while not (self._closing and not self._lines):
+            self._wake.wait()
+            self._wake.clear()
+            while self._lines:
+                count = min(len(self._lines), 512)
+                batch = b"".join(self._lines.popleft() for _ in range(count))
+                try:
+                    _write_all(self._descriptor, batch)
+                except OSError:  # the reader has gone
+                    self.dropped += count
+
+
+def json_line(entry: Entry) -> bytes:
+    """Write an entry as one line of JSON; money as an exact decimal string in dollars."""
+    origin, difficulty, usage = entry.origin, entry.difficulty, entry.usage
+    line = {
+        "time": _time(origin.started_at),
+        "request_id": origin.request_id[:LONGEST],
+        "entry_id": origin.entry_id,
+        "route": entry.route,
+        "model": origin.requested_model[:LONGEST],
+        "tier": entry.served_tier,
+        "status": entry.status,
+        "outcome": entry.ending,
+        "reason": entry.reason,
+        "start": entry.start_tier,
+        "start_reason": entry.start_reason,
+        "difficulty": difficulty.value if difficulty else None,
+        "threshold": entry.threshold,
+        "mode": entry.mode,
+        "stream": origin.stream,
+        "key": origin.key,
+        "session": origin.session[:LONGEST],
+        "escalated": entry.outcome.escalated,
+        "degraded": entry.outcome.degraded,
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.completion,
+        "estimated": usage.estimated,
+        "cost_usd": dollars(entry.cost),
+        "baseline_usd": dollars(entry.baseline),
+        "seconds": round(entry.timing.total, 6),
+        "first_token_seconds": _rounded(entry.timing.first_token),
+        "overhead_seconds": round(entry.timing.overhead, 6),
+        "attempts": [_attempt(attempt, entry) for attempt in entry.outcome.attempts],
+        "config": entry.config,
+    }
+    text = orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE)
+    if text.isascii() and b"\x7f" not in text:
+        return text
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text.decode()).encode()
+
+
+def human_line(entry: Entry) -> bytes:
+    """Write an entry as one line for a person."""
+    tried = " → ".join(_tried(attempt, entry) for attempt in entry.outcome.attempts) or "no call"
+    hard = f" difficulty {entry.difficulty.value:.2f}" if entry.difficulty else ""
+    degraded = " degraded" if entry.outcome.degraded else ""
+    text = (
+        f"{_time(entry.origin.started_at)[11:19]} {entry.status} {entry.ending}{degraded} "
+        f"{entry.route}:{hard} {tried} {entry.timing.total:.3f} s "
+        f"${dollars(entry.cost)} (baseline ${dollars(entry.baseline)}) "
+        f"{entry.origin.request_id[:LONGEST]}"
+    )
+    safe = _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return safe.encode("utf-8", "replace") + b"\n"
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _attempt(attempt: Attempt, entry: Entry) -> dict[str, Any]:
+    return {
+        "tier": attempt.tier.name,
+        "recipe": attempt.tier.recipe.label if attempt.tier.recipe else None,
+        "calls": len(attempt.calls),
+        "result": _result(attempt, entry),
+        "confidence": attempt.verdict.confidence if attempt.verdict else None,
+        "cost_usd": dollars(attempt.spent),
+    }
+
+
+def _tried(attempt: Attempt, entry: Entry) -> str:
+    result = _result(attempt, entry)
+    return attempt.tier.name if result == "served" else f"{attempt.tier.name} ({result})"
+
+
+def _result(attempt: Attempt, entry: Entry) -> str:
+    if attempt is entry.outcome.served:
+        return "served"
+    if attempt.failure is not None:
+        return attempt.failure.kind
+    if attempt.verdict is not None:
+        return attempt.verdict.reason
+    return "cancelled" if entry.outcome.cancelled else "unjudged"
+
+
+def _time(started_at: float) -> str:
+    return datetime.fromtimestamp(started_at, UTC).isoformat(timespec="milliseconds")
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 6)

@@ -1,0 +1,223 @@
+"""Metrics from finished ledger entries: bounded labels, exact money, counts that outlive reloads.
+
+Every label value is a name from the configuration, a word of the core's or `other`: no client can
+add a series. Money is summed in integer nano-dollars, so that it equals the ledger's to the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import combinations, product
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric as Family
+
+from gateway.core.ledger import Entry, escalations
+from gateway.core.money import NANO, Price
+from gateway.core.outcome import Attempt, CallRecord
+from gateway.core.plan import Tier
+from gateway.core.routing import Route
+from gateway.sinks import catalogue
+from gateway.sinks.cells import Counts, Labels, Times, read_off
+from gateway.sinks.ledger_figures import families
+from gateway.sinks.names import (
+    FAILURES,
+    KINDS,
+    MOVE_REASONS,
+    OUTCOMES,
+    START_REASONS,
+    STATUSES,
+    Names,
+    among,
+    baseline_basis,
+    discard_reason,
+)
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+"""Of what `render` returns."""
+BINS = 10
+
+
+class Metrics:
+    """All of the gateway's metrics. `observe` is a sink; it and `rebuild` belong to one thread,
+    `render` may be called from any."""
+
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        build: Mapping[str, str],
+        figures: Callable[[], Mapping[str, float]] = dict,
+    ) -> None:
+        """`build` holds build_info's labels; `figures` is asked at each scrape for what
+        `ledger_figures.FIGURES` names: the store's own figures, and the log's.
+        """
+        self.registry = CollectorRegistry()
+        self._figures = figures
+        self._requests = Counts(catalogue.REQUESTS)
+        self._attempts = Counts(catalogue.ATTEMPTS)
+        self._decisions = Counts(catalogue.DECISIONS)
+        self._escalations = Counts(catalogue.ESCALATIONS)
+        self._checks = Counts(catalogue.CHECKS)
+        self._verdicts = Counts(catalogue.VERDICTS)
+        self._errors = Counts(catalogue.UPSTREAM_ERRORS)
+        self._tokens = Counts(catalogue.TOKENS)
+        self._cost = Counts(catalogue.COST, NANO)
+        self._baseline = Counts(catalogue.BASELINE, NANO)
+        self._discarded = Counts(catalogue.DISCARDED, NANO)
+        self._unpriced = Counts(catalogue.UNPRICED)
+        self._difficulty = Counts(catalogue.DIFFICULTY)
+        self._reloads = Counts(catalogue.RELOADS)
+        self._durations = Times(catalogue.DURATIONS)
+        self._first_tokens = Times(catalogue.FIRST_TOKENS)
+        self._upstream = Times(catalogue.UPSTREAM_DURATIONS)
+        self._overheads = Times(catalogue.OVERHEADS)
+        self._deciding = Times(catalogue.DECIDING)
+        self._in_flight: dict[str, int] = {}
+        self._thresholds: dict[str, float] = {}
+        self._build: tuple[str, ...] = ()
+        self._names = Names()
+        self._reloads.begin("ok")
+        self._reloads.begin("failed")
+        self.rebuild(routes, build)
+        self.registry.register(self)
+
+    def rebuild(self, routes: Iterable[Route], build: Mapping[str, str]) -> None:
+        """Take the names of a new configuration; the counts of old names stay."""
+        self._build = tuple(build.get(label, "") for label in catalogue.BUILD.labels)
+        self._thresholds = {}
+        for route in routes:
+            self._names.learn(route)
+            if route.thresholds:
+                self._thresholds[route.name] = route.thresholds[0]
+            self._begin_route(route)
+
+    def observe(self, entry: Entry) -> None:
+        """Count one finished request."""
+        route = self._names.route(entry.route)
+        tier = self._names.tier(entry.served_tier)
+        start = self._names.tier(entry.start_tier)
+        self._requests.add((route, tier, among(entry.ending, OUTCOMES)))
+        self._decisions.add((route, start, among(entry.start_reason, START_REASONS)))
+        for move in escalations(entry.outcome):
+            ends = (route, self._names.tier(move.from_tier), self._names.tier(move.to_tier))
+            self._escalations.add((*ends, move.cause, among(move.reason, MOVE_REASONS)))
+        if entry.difficulty is not None:
+            step = min(max(int(entry.difficulty.value * BINS), 0), BINS - 1)
+            self._difficulty.add((route, str(step)))
+        for attempt in entry.outcome.attempts:
+            self._observe_attempt(route, attempt)
+            if attempt is not entry.outcome.served and attempt.spent:
+                self._discarded.add((route, discard_reason(attempt, entry)), attempt.spent)
+        self._baseline.add((route, baseline_basis(entry)), entry.baseline)
+        self._observe_times(entry, route, tier)
+
+    def enter(self, route: str) -> None:
+        """Count a request in."""
+        name = self._names.route(route)
+        self._in_flight[name] = self._in_flight.get(name, 0) + 1
+
+    def leave(self, route: str) -> None:
+        """Count it out."""
+        name = self._names.route(route)
+        self._in_flight[name] = self._in_flight.get(name, 0) - 1
+
+    def reloaded(self, *, ok: bool) -> None:
+        """Count a reload of the configuration."""
+        self._reloads.add(("ok" if ok else "failed",))
+
+    def render(self) -> bytes:
+        """Write everything in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def collect(self) -> Iterator[Family]:
+        """Read everything for export: the registry calls this at each scrape."""
+        parts = [part for part in vars(self).values() if isinstance(part, Counts | Times)]
+        for part in parts:
+            yield part.family()
+        yield read_off(catalogue.IN_FLIGHT, _by_name(self._in_flight))
+        yield read_off(catalogue.THRESHOLD, _by_name(self._thresholds))
+        yield read_off(catalogue.BUILD, [(self._build, 1.0)])
+        yield from families(self._figures())
+
+    def _begin_route(self, route: Route) -> None:
+        tiers = [tier.name for tier in route.tiers]
+        for tier, outcome in product(("none", *tiers), OUTCOMES):
+            self._requests.begin(route.name, tier, outcome)
+        for lower, upper in combinations(tiers, 2):
+            self._escalations.begin(route.name, lower, upper, "deferral", "low_confidence")
+            self._escalations.begin(route.name, lower, upper, "fall_through", "timeout")
+        for step in range(BINS):
+            self._difficulty.begin(route.name, str(step))
+        for basis in ("measured", "estimated"):
+            self._baseline.begin(route.name, basis)
+        self._discarded.begin(route.name, "low_confidence")
+        self._in_flight.setdefault(route.name, 0)
+        for rung in route.tiers:
+            self._begin_tier(route.name, rung)
+
+    def _begin_tier(self, route: str, tier: Tier) -> None:
+        for status in STATUSES:
+            self._attempts.begin(tier.name, tier.model, status)
+        for kind in KINDS:
+            self._cost.begin(route, tier.name, tier.model, kind)
+        for reason in ("missing_price", "estimated_tokens"):
+            self._unpriced.begin(tier.model, reason)
+
+    def _observe_attempt(self, route: str, attempt: Attempt) -> None:
+        tier = self._names.tier(attempt.tier.name)
+        for call in attempt.calls:
+            self._observe_call(route, tier, call, priced=attempt.tier.price != Price())
+        if attempt.verdict is not None:
+            verdict = "accept" if attempt.verdict.accepted else "defer"
+            self._verdicts.add((route, tier, verdict))
+        if not attempt.evidence:
+            return
+        for item in attempt.evidence:
+            check = self._names.check(item.check)
+            self._checks.add((route, check, item.finding.result))
+        if attempt.check_cost:
+            model = self._names.model(attempt.tier.model)
+            self._cost.add((route, tier, model, "check"), attempt.check_cost)
+
+    def _observe_call(self, route: str, tier: str, call: CallRecord, *, priced: bool) -> None:
+        model = self._names.model(call.model)
+        self._attempts.add((tier, model, among(call.status, STATUSES)))
+        if call.status == "failed":
+            self._errors.add((tier, model, among(call.error, FAILURES)))
+            self._upstream.observe((tier, model, "error"), call.seconds)
+        elif call.status == "ok":
+            self._upstream.observe((tier, model, "ok"), call.seconds)
+        if call.usage.estimated:
+            self._unpriced.add((model, "estimated_tokens"))
+        if not priced:
+            self._unpriced.add((model, "missing_price"))
+        self._observe_usage((route, tier, model), call)
+
+    def _observe_usage(self, labels: tuple[str, str, str], call: CallRecord) -> None:
+        usage, cost = call.usage, call.cost
+        for name, tokens in (
+            ("input", usage.prompt),
+            ("output", usage.completion),
+            ("cached_input", usage.cached),
+            ("cache_creation_input", usage.cache_write),
+            ("reasoning", usage.reasoning),
+        ):
+            if tokens:
+                self._tokens.add((*labels[1:], name), tokens)
+        parts = (cost.input, cost.cached_input, cost.cache_write, cost.output, cost.request)
+        for kind, amount in zip(KINDS, parts, strict=False):
+            if amount:
+                self._cost.add((*labels, kind), amount)
+
+    def _observe_times(self, entry: Entry, route: str, tier: str) -> None:
+        timing = entry.timing
+        stream = "true" if entry.origin.stream else "false"
+        self._durations.observe((route, tier, stream), timing.total)
+        if timing.first_token is not None:
+            self._first_tokens.observe((route, tier), timing.first_token)
+        self._overheads.observe((route,), timing.overhead)
+        self._deciding.observe((route,), timing.decision)
+
+
+def _by_name(values: Mapping[str, float]) -> list[tuple[Labels, float]]:
+    return [((name,), value) for name, value in list(values.items())]

@@ -1,0 +1,86 @@
+"""Which label values there may be: names from the configuration, words of the core, or `other`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import get_args
+
+from gateway.core.ledger import Entry
+from gateway.core.outcome import Attempt
+from gateway.core.plan import StartReason
+from gateway.core.routing import Route
+from gateway.core.verdict import REASONS
+
+OTHER = "other"
+OUTCOMES = ("ok", "client_error", "upstream_error", "timeout", "internal_error", "cancelled")
+FAILURES = (
+    "timeout",
+    "connect",
+    "server",
+    "rate_limited",
+    "overloaded",
+    "bad_response",
+    "auth",
+    "rejected",
+    "context_length",
+    "content_filter",
+)
+"""Every `kind` of the core's upstream errors."""
+STATUSES = ("ok", "failed", "left", "cancelled")
+KINDS = ("input", "cache_read", "cache_write", "output", "request", "check")
+START_REASONS = frozenset(get_args(StartReason))
+MOVE_REASONS = REASONS | {*FAILURES}
+
+
+class Names:
+    """The configuration's names, of all configurations since the start."""
+
+    def __init__(self) -> None:
+        self.routes: set[str] = set()
+        self._tiers: set[str] = {"none"}
+        self._models: set[str] = set()
+        self._checks: set[str] = set()
+
+    def learn(self, route: Route) -> None:
+        """Add a route's names."""
+        self.routes.add(route.name)
+        for tier in route.tiers:
+            self._tiers.add(tier.name)
+            self._models.add(tier.model)
+            self._checks |= {spec.name for spec in tier.bar.checks}
+
+    def route(self, name: str) -> str:
+        """Bound a route's name."""
+        return name if name in self.routes else OTHER
+
+    def tier(self, name: str) -> str:
+        """Bound a tier's name."""
+        return name if name in self._tiers else OTHER
+
+    def model(self, name: str) -> str:
+        """Bound a model's name."""
+        return name if name in self._models else OTHER
+
+    def check(self, name: str) -> str:
+        """Bound a check's name."""
+        return name if name in self._checks else OTHER
+
+
+def among(word: str, known: Collection[str]) -> str:
+    """Bound a word to a known set."""
+    return word if word in known else OTHER
+
+
+def baseline_basis(entry: Entry) -> str:
+    """Was the baseline's cost measured, or reckoned from another tier's reply?"""
+    at_baseline = entry.served_tier == entry.baseline_tier
+    return "measured" if at_baseline and not entry.usage.estimated else "estimated"
+
+
+def discard_reason(attempt: Attempt, entry: Entry) -> str:
+    """Say why what an attempt cost was spent in vain."""
+    if attempt.failure is not None:
+        return among(attempt.failure.kind, MOVE_REASONS)
+    if attempt.verdict is not None and not attempt.verdict.accepted:
+        return among(attempt.verdict.reason, MOVE_REASONS)
+    return "cancelled" if entry.outcome.cancelled else OTHER
