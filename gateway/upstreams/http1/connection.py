@@ -20,13 +20,11 @@ _GRAIN = 0.002
 
 
 class Connection(asyncio.Protocol):
-    """Carries one exchange after another; `on_made` is called when it is up, `on_lost` when its
-    socket is gone: once each."""
+    """Carries one exchange after another; `on_lost` is called when its socket is gone."""
 
     __slots__ = (
         "_loop",
         "_on_lost",
-        "_on_made",
         "_paused",
         "_poll",
         "_reply",
@@ -38,10 +36,7 @@ class Connection(asyncio.Protocol):
         "transport",
     )
 
-    def __init__(
-        self, on_made: Callable[[Connection], None], on_lost: Callable[[Connection], None]
-    ) -> None:
-        self._on_made = on_made
+    def __init__(self, on_lost: Callable[[Connection], None]) -> None:
         self._on_lost = on_lost
         self._reply: Reply | None = None
         self._paused = False
@@ -108,7 +103,6 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._poll = select.poll()
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-        self._on_made(self)
 
     def data_received(self, data: bytes) -> None:
         """Bytes, cut anywhere."""

@@ -166,6 +166,8 @@ class Pool:
             raise _closed()
         if connection.transport.is_closing():  # accepted and dropped: no one would tell the reply
             raise ConnectFailed("network", "closed as soon as it was made")
+        # Not before: of a connection cancelled while it is made, uvloop never reports the loss.
+        self._open.add(connection)
         return connection
 
     def reply(self, clock: Clock, *, to_head: bool) -> Reply:
@@ -181,7 +183,7 @@ class Pool:
             self._tls.remember(connection.transport)
 
     def _new_connection(self) -> Connection:
-        return Connection(self._open.add, self._lost)
+        return Connection(self._lost)
 
     def _lost(self, connection: Connection) -> None:
         self._open.discard(connection)

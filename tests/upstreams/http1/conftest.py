@@ -41,6 +41,8 @@ class Peer:
             return b""
 
     async def send(self, data: bytes) -> None:
+        if self.writer.transport.is_closing():
+            return
         self.writer.write(data)
         with contextlib.suppress(ConnectionError):
             await self.writer.drain()
