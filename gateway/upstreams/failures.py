@@ -7,9 +7,9 @@ Only what an upstream says about the client's own request is repeated in its wor
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -96,7 +96,7 @@ def from_reply(status: int, headers: Mapping[bytes, bytes], body: bytes) -> Upst
         payload = orjson.loads(body)
     except orjson.JSONDecodeError:
         payload = None
-    wait = retry_after(headers.get(b"retry-after"), time.time())
+    wait = retry_after(headers.get(b"retry-after"), datetime.now(tz=UTC).timestamp())
     return _meaning(status, _told(payload), wait)
 
 
@@ -248,5 +248,6 @@ def _status(value: object) -> int | None:
 def _clip(message: str) -> str:
     """Cut a message to its cap, between words: half a secret could not be masked any more."""
     if len(message) > MAX_MESSAGE:
-        message = message[:MAX_MESSAGE].rpartition(" ")[0] + " ..."
+        words = message[:MAX_MESSAGE].rpartition(" ")[0]
+        message = f"{words} ..." if words else ""
     return _CREDENTIALS.sub("//", message)
