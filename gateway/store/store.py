@@ -48,6 +48,7 @@ class Store:
         self._spool = spool
         self._slots = slots
         self._drain = Drain(path, spool, self._recover)
+        self._closed = False
 
     def start(self, timeout: float) -> bool:
         """Start draining; waits for the recovery, which goes on alone if `timeout` passes."""
@@ -62,7 +63,13 @@ class Store:
         return self._drain.flush(timeout)
 
     def close(self, timeout: float = 10.0) -> bool:
-        """Flush and let go of every file; what could not be written waits for the next start."""
+        """Flush and let go of every file; what could not be written waits for the next start.
+
+        Returns whether nothing had to wait. Closing twice does nothing more.
+        """
+        if self._closed:
+            return True
+        self._closed = True
         done = self._drain.close(timeout)
         if not done:
             _log.error("Rows of the ledger stay in %s for the next start.", self._owner.folder)

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import orjson
+import pytest
+from sample_entries import attempt, cancelled, entry, escalated, failed, fallen_through, open_call
+
+from gateway.core.ledger import row
+from gateway.core.outcome import Outcome
+from gateway.store import read
+from gateway.store.drain import drain_segment, move_batch
+from gateway.store.schema import CALL, CHECK_RESULT, REQUEST
+from gateway.store.spool import Segment, frame
+from gateway.store.sqlite import (
+    LedgerUnusable,
+    connect,
+    insert,
+    insert_request,
+    transaction,
+)
+from gateway.store.store import open_store
+
+
+def query(path, sql, *values):
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(sql, values).fetchall()
+
+
+def test_an_entry_is_kept_whole(store):
+    kept = escalated(name="abc")
+    store.journal.append(kept, ())
+    assert store.flush()
+    found, shape = read.request(store.path, "abc"), row(kept)
+    for name in REQUEST:
+        assert found[name] == shape[name], name
+    draft, served = found["attempts"]
+    assert (draft["verdict"], draft["reason"], served["served"]) == ("defer", "low_confidence", 1)
+    (check,) = draft["checks"]
+    assert {name: check[name] for name in ("check", "result", "confidence", "cost")} == {
+        "check": "judge",
+        "result": "fail",
+        "confidence": 0.31,
+        "cost": 1_003,
+    }
+    for call, record in zip(found["calls"], kept.calls, strict=True):
+        assert (call["call_id"], call["cost"]) == (record.call_id, record.cost.total)
+        assert (call["prompt_tokens"], call["cached_tokens"]) == (101, 17)
+        assert (call["started_at"], call["purpose"]) == (kept.origin.started_at + 0.25, "serve")
+        assert (call["entry_id"], call["request"]) == (kept.origin.entry_id, found["id"])
+
+
+def test_money_adds_up_from_check_to_request(store):
+    for each in (entry(), escalated(), fallen_through(), cancelled(), failed()):
+        store.journal.append(each, ())
+    store.flush()
+    spent = query(store.path, "SELECT sum(cost) FROM request")
+    assert spent == query(store.path, "SELECT sum(cost) FROM attempt")
+    calls = query(store.path, "SELECT sum(cost) FROM call")[0][0]
+    checks = query(store.path, "SELECT sum(cost) FROM check_result")[0][0]
+    assert spent[0][0] == calls + checks
+
+
+def test_one_request_id_twice_is_two_requests(store):
+    store.journal.append(entry(name="mine"), ())
+    store.journal.append(second := entry(name="mine"), ())
+    store.flush()
+    assert len(read.requests(store.path, request_id="mine")) == 2
+    assert read.request(store.path, "mine")["entry_id"] == second.origin.entry_id
+    assert read.request(store.path, "nobody's") is None
+
+
+def test_the_row_is_in_the_spool_before_the_slots_are_free(opened, monkeypatch):
+    store = opened()
+    slot = store.journal.open(open_call())
+    order = []
+    monkeypatch.setattr(store._spool, "append", lambda _: order.append("row"))
+    monkeypatch.setattr(store._slots, "free", order.append)
+    store.journal.append(entry(), (slot,))
+    assert order == ["row", slot]
+
+
+def test_a_replay_adds_nothing(tmp_path):
+    """The offset is lost, the rows are not: each is known by its id."""
+    records = [row(each) for each in (entry(), escalated(), failed())]
+    path = tmp_path / "x.spool"
+    path.write_bytes(b"".join(frame(orjson.dumps(record)) for record in records))
+    segment = Segment(path, path.stat().st_size, finished=True)
+    with closing(connect(tmp_path / "l.db")) as connection:
+        rows, torn = drain_segment(connection, segment)
+        assert (rows.new, rows.known, torn) == (3, 0, 0)
+        tables = ("request", "attempt", "call", "check_result")
+        before = [connection.execute(f"SELECT * FROM {t}").fetchall() for t in tables]  # noqa: S608
+        assert drain_segment(connection, segment)[0].new == 0
+        connection.execute("DELETE FROM segment")
+        rows, _ = drain_segment(connection, segment)
+        assert (rows.new, rows.known) == (0, 3)
+        assert before == [connection.execute(f"SELECT * FROM {t}").fetchall() for t in tables]  # noqa: S608
+
+
+def test_a_batch_and_its_offset_are_one_transaction(tmp_path, monkeypatch):
+    path = tmp_path / "x.spool"
+    path.write_bytes(frame(orjson.dumps(row(entry()))))
+    segment = Segment(path, path.stat().st_size, finished=True)
+
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    with closing(connect(tmp_path / "l.db")) as connection:
+        monkeypatch.setattr("gateway.store.drain.write_offset", dies)
+        with pytest.raises(KeyboardInterrupt):
+            move_batch(connection, segment, 0)
+        assert connection.execute("SELECT count(*) FROM request").fetchone() == (0,)
+
+
+def test_batches_are_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr("gateway.store.drain.BATCH_ROWS", 3)
+    path = tmp_path / "x.spool"
+    path.write_bytes(b"".join(frame(orjson.dumps(row(entry()))) for _ in range(7)))
+    segment = Segment(path, path.stat().st_size, finished=True)
+    offset, moved = 0, []
+    with closing(connect(tmp_path / "l.db")) as connection:
+        while offset < segment.size:
+            offset, done, _ = move_batch(connection, segment, offset)
+            moved.append(done.new)
+    assert moved == [3, 3, 1]
+
+
+BROKEN = [
+    b"no json",
+    b"[1,2]",
+    b"{}",
+    orjson.dumps(row(entry()) | {"cost": 2**63}),
+    orjson.dumps(row(entry()) | {"route": None}),
+    orjson.dumps(row(entry()) | {"route": ["a", "list"]}),
+    orjson.dumps(row(entry()) | {"attempts": 7}),
+    orjson.dumps(row(entry()) | {"attempts": [{}]}),
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=range(len(BROKEN)))
+def test_a_row_that_cannot_be_written_costs_only_itself(store, broken):
+    store.journal.append(entry(), ())
+    store._spool.append(broken)
+    store.journal.append(entry(), ())
+    assert store.flush()
+    assert (store.state().written, store.state().malformed) == (2, 1)
+    assert len(read.requests(store.path)) == 2
+
+
+def test_a_string_that_utf8_cannot_hold_is_kept_marked(store):
+    odd = entry(start_reason="\ud800!")
+    store.journal.append(odd, ())
+    store.flush()
+    assert read.requests(store.path)[0]["start_reason"] == "?!"
+
+
+def test_a_newer_ledger_is_refused_by_name(tmp_path):
+    connect(tmp_path / "l.db").close()
+    with closing(sqlite3.connect(tmp_path / "l.db")) as connection, connection:
+        connection.execute("UPDATE meta SET value = '99' WHERE name = 'schema'")
+    with pytest.raises(LedgerUnusable, match=r"l\.db was written by a newer version.*99.*Upgrade"):
+        open_store(tmp_path / "l.db")
+
+
+@pytest.mark.parametrize("content", [b"not a database, " * 100, None], ids=["text", "another"])
+def test_what_is_no_ledger_is_refused_and_left_alone(tmp_path, content):
+    path = tmp_path / "l.db"
+    if content is None:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("CREATE TABLE theirs (x)")
+    else:
+        path.write_bytes(content)
+    with pytest.raises(LedgerUnusable, match="not a ledger"):
+        open_store(path)
+    assert content is None or path.read_bytes() == content
+
+
+def test_a_place_that_cannot_be_written_says_so(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        open_store(tmp_path / "file" / "l.db")
+
+
+def test_every_column_of_the_row_has_a_home(tmp_path):
+    """A field that core adds to a row must be given a column, or be left out on purpose."""
+    shape = row(escalated())
+    assert set(shape) - set(REQUEST) == {"attempts"}
+    calls = shape["attempts"][0]["calls"][0]
+    assert set(calls) - set(CALL) == {"started"}
+    assert set(shape["attempts"][0]["checks"][0]) <= set(CHECK_RESULT)
+
+
+def insert_then_fail(connection):
+    with transaction(connection):
+        insert(connection, [row(entry())])
+        insert_request(connection, {})
+
+
+def test_a_failed_batch_leaves_the_connection_usable(tmp_path):
+    with closing(connect(tmp_path / "l.db")) as connection:
+        with transaction(connection):
+            done = insert(connection, [row(entry()), {"bad": 1}, row(entry())])
+        assert (done.new, done.malformed) == (2, 1)
+        with pytest.raises(KeyError):
+            insert_then_fail(connection)
+        assert connection.execute("SELECT count(*) FROM request").fetchone() == (2,)
+
+
+def test_a_request_without_a_call_is_kept(store):
+    store.journal.append(entry(Outcome()), ())
+    store.journal.append(entry(Outcome(attempts=(attempt(calls=()),))), ())
+    store.flush()
+    assert [found["tier"] for found in read.requests(store.path)] == ["none", "none"]
