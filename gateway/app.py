@@ -8,7 +8,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,18 +25,16 @@ from gateway.checks import all_checks
 from gateway.config import ConfigError, Settings, UpstreamSettings, load
 from gateway.core.errors import BadRequest
 from gateway.core.ids import uuid7
-from gateway.core.ports import Scorer, Upstream
+from gateway.core.ports import Scorer
 from gateway.core.recipes import write_marker
 from gateway.core.routing import Route
 from gateway.engine import Engine, Parts
 from gateway.prices import open_book
-from gateway.sinks.log import RequestLog
+from gateway.sinks.log import RequestLog, human_line, json_line
 from gateway.sinks.metrics import Metrics
 from gateway.store.store import Store, open_store
-from gateway.upstreams.http1 import Timeouts
-from gateway.upstreams.openai import OpenAIUpstream
+from gateway.upstreams.opening import UpstreamUnusable, open_upstream
 from gateway.upstreams.probe import any_reachable
-from gateway.upstreams.simulated import SimulatedUpstream
 
 _log = logging.getLogger("waterfall")
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -47,6 +45,10 @@ ARTEFACTS = Path(gateway.__file__).resolve().parent.parent / "router_models" / "
 
 class StartError(Exception):
     """The gateway cannot start as it is configured; the message says what to change."""
+
+
+REFUSALS = (ConfigError, StartError, UpstreamUnusable, scorers.ArtefactError)
+"""Everything that may be wrong with a configuration."""
 
 
 def wall() -> float:
@@ -85,11 +87,12 @@ class Gateway:
         self._latches = Latches(time.perf_counter)
         self._reloading = asyncio.Lock()
         self.store: Store = open_store(settings.ledger.path)
-        self.log = RequestLog(human=settings.server.log == "human")
-        self.metrics = Metrics(
-            settings.routes.values(), _build_info(settings), self.store.state, self.log.dropped
-        )
+        self.log = RequestLog(human_line if settings.server.log == "human" else json_line)
+        self.metrics = Metrics(settings.routes.values(), _build_info(settings), self._figures)
         self.switch = Switch(self._build(settings))
+
+    def _figures(self) -> dict[str, float]:
+        return {**self.store.figures(), "dropped_lines": float(self.log.dropped)}
 
     def _build(self, settings: Settings) -> Service:
         upstreams = {name: open_upstream(each) for name, each in settings.upstreams.items()}
@@ -160,7 +163,7 @@ class Gateway:
                 settings = await asyncio.to_thread(read_settings, self._path)
                 refuse_open_door(settings)
                 service = await asyncio.to_thread(self._build, settings)
-            except (ConfigError, StartError, scorers.ArtefactError) as error:
+            except REFUSALS as error:
                 self.metrics.reloaded(ok=False)
                 _log.error("reload refused, the last good configuration stays: %s", error)
                 raise BadRequest(f"The configuration was refused: {error}") from error
@@ -213,14 +216,6 @@ def refuse_open_door(settings: Settings) -> None:
         )
     if server.admin and not server.admin_key and not is_loopback(server.admin[0]):
         raise StartError("server.admin is open to other machines: set server.admin_key.")
-
-
-def open_upstream(settings: UpstreamSettings) -> Upstream:
-    """Open an upstream of whatever kind it is."""
-    if settings.simulated is not None:
-        return SimulatedUpstream.from_settings(settings.simulated)
-    timeouts = Timeouts(**asdict(settings.timeouts))
-    return OpenAIUpstream(settings.name, settings.base_url, settings.api_key, timeouts)
 
 
 def _build_info(settings: Settings) -> dict[str, str]:

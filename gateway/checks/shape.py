@@ -34,13 +34,16 @@ _REFUSALS = (
 
 
 def shape(request: ChatRequest, reply: Reply) -> Finding:
-    """Fail an empty reply (broken) or one that was cut off."""
-    del request
+    """Fail an empty reply (broken), or one cut off by anything but the client's own bound.
+
+    A stronger tier would be cut at the same bound: to escalate would only pay twice.
+    """
     if not reply.complete:
         return ABSTAIN
     if not reply.choices or any(map(_is_empty, reply.choices)):
         return Finding("fail", "empty", broken=True)
-    if any(choice.finish == "length" for choice in reply.choices):
+    cut = any(choice.finish == "length" for choice in reply.choices)
+    if cut and request.max_tokens is None:
         return Finding("fail", "truncated")
     return PASS
 

@@ -27,16 +27,18 @@ def run(args: argparse.Namespace) -> int:
     settings = common.read(args)
     if settings is None:
         return 2
-    from gateway import launcher, scorers, store
-    from gateway.app import StartError
+    from gateway import launcher
+    from gateway.app import REFUSALS
+    from gateway.store.sqlite import LedgerUnusable
 
     logging.basicConfig(level=logging.INFO, format="waterfall: %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     changed = {"host": args.host, "port": args.port}
     server = replace(settings.server, **{k: v for k, v in changed.items() if v is not None})
     settings = replace(settings, server=server)
     try:
         return launcher.run(launcher.serve(settings, args.config, announce))
-    except (StartError, scorers.ArtefactError, store.LedgerUnusable) as error:
+    except (*REFUSALS, LedgerUnusable) as error:
         common.tell(f"waterfall: {error}")
         return 2
 

@@ -8,7 +8,6 @@ not-sure instruction (whose marker is drawn anew by each process), then the conv
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,9 +40,9 @@ class Recipe:
         return f"{self.name}@{self.version}"
 
 
-def draw_marker() -> str:
-    """Draw a marker nobody can guess; one serves a process for its life."""
-    return f"[unsure:{secrets.token_hex(8)}]"
+def write_marker(entropy: int) -> str:
+    """Write a marker nobody can guess from 64 random bits; one serves a process for its life."""
+    return f"[unsure:{entropy & 0xFFFFFFFFFFFFFFFF:016x}]"
 
 
 def apply(recipe: Recipe, messages: Sequence[Message], marker: str) -> list[Message]:
