@@ -103,29 +103,30 @@ def _choices(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
     choices = payload.get("choices")
     if choices is None:
         return []
-    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
-        raise nonsense("its choices are not a list of objects")
+    if not isinstance(choices, list):
+        raise nonsense("its choices are not a list")
     return choices
 
 
-def _piece(choice: Mapping[str, Any], part: str) -> Piece:
+def _piece(choice: object, part: str) -> Piece:
+    if not isinstance(choice, dict):
+        raise nonsense("a choice is not an object")
     index = choice.get("index", 0)
     if type(index) is not int or not 0 <= index < MAX_CHOICES:
         raise nonsense("a choice has no index")
     message = choice.get(part)
-    if not isinstance(message, Mapping):
+    if not isinstance(message, dict):
         if message is not None or part == "message":
             raise nonsense(f"a choice has no {part}")
         message = {}
     content = message.get("content")
     text, refusal = (content, "") if type(content) is str else _content(content)
-    finish = choice.get("finish_reason")
     logprobs = choice.get("logprobs")
     return Piece(
         index,
         text,
         refusal + _text(message.get("refusal"), "refusal"),
-        _text(finish, "finish_reason") or None,
+        _text(choice.get("finish_reason"), "finish_reason") or None,
         _logprobs(logprobs) if logprobs else (),
         _tool_calls(message),
     )
@@ -138,7 +139,7 @@ def _content(content: object) -> tuple[str, str]:
     if not isinstance(content, list):
         raise nonsense("a choice's content is not text")
     parts = [{"text": part} if isinstance(part, str) else part for part in content]
-    if not all(isinstance(part, Mapping) for part in parts):
+    if not all(isinstance(part, dict) for part in parts):
         raise nonsense("a choice's content is not text")
     return (
         "".join([_text(part.get("text"), "text") for part in parts]),
@@ -156,10 +157,10 @@ def _text(value: object, name: str) -> str:
 
 def _logprobs(logprobs: object) -> tuple[float, ...]:
     """Read the tokens' log-probabilities; what cannot be one is left out."""
-    tokens = logprobs.get("content") if isinstance(logprobs, Mapping) else None
+    tokens = logprobs.get("content") if isinstance(logprobs, dict) else None
     if not isinstance(tokens, list):
         return ()
-    found = [token.get("logprob") for token in tokens if isinstance(token, Mapping)]
+    found = [token.get("logprob") for token in tokens if isinstance(token, dict)]
     return tuple([float(value) for value in found if isinstance(value, _NUMBER)])
 
 
@@ -177,7 +178,7 @@ def _tool_calls(message: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
 
 def _tool_call(call: object) -> Mapping[str, Any]:
     """Check one call; arguments given as JSON, not as text of it, are written down as text."""
-    if not isinstance(call, Mapping):
+    if not isinstance(call, dict):
         raise nonsense("a tool call is not an object")
     index = call.get("index", 0)
     if index is None:
@@ -187,7 +188,7 @@ def _tool_call(call: object) -> Mapping[str, Any]:
     function = call.get("function")
     if function is None:
         return call
-    if not isinstance(function, Mapping):
+    if not isinstance(function, dict):
         raise nonsense("a tool call's function is not an object")
     _text(function.get("name"), "a tool call's name")
     arguments = function.get("arguments")
@@ -199,12 +200,12 @@ def _tool_call(call: object) -> Mapping[str, Any]:
 
 def _usage(reported: object) -> Usage | None:
     """Read what an upstream says it used; None when that cannot be true."""
-    if not isinstance(reported, Mapping):
+    if not isinstance(reported, dict):
         return None
     prompt = reported.get("prompt_tokens_details")
     completion = reported.get("completion_tokens_details")
-    prompt = prompt if isinstance(prompt, Mapping) else {}
-    completion = completion if isinstance(completion, Mapping) else {}
+    prompt = prompt if isinstance(prompt, dict) else {}
+    completion = completion if isinstance(completion, dict) else {}
     return Usage.clamped(
         reported.get("prompt_tokens"),
         reported.get("completion_tokens"),
