@@ -108,25 +108,33 @@ def _after_rejection(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) 
         return None
     if last.altered and not last.bare and elapsed < plan.deadline:
         return Call(last.tier, bare=True)
-    if _may_fall_through(plan, last.tier, last.failure):
+    may_go_up = may_escalate(plan, attempts, last.tier, elapsed)
+    if may_go_up and _may_fall_through(plan, last.tier, last.failure):
         return None
     best = best_deferred(attempts)  # a lower tier could answer what this one refuses
     return Deliver(best, degraded=True) if best else GiveUp(last.failure)
 
 
-def may_escalate(plan: Plan, attempts: tuple[Attempt, ...], tier: Tier, elapsed: float) -> bool:
-    """Could a deferral at `tier`, now, lead to a call of the tier over it?"""
+def may_escalate(
+    plan: Plan, attempts: tuple[Attempt, ...], tier: Tier, elapsed: float, drafted: int = 0
+) -> bool:
+    """Could a deferral at `tier`, now, lead to a call of the tier over it?
+
+    `drafted` is the cost so far, in nano-dollars, of a draft that is no attempt yet.
+    """
     above = plan.above(tier)
-    return above is not None and affordable(plan, attempts, above, elapsed)
+    return above is not None and affordable(plan, attempts, above, elapsed, drafted)
 
 
-def affordable(plan: Plan, attempts: tuple[Attempt, ...], tier: Tier, elapsed: float) -> bool:
+def affordable(
+    plan: Plan, attempts: tuple[Attempt, ...], tier: Tier, elapsed: float, drafted: int = 0
+) -> bool:
     """Do deadline and dollar ceiling allow one more call, at `tier`?"""
     if elapsed >= plan.deadline:
         return False
     if plan.ceiling is None:
         return True
-    return spent(attempts) + plan.expected.get(tier.name, 0) <= plan.ceiling
+    return spent(attempts) + drafted + plan.expected.get(tier.name, 0) <= plan.ceiling
 
 
 def _onward(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) -> Step:
@@ -142,6 +150,8 @@ def _onward(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) -> Step:
         if tier.name not in tried and affordable(plan, attempts, tier, elapsed):
             return Call(tier)
     failures = [(a.tier.name, a.failure) for a in attempts if a.failure is not None]
+    if not failures:  # 8: a draft was left for the next tier, and then its time was up
+        return GiveUp(DeadlineExceeded("The request's deadline passed between two calls."))
     return GiveUp(Exhausted(failures))  # 8: nothing at all
 
 
@@ -171,10 +181,8 @@ def _wanted_checks(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) ->
 
 
 def _may_fall_through(plan: Plan, tier: Tier, failure: UpstreamRejected) -> bool:
-    if not failure.falls_through:
-        return False
     above = plan.above(tier)
-    if above is None:
+    if above is None or not failure.falls_through:
         return False
     if not isinstance(failure, ContextTooLong):
         return True

@@ -92,21 +92,42 @@ class Delta:
     raw: bytes | None = b""
     payload: Mapping[str, Any] = field(default_factory=dict)
 
-    def retext(self, texts: Mapping[int, str]) -> Delta:
-        """Replace the text of the choices named in `texts` (index -> new text)."""
-        choices = [_retext(choice, texts) for choice in self.payload.get("choices", ())]
-        pieces = tuple(
-            replace(piece, text=texts.get(piece.index, piece.text)) for piece in self.pieces
-        )
+    def shorten(self, index: int, name: str, text: str) -> Delta:
+        """Replace one choice's text in the field `name` by a beginning of it.
+
+        The log-probabilities of the tokens that are cut off go with them.
+        """
+        choices = [
+            _shorten(choice, name, text) if choice.get("index", 0) == index else choice
+            for choice in self.payload.get("choices", ())
+        ]
+        pieces = self.pieces
+        if name == "content":
+            pieces = tuple(
+                replace(piece, text=text) if piece.index == index else piece for piece in pieces
+            )
         return Delta(pieces, self.usage, None, {**self.payload, "choices": choices})
 
 
-def _retext(choice: Mapping[str, Any], texts: Mapping[int, str]) -> Mapping[str, Any]:
-    index = choice.get("index", 0)
+def _shorten(choice: Mapping[str, Any], name: str, text: str) -> Mapping[str, Any]:
     part = "delta" if "delta" in choice else "message"
-    if index not in texts or not isinstance(choice.get(part), Mapping):
-        return choice
-    return {**choice, part: {**choice[part], "content": texts[index]}}
+    edited = {**choice, part: {**(choice.get(part) or {}), name: text}}
+    if name == "content" and choice.get("logprobs"):
+        edited["logprobs"] = {"content": _within(choice["logprobs"], text)}
+    return edited
+
+
+def _within(logprobs: object, text: str) -> list[Any]:
+    """Return the log-probabilities of the tokens that `text` is made of."""
+    tokens = logprobs.get("content") if isinstance(logprobs, Mapping) else None
+    kept, left = [], len(text)
+    for token in tokens if isinstance(tokens, list) else ():
+        said = token.get("token") if isinstance(token, Mapping) else None
+        if not isinstance(said, str) or len(said) > left:
+            break
+        left -= len(said)
+        kept.append(token)
+    return kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,14 @@ Sans-IO: deltas go in, the deltas that may be sent now come out; the engine owns
 
 Two promises are kept here. Nothing of a draft leaves before its hold is over and its prefix has
 been accepted; what never left can be dropped without a trace. And the not-sure marker never
-leaves: a text's tail is kept back while it could still grow into the marker, and whatever
-follows a marker is cut off with it.
+leaves: a delta waits while its text could still grow into the marker, and whatever follows a
+marker is cut off with it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from gateway.core.chat import Delta, Draft, Reply
 from gateway.core.plan import Hold
@@ -20,6 +20,8 @@ from gateway.core.verdict import LAST_TIER, TRUSTED, Verdict
 _SENTENCE = re.compile(r"[.!?](?:\s|$)|\n")
 _SENTENCE_FLOOR = 24
 """Characters before a first sentence may count as one: `1.` or `Hm.` says nothing yet."""
+_ASIDES = ("refusal", "reasoning_content", "reasoning")
+"""Texts beside a choice's content in which a model may write the marker too."""
 
 
 class Gate:
@@ -63,9 +65,15 @@ class Gate:
     def feed(self, delta: Delta) -> list[Delta]:
         """Take one delta; return those that may be sent now, in order."""
         self.draft.add(delta)
-        self._held.append(self._filter.clean(delta) if self._filter else delta)
+        self._held += self._filter.feed(delta) if self._filter else (delta,)
         if self.verdict is None and self._due(delta):
             self._decide()
+        return self._release()
+
+    def end(self) -> list[Delta]:
+        """Hear that the draft is whole; return what may be sent now and only waited for more."""
+        if self._filter:
+            self._held += self._filter.flush()
         return self._release()
 
     def _due(self, delta: Delta) -> bool:
@@ -92,8 +100,10 @@ class Gate:
     def _release(self) -> list[Delta]:
         if self.verdict is None or not self.verdict.accepted:
             return []
+        if not self.released and all(delta.raw == b"" for delta in self._held):
+            return []  # nothing the client would see: a failure now is still an ordinary one
         ready, self._held = self._held, []
-        self.released = self.released or bool(ready)
+        self.released = True
         return ready
 
 
@@ -102,36 +112,70 @@ def _has_sentence(text: str) -> bool:
 
 
 class MarkerFilter:
-    """Cuts a marker, and what follows it, out of a stream of deltas split anywhere."""
+    """Cuts a marker, and what follows it in the same text, out of deltas split anywhere.
+
+    A delta whose text may begin a marker waits, with all that come after it, until that is
+    known, so that what holds no marker passes just as it came.
+    """
 
     def __init__(self, marker: str) -> None:
         """`marker` is not empty."""
         self._marker = marker
-        self._tails: dict[int, str] = {}
-        self._cut: set[int] = set()
+        self._waiting: list[Delta] = []
+        self._tails: dict[int, tuple[str, str]] = {}
+        """By choice: the field that its latest text is in, and the end that may begin a marker."""
+        self._cut: set[tuple[int, str]] = set()
 
-    def clean(self, delta: Delta) -> Delta:
-        """Return the delta as the client may see it; the very same when nothing changes."""
-        changed: dict[int, str] = {}
+    def feed(self, delta: Delta) -> list[Delta]:
+        """Take one delta; return those that may pass, in order."""
+        self._waiting.append(delta)
+        for index, name, text in _texts(delta):
+            self._look(index, name, text)
         for piece in delta.pieces:
-            if piece.index in self._cut:
-                text = ""
-            else:
-                text = self._pass(piece.index, piece.text, final=piece.finish is not None)
-            if text != piece.text:
-                changed[piece.index] = text
-        return delta.retext(changed) if changed else delta
+            if piece.finish:
+                self._tails.pop(piece.index, None)
+        return [] if self._tails else self.flush()
 
-    def _pass(self, index: int, text: str, *, final: bool) -> str:
-        seen = self._tails.pop(index, "") + text
-        before, found, _ = seen.partition(self._marker)
-        if found:
-            self._cut.add(index)
-            return before
-        keep = 0 if final else _overlap(seen, self._marker)
-        if keep:
-            self._tails[index] = seen[-keep:]
-        return seen[: len(seen) - keep]
+    def flush(self) -> list[Delta]:
+        """Return what waits: nothing that could make it a marker will come."""
+        ready, self._waiting = self._waiting, []
+        self._tails.clear()
+        return ready
+
+    def _look(self, index: int, name: str, text: str) -> None:
+        if (index, name) in self._cut:
+            self._drop(index, name, len(text))
+            return
+        field, tail = self._tails.pop(index, (name, ""))
+        seen = tail + text if field == name else text
+        at = seen.find(self._marker)
+        if at >= 0:
+            self._cut.add((index, name))
+            self._drop(index, name, len(seen) - at)
+        elif keep := _overlap(seen, self._marker):
+            self._tails[index] = (name, seen[-keep:])
+
+    def _drop(self, index: int, name: str, count: int) -> None:
+        """Drop the last `count` characters of a text from the deltas that wait."""
+        for place in reversed(range(len(self._waiting))):
+            delta = self._waiting[place]
+            text = next((t for i, n, t in _texts(delta) if (i, n) == (index, name)), "")
+            drop = min(count, len(text))
+            if drop:
+                self._waiting[place] = delta.shorten(index, name, text[: len(text) - drop])
+                count -= drop
+
+
+def _texts(delta: Delta) -> Iterator[tuple[int, str, str]]:
+    """Yield each text that is there: its choice's index, the name of its field, itself."""
+    for choice in delta.payload.get("choices") or ():
+        said = choice.get("delta") or choice.get("message") or {}
+        for name in _ASIDES:
+            if isinstance(said.get(name), str) and said[name]:
+                yield choice.get("index", 0), name, said[name]
+    for piece in delta.pieces:
+        if piece.text:
+            yield piece.index, "content", piece.text
 
 
 def _overlap(text: str, marker: str) -> int:

@@ -60,7 +60,7 @@ class Drafting:
             judged=plan.judges(tier),
             stream=self._job.request.stream,
             judge_prefix=self._judge_prefix,
-            may_defer=lambda: may_escalate(plan, run.attempts, tier, run.elapsed()),
+            may_defer=self._may_defer,
             marker=self._parts.marker if marked else "",
         )
 
@@ -98,6 +98,8 @@ class Drafting:
         try:
             async with asyncio.timeout(left) as self._deadline:
                 await self._parts.upstreams[self._tier.upstream].call(call, self._receive)
+                if ready := self._gate.end():
+                    await self._pass_on(ready)
             self._status = "left" if self._gate.deferred else "ok"
         except TimeoutError:
             self._fail(UpstreamTimeout("The request's deadline passed while it was answering."))
@@ -124,11 +126,21 @@ class Drafting:
             fallen = self._tier in self._job.plan.below
             if fallen:
                 served = replace(served, verdict=FALL_DOWN)
-            outcome = Outcome((*self._run.attempts, served), served, degraded=fallen)
+            outcome = Outcome((*self._before, served), served, degraded=fallen)
             await self._run.start(outcome)
         for delta in ready:
             await self._run.client.send(delta)
         self._paused += self._parts.clock() - since
+
+    @property
+    def _before(self) -> tuple[Attempt, ...]:
+        """The attempts before this one; a bare call belongs to the last that there is."""
+        return self._run.attempts[:-1] if self._bare else self._run.attempts
+
+    def _may_defer(self) -> bool:
+        run, drafted = self._run, self._gate.draft.spent(self._prompt_estimate)
+        cost = self._tier.price.cost(drafted).total
+        return may_escalate(self._job.plan, run.attempts, self._tier, run.elapsed(), cost)
 
     def _judge_prefix(self, reply: Reply) -> Verdict:
         bar = self._tier.bar
