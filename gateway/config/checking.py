@@ -112,8 +112,8 @@ def known_keys(model: type[BaseModel], steps: Trail = ()) -> list[str]:
     """Name the keys that `model` takes at `steps` below it, without those it would refuse."""
     inner = model
     for step in steps:
-        if isinstance(step, str):
-            inner = _model_in(inner.model_fields[step].annotation) or inner
+        if step in inner.model_fields:  # not a position, nor a name that the user chose
+            inner = _model_in(inner.model_fields[str(step)].annotation) or inner
     fields = inner.model_fields.items()
     return [name for name, field in fields if field.annotation not in {None, type(None)}]
 

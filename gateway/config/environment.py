@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 
 _OPEN, _SHUT, _LITERAL = "\ue000", "\ue001", "\ue002"
-_WRITTEN = re.compile(r"\$\$\{|\$\{([^{}\n]*)\}")
+_WRITTEN = re.compile(r"\$\$\{|\$\{([^{}\n\"':]*(?::-[^{}\n]*)?)\}")
 _MASKED = re.compile(f"{_OPEN}{_OPEN}([^{_SHUT}]*){_SHUT}")
 _MASKS = re.compile(f"[{_OPEN}{_SHUT}{_LITERAL}]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

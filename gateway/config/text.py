@@ -31,7 +31,7 @@ _INT = re.compile(r"[-+]?[0-9]{1,30}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,4})?")
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 _FORBIDDEN = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_QUOTED = re.compile(r"'[^']{4,}'|\"[^\"]{4,}\"")
+_QUOTED = re.compile(r"'[^'\s]{4,}'|\"[^\"\s]{4,}\"")
 
 
 @dataclass(slots=True)
