@@ -131,3 +131,12 @@ def test_files_and_threads_go_back_to_what_they_were(tmp_path):
             store.journal.append(cancelled(), (slot,))
         store.close()
     assert held() == before
+
+
+def test_several_processes_worth_of_stores_share_one_ledger(opened):
+    stores = [opened() for _ in range(3)]
+    for number in range(300):
+        stores[number % 3].journal.append(entry(), ())
+    assert [store.flush(30) for store in stores] == [True] * 3
+    assert len(read.requests(stores[0].path)) == 300
+    assert sum(store.state().written for store in stores) == 300

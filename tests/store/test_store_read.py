@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 from sample_entries import cancelled, entry, escalated, failed, fallen_through, open_call
 
 from gateway.store import read
@@ -38,3 +43,17 @@ def test_summaries_add_up_by_session(store):
     assert read.summary(store.path, session="none").saved is None
     assert read.summaries(store.path, "route", since=0.0)["waterfall"] == everything
     assert len(read.requests(store.path, session="small", limit=2)) == 2
+
+
+def test_the_page_s_queries_run_and_its_tables_are_ours(store):
+    page = (Path(__file__).parents[2] / "docs" / "ledger.md").read_text(encoding="utf-8")
+    store.journal.append(entry(), ())
+    store.flush()
+    with closing(sqlite3.connect(store.path)) as reader:
+        for query in re.findall(r"```sql\n(.*?)```", page, re.DOTALL):
+            reader.execute(query).fetchall()
+        tables = {
+            name
+            for (name,) in reader.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        }
+    assert tables == set(re.findall(r"^`(\w+)`", page, re.MULTILINE))
