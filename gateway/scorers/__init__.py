@@ -1,0 +1,21 @@
+"""From a request's signals to its difficulty: learnt from outcomes, or by rules alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway.core.ports import Scorer
+from gateway.scorers.artefact import ArtefactError, read_artefact
+from gateway.scorers.heuristic import RulesScorer
+
+__all__ = ["ArtefactError", "load", "rules"]
+
+
+def load(folder: Path) -> Scorer:
+    """Return the scorer kept in a folder; raises ArtefactError when it is not to be trusted."""
+    return read_artefact(folder)
+
+
+def rules() -> Scorer:
+    """Return the scorer that needs no artefact, `rules@1`."""
+    return RulesScorer()

@@ -1,0 +1,144 @@
+"""A scorer kept as data: a folder of `scorer.json` and `weights.npz`, read with distrust."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import zipfile
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import numpy as np
+
+from gateway.core import signals
+from gateway.scorers import features
+from gateway.scorers.linear import Array, LinearScorer, Weights
+
+SCHEMA: Final = 1
+"""Of the folder's layout. Another one is refused."""
+MANIFEST: Final = "scorer.json"
+WEIGHTS: Final = "weights.npz"
+LARGEST: Final = 40_000_000
+"""Bytes of a file of an artefact."""
+
+_LABEL: Final = re.compile(r"[A-Za-z0-9._-]{1,64}@[A-Za-z0-9._-]{1,32}")
+_REMEDY: Final = "Restore the folder, or train it again (python -m router_models.difficulty.train)."
+
+
+class ArtefactError(ValueError):
+    """An artefact that cannot be trusted. The message names the file and the remedy."""
+
+
+def feature_version() -> str:
+    """What an artefact's weights mean: the signals' version and the features' own."""
+    return f"signals-{signals.VERSION}.features-{features.VERSION}"
+
+
+def digest(manifest: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a manifest, its own `digest` left out."""
+    body = {key: value for key, value in manifest.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def read_artefact(folder: Path) -> LinearScorer:
+    """Read and check an artefact.
+
+    Raises ArtefactError when a file is missing, too large or not what was written, when the
+    schema or feature version is another, and when a number is not finite or a shape does not fit.
+    """
+    manifest = _manifest(folder / MANIFEST)
+    path = folder / WEIGHTS
+    packed = _bytes(path)
+    if hashlib.sha256(packed).hexdigest() != manifest.get("weights_sha256"):
+        _refuse(path, "is not the file that was trained: its SHA-256 differs")
+    try:
+        with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
+            scorer = _scorer(manifest, dict(arrays.items()))
+    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        _refuse(path, f"or {MANIFEST} lacks or garbles a part: {error!r}")
+    if fault := _fault(scorer):
+        _refuse(path, f"or {MANIFEST} {fault}")
+    return scorer
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    text = _bytes(path)
+    try:
+        manifest = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        _refuse(path, f"is not JSON: {error}")
+    if not isinstance(manifest, dict):
+        _refuse(path, "is not a JSON object")
+    if manifest.get("schema") != SCHEMA:
+        _refuse(path, f"is of schema {manifest.get('schema')!r}, this gateway reads {SCHEMA}")
+    if manifest.get("features") != feature_version():
+        found = manifest.get("features")
+        _refuse(path, f"was trained on {found!r}, this gateway measures {feature_version()!r}")
+    if manifest.get("digest") != digest(manifest):
+        _refuse(path, "was changed after training: its digest differs")
+    return manifest
+
+
+def _scorer(manifest: Mapping[str, Any], arrays: Mapping[str, Array]) -> LinearScorer:
+    """Put the parts together; raises KeyError, TypeError or ValueError for a part that is none."""
+    names = arrays["names"].tobytes().split(b"\n")
+    parts = ("idf", "terms", "mean", "scale", "counters", "intercept")
+    numbers = {part: np.array(arrays[part], dtype=np.float64) for part in parts}
+    shapes = {part: array.shape for part, array in numbers.items()}
+    terms, counters, heads = len(set(names)), len(features.COUNTERS), len(manifest["calibration"])
+    expected = {
+        "idf": (terms,),
+        "terms": (terms, heads),
+        "mean": (counters,),
+        "scale": (counters,),
+        "counters": (counters, heads),
+        "intercept": (heads,),
+    }
+    if shapes != expected:
+        raise ValueError(f"arrays are of shape {shapes}, not {expected}")
+    return LinearScorer(
+        label=str(manifest["label"]),
+        index={name: row for row, name in enumerate(names)},
+        weights=Weights(cap=float(manifest["cap"]), **numbers),
+        calibration=tuple((float(slope), float(at)) for slope, at in manifest["calibration"]),
+        reference=tuple(float(gain) for gain in manifest["reference"]),
+    )
+
+
+def _fault(scorer: LinearScorer) -> str:
+    """What makes the numbers unusable, or nothing."""
+    weights, reference = scorer.weights, scorer.reference
+    arrays = [weights.idf, weights.terms, weights.mean, weights.scale]
+    arrays += [weights.counters, weights.intercept, np.array([weights.cap])]
+    arrays += [np.array(scorer.calibration), np.array(reference)]
+    tests = {
+        "holds a number that is not finite": all(np.isfinite(array).all() for array in arrays),
+        "holds a scale, cap or term weight that is not above 0": bool(
+            weights.cap > 0 and (weights.scale > 0).all() and (weights.idf > 0).all()
+        ),
+        "has fewer than two heads": len(scorer.calibration) >= 2,
+        "has a calibration that falls": all(slope >= 0 for slope, _ in scorer.calibration),
+        "has a reference that falls, or is too short": len(reference) >= 2
+        and all(low <= high for low, high in pairwise(reference)),
+        "has a label that is not name@version": bool(_LABEL.fullmatch(scorer.label)),
+    }
+    return next((fault for fault, passed in tests.items() if not passed), "")
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+    except OSError as error:
+        _refuse(path, f"cannot be read: {error.strerror}")
+    if len(content) > LARGEST:
+        _refuse(path, f"is larger than {LARGEST:,} bytes")
+    return content
+
+
+def _refuse(path: Path, fault: str) -> NoReturn:
+    raise ArtefactError(f"{path} {fault}. {_REMEDY}")

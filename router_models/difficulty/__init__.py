@@ -1,0 +1,1 @@
+"""The difficulty scorer's workshop: outcomes in, a checked artefact and its honest card out."""
