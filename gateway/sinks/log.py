@@ -5,6 +5,7 @@ A line holds no prompt, no reply and no secret, and nothing in it can move a ter
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import threading
@@ -19,7 +20,9 @@ from gateway.core.ledger import Entry
 from gateway.core.money import dollars
 from gateway.core.outcome import Attempt
 
-BUFFER_LINES = 10_000
+BUFFER_LINES = 2_000
+EVERY_SECONDS = 0.1
+BATCH = 64
 LONGEST = 128
 """Characters kept of what a client chose: ids, model names."""
 
@@ -29,7 +32,11 @@ _CONTROL = re.compile("[\x00-\x1f]|" + _UNSAFE.pattern)
 
 
 class RequestLog:
-    """Writes lines from a thread of its own; `write` is a sink. A full buffer drops lines."""
+    """Makes and writes lines in a thread of its own; `write` is a sink. A full buffer drops lines.
+
+    The thread looks for itself, ten times a second: waking it would cost a request more than
+    everything else here.
+    """
 
     def __init__(
         self,
@@ -45,9 +52,8 @@ class RequestLog:
         self._form = form
         self._descriptor = descriptor
         self._most = most
-        self._lines: deque[bytes] = deque()
-        self._wake = threading.Event()
-        self._closing = False
+        self._entries: deque[Entry] = deque()
+        self._closing = threading.Event()
         self.dropped = 0
         """Lines lost to a reader that is too slow, or gone."""
         self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
@@ -55,26 +61,23 @@ class RequestLog:
 
     def write(self, entry: Entry) -> None:
         """Log one finished request."""
-        if len(self._lines) >= self._most:
+        if len(self._entries) >= self._most:
             self.dropped += 1
-            return
-        self._lines.append(self._form(entry))
-        if not self._wake.is_set():
-            self._wake.set()
+        else:
+            self._entries.append(entry)
 
     def close(self, timeout: float = 2.0) -> None:
         """Write what is buffered, unless the reader takes longer than `timeout` seconds."""
-        self._closing = True
-        self._wake.set()
+        self._closing.set()
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        while not (self._closing and not self._lines):
-            self._wake.wait()
-            self._wake.clear()
-            while self._lines:
-                count = min(len(self._lines), 512)
-                batch = b"".join(self._lines.popleft() for _ in range(count))
+        closing = False
+        while not closing:
+            closing = self._closing.wait(EVERY_SECONDS)
+            while self._entries:
+                count = min(len(self._entries), BATCH)
+                batch = b"".join(self._form(self._entries.popleft()) for _ in range(count))
                 try:
                     _write_all(self._descriptor, batch)
                 except OSError:  # the reader has gone
@@ -115,10 +118,13 @@ def json_line(entry: Entry) -> bytes:
         "attempts": [_attempt(attempt, entry) for attempt in entry.outcome.attempts],
         "config": entry.config,
     }
-    text = orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE)
-    if text.isascii() and b"\x7f" not in text:
-        return text
-    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text.decode()).encode()
+    try:
+        text = orjson.dumps(line)
+    except TypeError:  # a lone surrogate, which UTF-8 cannot hold
+        text = json.dumps(line, ensure_ascii=False).encode("utf-8", "replace")
+    if not text.isascii() or b"\x7f" in text:
+        text = _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text.decode()).encode()
+    return text + b"\n"
 
 
 def human_line(entry: Entry) -> bytes:

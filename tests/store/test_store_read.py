@@ -56,4 +56,4 @@ def test_the_page_s_queries_run_and_its_tables_are_ours(store):
             name
             for (name,) in reader.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         }
-    assert tables == set(re.findall(r"^`(\w+)`", page, re.MULTILINE))
+    assert tables == set(re.findall(r"\n\n`(\w+)`", page))
