@@ -39,6 +39,7 @@ from gateway.upstreams.probe import any_reachable
 _log = logging.getLogger("waterfall")
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _READY_FOR = 2.0
+_LINES = {"human": human_line, "json": json_line}
 ARTEFACTS = Path(gateway.__file__).resolve().parent.parent / "router_models" / "artefacts"
 """Where the trained artefacts lie: data beside the package, in a checkout as in a wheel."""
 
@@ -72,22 +73,24 @@ def read_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settin
 class Gateway:
     """A gateway in use: open it, serve its apps, reload it, close it."""
 
-    def __init__(self, settings: Settings, path: Path | None = None) -> None:
+    def __init__(self, settings: Settings, path: Path | None = None, log_to: int = 1) -> None:
         """`path` is where `settings` came from: without one there is nothing to reload.
+
+        `log_to` is the file descriptor of the request log.
 
         Opens the ledger; raises StartError, or what the store raises for an unusable one.
         """
         refuse_open_door(settings)
         self.settings = settings
         self.admin_secret = settings.server.admin_key or secrets.token_urlsafe(24)
-        self.on_settings: Callable[[Settings], None] = lambda _: None
-        """Called with each new configuration that is put in force."""
+        self.on_settings: list[Callable[[Settings], None]] = []
+        """Called, each of them, with every new configuration that is put in force."""
         self._path = path
         self._marker = write_marker(secrets.randbits(64))
         self._latches = Latches(time.perf_counter)
         self._reloading = asyncio.Lock()
         self.store: Store = open_store(settings.ledger.path)
-        self.log = RequestLog(human_line if settings.server.log == "human" else json_line)
+        self.log = RequestLog(_LINES[settings.server.log], log_to)
         self.metrics = Metrics(settings.routes.values(), _build_info(settings), self._figures)
         self.switch = Switch(self._build(settings))
 
@@ -178,7 +181,8 @@ class Gateway:
         self.settings = settings
         self.metrics.rebuild(settings.routes.values(), _build_info(settings))
         self.metrics.reloaded(ok=True)
-        self.on_settings(settings)
+        for listener in self.on_settings:
+            listener(settings)
         self.switch.swap(service)
 
     def set_thresholds(self, name: str, thresholds: tuple[float, ...]) -> None:

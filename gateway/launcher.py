@@ -78,15 +78,18 @@ async def serve(settings: Settings, path: Path, announce: Callable[[Running], No
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, path: Path | None = None) -> AsyncIterator[Running]:
+async def running(
+    settings: Settings, path: Path | None = None, log_to: int = 1
+) -> AsyncIterator[Running]:
     """Serve a gateway on its listeners while inside; drain and close on the way out.
 
-    `path` is watched and reloaded from when it changes, and on SIGHUP. Raises StartError.
+    `path` is watched and reloaded from when it changes, and on SIGHUP; `log_to` is the
+    request log's file descriptor. Raises StartError.
     """
     server = settings.server
     main_socket = listen(server.host, server.port)
     admin_socket = listen(*server.admin) if server.admin else None
-    gateway = Gateway(settings, path)
+    gateway = Gateway(settings, path, log_to)
     served = Running(
         gateway,
         f"http://{_address(main_socket)}/v1",
@@ -96,7 +99,7 @@ async def running(settings: Settings, path: Path | None = None) -> AsyncIterator
     if admin_socket is not None:
         servers.append(_server(gateway.admin(), admin_socket, server.drain))
     watcher = Watcher(settings.files, gateway.reload)
-    gateway.on_settings = lambda new: watcher.follow(new.files)
+    gateway.on_settings.append(lambda new: watcher.follow(new.files))
     background = [asyncio.create_task(each.serve(sockets=[s])) for each, s in servers]
     watch = asyncio.create_task(watcher.run()) if path is not None else None
     try:

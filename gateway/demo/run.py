@@ -1,0 +1,167 @@
+"""`waterfall demo` from its first line to its last."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from gateway import launcher
+from gateway.app import REFUSALS
+from gateway.demo import stage
+from gateway.demo.figures import Figures, cases, curve, figures
+from gateway.demo.llama import ModelNotServed
+from gateway.demo.picture import Mark, as_svg, in_characters
+from gateway.demo.questions import Question, split
+from gateway.demo.traffic import Answered, Run, ask_all
+from gateway.demo.view import View, table, verdict
+
+QUESTIONS = 1000
+SEED = 20261123
+PLAIN = Run("small-plain", "small, plain recipe", "small")
+BETTER = Run("small-better", "small, better recipe", "small")
+LARGE = Run("all-large", "large alone", "large")
+JUDGED = Run("judged", "waterfall, judged only", "waterfall", {"x-waterfall-threshold": "1"})
+FALL = Run("waterfall", "waterfall", "waterfall")
+RUNS = (PLAIN, BETTER, LARGE, JUDGED, FALL)
+_RELOAD_WITHIN = 15.0
+
+
+def demo(*, simulated: bool, leave: bool) -> int:
+    """Run the demo; return the exit code."""
+    logging.basicConfig(level=logging.WARNING, format="waterfall: %(message)s")
+    console = Console()
+    try:
+        return launcher.run(_demo(console, simulated=simulated, leave=leave))
+    except (ModelNotServed, RuntimeError, *REFUSALS) as error:
+        console.print(f"[red]The demo cannot run:[/] {error}")
+        if isinstance(error, ModelNotServed) and not simulated:
+            console.print("The same without llama.cpp: waterfall demo --simulated")
+        return 1
+
+
+async def _demo(console: Console, *, simulated: bool, leave: bool) -> int:
+    questions = split(SEED, "demo", QUESTIONS)
+    folder = stage.fresh_folder()
+    kind = "simulated" if simulated else "real, served by llama.cpp on this machine"
+    console.print(
+        f"Two tiny models ({kind}), a gateway in front, {len(questions):,} questions with known "
+        "answers, half of them hard."
+    )
+    models = stage.models(simulated=simulated, questions=questions)
+    async with models as (small, large, key), contextlib.AsyncExitStack() as stack:
+        settings = stage.settings(small, large, key)
+        log = stack.enter_context((folder / "requests.log").open("ab"))
+        config = folder / "waterfall.yaml"
+        served = await stack.enter_async_context(launcher.running(settings, config, log.fileno()))
+        answers = await _runs(console, served, questions)
+        await asyncio.to_thread(served.gateway.store.flush)
+        _report(console, settings.ledger.path, answers, simulated=simulated)
+        if not leave:
+            _farewell(console, served)
+            await served.stopping.wait()
+    return 0
+
+
+async def _runs(
+    console: Console, served: launcher.Running, questions: Sequence[Question]
+) -> dict[str, list[Answered]]:
+    answers: dict[str, list[Answered]] = {}
+    with View(console, RUNS, len(questions)) as view:
+        for run in RUNS:
+            if run is BETTER:
+                await _edit_recipe(served)
+            tell = partial(view.told, run)
+            answers[run.name] = await ask_all(served.base_url, run, questions, tell)
+            view.finished(run)
+    return answers
+
+
+async def _edit_recipe(served: launcher.Running) -> None:
+    """Edit the recipe as a user would, and wait until the gateway has noticed."""
+    noticed = asyncio.Event()
+    served.gateway.on_settings.append(lambda _: noticed.set())
+    stage.use_recipe(stage.BETTER)
+    async with asyncio.timeout(_RELOAD_WITHIN):
+        await noticed.wait()
+
+
+def _report(
+    console: Console, ledger: Path, answers: dict[str, list[Answered]], *, simulated: bool
+) -> None:
+    found = {run.name: figures(ledger, run, answers[run.name]) for run in RUNS}
+    large = found[LARGE.name]
+    console.print()
+    console.print(table(list(found.values()), large))
+    told = verdict(found[PLAIN.name], found[BETTER.name], large, found[FALL.name])
+    console.print("\n".join(told))
+    console.print(
+        "Prices: gpt-4o-mini's and gpt-4.1's list prices of 2026-11-22, on the tokens used."
+    )
+    _draw(console, ledger, answers, found, simulated=simulated)
+
+
+def _draw(
+    console: Console,
+    ledger: Path,
+    answers: dict[str, list[Answered]],
+    found: dict[str, Figures],
+    *,
+    simulated: bool,
+) -> None:
+    """Draw the curve of every bar, replayed over the ledger, and where this one sits on it."""
+    small_right = [answer.right for answer in answers[BETTER.name]]
+    large_right = [answer.right for answer in answers[LARGE.name]]
+    met = cases(ledger, JUDGED, LARGE, small_right, large_right)
+    whole = found[LARGE.name].cost
+    settings = stage.current()
+    route = settings.routes["waterfall"]
+    bar = route.tiers[0].bar
+    points = curve(met, route.thresholds[0], bar)
+    line = [(point.cost / whole, point.accuracy) for point in points]
+    marks = [
+        _mark(found[BETTER.name], whole, "s", "all small"),
+        _mark(found[LARGE.name], whole, "L", "all large"),
+        _mark(found[FALL.name], whole, "W", f"waterfall, accept {bar.accept:g}"),
+    ]
+    console.print("\nThe curve: every `accept` from 0 to 1, replayed over the ledger's drafts.\n")
+    console.print(in_characters(line, marks), highlight=False)
+    title = "What the waterfall costs and gets right" + (" (simulated models)" if simulated else "")
+    target = ledger.parent / "curve.svg"
+    target.write_text(as_svg(title, line, marks), encoding="utf-8")
+    console.print(f"\nThe same as a picture: {target}")
+
+
+def _mark(found: Figures, whole: int, letter: str, name: str) -> Mark:
+    share = found.cost / whole
+    label = f"{name}: {found.accuracy:.1%} right at {share:.0%} of the cost"
+    return Mark(share, found.accuracy, letter, label)
+
+
+def _farewell(console: Console, served: launcher.Running) -> None:
+    root = served.base_url
+    console.print(
+        f"""
+Still serving on {root} (Ctrl-C stops it). Ask it yourself:
+
+  curl -i {root}/chat/completions -H 'content-type: application/json' \\
+    -d '{{"model": "waterfall", "messages": [{{"role": "user", "content": "What is 47+38?"}}]}}'
+
+  from openai import OpenAI
+  client = OpenAI(base_url="{root}", api_key="none needed here")
+  reply = client.chat.completions.create(
+      model="waterfall", messages=[{{"role": "user", "content": "What is 47+38?"}}]
+  )
+
+The x-waterfall headers say which tier answered, why, and what it cost.
+Next: {stage.FOLDER}/waterfall.yaml is its configuration and {stage.FOLDER}/recipes/small.yaml the
+small tier's recipe (edit either while it runs), {stage.FOLDER}/waterfall.db its ledger,
+{served.admin_url}/metrics its metrics; docs/map.md says how it works.""",
+        highlight=False,
+        markup=False,
+    )
