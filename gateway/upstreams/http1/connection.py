@@ -15,6 +15,8 @@ HIGH_WATER = 256 * 1024
 # A kept connection that the upstream was closing when the request left says so within a round trip.
 # A later close is the upstream dropping work it may have done, and asking again could bill twice.
 STALE_WINDOW = 1.0
+# Bodies up to here are cheaper to copy behind the head than to send as a second buffer (bytes).
+_JOINED = 64 * 1024
 # Clocks of event loops are coarse; a timer this early is on time (seconds).
 _GRAIN = 0.002
 
@@ -53,7 +55,10 @@ class Connection(asyncio.Protocol):
         self._reply = reply
         self._sent = self._loop.time()
         self._wake_at(reply.clock.due())
-        self.transport.writelines((head, body) if body else (head,))
+        if len(body) < _JOINED:
+            self.transport.write(head + body)
+        else:
+            self.transport.writelines((head, body))
 
     def usable(self) -> bool:
         """Whether a resting connection is alive and silent, as far as this machine knows by now.

@@ -118,8 +118,14 @@ class Dialler:
         if self._lookup is None:
             self._lookup = asyncio.create_task(self._look_up())
             self._lookup.add_done_callback(self._looked_up)
+        lookup = self._lookup
         try:
-            return await asyncio.shield(self._lookup)
+            return await asyncio.shield(lookup)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if lookup.cancelled() and task is not None and not task.cancelling():
+                raise ConnectFailed("closed", "the pool is closed") from None
+            raise  # it is the caller who was cancelled
         except (OSError, UnicodeError) as error:
             raise ConnectFailed("dns", f"{self._host}: {error}") from error
 

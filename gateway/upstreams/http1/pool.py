@@ -149,11 +149,11 @@ class Pool:
         return None
 
     async def dial(self, connect: float, total_at: float) -> Connection:
-        """A new connection, in the place of the oldest idle one if need be."""
-        if self.busy + self.idle > self._limit:
-            oldest = next(iter(self._idle))
-            del self._idle[oldest]
-            oldest.transport.abort()
+        """A new connection for the holder of a slot.
+
+        No count is needed here: a slot stands for at most one connection, and whoever takes one
+        takes an idle connection first, so that busy and idle together never pass the limit.
+        """
         connect_at = asyncio.get_running_loop().time() + connect
         try:
             connection = await self._dialler.connect(

@@ -340,6 +340,53 @@ async def test_closing_the_pool_ends_everything(serve, connect):
         await call(pool)
 
 
+async def test_closing_the_pool_while_a_name_is_looked_up(serve, connect, names):
+    names.wait = 30
+    pool = named(connect, await serve(answering))
+    task = asyncio.create_task(call(pool))
+    await asyncio.sleep(0.02)
+    await pool.aclose()
+    with pytest.raises(ConnectFailed):  # and not CancelledError: nobody cancelled the caller
+        await asyncio.wait_for(task, 5)
+
+
+async def test_closing_the_pool_while_a_connection_is_made(serve, connect):
+    async def script(peer):
+        await peer.left()
+
+    upstream = await serve(script, ssl=server_side("good"))
+    pool = connect(upstream, ssl_context=client_side())
+    task = asyncio.create_task(call(pool))
+    await asyncio.sleep(0)
+    await pool.aclose()
+    with pytest.raises(ConnectFailed) as caught:
+        await task
+    assert caught.value.fault == "closed"
+    assert pool.open == 0
+
+
+async def test_a_close_that_waits_in_the_socket_is_seen_before_use(serve, connect):
+    """No request is lost to it, so no retry is needed: nothing was sent twice."""
+    close, seen = asyncio.Event(), []
+
+    async def script(peer):
+        seen.append(await peer.request())
+        await peer.send(OK)
+        if peer.number == 0:
+            await close.wait()
+        else:
+            await peer.left()
+
+    pool = connect(await serve(script))
+    await call(pool)
+    (connection,) = pool._idle
+    connection.transport.pause_reading()  # as a busy loop would leave it
+    close.set()
+    await asyncio.sleep(0.05)
+    assert await call(pool) == b"hi"
+    assert len(seen) == 2
+
+
 # --------------------------------------------------------------------- names
 
 
