@@ -16,7 +16,7 @@ from typing import Any
 from gateway.core.money import Usage
 from gateway.core.signals import text_of
 from gateway.upstreams.simulated.behaviour import Answer, Behaviour, Model
-from gateway.upstreams.simulated.refusals import Declined, admit
+from gateway.upstreams.simulated.refusals import Declined
 from gateway.upstreams.simulated.schema import instance
 from gateway.upstreams.simulated.text import (
     cached_tokens,
@@ -31,6 +31,7 @@ from gateway.upstreams.simulated.text import (
 _MARKER = re.compile(r"\[unsure:[0-9a-f]+\]")
 _UNSURE = 0.2
 """The doubt (mean of minus the log-probabilities) from which a model says that it is not sure."""
+_SORTED = json.JSONEncoder(sort_keys=True)
 _DECLINES = "I'm sorry, but I can't help with that request."
 
 
@@ -67,12 +68,11 @@ def last_prompt(body: Mapping[str, Any]) -> str:
 
 
 def speak(behaviour: Behaviour, body: Mapping[str, Any], twist: str = "") -> Speech:
-    """Decide the reply to a chat completion's body.
+    """Decide the reply to a chat completion's body, which `refusals.admit` has let pass.
 
     `twist` is a fault of the text (see script.REPLY_FAULTS), if any. Raises Declined for what a
-    provider refuses: an unknown model, a prompt over the window, a field out of its range.
+    model refuses: not being the one served, a prompt over its window, a field it lacks.
     """
-    admit(body)
     name = str(body["model"])
     model = behaviour.model(name)
     if model is None:
@@ -125,7 +125,7 @@ def _random(seed: int, body: Mapping[str, Any], index: int, prompt: str | None) 
     A recipe's marker differs from process to process and is left out.
     """
     if prompt is None:
-        prompt = _MARKER.sub("", json.dumps(body["messages"], sort_keys=True))
+        prompt = _MARKER.sub("", _SORTED.encode(body["messages"]))
     text = f"{seed}\0{body['model']}\0{index}\0{prompt}"
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return Random(int.from_bytes(digest, "big"))
