@@ -106,8 +106,8 @@ class Metrics:
             self._difficulty.add((route, str(step)))
         for attempt in entry.outcome.attempts:
             self._observe_attempt(route, attempt)
-            if attempt is not entry.outcome.served and attempt.spent:
-                self._discarded.add((route, discard_reason(attempt, entry)), attempt.spent)
+            if attempt is not entry.outcome.served and (spent := attempt.spent):
+                self._discarded.add((route, discard_reason(attempt, entry)), spent)
         self._baseline.add((route, baseline_basis(entry)), entry.baseline)
         self._observe_times(entry, route, tier)
 

@@ -73,8 +73,9 @@ def among(word: str, known: Collection[str]) -> str:
 
 def baseline_basis(entry: Entry) -> str:
     """Was the baseline's cost measured, or reckoned from another tier's reply?"""
-    at_baseline = entry.served_tier == entry.baseline_tier
-    return "measured" if at_baseline and not entry.usage.estimated else "estimated"
+    if entry.served_tier != entry.baseline_tier:
+        return "estimated"
+    return "estimated" if any(call.usage.estimated for call in entry.calls) else "measured"
 
 
 def discard_reason(attempt: Attempt, entry: Entry) -> str:

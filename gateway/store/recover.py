@@ -125,18 +125,22 @@ def _call_record(mark: Mark, seq: int) -> dict[str, Any]:
         "first_token": None,
         "bare": False,
     }
-    return (mark.settled or guess) | {
-        "call_id": call.call_id,
-        "entry_id": call.entry_id,
-        "attempt": None,
-        "seq": seq,
-        "purpose": "serve",
-        "tier": call.tier,
-        "upstream": call.upstream,
-        "model": call.model,
-        "recipe": "",
-        "started_at": call.opened_at,
-    }
+    return (
+        guess
+        | (mark.settled or {})
+        | {
+            "call_id": call.call_id,
+            "entry_id": call.entry_id,
+            "attempt": None,
+            "seq": seq,
+            "purpose": "serve",
+            "tier": call.tier,
+            "upstream": call.upstream,
+            "model": call.model,
+            "recipe": "",
+            "started_at": call.opened_at,
+        }
+    )
 
 
 def _request_record(marks: list[Mark], calls: list[dict[str, Any]]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import logging
 import os
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gateway.store.owner import Owner
@@ -49,8 +49,9 @@ class Spool:
         self._owner = owner
         self._segment_bytes = max(1, min(segment_bytes, cap_bytes // 4))
         self._cap = cap_bytes
-        self._sizes: dict[Path, int] = {}
-        self._current: Path | None = None
+        # Whole values, replaced at once: the draining thread never sees a size without its end.
+        self._segments: dict[Path, Segment] = {}
+        self._current: Segment | None = None
         self._fd = -1
         self._number = 0
         self._removed = 0
@@ -87,49 +88,52 @@ class Spool:
 
     def segments(self) -> list[Segment]:
         """List what is on disk, oldest first."""
-        current = self._current
-        return [Segment(path, size, path != current) for path, size in list(self._sizes.items())]
+        return list(self._segments.values())
 
     def forget(self, segment: Segment) -> None:
         """Remove a segment whose every record is safe elsewhere."""
         segment.path.unlink(missing_ok=True)
-        self._removed += self._sizes.pop(segment.path, 0)
+        if self._segments.pop(segment.path, None) is not None:
+            self._removed += segment.size
 
     def close(self) -> None:
         """Write no more; the last segment counts as finished from here on."""
-        self._current = None
-        if self._fd >= 0:
+        if self._current is not None:
             os.close(self._fd)
-            self._fd = -1
+            self._keep(replace(self._current, finished=True))
+            self._current = None
 
     def _write(self, data: bytes) -> None:
-        if self._current is None or self._sizes[self._current] >= self._segment_bytes:
-            self._rotate()
-        path = self._current
-        assert path is not None  # noqa: S101 - _rotate has set it
+        current = self._current
+        if current is None or current.size >= self._segment_bytes:
+            current = self._rotate()
         try:
             written = os.write(self._fd, data)
             if written < len(data):
                 raise OSError(f"only {written} of {len(data)} bytes fitted")
         except OSError:
-            self._cut_back(path)
+            self._cut_back(current)
             raise
-        self._sizes[path] += len(data)
+        self._current = self._keep(Segment(current.path, current.size + len(data), finished=False))
         self.position += len(data)
 
-    def _rotate(self) -> None:
+    def _rotate(self) -> Segment:
         path = self._owner.segment(self._number + 1)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         fd = os.open(path, flags, 0o600)
         self.close()
         self._number += 1
-        self._sizes[path] = 0
-        self._fd, self._current = fd, path
+        self._fd, self._current = fd, self._keep(Segment(path, 0, finished=False))
+        return self._current
 
-    def _cut_back(self, path: Path) -> None:
+    def _keep(self, segment: Segment) -> Segment:
+        self._segments[segment.path] = segment
+        return segment
+
+    def _cut_back(self, segment: Segment) -> None:
         """Take a half-written record back; where even that fails, begin a new segment."""
         try:
-            os.ftruncate(self._fd, self._sizes[path])
+            os.ftruncate(self._fd, segment.size)
         except OSError:
             self.close()
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
+import threading
 
 import pytest
 from hypothesis import given
@@ -170,3 +172,28 @@ def test_a_folder_that_is_gone_never_raises(owner):
     owner.folder.rmdir()
     assert not spool.append(b"lost")
     assert spool.dropped_disk == 1
+
+
+def test_a_segment_s_end_is_told_together_with_its_size(owner):
+    """Another thread deletes finished segments: one called so too early would take rows with it."""
+    spool = Spool(owner, segment_bytes=60)
+    told, done = set(), threading.Event()
+
+    def watch():
+        while not done.is_set():
+            told.update(segment for segment in spool.segments() if segment.finished)
+
+    watcher = threading.Thread(target=watch)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        watcher.start()
+        for _ in range(600):
+            spool.append(b"r" * 30)
+    finally:
+        done.set()
+        watcher.join()
+        sys.setswitchinterval(interval)
+    spool.close()
+    assert told <= set(spool.segments())
+    assert told
