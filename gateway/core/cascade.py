@@ -139,10 +139,9 @@ def affordable(
 
 def _onward(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) -> Step:
     last = attempts[-1]
-    if may_escalate(plan, attempts, last.tier, elapsed):  # 6: the next tier
-        above = plan.above(last.tier)
-        if above is not None:
-            return Call(above)
+    above = plan.above(last.tier)
+    if above is not None and affordable(plan, attempts, above, elapsed):  # 6: the next tier
+        return Call(above)
     if best := best_deferred(attempts):  # 7: the best deferred reply ...
         return Deliver(best, degraded=True)
     tried = {attempt.tier.name for attempt in attempts}

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.core.chat import ChatRequest
+from gateway.core.dispatch import Dispatch, dispatch
+from gateway.core.plan import Tier
+from gateway.core.recipes import Recipe
+from gateway.core.verdict import Bar, CheckSpec
+
+ASKED = {"model": "waterfall", "messages": [{"role": "user", "content": "hi"}], "x_new": {"a": 1}}
+TIER = Tier("small", "near", "mini-1")
+COOKED = replace(TIER, recipe=Recipe("terse", 3, before="Be terse.", params={"temperature": 0}))
+SURE = replace(TIER, bar=Bar(checks=(CheckSpec("logprob"),)))
+
+
+def sent(tier=TIER, *, judged=True, bare=False, **body):
+    return dispatch(tier, ChatRequest({**ASKED, **body}), judged=judged, marker="[m]", bare=bare)
+
+
+def test_nothing_changes_but_the_model():
+    assert sent() == Dispatch({**ASKED, "model": "mini-1"})
+
+
+def test_the_client_s_body_is_left_alone():
+    before = {**ASKED, "messages": list(ASKED["messages"])}
+    sent(COOKED, stream=True)
+    assert before == ASKED
+
+
+def test_a_recipe_adds_messages_and_parameters():
+    done = sent(COOKED, temperature=1)
+    assert done.body["messages"][0] == {"role": "system", "content": "Be terse."}
+    assert done.body["messages"][1] is ASKED["messages"][0]
+    assert (done.body["temperature"], done.body["x_new"], done.altered) == (0, {"a": 1}, True)
+
+
+def test_a_bare_call_has_nothing_of_ours():
+    tier = replace(COOKED, bar=SURE.bar)
+    assert sent(tier, bare=True, stream=True) == Dispatch(
+        {**ASKED, "model": "mini-1", "stream": True}
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "judged", "asked"),
+    [({}, True, True), ({}, False, False), ({"logprobs": True}, True, False)],
+)
+def test_log_probabilities_are_asked_for_where_a_bar_needs_them(body, judged, asked):
+    done = sent(SURE, judged=judged, **body)
+    assert bool(done.body.get("logprobs")) == (asked or bool(body))
+    assert (done.altered, done.strip_logprobs) == (asked, asked)
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        (None, True),
+        ({"x": 1}, True),
+        ({"include_usage": False}, True),
+        ({"include_usage": True}, False),
+    ],
+)
+def test_a_stream_s_usage_is_always_asked_for(options, asked):
+    done = sent(stream=True, stream_options=options)
+    assert done.body["stream_options"] == {**(options or {}), "include_usage": True}
+    assert (done.altered, done.strip_usage) == (asked, asked)

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.core.chat import Delta, Piece
+from gateway.core.gate import Gate, MarkerFilter
+from gateway.core.money import Usage
+from gateway.core.plan import Hold
+from gateway.core.verdict import LAST_TIER, TRUSTED, Verdict
+
+MARKER = "[unsure:0123456789abcdef]"
+GOOD = Verdict(True, "prefix_passed")
+BAD = Verdict(False, "refusal", 0.0)
+LONG = "A sentence of some length, and more"
+
+
+def event(text="", index=0, finish=None, tool_calls=(), **said):
+    """One event as an upstream's adapter would hand it over."""
+    calls = {"tool_calls": list(tool_calls)} if tool_calls else {}
+    delta = {"content": text, **calls, **said}
+    payload = {"choices": [{"index": index, "delta": delta, "finish_reason": finish}]}
+    refusal = said.get("refusal", "")
+    piece = Piece(index, text, refusal, finish, tool_calls=tuple(tool_calls))
+    return Delta((piece,), None, json.dumps(payload).encode(), payload)
+
+
+HEARTBEAT = Delta()
+CALL = {"index": 0, "function": {"name": "f", "arguments": "{}"}}
+
+
+class Judge:
+    """Says the same of every prefix, and keeps what it was asked."""
+
+    def __init__(self, verdict=GOOD, *, may_defer=True):
+        self.verdict, self.asked, self.willing = verdict, [], may_defer
+
+    def prefix(self, reply):
+        self.asked.append(reply)
+        return self.verdict
+
+    def may_defer(self):
+        return self.willing
+
+
+WHOLE = Hold()
+
+
+def gate(hold=WHOLE, judge=None, *, judged=True, stream=True, marker=""):
+    judge = judge or Judge()
+    return Gate(
+        hold,
+        judged=judged,
+        stream=stream,
+        judge_prefix=judge.prefix,
+        may_defer=judge.may_defer,
+        marker=marker,
+    )
+
+
+def passed(a_gate, *deltas):
+    """What each delta let through, as texts; at the end, what the end itself did."""
+    steps = [a_gate.feed(delta) for delta in deltas]
+    return [said(step) for step in (*steps, a_gate.end())]
+
+
+def said(deltas):
+    return "".join(piece.text for delta in deltas for piece in delta.pieces)
+
+
+def test_a_whole_hold_lets_nothing_through():
+    held = gate()
+    assert passed(held, event("a"), event("b"), event(finish="stop")) == [""] * 4
+    assert (said(held.held), held.verdict, held.released, held.deferred) == (
+        "ab",
+        None,
+        False,
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("judged", "hold", "verdict"),
+    [(False, Hold(), LAST_TIER), (True, Hold("none"), TRUSTED), (False, Hold("none"), LAST_TIER)],
+)
+def test_an_open_gate_lets_everything_through(judged, hold, verdict):
+    open_gate = gate(hold, judged=judged)
+    assert passed(open_gate, event("a"), event("b"), event(finish="stop"))[:2] == ["a", "b"]
+    assert (open_gate.verdict, open_gate.released, open_gate.held) == (verdict, True, ())
+
+
+@pytest.mark.parametrize("hold", [Hold(), Hold("none"), Hold("tokens", 1), Hold("sentence")])
+def test_a_plain_reply_is_always_held(hold):
+    held = gate(hold, judged=False, stream=False)
+    whole = event(LONG + ". ", finish="stop")
+    assert passed(held, whole) == ["", ""]
+    assert (held.held, held.verdict) == ((whole,), None)
+
+
+def test_a_good_prefix_of_tokens_opens_it():
+    judge = Judge()
+    opened = gate(Hold("tokens", 2), judge)
+    assert passed(opened, event("a"), event("b"), event("c")) == ["", "ab", "c", ""]
+    assert [reply.text for reply in judge.asked] == ["ab"]
+    assert not judge.asked[0].complete
+    assert opened.verdict is GOOD
+
+
+def test_a_bad_prefix_is_left():
+    left = gate(Hold("tokens", 2), Judge(BAD))
+    assert passed(left, event("a"), event("b"), event("c")) == [""] * 4
+    assert (left.verdict, left.deferred, left.released) == (BAD, True, False)
+
+
+def test_a_bad_prefix_is_held_on_to_where_deferring_leads_nowhere():
+    judge = Judge(BAD, may_defer=False)
+    held = gate(Hold("tokens", 1), judge)
+    assert passed(held, event("a"), event("b"), event(finish="stop")) == [""] * 4
+    assert (held.verdict, held.deferred, said(held.held)) == (None, False, "ab")
+    assert len(judge.asked) == 1
+
+
+SENTENCES = {
+    "too short to count": (["Hm. Well. ", "Yes. "], ["", "", ""]),
+    "its end": ([LONG, ". ", "More"], ["", LONG + ". ", "More", ""]),
+    "a line": ([LONG, "\n"], ["", LONG + "\n", ""]),
+    "no end yet": ([LONG, ",", " and"], ["", "", "", ""]),
+}
+
+
+@pytest.mark.parametrize(("texts", "expected"), SENTENCES.values(), ids=SENTENCES)
+def test_a_first_sentence_opens_it(texts, expected):
+    assert passed(gate(Hold("sentence")), *map(event, texts)) == expected
+
+
+def test_every_choice_needs_its_sentence():
+    opened = gate(Hold("sentence"))
+    first, second = event("b", 1), event(LONG + ". ", 0)
+    assert passed(opened, first, second, event(LONG + ". ", 1))[:2] == ["", ""]
+    assert opened.released
+
+
+def test_no_text_is_no_sentence():
+    assert not gate(Hold("sentence")).feed(HEARTBEAT)
+
+
+@pytest.mark.parametrize("hold", [Hold("tokens", 1), Hold("sentence")])
+@pytest.mark.parametrize("more", [{"tool_calls": [CALL]}, {"finish": "stop"}])
+def test_a_call_of_a_tool_and_a_whole_draft_wait_for_the_full_verdict(hold, more):
+    judge = Judge()
+    held = gate(hold, judge)
+    assert passed(held, event(LONG + ". ", **more), event("more")) == ["", "", ""]
+    assert judge.asked == []
+
+
+def test_what_no_client_would_see_does_not_open_it():
+    """A heartbeat before a failure: the failure is still an ordinary one."""
+    waiting = gate(judged=False)
+    assert waiting.feed(HEARTBEAT) == []
+    assert not waiting.released
+    role = event("", role="assistant")
+    assert waiting.feed(role) == [HEARTBEAT, role]
+    assert waiting.feed(HEARTBEAT) == [HEARTBEAT]
+    assert waiting.released
+
+
+# ------------------------------------------------------------------ the marker
+
+
+def cleaned(*deltas):
+    """Everything a filter lets through."""
+    filtered = MarkerFilter(MARKER)
+    ready = [each for delta in deltas for each in filtered.feed(delta)]
+    return ready + filtered.flush()
+
+
+def test_what_holds_no_marker_passes_as_it_came():
+    deltas = [event("a ["), event("unsure"), event(" of it]"), event(finish="stop"), HEARTBEAT]
+    assert all(a is b for a, b in zip(cleaned(*deltas), deltas, strict=True))
+
+
+def test_a_beginning_waits_and_what_cannot_become_a_marker_does_not():
+    filtered = MarkerFilter(MARKER)
+    first, second, third = event("a [uns"), HEARTBEAT, event("ettled]")
+    assert [filtered.feed(each) for each in (first, second)] == [[], []]
+    assert filtered.feed(third) == [first, second, third]
+
+
+def test_at_a_finish_nothing_waits():
+    filtered = MarkerFilter(MARKER)
+    end = event("[", finish="stop")
+    assert filtered.feed(end) == [end]
+
+
+def test_without_a_finish_the_end_lets_go():
+    open_gate = gate(judged=False, marker=MARKER)
+    assert passed(open_gate, event("array["), HEARTBEAT) == ["", "", "array["]
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_a_marker_is_cut_wherever_the_stream_is_split(data):
+    text = "sure? " + MARKER + " and then"
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(text) - 1), max_size=6)))
+    parts = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    ready = cleaned(*(event(part) for part in parts), event(finish="stop"))
+    assert said(ready) == "sure? "
+    assert "".join(d.payload["choices"][0]["delta"]["content"] for d in ready) == "sure? "
+    assert all(delta.raw is None or b"uns" not in delta.raw for delta in ready)
+
+
+def test_a_choice_s_marker_is_its_own():
+    ready = cleaned(event("a" + MARKER[:9], 0), event(MARKER[9:], 1), event(MARKER[9:], 0))
+    texts = [(piece.index, piece.text) for delta in ready for piece in delta.pieces]
+    assert texts == [(0, "a"), (1, MARKER[9:]), (0, "")]
+
+
+@pytest.mark.parametrize("field", ["reasoning", "reasoning_content", "refusal"])
+def test_a_marker_beside_the_content_is_cut_there_alone(field):
+    ready = cleaned(
+        event(**{field: "if unsure, " + MARKER[:5]}),
+        event(**{field: MARKER[5:] + " it said"}),
+        event(**{field: " so"}),
+        event("the answer", finish="stop"),
+    )
+    parts = [delta.payload["choices"][0]["delta"] for delta in ready]
+    assert "".join(part.get(field, "") for part in parts) == "if unsure, "
+    assert said(ready) == "the answer"
+
+
+def test_another_field_s_text_ends_a_beginning():
+    filtered = MarkerFilter(MARKER)
+    first, second = event(reasoning="see ["), event("1]")
+    assert filtered.feed(first) == []
+    assert filtered.feed(second) == [first, second]
+
+
+def test_a_plain_reply_s_marker_is_cut_from_its_message():
+    payload = {"choices": [{"index": 0, "message": {"content": "x" + MARKER, "refusal": None}}]}
+    plain = gate(stream=False, marker=MARKER)
+    plain.feed(Delta((Piece(0, "x" + MARKER, finish="stop"),), Usage(1, 2), b"raw", payload))
+    (held,) = plain.held
+    assert held.payload["choices"][0]["message"] == {"content": "x", "refusal": None}
+    assert (held.usage, held.raw) == (Usage(1, 2), None)
+    assert MARKER in plain.draft.texts[0]

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from sample_entries import (
+    LARGE,
+    ROUTE,
+    SMALL,
+    USAGE,
+    attempt,
+    call,
+    cancelled,
+    entry,
+    escalated,
+    failed,
+    fallen_through,
+)
+
+from gateway.core.errors import (
+    BadRequest,
+    DeadlineExceeded,
+    Exhausted,
+    GatewayError,
+    StreamBroken,
+    UpstreamBusy,
+    UpstreamDown,
+    UpstreamTimeout,
+)
+from gateway.core.ledger import (
+    Timing,
+    baseline_cost,
+    ending,
+    escalations,
+    row,
+    status_of,
+)
+from gateway.core.money import Usage
+from gateway.core.outcome import Outcome
+from gateway.core.recipes import Recipe
+from gateway.core.verdict import Verdict
+
+ENDINGS = {
+    "ok": (None, "ok", 200),
+    "deadline": (DeadlineExceeded("late"), "timeout", 504),
+    "one timeout": (UpstreamTimeout("slow"), "timeout", 504),
+    "all timeouts": (Exhausted([("small", UpstreamTimeout("slow"))]), "timeout", 504),
+    "the client's mistake": (BadRequest("bad"), "client_error", 400),
+    "all busy": (Exhausted([("small", UpstreamBusy("busy"))]), "upstream_error", 429),
+    "broken stream": (StreamBroken("broke"), "upstream_error", 502),
+    "down": (Exhausted([("small", UpstreamDown("down"))]), "upstream_error", 502),
+    "our fault": (GatewayError("oh"), "internal_error", 500),
+}
+
+
+@pytest.mark.parametrize(("error", "word", "status"), ENDINGS.values(), ids=ENDINGS)
+def test_endings(error, word, status):
+    outcome = Outcome((), error=error)
+    assert (ending(outcome), status_of(outcome)) == (word, status)
+
+
+def test_a_client_that_left():
+    kept = cancelled()
+    assert (kept.ending, kept.status, kept.reason, kept.served_tier) == (
+        "cancelled",
+        499,
+        "cancelled",
+        "none",
+    )
+
+
+def test_overhead_is_what_is_not_the_upstream_s():
+    assert Timing(2.0, upstream=1.75).overhead == 0.25
+    assert Timing(1.0, upstream=1.5).overhead == 0.0
+
+
+def test_money_and_tokens_of_an_escalated_request():
+    kept = escalated()
+    small, _ = kept.outcome.attempts
+    assert kept.discarded == small.spent == SMALL.price.cost(USAGE).total + 1_003
+    assert kept.cost == small.spent + LARGE.price.cost(USAGE).total
+    assert kept.usage == USAGE + USAGE
+    assert [each.tier for each in kept.calls] == ["small", "large"]
+    assert (kept.served_tier, kept.reason) == ("large", "last_tier")
+
+
+def test_escalations_and_their_causes():
+    (by_verdict,) = escalations(escalated().outcome)
+    assert (by_verdict.cause, by_verdict.reason) == ("deferral", "low_confidence")
+    (by_failure,) = escalations(fallen_through().outcome)
+    assert (by_failure.cause, by_failure.reason) == ("fall_through", "timeout")
+    assert (by_failure.from_tier, by_failure.to_tier) == ("small", "large")
+
+
+def test_an_unjudged_draft_passed_as_far_as_anyone_knows():
+    outcome = Outcome((attempt(SMALL, None), attempt(LARGE)))
+    assert escalations(outcome)[0].reason == "passed"
+
+
+def test_the_reason_of_a_failure_is_its_code():
+    assert failed().reason == "upstream_timeout"
+    assert entry(Outcome((), error=BadRequest("bad"))).reason == "error"
+    assert entry(Outcome(())).reason == ""
+
+
+# ------------------------------------------------------------------ the baseline
+
+
+def served(tier, usage=USAGE):
+    one = attempt(tier, calls=(call(tier, usage=usage),))
+    return Outcome((one,), one)
+
+
+COOKED = replace(SMALL, recipe=Recipe("r", 1, before="x" * 40))
+
+
+def test_nothing_served_costs_nothing_at_the_baseline():
+    assert baseline_cost(ROUTE, Outcome(()), 9) == 0
+    uncalled = attempt(SMALL, calls=())
+    assert baseline_cost(ROUTE, Outcome((uncalled,), uncalled), 9) == 0
+
+
+def test_the_baseline_tier_s_own_reply_is_its_own_price():
+    assert baseline_cost(ROUTE, served(LARGE), 9) == LARGE.price.cost(USAGE).total
+
+
+def test_another_tier_s_is_priced_anew_and_uncached():
+    assert baseline_cost(ROUTE, served(SMALL), 9) == LARGE.price.cost(Usage(101, 31)).total
+
+
+def test_what_a_recipe_added_is_taken_off():
+    assert baseline_cost(ROUTE, served(COOKED), 9) == LARGE.price.cost(Usage(91, 31)).total
+
+
+def test_the_estimate_stands_in_where_nothing_is_left():
+    outcome = served(COOKED, Usage(10, 31))
+    assert baseline_cost(ROUTE, outcome, 9) == LARGE.price.cost(Usage(9, 31)).total
+
+
+# ------------------------------------------------------------------ rows
+
+
+@pytest.mark.parametrize("make", [entry, escalated, fallen_through, cancelled, failed])
+def test_a_row_is_plain_json_and_its_money_adds_up(make):
+    flat = row(make())
+    assert json.loads(json.dumps(flat)) == flat
+    tries = flat["attempts"]
+    calls = sum(each["cost"] for one in tries for each in one["calls"])
+    checks = sum(each["cost"] for one in tries for each in one["checks"])
+    assert flat["cost"] == calls + checks == sum(one["cost"] for one in tries)
+    assert flat["discarded_cost"] == sum(one["cost"] for one in tries if not one["served"])
+    assert flat["prompt_tokens"] == sum(e["prompt_tokens"] for one in tries for e in one["calls"])
+
+
+def test_a_row_tells_of_each_attempt_and_check():
+    first, second = row(escalated())["attempts"]
+    assert (first["verdict"], first["reason"], first["confidence"]) == (
+        "defer",
+        "low_confidence",
+        0.31,
+    )
+    (check,) = first["checks"]
+    assert check == {
+        "check": "judge",
+        "result": "fail",
+        "reason": "low_confidence",
+        "confidence": 0.31,
+        "seconds": 0.02,
+        "cost": 1_003,
+    }
+    assert (second["verdict"], second["served"], first["served"]) == ("accept", True, False)
+    assert first["price_version"] == "book-1"
+
+
+def test_a_row_of_a_failure_has_no_verdict():
+    first, _ = row(fallen_through())["attempts"]
+    assert (first["verdict"], first["reason"], first["confidence"]) == ("", "", None)
+    assert (first["failure"], first["calls"][0]["error"]) == ("timeout", "timeout")
+
+
+@pytest.mark.parametrize(("accepted", "word"), [(True, "accept"), (False, "defer")])
+def test_a_late_verdict_stands_beside_the_first(accepted, word):
+    late = Verdict(accepted, "refusal" if not accepted else "passed")
+    one = attempt(COOKED, Verdict(True, "prefix_passed"), late=late, released=True)
+    (flat,) = row(entry(Outcome((one,), one)))["attempts"]
+    assert (flat["verdict"], flat["late_verdict"], flat["released"]) == ("accept", word, True)
+    assert flat["recipe"] == "r@1"
+
+
+def test_a_row_without_a_score():
+    flat = row(entry(difficulty=None))
+    assert (flat["difficulty"], flat["gain"], flat["p_good"], flat["scorer"]) == (
+        None,
+        None,
+        [],
+        "",
+    )

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from core.tries import LARGE, MEDIUM, SMALL
+
+from gateway.core.plan import Plan
+
+PLAN = Plan((MEDIUM, LARGE), (SMALL,), p_good={"large": 0.875})
+
+
+def test_what_is_above():
+    assert PLAN.above(MEDIUM) is LARGE
+    assert PLAN.above(LARGE) is None
+    assert PLAN.above(SMALL) is None
+
+
+def test_the_last_tier_and_those_below_are_not_judged():
+    assert [PLAN.judges(tier) for tier in (SMALL, MEDIUM, LARGE)] == [False, True, False]
+
+
+def test_how_good_the_next_is():
+    assert PLAN.next_good(MEDIUM) == 0.875
+    assert PLAN.next_good(LARGE) is None
+    assert Plan((MEDIUM, LARGE)).next_good(MEDIUM) is None
