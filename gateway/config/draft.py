@@ -77,4 +77,4 @@ class Draft:
         """Raise ConfigError if anything was wrong, in the order of the file."""
         own = sorted(self.document.problems, key=lambda problem: problem.line or 0)
         if own or self.others:
-            raise ConfigError([*own, *self.others])
+            raise ConfigError([*own, *self.others], self.files)

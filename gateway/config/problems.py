@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 Trail = tuple[str | int, ...]
@@ -34,12 +35,14 @@ class Problem:
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used; `problems` is everything that is wrong with it."""
+    """A configuration that cannot be used; `problems` is everything that is wrong with it, and
+    `files` what was looked at: a change to any of them may put it right."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], files: Sequence[Path] = ()) -> None:
         """`problems` has at least one entry; each becomes one line of the message."""
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = tuple(problems)
+        self.files = tuple(files)
 
 
 class Unsupported(ValueError):

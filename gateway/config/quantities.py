@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -82,8 +83,7 @@ def _amount(value: object, units: Mapping[str, str]) -> Decimal | None:
     if isinstance(known, bool):
         return None
     if isinstance(known, int | float):
-        amount = Decimal(str(known))
-        return amount if amount >= 0 else None
+        return Decimal(str(known)) if math.isfinite(known) and known >= 0 else None
     match = _WRITTEN.fullmatch(known) if isinstance(known, str) else None
     if match is None or match.group(2) not in units:
         return None

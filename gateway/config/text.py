@@ -128,7 +128,7 @@ def _composed(text: str, name: str) -> yaml.Node | None:
         told = _QUOTED.sub("'...'", error.problem or "not well-formed")
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise _refused(name, f"not valid YAML: {told}", line) from None
-    except (yaml.YAMLError, ValueError):  # an escape for no character there is
+    except (yaml.YAMLError, ValueError, OverflowError):  # an escape for no character there is
         raise _refused(name, "not valid YAML") from None
 
 

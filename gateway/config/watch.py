@@ -34,12 +34,20 @@ class Watcher:
         """`interval` is the seconds between two looks; `on_change` may be a coroutine function."""
         self._on_change = on_change
         self._interval = interval
+        self._told: Look = {}
+        self._last: Look = {}
         self.follow(files)
 
     def follow(self, files: Iterable[Path]) -> None:
-        """Watch these files (and folders' files) from now on, as they are now."""
+        """Watch these files (and folders' files) from now on.
+
+        A file watched already counts as last seen: a change made while the new list was on its
+        way is still told.
+        """
         self._files = tuple(files)
-        self._told = self._last = look(self._files)
+        before = self._last
+        now = look(self._files)
+        self._told = self._last = {path: before.get(path, facts) for path, facts in now.items()}
 
     def poll(self) -> bool:
         """Look once: has something changed since last told, and come to rest?"""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from gateway.config import ConfigError, PriceSettings, load, load_recipe, parse_recipe
 from gateway.config.text import DEPTH_LIMIT, SIZE_LIMIT
@@ -68,6 +71,7 @@ def test_a_recipe_may_not_set_what_is_not_its_to_set(param):
     [
         ("before: x", "r.yaml:1: version: is required"),
         ("version: 0", "version: must be a whole number from 1 to 1000000 (got 0)"),
+        ("version: 1\nafter: 5", "r.yaml:2: after: must be text (got 5)"),
         ("version: 1\nbeforr: x", "r.yaml:2: beforr: unknown key; did you mean 'before'?"),
         ("version: 1\nexamples: [{user: x}]", "r.yaml:2: examples[0].assistant: is required"),
         ("version: 1\nparams: [x]", "r.yaml:2: params: must be a mapping (got a list)"),
@@ -115,6 +119,8 @@ def test_every_file_s_problems_are_told_together(file, small):
     file.write_text(f"{text}prices: {{file: p.yaml}}\n")
     with pytest.raises(ConfigError) as caught:
         load(file, {}, open_book)
+    names = ["waterfall.yaml", "p.yaml", "r.yaml"]
+    assert [path.name for path in caught.value.files] == names
     assert [(each.file, each.path) for each in caught.value.problems] == [
         ("waterfall.yaml", "routes.waterfall.tiers[1]"),
         ("p.yaml", "models"),
@@ -172,6 +178,29 @@ def test_a_price_of_nothing_is_taken_with_a_warning(file, small):
 # ------------------------------------------------------------------ files that are none
 
 
+def test_a_file_that_cannot_be_opened(file, small, monkeypatch):
+    for name in ("r.yaml", "p.yaml"):
+        (file.parent / name).write_text("version: 1\nmodels: {}")
+    text = small.replace("model: tiny", "model: tiny, recipe: r.yaml")
+    file.write_text(f"{text}prices: {{file: p.yaml}}\n")
+    honest = Path.open
+
+    def jealous(path, *args):
+        if path != file:
+            raise PermissionError(13, "Permission denied")
+        return honest(path, *args)
+
+    monkeypatch.setattr(Path, "open", jealous)
+    with pytest.raises(ConfigError) as caught:
+        load(file, {}, open_book)
+    told = str(caught.value).splitlines()
+    assert (
+        "waterfall.yaml:4: tiers.small.recipe: cannot be read: Permission denied (got 'r.yaml')"
+        in told
+    )
+    assert told[-1].startswith("waterfall.yaml:8: prices.file: cannot be read: Permission denied")
+
+
 def test_no_such_file(tmp_path):
     told = "waterfall.yaml: cannot be read: No such file or directory"
     assert refused(tmp_path / "waterfall.yaml") == [told]
@@ -185,8 +214,18 @@ def test_a_path_that_cannot_be(tmp_path, small, file):
     assert refused(tmp_path / "a\0b")[0].endswith("cannot be read: not a path")
     file.write_text(small.replace("model: tiny", 'model: tiny, recipe: "a\\0b"'))
     assert refused(file)[0].startswith("waterfall.yaml:4: tiers.small.recipe: must be a path")
+    file.write_text(small.replace("model: tiny", f"model: tiny, recipe: {'long' * 99}"))
+    assert refused(file)[0].startswith("waterfall.yaml:4: tiers.small.recipe: no such file")
 
 
+@pytest.fixture(params=["compiled", "plain"])
+def parser(request, monkeypatch):
+    """Both of PyYAML's parsers: not every platform has the compiled one."""
+    if request.param == "plain":
+        monkeypatch.setattr("gateway.config.text._LOADER", yaml.BaseLoader)
+
+
+@pytest.mark.usefixtures("parser")
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -200,6 +239,7 @@ def test_a_path_that_cannot_be(tmp_path, small, file):
         (b"[" * 99 + b"]" * 99, f"waterfall.yaml:1: nested more than {DEPTH_LIMIT} deep"),
         (b"#" * SIZE_LIMIT + b"#", "waterfall.yaml: larger than 1 MiB"),
         (b"&a [*a]", "waterfall.yaml: its aliases make it too large"),
+        (b'a: "\\Uffffffff"', "waterfall.yaml"),
         (b"just words", "waterfall.yaml:1: must be a mapping (got ***)"),
     ],
 )

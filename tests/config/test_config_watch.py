@@ -113,6 +113,13 @@ def test_following_others_starts_afresh(file, tmp_path):
     assert polls(watcher, 2) == [False, True]
 
 
+def test_following_the_same_file_again_loses_no_change(file, tmp_path):
+    watcher = Watcher([file], print)
+    write(file, "two")
+    watcher.follow([file, tmp_path / "other"])
+    assert polls(watcher, 3) == [False, True, False]
+
+
 @pytest.mark.parametrize("kind", ["plain", "coroutine"])
 async def test_it_calls_back_until_cancelled(file, kind):
     told = asyncio.Event()
