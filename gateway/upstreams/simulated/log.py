@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import orjson
@@ -54,6 +55,7 @@ class CallLog:
     def __init__(self, path: Path | None = None) -> None:
         """Append to the file at `path`. Raises OSError when it cannot be opened."""
         self._lines: dict[str, Line] = {}
+        self._began: dict[str, float] = {}
         self._prefix = secrets.token_hex(4)
         self._count = 0
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -64,6 +66,7 @@ class CallLog:
         self._count += 1
         line = Line(f"{self._prefix}-{self._count}", model, stream, _now(), request_id)
         self._lines[line.id] = line
+        self._began[line.id] = perf_counter()
         if len(self._lines) > _KEEP:
             del self._lines[next(iter(self._lines))]
         self._write(line)
@@ -73,7 +76,7 @@ class CallLog:
         """Write down how it ended; the first ending counts."""
         if line.outcome == OPEN:
             line.outcome = outcome
-            line.seconds = round(_now() - line.received_at, 6)
+            line.seconds = round(perf_counter() - self._began.pop(line.id), 6)
             self._write(line)
 
     def lines(self) -> list[dict[str, Any]]:

@@ -57,6 +57,15 @@ async def post(server, body, path=CHAT, headers="", method="POST"):
     return int(lines[0].split()[1]), fields, rest
 
 
+async def open_stream(server, **fields):
+    """Ask for a stream and leave its reading to the caller."""
+    body = json.dumps(ask(stream=True, **fields)).encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    head = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    return reader, writer
+
+
 async def hang_up(writer):
     """Close it, whatever the other side did, and wait until it is closed."""
     writer.close()
@@ -81,5 +90,5 @@ def event_data(raw):
 async def eventually(holds, seconds=20.0):
     """Wait until it holds; the ceiling is for hangs only."""
     async with asyncio.timeout(seconds):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 -- it asks a log, which calls nobody back
             await asyncio.sleep(0.002)

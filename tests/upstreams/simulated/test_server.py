@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 
 import pytest
 from upstreams.simulated.talking import (
@@ -17,14 +13,14 @@ from upstreams.simulated.talking import (
     event_data,
     eventually,
     hang_up,
+    open_stream,
     post,
     talk,
 )
 
 from gateway.upstreams.http1 import Timeouts
 from gateway.upstreams.openai import OpenAIUpstream
-from gateway.upstreams.simulated import Behaviour, Model, Pace, read_log, serve_simulated
-from gateway.upstreams.simulated.log import CallLog
+from gateway.upstreams.simulated import Behaviour, Model, Pace, serve_simulated
 
 MODELS = Behaviour(seed=1, models={"small": Model(), "large": Model()})
 SLOW = Behaviour(default=Model(pace=Pace(first_token=0.01, per_token=0.01)))
@@ -143,13 +139,11 @@ async def _read_reply(reader):
 async def test_many_requests_down_one_connection_are_answered_in_order():
     async with serve_simulated(MODELS) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        said = []
         for number in range(300):
             body = json.dumps(ask(str(number))).encode()
             head = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
             writer.write(head.encode() + body)
-        for _ in range(300):
-            said.append(json.loads(await _read_reply(reader))["id"])
+        said = [json.loads(await _read_reply(reader))["id"] for _ in range(300)]
         assert said == [f"chatcmpl-{line['id']}" for line in server.lines()]
         assert server.open_connections == 1
         await hang_up(writer)
@@ -177,18 +171,10 @@ async def test_what_is_not_http_is_refused():
         await hang_up(writer)
 
 
-async def _open_stream(server, **fields):
-    body = json.dumps(ask(stream=True, **fields)).encode()
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    head = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
-    writer.write(head.encode() + body)
-    return reader, writer
-
-
 @pytest.mark.parametrize("how", ["close", "half", "reset"])
 async def test_a_peer_that_leaves_is_noticed(how):
     async with serve_simulated(SLOW) as server:
-        reader, writer = await _open_stream(server)
+        reader, writer = await open_stream(server)
         for _ in range(3):
             await reader.readuntil(b"\n\n\r\n")
         if how == "half":
@@ -207,14 +193,14 @@ async def test_a_peer_that_leaves_is_noticed(how):
 
 async def test_a_stalled_stream_knows_when_it_was_left():
     async with serve_simulated(MODELS) as server:
-        reader, writer = await _open_stream(server, simulate="stall,after=3")
+        _, writer = await open_stream(server, simulate="stall,after=3")
         await eventually(lambda: server.lines() and server.lines()[0]["tokens"] == 3)
         await asyncio.sleep(0.05)
         await hang_up(writer)
         await eventually(lambda: server.lines()[0]["outcome"] != "open")
         (line,) = server.lines()
         assert (line["outcome"], line["fault"], line["tokens"]) == ("closed_by_peer", "stall", 3)
-        assert line["closed_after_ms"] >= 50
+        assert line["closed_after_ms"] >= 45
 
 
 async def test_a_plain_reply_left_early_has_cost_a_part():
@@ -231,7 +217,7 @@ async def test_a_plain_reply_left_early_has_cost_a_part():
 
 async def test_a_slow_reader_gets_it_all_and_a_deaf_one_holds_nothing_up():
     async with serve_simulated(MODELS) as server:
-        _, writer = await _open_stream(server, simulate="huge,size=20")
+        _, writer = await open_stream(server, simulate="huge,size=20")
         status, _, _ = await post(server, ask())
         assert status == 200
         status, _, raw = await post(server, ask(simulate="huge,size=20"))
@@ -258,107 +244,3 @@ async def test_tokens_take_their_time():
             await post(server, ask(stream=stream))
         for line in server.lines():
             assert line["seconds"] >= 0.05 + 0.0015 * line["tokens"]
-
-
-# ------------------------------------------------------------------ the log's file
-
-
-async def test_the_file_has_every_call_before_its_answer(tmp_path):
-    path = tmp_path / "log.jsonl"
-    async with serve_simulated(MODELS, log=path) as server:
-        _, writer = await _open_stream(server, simulate="hang")
-        await eventually(lambda: server.lines())
-        (line,) = read_log(path)
-        assert (line["outcome"], line["tokens"]) == ("open", 0)
-        await post(server, ask())
-        await hang_up(writer)
-        await eventually(lambda: server.lines()[0]["outcome"] != "open")
-        assert read_log(path) == server.lines()
-        assert len(path.read_bytes().splitlines()) == 4
-        assert path.stat().st_mode & 0o077 == 0
-
-
-def test_memory_is_bounded(monkeypatch):
-    monkeypatch.setattr("gateway.upstreams.simulated.log._KEEP", 10)
-    log = CallLog()
-    for number in range(25):
-        log.end(log.open(str(number), stream=False), "complete")
-    assert [line["model"] for line in log.lines()] == [str(n) for n in range(15, 25)]
-
-
-# ------------------------------------------------------------------ the command
-
-
-def _start(*arguments):
-    command = [sys.executable, "-m", "gateway.upstreams.simulated", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    line = process.stdout.readline()
-    return process, int(re.fullmatch(r"listening http://127\.0\.0\.1:(\d+)\n", line)[1])
-
-
-class _Elsewhere:
-    def __init__(self, port):
-        self.port = port
-
-
-async def test_the_command_serves_what_it_is_told(tmp_path):
-    answers, log = tmp_path / "answers.json", tmp_path / "log.jsonl"
-    answers.write_text(json.dumps({"Capital of Norway?": "Oslo"}))
-    process, port = _start(
-        "--port", "0", "--model", "small", "--model", "large", "--seed", "1",
-        "--answers", str(answers), "--accuracy", "small=0", "--log", str(log),
-        "--key", "k", "--coached", "small=carefully=1", "--context", "large=9",
-        "--script", '[{"fault": "cut", "contains": "cut me"}]',
-    )  # fmt: skip
-    server, auth = _Elsewhere(port), "authorization: Bearer k\r\n"
-    try:
-        wrong = json.loads((await post(server, ask("Capital of Norway?"), headers=auth))[2])
-        assert wrong["choices"][0]["message"]["content"] != "Oslo"
-        coached = ask("Capital of Norway?")
-        coached["messages"].insert(0, {"role": "system", "content": "Answer carefully."})
-        right = json.loads((await post(server, coached, headers=auth))[2])
-        assert right["choices"][0]["message"]["content"] == "Oslo"
-        assert (await post(server, ask("x" * 99, "large"), headers=auth))[0] == 400
-        assert (await post(server, ask(model="other"), headers=auth))[0] == 404
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.stdout.close()
-        assert process.wait(20) == 0
-    assert [line["status"] for line in read_log(log)] == [200, 200, 400, 404]
-
-
-async def test_killed_it_has_lost_no_call(tmp_path):
-    log = tmp_path / "log.jsonl"
-    process, port = _start("--log", str(log))
-    reader, writer = await _open_stream(_Elsewhere(port), simulate="stall,after=2")
-    await reader.readuntil(b'"content":"')
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait(20)
-    process.stdout.close()
-    (line,) = read_log(log)
-    assert (line["model"], line["outcome"]) == ("small", "open")
-    await hang_up(writer)
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--accuracy", "small"],
-        ["--accuracy", "small=2"],
-        ["--answers", "/nowhere/at/all.json"],
-        ["--script", "[3]"],
-        ["--script", "/nowhere/at/all.json"],
-    ],
-)
-def test_the_command_refuses_what_it_cannot_read(arguments):
-    command = [sys.executable, "-m", "gateway.upstreams.simulated", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "error:" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_it_needs_no_web_framework():
-    look = "import gateway.upstreams.simulated.__main__, sys; print('fastapi' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
