@@ -1,0 +1,189 @@
+"""An artefact is read with distrust: whatever is not as it was trained is refused by name."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import router_models
+from gateway.core.signals import Signals
+from gateway.scorers import ArtefactError, load
+from gateway.scorers import artefact as reader
+
+DEFAULT = Path(router_models.__file__).parent / "artefacts" / "default"
+SMALL_ENOUGH = 3_000_000
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Path(shutil.copytree(DEFAULT, tmp_path / "scorer"))
+
+
+def manifest_of(folder: Path) -> dict:
+    return json.loads((folder / "scorer.json").read_text("utf-8"))
+
+
+def sign(folder: Path, **changes) -> None:
+    """Change the manifest as its author could: the digest fits again."""
+    manifest = {**manifest_of(folder), **changes}
+    manifest["digest"] = reader.digest(manifest)
+    (folder / "scorer.json").write_text(json.dumps(manifest), "utf-8")
+
+
+def change_arrays(folder: Path, change) -> None:
+    path = folder / "weights.npz"
+    with np.load(path) as file:
+        arrays = dict(file)
+    change(arrays)
+    packed = io.BytesIO()
+    np.savez(packed, **arrays)
+    path.write_bytes(packed.getvalue())
+    sign(folder, weights_sha256=hashlib.sha256(packed.getvalue()).hexdigest())
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(ArtefactError) as caught:
+        load(folder)
+    message = str(caught.value)
+    assert str(folder) in message
+    assert "router_models.difficulty.train" in message
+    return message
+
+
+def test_a_copy_scores_as_the_original(folder):
+    signals = Signals(text="What is the sum of 47 and 38?", prompt_chars=29, turns=1)
+    assert load(folder).score(signals) == load(DEFAULT).score(signals)
+
+
+def test_the_shipped_one_is_small_and_says_where_it_is_from():
+    size = sum(path.stat().st_size for path in DEFAULT.iterdir())
+    assert size < SMALL_ENOUGH
+    assert manifest_of(DEFAULT)["provenance"]["rows"] > 10_000
+    card = (DEFAULT / "card.md").read_text("utf-8")
+    for word in ("RouteLLM", "ZeroEval", "does not transfer", "near chance"):
+        assert word in card
+
+
+@pytest.mark.parametrize("name", ["scorer.json", "weights.npz"])
+def test_a_missing_file_is_named(folder, name):
+    (folder / name).unlink()
+    assert f"{name} cannot be read" in refusal(folder)
+
+
+def test_one_changed_byte_of_the_weights_is_noticed(folder):
+    path = folder / "weights.npz"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert "weights.npz is not the file that was trained" in refusal(folder)
+
+
+def test_a_changed_calibration_is_noticed(folder):
+    manifest = manifest_of(folder)
+    manifest["calibration"][0][0] *= 2
+    (folder / "scorer.json").write_text(json.dumps(manifest), "utf-8")
+    assert "changed after training" in refusal(folder)
+
+
+@pytest.mark.parametrize("schema", [0, 2, "1", None])
+def test_another_schema_is_refused(folder, schema):
+    sign(folder, schema=schema)
+    assert f"is of schema {schema!r}, this gateway reads 1" in refusal(folder)
+
+
+def test_another_version_of_the_features_is_refused(folder, monkeypatch):
+    assert load(folder)
+    monkeypatch.setattr("gateway.core.signals.VERSION", 999)
+    assert "this gateway measures 'signals-999.features-" in refusal(folder)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null", "[" * 100_000, '"scorer"'])
+def test_what_is_no_manifest_is_refused(folder, text):
+    (folder / "scorer.json").write_text(text, "utf-8")
+    assert "scorer.json is not" in refusal(folder)
+
+
+def test_an_oversized_file_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(reader, "LARGEST", 1000)
+    assert "larger than 1,000 bytes" in refusal(folder)
+
+
+def test_what_is_no_archive_is_refused(folder):
+    (folder / "weights.npz").write_bytes(b"no archive")
+    sign(folder, weights_sha256=hashlib.sha256(b"no archive").hexdigest())
+    assert "lacks or garbles a part" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    "array", ["names", "idf", "terms", "mean", "scale", "counters", "intercept"]
+)
+def test_a_missing_array_is_refused(folder, array):
+    change_arrays(folder, lambda arrays: arrays.pop(array))
+    assert array in refusal(folder)
+
+
+@pytest.mark.parametrize("array", ["idf", "terms", "mean", "scale", "counters", "intercept"])
+def test_a_wrong_shape_is_refused(folder, array):
+    def cut(arrays):
+        arrays[array] = arrays[array][:-1]
+
+    change_arrays(folder, cut)
+    assert "arrays are of shape" in refusal(folder)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("array", ["idf", "terms", "mean", "scale", "counters", "intercept"])
+def test_a_number_that_is_none_is_refused(folder, array, bad):
+    def spoil(arrays):
+        arrays[array] = arrays[array].copy()
+        arrays[array].flat[0] = bad
+
+    change_arrays(folder, spoil)
+    assert "not finite" in refusal(folder)
+
+
+def test_an_array_of_objects_is_refused(folder):
+    def objects(arrays):
+        arrays["idf"] = arrays["idf"].astype(object)
+
+    change_arrays(folder, objects)
+    assert "lacks or garbles a part" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"cap": 0}, "cap or term weight that is not above 0"),
+        ({"cap": float("nan")}, "not finite"),
+        ({"cap": None}, "lacks or garbles a part"),
+        ({"calibration": [[1.0, 0.0]]}, "arrays are of shape"),
+        ({"calibration": [[1.0, 0.0], [-1.0, 0.0]]}, "calibration that falls"),
+        ({"calibration": [[1.0, 0.0], [float("inf"), 0.0]]}, "not finite"),
+        ({"calibration": 7}, "lacks or garbles a part"),
+        ({"reference": []}, "too short"),
+        ({"reference": [0.5]}, "too short"),
+        ({"reference": [0.5, 0.1]}, "reference that falls"),
+        ({"reference": [0.5, float("nan")]}, "not finite"),
+        ({"label": "default"}, "not name@version"),
+        ({"label": "a\r\nb@1"}, "not name@version"),
+    ],
+)
+def test_a_manifest_that_cannot_be_used_is_refused(folder, change, fault):
+    sign(folder, **change)
+    assert fault in refusal(folder)
+
+
+def test_one_head_is_no_cascade(folder):
+    def single(arrays):
+        for name in ("terms", "counters", "intercept"):
+            arrays[name] = arrays[name][..., :1]
+
+    change_arrays(folder, single)
+    sign(folder, calibration=[[1.0, 0.0]])
+    assert "fewer than two heads" in refusal(folder)

@@ -1,0 +1,149 @@
+"""The scorers that ship: what they say is a rank and two chances, for any request at all."""
+
+from __future__ import annotations
+
+import sys
+from math import isfinite
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import router_models
+from gateway.core.signals import Signals
+from gateway.scorers import load, rules
+from gateway.scorers.linear import logistic, rank
+
+DEFAULT = Path(router_models.__file__).parent / "artefacts" / "default"
+ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=3000)
+EASY = (
+    "What is the capital of France?",
+    "What is 2+2?",
+    "Write a haiku about the sea.",
+    "Who was the first president of the United States?",
+)
+HARD = (
+    """A train leaves at 3 pm at 60 km/h and another leaves two hours later at 90 km/h. When does
+    the second overtake the first, and how far from the station?""",
+    """Maria saves twice as much each week as the week before. She starts with $5 and spends 20%
+    of her total after week four. How much does she have left?""",
+    "Write a Python function that merges two sorted lists and analyse its complexity.",
+    """Explain the difference between expected utility theory and prospect theory, and evaluate
+    each with an example.""",
+)
+
+
+@pytest.fixture(scope="module")
+def default():
+    return load(DEFAULT)
+
+
+@pytest.fixture(scope="module", params=["default", "rules"])
+def scorer(request, default):
+    return default if request.param == "default" else rules()
+
+
+def signals(text: str, **context) -> Signals:
+    return Signals(text=text, prompt_chars=len(text), turns=1, **context)
+
+
+def test_the_shipped_scorer_says_who_it_is_and_what_it_thinks(default):
+    difficulty = default.score(signals(HARD[1]))
+    small, large = difficulty.p_good
+    assert default.label == difficulty.scorer == "default@1"
+    assert 0 < small < 1
+    assert 0 < large < 1
+    assert difficulty.gain == large - small
+
+
+def test_rules_estimate_no_chance():
+    difficulty = rules().score(signals(HARD[0]))
+    assert (difficulty.scorer, difficulty.gain, difficulty.p_good) == ("rules@1", None, ())
+    assert rules().label == "rules@1"
+
+
+def test_obvious_pairs_are_in_order(scorer):
+    easy, hard = ([scorer.score(signals(text)).value for text in texts] for texts in (EASY, HARD))
+    assert max(easy) < min(hard)
+
+
+def test_rules_count_context_and_stay_within_one():
+    plain, tools = (rules().score(signals(HARD[0], tools=n)) for n in (0, 3))
+    assert plain.value < tools.value < 1
+    text = "Explain why, step by step: `def f(x): return {x: 1234}`; if $\\frac{a}{b}$ " * 40
+    assert rules().score(signals(text, tools=30, wants_json=True)).value == 1
+
+
+def test_values_rise_with_gain(default):
+    scored = [default.score(signals(text)) for text in (*EASY, *HARD, "", "Why?", "7 * 8 = ?")]
+    ordered = sorted(scored, key=lambda difficulty: difficulty.gain)
+    values = [difficulty.value for difficulty in ordered]
+    assert values == sorted(values)
+    assert len(set(values)) > 3
+
+
+def test_a_document_cannot_drown_the_question(default):
+    pasted = "The weather in Oslo was mild. " * 10_000
+    with_question = default.score(signals(pasted + HARD[0]))
+    assert with_question.gain != default.score(signals(pasted)).gain
+    longer = default.score(signals("The weather in Oslo was mild. " * 20_000 + HARD[0]))
+    assert longer.gain == with_question.gain
+
+
+@given(ANY_TEXT)
+@example("\ud800\x00\udfff")
+@example("")
+def test_any_text_gets_a_finite_score(scorer, text):
+    difficulty = scorer.score(signals(text))
+    assert 0 <= difficulty.value <= 1
+    assert isfinite(difficulty.gain or 0)
+    assert all(0 <= chance <= 1 for chance in difficulty.p_good)
+    assert scorer.score(signals(text)) == difficulty
+
+
+@pytest.mark.parametrize("unit", ["1", "a", "[", "+-", "a 1 ", "😀", "\ud800", "QUJD/+", "\x00 "])
+@pytest.mark.timeout(20)
+def test_a_megabyte_of_anything_is_scored_at_once(scorer, unit):
+    request = signals(unit * (1_000_000 // len(unit)))
+    # Two hundred of these would take minutes if the work grew with the text.
+    values = {scorer.score(request).value for _ in range(200)}
+    assert len(values) == 1
+
+
+@given(
+    st.lists(st.floats(-1, 1), min_size=2, max_size=40).map(sorted),
+    st.floats(-2, 2),
+    st.floats(-2, 2),
+)
+@example([0.0, 0.0], 0.0, 0.0)
+@example([0.0, 0.0, 1.0, 1.0], 0.0, 1.0)
+def test_a_rank_is_within_bounds_and_never_falls(reference, one, other):
+    low, high = sorted((one, other))
+    assert 0 <= rank(low, reference) <= rank(high, reference) <= 1
+
+
+def test_a_rank_is_the_share_below():
+    reference = [i / 100 for i in range(101)]
+    assert rank(0.25, reference) == pytest.approx(0.25)
+    assert rank(0.805, reference) == pytest.approx(0.805)
+    assert (rank(-1, reference), rank(2, reference)) == (0, 1)
+
+
+@given(
+    st.floats(allow_nan=False, allow_infinity=False), st.floats(0, 1e308), st.floats(-1e308, 1e308)
+)
+def test_a_chance_is_within_bounds(value, slope, offset):
+    assert 0 <= logistic(value, (slope, offset)) <= 1
+
+
+def test_scoring_needs_no_workshop():
+    """Neither scikit-learn nor what trains is wanted to serve."""
+    import subprocess
+
+    code = (
+        "import sys, pathlib, gateway.scorers as s;"
+        f"s.load(pathlib.Path({str(DEFAULT)!r}));"
+        "sys.exit(bool({'sklearn', 'scipy', 'router_models', 'litellm'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
