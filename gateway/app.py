@@ -85,6 +85,8 @@ class Gateway:
         self.admin_secret = settings.server.admin_key or secrets.token_urlsafe(24)
         self.on_settings: list[Callable[[Settings], None]] = []
         """Called, each of them, with every new configuration that is put in force."""
+        self.on_files: Callable[[Iterable[Path]], None] = lambda _: None
+        """Called with the files whose change calls for a reload, whenever they differ."""
         self._path = path
         self._marker = write_marker(secrets.randbits(64))
         self._latches = Latches(time.perf_counter)
@@ -120,7 +122,7 @@ class Gateway:
             routes=settings.routes,
             tiers=settings.tiers,
             aliases=settings.aliases,
-            scorers={name: open_scorer(route) for name, route in settings.routes.items()},
+            scorers=_scorers(settings),
             keys=tuple(Key(k.name, k.digest, k.routes, k.allow) for k in settings.keys),
             latches=self._latches,
             meter=self.metrics,
@@ -167,6 +169,8 @@ class Gateway:
                 refuse_open_door(settings)
                 service = await asyncio.to_thread(self._build, settings)
             except REFUSALS as error:
+                looked_at = error.files if isinstance(error, ConfigError) else ()
+                self.on_files({*self.settings.files, *looked_at})
                 self.metrics.reloaded(ok=False)
                 _log.error("reload refused, the last good configuration stays: %s", error)
                 raise BadRequest(f"The configuration was refused: {error}") from error
@@ -181,6 +185,7 @@ class Gateway:
         self.settings = settings
         self.metrics.rebuild(settings.routes.values(), _build_info(settings))
         self.metrics.reloaded(ok=True)
+        self.on_files(settings.files)
         for listener in self.on_settings:
             listener(settings)
         self.switch.swap(service)
@@ -232,6 +237,12 @@ def open_scorer(route: Route) -> Scorer:
         return scorers.rules()
     folder = ARTEFACTS / "default" if route.scorer == "default" else Path(route.scorer)
     return scorers.load(folder)
+
+
+def _scorers(settings: Settings) -> dict[str, Scorer]:
+    """Open every route's scorer; a tier asked for by name is a route of its own, without steps."""
+    alone = dict.fromkeys(settings.tiers, scorers.rules())
+    return {**alone, **{name: open_scorer(route) for name, route in settings.routes.items()}}
 
 
 class _Usable:

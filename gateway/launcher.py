@@ -99,7 +99,7 @@ async def running(
     if admin_socket is not None:
         servers.append(_server(gateway.admin(), admin_socket, server.drain))
     watcher = Watcher(settings.files, gateway.reload)
-    gateway.on_settings.append(lambda new: watcher.follow(new.files))
+    gateway.on_files = watcher.follow
     background = [asyncio.create_task(each.serve(sockets=[s])) for each, s in servers]
     watch = asyncio.create_task(watcher.run()) if path is not None else None
     try:
