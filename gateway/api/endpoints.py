@@ -20,14 +20,14 @@ _READY = {True: 200, False: 503}
 def models_of(service: Service, routes: frozenset[str] | None) -> list[dict[str, object]]:
     """List every name a key bound to `routes` (None: all) may give as its model."""
     listed = []
-    for name in service.models:
-        route, tier = service.resolve(name)
-        if routes is None or route.name in routes:
-            kind = "tier" if tier else "route"
-            listed.append(
-                {"id": name, "object": "model", "created": 0, "owned_by": "waterfall", "kind": kind}
-            )
+    for name in service.models(routes):
+        _, tier = service.resolve(name, routes)
+        listed.append(_model(name, "tier" if tier else "route"))
     return listed
+
+
+def _model(name: str, kind: str) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "waterfall", "kind": kind}
 
 
 class Endpoints:
@@ -48,11 +48,8 @@ class Endpoints:
         service = self._switch.service
         key = identify(request.scope, service.keys)
         wanted = request.path_params["model"]
-        service.resolve(wanted)
-        for each in models_of(service, key.routes):
-            if each["id"] == wanted:
-                return JSONResponse(each)
-        raise NotFound(f"No model {wanted[:100]!r} for this key.", code="model_not_found")
+        _, tier = service.resolve(wanted, key.routes)
+        return JSONResponse(_model(wanted, "tier" if tier else "route"))
 
     async def live(self, request: Request) -> Response:
         """`GET /health/live`: the loop turns."""
@@ -88,6 +85,6 @@ def _translated(request: Request, error: HTTPException) -> GatewayError:
     if error.status_code == 404:
         return NotFound(f"There is nothing at {path}. See GET /v1/models for what can be asked.")
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("allow", "another method")
+        allowed = (error.headers or {}).get("Allow", "another method")
         return MethodNotAllowed(f"{path} takes {allowed}.")
     return BadRequest(str(error.detail))

@@ -12,7 +12,7 @@ from gateway.api.auth import Key
 from gateway.api.http import Scope
 from gateway.api.service import Service
 from gateway.api.wire import parse
-from gateway.core.errors import BadRequest, NotFound
+from gateway.core.errors import BadRequest
 from gateway.core.ledger import Origin
 from gateway.core.routing import Mode, Overrides, Route, make_plan
 from gateway.core.signals import measure
@@ -43,8 +43,7 @@ class Arrival:
 def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str, Any]) -> Job:
     """Parse, measure, score and plan. Raises GatewayError with what the client should change."""
     request = parse(body)
-    route, tier = service.resolve(request.model)
-    _require_route(arrival.key, route, request.model)
+    route, tier = service.resolve(request.model, arrival.key.routes)
     asked = overrides.read(arrival.scope, arrival.key, tier.name if tier else None)
     require_thresholds(route, asked.thresholds or ())
     session = overrides.session(arrival.scope)
@@ -52,7 +51,8 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
     began = clocks.monotonic()
     signals = measure(request)
     difficulty = service.scorers[route.name].score(signals)
-    latched = service.latches.floor(route.name, session) if session and route.latch else 0
+    own = _own_session(arrival.key.name, session)
+    latched = service.latches.floor(route.name, own) if session and route.latch else 0
     plan = make_plan(route, signals, difficulty, replace(asked, mode=mode), latched)
     thresholds = asked.thresholds or route.thresholds
     return Job(
@@ -83,17 +83,13 @@ def latch(service: Service, job: Job, served_tier: str) -> None:
     index = next((i for i, t in enumerate(route.tiers) if t.name == served_tier), 0)
     policy_decided = job.mode == "enforce" and job.plan.reason != "override"
     if session and route.latch and index and policy_decided:
-        service.latches.raise_to(route.name, session, index, route.latch)
+        own = _own_session(job.origin.key, session)
+        service.latches.raise_to(route.name, own, index, route.latch)
 
 
-def _require_route(key: Key, route: Route, model: str) -> None:
-    if key.routes is not None and route.name not in key.routes:
-        known = ", ".join(sorted(key.routes))
-        raise NotFound(
-            f"No model {model[:100]!r} for this key. There is: {known}.",
-            param="model",
-            code="model_not_found",
-        )
+def _own_session(key: str, session: str) -> str:
+    """Name a session so that no other key's can be mistaken for it."""
+    return f"{key}\0{session}"
 
 
 def _mode(route: Route, asked: Overrides, who: str) -> Mode:

@@ -101,29 +101,43 @@ class Service:
     usable: Callable[[], Awaitable[bool]]
     in_flight: InFlight = field(default_factory=InFlight)
 
-    @property
-    def models(self) -> list[str]:
-        """Every name a request may give as its model."""
-        return [*self.routes, *self.tiers, *self.aliases]
+    def models(self, allowed: frozenset[str] | None = None) -> list[str]:
+        """Return every name that may be given as a model by who may use the routes `allowed`
+        (None: all)."""
+        names = [*self.routes, *self.tiers, *self.aliases]
+        return [name for name in names if self._find(name, allowed)]
 
-    def resolve(self, name: str) -> tuple[Route, Tier | None]:
+    def resolve(
+        self, name: str, allowed: frozenset[str] | None = None
+    ) -> tuple[Route, Tier | None]:
         """Return the route a model name stands for, and its tier when it names one alone.
 
-        Raises NotFound with the names that exist.
+        Raises NotFound with the names there are for who may use the routes `allowed`.
         """
-        target = self.aliases.get(name, name)
-        if route := self.routes.get(target):
-            return route, None
-        tier = self.tiers.get(target)
-        if tier is None:
-            known = ", ".join(self.models)
+        found = self._find(name, allowed)
+        if found is None:
+            known = ", ".join(self.models(allowed))
             raise NotFound(
                 f"No model {name[:100]!r} here. There is: {known}.",
                 param="model",
                 code="model_not_found",
             )
-        home = next((r for r in self.routes.values() if r.tier(target)), None)
-        return home or Route(target, (tier,), thresholds=()), tier
+        return found
+
+    def _find(self, name: str, allowed: frozenset[str] | None) -> tuple[Route, Tier | None] | None:
+        target = self.aliases.get(name, name)
+        route = self.routes.get(target)
+        if route is not None:
+            return (route, None) if allowed is None or target in allowed else None
+        tier = self.tiers.get(target)
+        if tier is None:
+            return None
+        homes = [each for each in self.routes.values() if each.tier(target)]
+        for home in homes:
+            if allowed is None or home.name in allowed:
+                return home, tier
+        alone = allowed is None and not homes
+        return (Route(target, (tier,), thresholds=()), tier) if alone else None
 
 
 class Switch:
