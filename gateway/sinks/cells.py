@@ -34,10 +34,6 @@ class Counts:
         """Count; `labels` are in the metric's order."""
         self._cells[labels] = self._cells.get(labels, 0) + amount
 
-    def total(self) -> int:
-        """The sum over all labels, unscaled."""
-        return sum(list(self._cells.values()))
-
     def family(self) -> Family:
         """Read it for export."""
         cells = list(self._cells.items())

@@ -6,7 +6,7 @@ import time
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sample_entries import LARGE, attempt, cancelled, entry, escalated, failed, fallen_through
 
@@ -68,6 +68,7 @@ def test_no_prompt_and_no_reply_is_in_it(form):
 
 
 @pytest.mark.parametrize("form", [json_line, human_line])
+@example(text="\ud800\x7f\x9b\u202e\n")
 @given(text=st.text(st.characters(codec=None), max_size=300))
 def test_nothing_in_a_line_moves_the_cursor_or_ends_it(form, text):
     origin = Origin("e", text or "r", 1e9, requested_model=text, session=text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import signal
@@ -13,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sample_entries import open_call
+from sample_entries import entry, open_call
 
 from gateway.store.owner import claim
 from gateway.store.recover import recover
@@ -163,3 +164,33 @@ def test_files_whose_lock_is_lost_are_taken_over(tmp_path):
     with closing(connect(tmp_path / "l.db")) as connection:
         assert recover(folder, connection).unsettled == 1
     assert list(folder.iterdir()) == []
+
+
+def test_a_marked_call_that_its_entry_does_not_know_joins_it(tmp_path):
+    with closing(open_store(tmp_path / "l.db")) as store:
+        store.journal.append(known := entry(), ())
+        store.flush()
+        kept = known.origin.entry_id
+    dead = claim(folder := tmp_path / "l.db.spool")
+    Slots(dead.slots).open(asked := open_call(entry_id=kept))
+    os.close(dead.lock)
+    with closing(connect(tmp_path / "l.db")) as connection:
+        assert recover(folder, connection).unsettled == 1
+        query = "SELECT entry_id FROM request JOIN call USING (entry_id) WHERE call_id = ?"
+        assert connection.execute(query, (asked.call_id,)).fetchall() == [(kept,)]
+
+
+def test_a_lock_on_a_file_that_another_has_removed_is_no_lock(tmp_path, monkeypatch):
+    flock, seen = fcntl.flock, []
+
+    def slow(lock, how):
+        if not seen:  # meanwhile another process adopts the name and tidies up
+            seen.extend(tmp_path.iterdir())
+            seen[0].unlink()
+        flock(lock, how)
+
+    monkeypatch.setattr(fcntl, "flock", slow)
+    owner = claim(tmp_path)
+    assert [path.stem for path in tmp_path.iterdir()] == [owner.name] != [seen[0].stem]
+    owner.release()
+    assert list(tmp_path.iterdir()) == []
