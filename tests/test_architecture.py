@@ -31,7 +31,7 @@ HOMES = {
     "sqlite3": "store",
     "starlette": "api app",
     "uvicorn": "cli launcher",
-    "uvloop": "launcher",
+    "uvloop": "launcher upstreams",
     "xllamacpp": "cli demo",
     "yaml": "config prices",
 }

@@ -26,7 +26,7 @@ class UpstreamCall:
     `strip_usage` and `strip_logprobs` tell what we asked for and the client did not: it must not
     reach the client. `timeout` bounds the whole call, in seconds (the engine itself ends a call
     whose request's deadline passes). `on_sent` is to be called in the instant before the
-    request's first byte leaves.
+    request's first byte leaves, and again if it must be sent anew: that is one call more.
     """
 
     call_id: str

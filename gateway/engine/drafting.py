@@ -47,10 +47,11 @@ class Drafting:
         plan = self._job.plan
         self._sent = self._dispatch()
         self._prefix: tuple[Evidence, ...] = ()
-        self._started = self._parts.clock()
+        self._begun = self._started = self._parts.clock()
         self._first: float | None = None
         self._paused = 0.0
         self._slot: int | None = None
+        self._lost: tuple[CallRecord, ...] = ()
         self._call_id = self._parts.new_id()
         self._failure: UpstreamError | None = None
         self._status: Status = "cancelled"
@@ -150,9 +151,10 @@ class Drafting:
         return replace(verdict, reason="prefix_passed") if verdict.accepted else verdict
 
     def _mark(self) -> None:
-        """Write the call down as under way; a second try on a fresh connection is the same call."""
+        """Write a call down as under way. When it is sent anew, since its kept connection turned
+        out to be dead, that is one call more: the upstream may have seen both."""
         if self._slot is not None:
-            return
+            self._resent(self._slot)
         tier, guess = self._tier, Usage(self._prompt_estimate, self._completion_guess)
         mark = OpenCall(
             call_id=self._call_id,
@@ -169,6 +171,13 @@ class Drafting:
         self._slot = self._parts.journal.open(mark)
         self._run.slots.append(self._slot)
 
+    def _resent(self, slot: int) -> None:
+        record = replace(self._record(Usage()), status="failed", error="connect")
+        self._parts.journal.settle(slot, record)
+        self._lost = (*self._lost, record)
+        self._call_id = self._parts.new_id()
+        self._started = self._parts.clock()
+
     @property
     def _completion_guess(self) -> int:
         return self._job.request.max_tokens or ASSUMED_REPLY_TOKENS
@@ -176,13 +185,16 @@ class Drafting:
     def attempt(self) -> Attempt:
         """Close the books on this call."""
         gate = self._gate
-        record = self._record()
-        if record is not None and self._slot is not None:
+        self._run.waited += self._parts.clock() - self._begun - self._paused
+        calls = self._lost
+        if self._slot is not None:
+            record = self._record(self._usage())
             self._parts.journal.settle(self._slot, record)
+            calls = (*calls, record)
         whole = self._status == "ok"
         return Attempt(
             tier=self._tier,
-            calls=() if record is None else (record,),
+            calls=calls,
             reply=gate.draft.reply(complete=whole) if whole or gate.deferred else None,
             evidence=self._prefix if gate.deferred else (),
             verdict=gate.verdict,
@@ -194,20 +206,14 @@ class Drafting:
             left=gate.deferred,
         )
 
-    def _record(self) -> CallRecord | None:
-        """Return the call's record; None when nothing of it ever left."""
-        ended = self._parts.clock()
-        self._run.waited += ended - self._started - self._paused
-        if self._slot is None:
-            return None
-        usage = self._usage()
+    def _record(self, usage: Usage) -> CallRecord:
         return CallRecord(
             call_id=self._call_id,
             tier=self._tier.name,
             upstream=self._tier.upstream,
             model=self._tier.model,
             started=self._started - self._job.arrived,
-            seconds=ended - self._started,
+            seconds=self._parts.clock() - self._started,
             status=self._status,
             usage=usage,
             cost=self._tier.price.cost(usage) if usage != Usage() else FREE,

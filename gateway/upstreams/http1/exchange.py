@@ -110,9 +110,8 @@ class Exchange:
             connection = await self._pool.dial(self._timeouts.connect, total_at)
         self._connection = connection
         if self._on_sent is not None:
-            # Noted once: a retry of a request that no upstream had read is the same call.
-            on_sent, self._on_sent = self._on_sent, None
-            on_sent()
+            # Each time: the upstream may have read the first, and a ledger must know of both.
+            self._on_sent()
         clock = Clock(self._timeouts, total_at, asyncio.get_running_loop().time())
         self._reply = self._pool.reply(clock, to_head=self._to_head)
         connection.begin(self._reply, self._head, self._body)

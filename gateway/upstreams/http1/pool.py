@@ -89,7 +89,7 @@ class Pool:
     ) -> Exchange:
         """A request to be sent when the exchange is entered.
 
-        `on_sent` is called at most once, immediately before the first byte is handed to an
+        `on_sent` is called each time (twice after a stale connection), immediately before the first byte is handed to an
         established connection; between the two nothing awaits.
         Raises ValueError for a method, path or header that could not be sent safely.
         """

@@ -391,7 +391,7 @@ async def test_a_left_exchange_cannot_be_read_on(serve, connect):
         await exchange.read()
 
 
-async def test_on_sent_comes_once_just_before_the_first_byte(serve, connect):
+async def test_on_sent_comes_just_before_the_first_byte(serve, connect):
     order = []
 
     async def script(peer):
