@@ -28,7 +28,8 @@ class Line:
     or the name of the fault that ended it; `fault` is the one scripted, whoever ended it.
     `tokens` are those generated, `usage` what the peer was told, None when it was not.
     `closed_after_ms` counts from the last byte written (from the request, when none was).
-    `received_at` is UNIX seconds; `seconds` is how long it took.
+    `received_at` is UNIX seconds; `seconds` is how long it took. `user` is the body's own: what a
+    client put there passes every gateway, so that its calls can be told apart.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Line:
     usage: Mapping[str, Any] | None = None
     closed_after_ms: float | None = None
     seconds: float | None = None
+    user: str | None = None
 
 
 class CallLog:
@@ -61,10 +63,13 @@ class CallLog:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         self._file = os.open(path, flags, 0o600) if path else None
 
-    def open(self, model: str, *, stream: bool, request_id: str | None = None) -> Line:
+    def open(
+        self, model: str, *, stream: bool, request_id: str | None = None, user: str | None = None
+    ) -> Line:
         """Write down that a call has come."""
         self._count += 1
-        line = Line(f"{self._prefix}-{self._count}", model, stream, _now(), request_id)
+        name = f"{self._prefix}-{self._count}"
+        line = Line(name, model, stream, _now(), request_id, user=user)
         self._lines[line.id] = line
         self._began[line.id] = perf_counter()
         if len(self._lines) > _KEEP:

@@ -44,8 +44,12 @@ class Provider:
         `directive` goes before the body's own; `refusal` is what the wire already found wrong.
         """
         self._count += 1
+        user = body.get("user")
         line = self.log.open(
-            str(body.get("model", "")), stream=bool(body.get("stream")), request_id=request_id
+            str(body.get("model", "")),
+            stream=bool(body.get("stream")),
+            request_id=request_id,
+            user=user if isinstance(user, str) else None,
         )
         try:
             if refusal is not None:

@@ -50,6 +50,13 @@ async def test_usage_comes_in_a_stream_only_when_asked():
         assert server.lines()[0]["usage"] is None
 
 
+async def test_the_log_repeats_the_client_s_own_mark():
+    async with serve_simulated(MODELS) as server:
+        for user in ({"user": "r-17"}, {"user": 17}, {}):
+            await post(server, ask(**user))
+        assert [line["user"] for line in server.lines()] == ["r-17", None, None]
+
+
 async def test_the_log_tells_each_call():
     async with serve_simulated(MODELS) as server:
         _, _, raw = await post(server, ask(), headers="x-request-id: abc\r\n")
