@@ -89,8 +89,8 @@ class Pool:
     ) -> Exchange:
         """A request to be sent when the exchange is entered.
 
-        `on_sent` is called each time (twice after a stale connection), immediately before the first byte is handed to an
-        established connection; between the two nothing awaits.
+        `on_sent` is called immediately before the first byte is handed to an established
+        connection (again, when a stale one has to be replaced); between the two nothing awaits.
         Raises ValueError for a method, path or header that could not be sent safely.
         """
         head = request_head(self._host_header, method, self._prefix + path, headers, len(body))
