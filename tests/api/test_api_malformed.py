@@ -1,0 +1,347 @@
+"""Nothing that a client sends gives a traceback, a 500, or a call that it should not."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+import orjson
+import pytest
+from api.serving import CHAT, ask_for, config, header_rows, house, send
+from hypothesis import given
+from hypothesis import strategies as st
+
+USER = {"role": "user", "content": "Say hello."}
+
+
+@pytest.mark.parametrize(
+    ("param", "value"),
+    [
+        ("model", None),
+        ("model", ""),
+        ("model", 7),
+        ("model", ["waterfall"]),
+        ("messages", None),
+        ("messages", []),
+        ("messages", {}),
+        ("messages", "hello"),
+        ("messages", [USER] * 10_001),
+        ("stream", "yes"),
+        ("stream", 1),
+        ("stream_options", []),
+        ("logprobs", 3),
+        ("n", 0),
+        ("n", -1),
+        ("n", 10**6),
+        ("n", 1.5),
+        ("n", True),
+        ("n", "2"),
+        ("max_tokens", 0),
+        ("max_tokens", 10**15),
+        ("max_tokens", float("1e300")),
+        ("max_completion_tokens", -5),
+        ("top_logprobs", 999),
+        ("top_logprobs", -1),
+        ("tools", {}),
+        ("tools", [{"type": "function", "function": {"name": "f"}}] * 5_000),
+        ("response_format", "json"),
+        ("response_format", {}),
+        ("stop", 5),
+        ("stop", [1]),
+        ("stop", ["x"] * 10_000),
+        ("logit_bias", []),
+        ("logit_bias", {str(token): 1 for token in range(50_000)}),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+async def test_a_wrong_field_is_named_with_what_it_must_be(tmp_path, param, value):
+    body = ask_for(**({param: value} if param != "model" else {}))
+    if param == "model":
+        body["model"] = value
+    async with house(tmp_path) as it:
+        answer = await it.post(body)
+        assert it.sent == []
+        assert it.entries() == []
+    assert answer.status == 400
+    assert answer.error["type"] == "invalid_request_error"
+    assert answer.error["param"] == param
+    assert f"{param} must be" in answer.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("message", "param"),
+    [
+        ("hello", "messages[1]"),
+        (None, "messages[1]"),
+        ({}, "messages[1].role"),
+        ({"role": ""}, "messages[1].role"),
+        ({"role": ["user"]}, "messages[1].role"),
+        ({"role": "user", "content": 5}, "messages[1].content"),
+        ({"role": "user", "content": {}}, "messages[1].content"),
+        ({"role": "user", "content": ["a"]}, "messages[1].content[0]"),
+        ({"role": "user", "content": [{"text": "a"}]}, "messages[1].content[0]"),
+    ],
+    ids=str,
+)
+async def test_a_wrong_message_is_named_by_its_place(tmp_path, message, param):
+    async with house(tmp_path) as it:
+        answer = await it.chat(messages=[USER, message])
+    assert answer.status == 400
+    assert answer.error["param"] == param
+
+
+@pytest.mark.parametrize(
+    ("tool", "param"),
+    [
+        ("f", "tools[0]"),
+        ({"function": {"name": "f"}}, "tools[0]"),
+        ({"type": "function"}, "tools[0].function"),
+        ({"type": "function", "function": {}}, "tools[0].function"),
+        ({"type": "function", "function": {"name": "f", "parameters": [1]}}, "tools[0].function"),
+    ],
+    ids=str,
+)
+async def test_a_wrong_tool_is_named_by_its_place(tmp_path, tool, param):
+    async with house(tmp_path) as it:
+        answer = await it.chat(tools=[tool])
+    assert answer.status == 400
+    assert answer.error["param"] == param
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b" ",
+        b"{",
+        b'{"model":"waterfall",}',
+        b"null",
+        b"[]",
+        b'"waterfall"',
+        b"7",
+        b"NaN",
+        b'{"model": NaN}',
+        b'{"a": Infinity}',
+        b"\xff\xfe{\x00}\x00",
+        b"\xef\xbb\xbf{}",
+        b'{"model": "\xff"}',
+        b'{"model": "\\ud800", "messages": []}',
+        b'{"a":' * 5_000,
+        b'{"a":' * 500 + b"1" + b"}" * 500,
+        b"[" * 100_000,
+        b'{"model":"waterfall","messages":[{"role":"user","content":"x"}],"a":'
+        + b"[" * 200
+        + b"]" * 200
+        + b"}",
+        orjson.dumps(ask_for(max_tokens=1))[:-1] + b"0" * 5_000 + b"}",
+        b"model=waterfall&messages=hi",
+        b"%00",
+    ],
+    ids=lambda raw: repr(raw[:16]),
+)
+async def test_a_body_that_is_no_request_is_a_400(tmp_path, raw):
+    async with house(tmp_path) as it:
+        for path in (CHAT, "/v1/route"):
+            answer = await it.post(raw, path)
+            assert answer.status == 400, raw
+            assert answer.raised is None
+            assert answer.error["type"] == "invalid_request_error"
+        assert it.sent == []
+
+
+async def test_of_a_key_given_twice_the_last_counts_for_us_and_the_upstream(tmp_path):
+    raw = b'{"model":"large","messages":[{"role":"user","content":"x"}],"model":"small"}'
+    async with house(tmp_path) as it:
+        answer = await it.post(raw)
+        assert it.entry(answer)["requested_model"] == "small"
+        assert [body["model"] for body in it.sent] == ["s-model"]
+    assert answer.told("tier") == "small"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        None,
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/jsonp",
+        "application/json-seq",
+        "json",
+    ],
+)
+async def test_what_is_not_sent_as_json_is_a_415(tmp_path, kind):
+    rows = header_rows({"host": "localhost"} | ({} if kind is None else {"content_type": kind}))
+    async with house(tmp_path) as it:
+        answer = await send(it.app, "POST", CHAT, headers=rows, blocks=[orjson.dumps(ask_for())])
+    assert answer.status == 415
+    assert answer.error["code"] == "unsupported_media_type"
+
+
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON"])
+async def test_json_by_its_other_names_is_served(tmp_path, kind):
+    async with house(tmp_path) as it:
+        assert (await it.post(ask_for(), content_type=kind)).status == 200
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd", "deflate", "gzip, gzip", "x"])
+async def test_a_compressed_body_is_a_415(tmp_path, coding):
+    async with house(tmp_path) as it:
+        answer = await it.post(b"\x1f\x8b\x08" + bytes(100), content_encoding=coding)
+    assert answer.status == 415
+
+
+async def test_a_body_over_the_limit_is_a_413_declared_or_not(tmp_path):
+    big = ask_for(padding="x" * 3_000)
+    async with house(tmp_path, server__max_body="2KB") as it:
+        rows = header_rows({"host": "localhost", "content_type": "application/json"})
+        declared = await it.post(big, content_length=str(len(orjson.dumps(big))))
+        unread = await send(
+            it.app, "POST", CHAT, headers=[*rows, (b"content-length", b"9999999")], blocks=[b"{"]
+        )
+        in_chunks = await send(it.app, "POST", CHAT, headers=rows, blocks=[b" " * 500] * 40)
+        lying = await it.post(big, content_length="10")
+        giant = await it.post(ask_for(), content_length="9" * 5_000)
+        fits = await it.post(ask_for(padding="x" * 1_500))
+        odd = await send(
+            it.app,
+            "POST",
+            CHAT,
+            headers=[*rows, (b"content-length", b"\xb2")],
+            blocks=[orjson.dumps(ask_for())],
+        )
+        assert len(it.sent) == 2
+    for answer in (declared, unread, in_chunks, lying, giant):
+        assert answer.status == 413
+        assert answer.error["code"] == "body_too_large"
+        assert "2000" in answer.error["message"]
+    assert fits.status == odd.status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", CHAT, 405),
+        ("PUT", CHAT, 405),
+        ("DELETE", CHAT, 405),
+        ("OPTIONS", CHAT, 405),
+        ("TRACE", CHAT, 405),
+        ("CONNECT", CHAT, 405),
+        ("PATCH", "/v1/route", 405),
+        ("POST", "/v1/models", 405),
+        ("POST", "/health/live", 405),
+        ("POST", "/metrics", 405),
+        ("BREW", CHAT, 405),
+        ("POST", "/v1/chat/completions/", 404),
+        ("POST", "/v1/embeddings", 404),
+        ("POST", "/admin/reload", 404),
+        ("PUT", "/admin/threshold", 404),
+        ("GET", "/docs", 404),
+        ("GET", "/\u202e\x1b[31m", 404),
+        ("GET", "/" + "x" * 200_000, 404),
+    ],
+)
+async def test_a_wrong_method_or_path_is_told_in_openai_s_shape(tmp_path, method, path, status):
+    async with house(tmp_path) as it:
+        answer = await it.post(ask_for(), path, method=method)
+        assert it.sent == []
+    assert answer.status == status
+    assert answer.raised is None
+    assert answer.header("x-request-id")
+    assert len(answer.error["message"]) < 500
+    if status == 405:
+        assert answer.error["code"] == "method_not_allowed"
+        assert answer.error["message"].split()[-1] in {"POST.", "GET.", "HEAD."}
+
+
+async def test_a_client_that_leaves_while_it_sends_is_nobody_s_fault(tmp_path):
+    rows = header_rows({"host": "localhost", "content_type": "application/json"})
+    async with house(tmp_path) as it:
+        answer = await send(it.app, "POST", CHAT, headers=rows, blocks=(), stay=False)
+        assert it.entries() == []
+    assert answer.raised is None
+    assert answer.status == 0
+
+
+# ------------------------------------------------------------------ whatever is sent
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False)
+    | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=12,
+)  # fmt: skip
+FIELDS = st.sampled_from(
+    "model messages stream stream_options n max_tokens max_completion_tokens logprobs "
+    "top_logprobs tools tool_choice response_format stop logit_bias temperature user seed "
+    "metadata functions x".split()
+)
+SOUND = {"model": "auto", "messages": [USER]}
+MESSAGE = st.fixed_dictionaries({}, optional={
+    "role": st.sampled_from(["user", "system", "tool", "assistant", "?"]) | JSON,
+    "content": st.text(max_size=9) | JSON | st.lists(JSON, max_size=3),
+    "tool_calls": JSON,
+    "name": JSON,
+})  # fmt: skip
+NEARLY = st.builds(
+    lambda fields, messages: {**SOUND, **fields, **({"messages": messages} if messages else {})},
+    st.dictionaries(FIELDS, JSON, max_size=4),
+    st.lists(MESSAGE, max_size=3),
+)
+
+
+@pytest.fixture(scope="module")
+def ask():
+    """One gateway for many requests, outside any test's own loop."""
+    with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
+        opening = house(Path(folder), config(server__max_body="64KB"))
+        it = runner.run(opening.__aenter__())
+        yield lambda raw, path=CHAT, **headers: runner.run(it.post(raw, path, **headers))
+        runner.run(opening.__aexit__(None, None, None))
+
+
+def sound_or_refused(answer):
+    assert answer.raised is None
+    assert answer.status in {200, 400, 404, 413, 415}, (answer.status, answer.body)
+    assert answer.whole
+    if answer.status != 200:
+        assert answer.error["type"] in {"invalid_request_error", "not_found"}
+
+
+@given(raw=st.binary(max_size=300))
+def test_no_bytes_give_a_fault(ask, raw):
+    sound_or_refused(ask(raw))
+
+
+@given(body=JSON)
+def test_no_json_gives_a_fault(ask, body):
+    sound_or_refused(ask(orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS)))
+
+
+@given(body=NEARLY)
+def test_no_nearly_sound_request_gives_a_fault(ask, body):
+    raw = orjson.dumps(body)
+    sound_or_refused(ask(raw))
+    sound_or_refused(ask(raw, "/v1/route"))
+
+
+HEADERS = st.sampled_from(
+    "x_waterfall_tier x_waterfall_threshold x_waterfall_mode x_waterfall_max_cost_usd "
+    "x_waterfall_deadline x_waterfall_session x_waterfall_details x_request_id authorization "
+    "content_type content_encoding content_length origin idempotency_key".split()
+)
+VALUES = st.text(st.characters(max_codepoint=127), max_size=20) | st.sampled_from(
+    ["0", "1", "0.5", "nan", "inf", "-1", "1e999", "0,1", "1_0", "small", "off", "10ms", "true"]
+)
+
+
+@given(headers=st.dictionaries(HEADERS, VALUES, max_size=4))
+def test_no_headers_give_a_fault(ask, headers):
+    answer = ask(orjson.dumps(SOUND), **headers)
+    assert answer.raised is None
+    # 504: a deadline of next to nothing is legal, and soon over.
+    assert answer.status in {200, 400, 413, 415, 504}, (answer.status, answer.body)
+    assert b"\r" not in b"".join(value for _, value in answer.headers)
+    assert b"\n" not in b"".join(value for _, value in answer.headers)
