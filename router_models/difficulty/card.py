@@ -7,6 +7,7 @@ from typing import Final
 
 from gateway.scorers.artefact import feature_version
 from router_models.difficulty.evaluate import Result, as_markdown
+from router_models.difficulty.metrics import BINS
 
 SOURCES: Final = """\
 | rows | tiers, small and large | published by | licence |
@@ -51,11 +52,13 @@ and kept probability, {bins} bins. "length-only" sends the longest prompts up.
   on other sources where given; published routers fare the same), and its probabilities are then
   not calibrated. On other traffic or another pair of models take it for a rough order at best, and
   train on a few hundred outcomes of your own: `python -m router_models.difficulty.train --rows`.
+- Sorting by length alone does as well or better on: {beaten}.
 - It learns mostly which kind of task benefits, little about which question: inside one
   hard, homogeneous set it hardly beats chance.
 - The rank (`value`) refers to the rows above. On other traffic the share above a threshold is not
   one minus the threshold.
-- The context's counters (tools, turns, JSON, history) weigh only where rows vary in them{varied}.
+- The context's counters (tools, turns, JSON, history) weigh only where rows vary in
+  them{varied}.
 - English only. It reads the first 1,500 and the last 500 characters of the last user message.
 
 ## How it is made
@@ -70,13 +73,19 @@ def write_card(
     label: str, provenance: dict[str, object], results: Sequence[Result], *, shipped: bool
 ) -> str:
     """Return the card's Markdown. `provenance` holds the settings and the rows' numbers."""
+    beaten = [
+        one.source
+        for one in results
+        if one.training == results[0].training and one.length_apgr >= one.apgr
+    ]
     return TEXT.format(
         label=label,
         features=feature_version(),
         data=SOURCES if shipped else OWN_ROWS,
         varied="; in these they do not" if shipped else "",
         results=as_markdown(results),
-        bins=10,
+        beaten=", ".join(beaten) or "none of the sources",
+        bins=BINS,
         terms=provenance["max_terms"],
         **{key: value for key, value in provenance.items() if key != "sources"},
     )

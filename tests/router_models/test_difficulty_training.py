@@ -206,6 +206,7 @@ def test_the_commands_train_judge_and_refuse(tmp_path, capsys):
     card = (tmp_path / "out" / "card.md").read_text("utf-8")
     assert "# Difficulty scorer `mine@7`" in card
     assert "does not transfer" in card
+    assert "length alone does as well or better on: none of the sources." in card
     assert "mine@7" in capsys.readouterr().out
     assert load(tmp_path / "out").label == "mine@7"
     evaluate_main(["--rows", str(rows), "--folds", "3", "--json"])
