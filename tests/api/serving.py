@@ -98,7 +98,7 @@ class Answer:
         """The stream's lines of data; every line belongs to an event that ended."""
         assert self.header("content-type") == "text/event-stream"
         assert self.body.endswith(b"\n\n")
-        lines = self.body.decode().splitlines()
+        lines = self.body.decode().split("\n")
         return [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
 
     @property
