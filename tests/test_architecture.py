@@ -19,14 +19,15 @@ SIZE_LIMIT = 320
 
 # Third-party libraries and sqlite3, each with the rooms of gateway/ that may import it.
 HOMES = {
-    "fastapi": "api app",
+    "fastapi": "api app launcher",
     "httptools": "upstreams",
     "httpx": "cli demo",
     "jsonschema": "checks",
     "numpy": "scorers",
-    "orjson": "api cli sinks store upstreams",
+    "orjson": "api cli demo sinks store upstreams",
     "prometheus_client": "api sinks",
     "pydantic": "config prices",
+    "referencing": "checks",
     "rich": "cli demo",
     "sqlite3": "store",
     "starlette": "api app",
@@ -41,6 +42,7 @@ WORKSHOP_MAY_USE = (
     "gateway.core",
     "gateway.scorers",
     "gateway.prices",
+    "gateway.demo.question_facts",
     "gateway.demo.questions",
     "gateway.demo.llama",
 )

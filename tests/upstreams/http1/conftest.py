@@ -10,7 +10,7 @@ import struct
 import pytest
 import uvloop
 
-from gateway.upstreams.http1 import Pool
+from gateway.upstreams.http1 import Pool, dial
 
 LIMIT = 20.0  # seconds: a ceiling for hangs, nothing is measured against it
 
@@ -138,3 +138,25 @@ def eventually():
                 await asyncio.sleep(0.002)
 
     return wait
+
+
+@pytest.fixture
+def names(monkeypatch):
+    """A name server of our own: a list to be edited, and a count of the questions."""
+
+    class Names:
+        def __init__(self):
+            self.addresses: list[str] | OSError = ["127.0.0.1"]
+            self.asked = 0
+            self.wait = 0.0
+
+        async def resolve(self, host, port):
+            self.asked += 1
+            await asyncio.sleep(self.wait)
+            if isinstance(self.addresses, OSError):
+                raise self.addresses
+            return list(self.addresses)
+
+    book = Names()
+    monkeypatch.setattr(dial, "resolve", book.resolve)
+    return book
