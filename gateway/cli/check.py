@@ -1,9 +1,14 @@
-"""`waterfall check`: validate a configuration and show what it comes to; starts nothing."""
+"""`waterfall check`: validate a configuration and show what it comes to; starts nothing.
+
+With `--online` it also asks each upstream for its models, which costs nothing.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from gateway.cli import common
 from gateway.config import Settings
@@ -11,17 +16,23 @@ from gateway.core.money import dollars
 from gateway.core.plan import Tier
 from gateway.core.routing import Route
 
+if TYPE_CHECKING:
+    from gateway.cli.online import Found
+
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add this command."""
     parser = commands.add_parser("check", help="validate a configuration and show its routes")
     common.add_config(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--online", action="store_true", help="also ask each upstream for its models"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check. Exit code 2 for a configuration with a mistake."""
+    """Check. Exit code 2 for a configuration with a mistake, 1 for an upstream with one."""
     settings = common.read(args)
     if settings is None:
         return 2
@@ -32,9 +43,22 @@ def run(args: argparse.Namespace) -> int:
     except StartError as error:
         common.tell(f"waterfall: {error}")
         return 2
-    told = describe(settings)
-    common.show(json.dumps(told, indent=2) if args.json else _text(settings))
-    return 0
+    found = _asked(settings) if args.online else []
+    if args.json:
+        online = {each.upstream: asdict(each) for each in found}
+        told = describe(settings) | ({"online": online} if args.online else {})
+        common.show(json.dumps(told, indent=2))
+    else:
+        common.show(_text(settings))
+        for each in found:
+            common.show(f"upstream {each.upstream}: {'ok' if each.ok else 'FAILS'}, {each.told}")
+    return 0 if all(each.ok for each in found) else 1
+
+
+def _asked(settings: Settings) -> list[Found]:
+    from gateway.cli.online import ask_all
+
+    return ask_all(settings)
 
 
 def describe(settings: Settings) -> dict[str, object]:
