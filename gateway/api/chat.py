@@ -85,8 +85,8 @@ class Chat:
                 return
             finally:
                 service.meter.leave(job.route.name)
-        if entry.outcome.error is None:
-            latch(service, job, entry.served_tier)
+            if entry.outcome.error is None:
+                latch(service, job, entry.served_tier)
 
 
 def _reply_for(
