@@ -222,8 +222,11 @@ async def house(folder, document=None, **changes):
     real = gateway.app.open_upstream
     gateway.app.open_upstream = lambda settings: _Noted(real(settings), sent)
     try:
-        opened = Gateway(read_settings(path, {}), path)
-        yield House(opened, path, sent)
+        with (folder / "requests.log").open("ab") as log:
+            opened = Gateway(read_settings(path, {}), path, log.fileno())
+            try:
+                yield House(opened, path, sent)
+            finally:
+                await opened.close()
     finally:
         gateway.app.open_upstream = real
-        await opened.close()

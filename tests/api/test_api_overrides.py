@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from api.serving import REFUSES, SMALL, ask_for, config, house
 
@@ -164,6 +166,7 @@ async def test_a_latch_can_be_off_or_short(tmp_path):
     for session in ({"latch": False}, {"ttl": "1ms"}):
         async with house(tmp_path, routes__waterfall__session=session) as it:
             await it.post(ask_for(**REFUSES), x_waterfall_session="s")
+            await asyncio.sleep(0.01)
             later = await it.post(ask_for(), x_waterfall_session="s")
         assert later.told("start") == "small; score", session
 
