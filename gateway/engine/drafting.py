@@ -197,7 +197,7 @@ class Drafting:
             calls=calls,
             reply=gate.draft.reply(complete=whole) if whole or gate.deferred else None,
             evidence=self._prefix if gate.deferred else (),
-            verdict=gate.verdict,
+            verdict=gate.verdict if gate.released or gate.deferred else None,
             failure=self._failure,
             released=gate.released,
             held=gate.held if whole else (),
