@@ -1,0 +1,151 @@
+"""The proof that `kill -9` loses no call: the mixed load, killed at random moments, then recovered.
+
+Each time the gateway is started again on the same ledger, and the load goes on. At the end the
+ledger has as many calls as the upstreams' logs; those that were settled agree to the token, and
+each that was not is listed with an estimate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from gateway.upstreams.http1 import Pool
+from loadtests import mix
+from loadtests.harness import Gateway, Proof, gateway, quiet, spread_of
+from loadtests.reconcile import cost, judge_tokens, read_tables, reported
+
+Row = Mapping[str, Any]
+_NEAR = 5.0
+"""Seconds within which a mark and the log's line of the same call were written, at the most."""
+
+
+async def prove(folder: Path, requests: int = 1000, seed: int = 13, kills: int = 8) -> Proof:
+    """Run it: every kill comes somewhere in its share of the load."""
+    dice = random.Random(seed)
+    rounds = [mix.asks(requests // kills, seed + each, f"k{each}-") for each in range(kills)]
+    restarts = []
+    async with AsyncExitStack() as stack:
+        upstreams = await mix.providers(stack, folder, seed)
+        urls = {name: each.url for name, each in upstreams.items()}
+        served = await stack.enter_async_context(gateway(folder, mix.document(urls)))
+        answered = 0
+        for work in rounds:
+            answered += await _until_killed(served, work, dice)
+            restarts.append(1000 * await served.start())
+        await quiet(list(upstreams.values()))
+        metrics = await served.metrics()
+        code = await served.stop()
+        lines = [line for each in upstreams.values() for line in each.lines()]
+        calls = read_tables(served.ledger)["call"]
+    proof = Proof("kill")
+    proof.figures["requests"] = f"{sum(map(len, rounds)):,}, {mix.WIDTH} at a time"
+    proof.figures["kills"] = str(kills)
+    proof.figures["requests answered before their gateway was killed"] = f"{answered:,}"
+    proof.figures["start to ready after a kill, recovery included"] = spread_of(restarts, digits=0)
+    _judge(proof, calls, lines)
+    proof.promise("the gateway writes no traceback", held="Traceback" not in served.said())
+    proof.promise("no call went unmarked", held="unmarked_calls_total 0.0" in metrics)
+    proof.promise("it stops with exit code 0", held=code == 0)
+    return proof
+
+
+async def _until_killed(served: Gateway, work: Sequence[mix.Ask], dice: random.Random) -> int:
+    """Send the load, and kill the gateway when some of it is answered; return how much was."""
+    pool = Pool(served.url)
+    waiting = iter(work)
+    answered = 0
+    at = dice.randint(len(work) // 5, len(work) * 4 // 5)
+    now = asyncio.Event()
+
+    async def client() -> None:
+        nonlocal answered
+        for each in waiting:
+            whole = (await mix.send(pool, each)).whole
+            answered += whole
+            if answered >= at:
+                now.set()
+
+    clients = [asyncio.create_task(client()) for _ in range(mix.WIDTH)]
+    await now.wait()
+    await asyncio.sleep(dice.uniform(0, 0.05))
+    served.running.kill()
+    for each in clients:
+        each.cancel()
+    await asyncio.gather(*clients, return_exceptions=True)
+    await pool.aclose()
+    return answered
+
+
+def _judge(proof: Proof, calls: Sequence[Row], lines: Sequence[Row]) -> None:
+    unsettled = [call for call in calls if call["status"] == "unsettled"]
+    recovered = [call for call in calls if call["attempt"] is None]
+    proof.figures["calls in the upstreams' logs"] = f"{len(lines):,}"
+    proof.figures["calls in the ledger"] = f"{len(calls):,}"
+    proof.figures["recovered from marks: settled, unsettled"] = (
+        f"{len(recovered) - len(unsettled):,}, {len(unsettled):,}"
+    )
+    proof.promise("the ledger has as many calls as the upstreams", held=len(calls) == len(lines))
+    proof.promise(
+        "kills left calls unsettled, so that there was something to prove", held=bool(unsettled)
+    )
+    proof.none_of(
+        "each unsettled call is listed with an estimate",
+        [
+            dict(call)
+            for call in unsettled
+            if not (call["estimated"] and call["prompt_tokens"] and call["completion_tokens"])
+        ],
+    )
+    proof.none_of(
+        "each call costs what the price list says",
+        [dict(call) for call in calls if call["cost"] != cost(call)],
+    )
+    pairs, alone = _matched(calls, lines)
+    proof.none_of("each call of the ledger is one of the log", [dict(call) for call in alone])
+    judge_tokens(proof, [pair for pair in pairs if pair[0]["status"] != "unsettled"])
+
+
+def _matched(calls: Sequence[Row], lines: Sequence[Row]) -> tuple[list[tuple[Row, Row]], list[Row]]:
+    """Pair each call with its line: by the request's name, or, for one that is known by its mark
+    alone, by model, time and tokens. Also returns the calls that found none."""
+    free = defaultdict(list)
+    for line in sorted(lines, key=lambda line: line["received_at"]):
+        free[line["model"]].append(line)
+    pairs, alone = [], []
+    for call in sorted(calls, key=_certainty):
+        line = next(_candidates(call, free[call["model"]]), None)
+        if line is None:
+            alone.append(call)
+        else:
+            free[call["model"]].remove(line)
+            pairs.append((call, line))
+    return pairs, alone
+
+
+def _certainty(call: Row) -> tuple[int, float]:
+    """Named calls choose first, then those that know their tokens, then the rest."""
+    named = call["attempt"] is not None
+    return (0 if named else 1 if not call["estimated"] else 2, call["started_at"])
+
+
+def _candidates(call: Row, lines: Sequence[Row]) -> Iterator[Row]:
+    if call["attempt"] is not None:
+        return (line for line in lines if line["user"] == call["name"])
+    near = [line for line in lines if abs(line["received_at"] - call["started_at"]) < _NEAR]
+    near.sort(key=lambda line: abs(line["received_at"] - call["started_at"]))
+    if call["estimated"] or not call["prompt_tokens"]:
+        return iter(near)
+    return (
+        line for line in near if _tokens(line) == (call["prompt_tokens"], call["completion_tokens"])
+    )
+
+
+def _tokens(line: Row) -> tuple[int, int] | None:
+    usage = reported(line)
+    return None if usage is None else (usage["prompt_tokens"], usage["completion_tokens"])
