@@ -20,7 +20,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from gateway.app import Gateway, StartError, is_loopback
+from gateway.app import Gateway, StartError
 from gateway.config import Settings, Watcher
 
 _log = logging.getLogger("waterfall")
@@ -102,12 +102,12 @@ async def running(
     gateway.on_files = watcher.follow
     background = [asyncio.create_task(each.serve(sockets=[s])) for each, s in servers]
     watch = asyncio.create_task(watcher.run()) if path is not None else None
-    try:
-        with _signals(served, [each for each, _ in servers]):
+    with _signals(served):
+        try:
             await _started([each for each, _ in servers], background)
             yield served
-    finally:
-        await _stop(gateway, [each for each, _ in servers], background, watch)
+        finally:
+            await _stop(gateway, [each for each, _ in servers], background, watch)
 
 
 def _server(app: FastAPI, sock: socket.socket, drain: float) -> tuple[_Server, socket.socket]:
@@ -140,15 +140,16 @@ async def _started(servers: list[_Server], tasks: list[asyncio.Task[None]]) -> N
 
 
 @contextlib.contextmanager
-def _signals(served: Running, servers: list[_Server]) -> Iterator[None]:
+def _signals(served: Running) -> Iterator[None]:
     """Stop on SIGTERM and SIGINT, at once on the second; reload on SIGHUP."""
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[bool]] = set()
 
-    def stop() -> None:
+    def stop(number: int) -> None:
         if served.stopping.is_set():
-            for server in servers:
-                server.force_exit = True
+            # At once: what was under way is marked on disk, and settled at the next start.
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
         served.gateway.switch.draining = True
         served.stopping.set()
 
@@ -157,13 +158,13 @@ def _signals(served: Running, servers: list[_Server]) -> Iterator[None]:
         reloads.add(task)
         task.add_done_callback(reloads.discard)
 
-    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
-    for number, handler in handlers.items():
-        loop.add_signal_handler(number, handler)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    loop.add_signal_handler(signal.SIGHUP, reload)
     try:
         yield
     finally:
-        for number in handlers:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)
 
 
@@ -190,6 +191,6 @@ def describe(served: Running) -> list[str]:
         lines.append("no keys are configured: only this machine is served")
     if served.admin_url is not None:
         lines.append(f"admin on {served.admin_url}")
-        if not settings.server.admin_key and is_loopback(settings.server.host):
+        if not settings.server.admin_key:
             lines.append(f"admin token for this run: {served.gateway.admin_secret}")
     return [*lines, *settings.warnings]

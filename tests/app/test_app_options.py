@@ -1,0 +1,254 @@
+"""Every documented option of upstreams, tiers and routes changes what happens, end to end."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import orjson
+import pytest
+from api.serving import LARGE, REFUSES, SMALL, ask_for, config, house
+
+from gateway.upstreams.simulated import serve_simulated
+
+INSTANT = {"kind": "simulated", "first_token": 0, "per_token": 0}
+PLACE = {"type": "object", "properties": {"place": {"type": "string"}}, "required": ["place"]}
+TOOL = {"type": "function", "function": {"name": "f", "parameters": PLACE}}
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+STRICT = {"accept": 1.0, "checks": ["logprob"]}
+"""A bar that no real confidence reaches."""
+
+
+# ------------------------------------------------------------------ tiers
+
+
+@pytest.mark.parametrize(
+    ("hold", "tier", "reason"),
+    [
+        ("reply", "large", "last_tier"),
+        ("none", "small", "trusted"),
+        ({"tokens": 2}, "small", "prefix_passed"),
+        ("sentence", "small", "prefix_passed"),
+    ],
+)
+async def test_hold(tmp_path, hold, tier, reason):
+    """JSON that breaks off is bad as a whole, and fine as far as a shorter hold looks."""
+    body = {"simulate": {SMALL: "bad_json"}, "response_format": {"type": "json_object"}}
+    long = {**INSTANT, "tokens": [60, 60]}
+    async with house(tmp_path, tiers__small__hold=hold, upstreams__sim=long) as it:
+        answer = await it.chat(stream=True, **body)
+        plain = await it.chat(**body)
+        entry = it.entry(answer)
+    assert (answer.told("tier"), answer.told("reason")) == (tier, reason)
+    assert plain.told("tier") == "large", "a plain reply is always judged whole"
+    if tier == "small":
+        assert entry["attempts"][0]["late_verdict"] == "defer", "the ledger knows better"
+
+
+@pytest.mark.parametrize(
+    ("check", "body"),
+    [
+        ("shape", {"simulate": {SMALL: "empty_reply"}}),
+        ("refusal", REFUSES),
+        ("format", {"simulate": {SMALL: "bad_json"}, "response_format": {"type": "json_object"}}),
+        ("tools", {"simulate": {SMALL: "bad_json"}, "tools": [TOOL], "tool_choice": "required"}),
+        ("logprob", {}),
+    ],
+)
+async def test_bar_checks(tmp_path, check, body):
+    accept = 1.0 if check == "logprob" else 0.7
+    others = [name for name in ("shape", "refusal") if name != check]
+    for checks, tier in (([check], "large"), (others, "small")):
+        bar = {"accept": accept, "checks": checks}
+        async with house(tmp_path, tiers__small__bar=bar) as it:
+            answer = await it.chat(**body)
+            asked = it.entry(answer)["attempts"][0]["checks"]
+        assert answer.told("tier") == tier, (checks, asked)
+        assert {each["check"] for each in asked} == set(checks)
+
+
+async def test_bar_accept(tmp_path):
+    for accept, tier in ((0.0, "small"), (1.0, "large")):
+        bar = {"accept": accept, "checks": ["logprob"]}
+        async with house(tmp_path, tiers__small__bar=bar) as it:
+            assert (await it.chat()).told("tier") == tier
+
+
+async def test_the_last_tier_is_never_held_to_its_bar(tmp_path):
+    async with house(tmp_path, tiers__large__bar=STRICT, tiers__small__bar=STRICT) as it:
+        answer = await it.chat()
+        entry = it.entry(answer)
+    assert (answer.told("tier"), answer.told("degraded")) == ("large", "false")
+    assert [each["check"] for each in entry["attempts"][1]["checks"]] == ["logprob"]
+
+
+async def test_price(tmp_path):
+    price = {"input": 100, "output": 1000, "request": 0.25}
+    async with house(tmp_path, tiers__small__price=price) as it:
+        answer = await it.chat(max_tokens=5)
+    usage = answer.json["usage"]
+    spent = Decimal(usage["prompt_tokens"] * 100 + usage["completion_tokens"] * 1000) / 10**6
+    assert Decimal(answer.told("cost-usd")) == spent + Decimal("0.25")
+
+
+async def test_prices_of_a_file_and_of_the_book(tmp_path):
+    prices = {"version": "mine", "models": {SMALL: {"input": 7, "output": 0}}}
+    (tmp_path / "prices.yaml").write_text(json.dumps(prices))
+    async with house(
+        tmp_path, tiers__small__price=None, prices={"book": "none", "file": "prices.yaml"}
+    ) as it:
+        answer = await it.chat()
+    prompt = answer.json["usage"]["prompt_tokens"]
+    assert Decimal(answer.told("cost-usd")) == Decimal(7 * prompt) / 10**6
+
+
+async def test_context_starts_higher(tmp_path):
+    long = [{"role": "user", "content": "word " * 2_000}]
+    async with house(tmp_path, tiers__small__context=500) as it:
+        answer = await it.chat(messages=long)
+        assert (await it.chat()).told("tier") == "small"
+    assert answer.told("start") == "large; context"
+
+
+@pytest.mark.parametrize(
+    ("flag", "body"),
+    [
+        ("tools", {"tools": [TOOL]}),
+        ("images", {"messages": [{"role": "user", "content": [PICTURE]}]}),
+    ],
+)
+async def test_tools_and_images_flags(tmp_path, flag, body):
+    async with house(tmp_path, **{f"tiers__small__{flag}": False}) as it:
+        wanting, without = await it.chat(**body), await it.chat()
+    assert wanting.told("start") == "large; rule"
+    assert without.told("start") == "small; score"
+    nobody = {f"tiers__{tier}__{flag}": False for tier in ("small", "large")}
+    async with house(tmp_path, **nobody) as it:
+        refused = await it.chat(**body)
+        assert it.sent == []
+    assert refused.status == 400
+    assert flag in refused.error["message"]
+
+
+async def test_recipe_params_and_not_sure(tmp_path):
+    (tmp_path / "r.yaml").write_text(
+        "version: 1\nnot_sure: true\nparams: {temperature: 0.125, user: ours}\n"
+    )
+    async with house(tmp_path, tiers__small__recipe="r.yaml") as it:
+        answer = await it.chat(temperature=1.0, user="theirs")
+        sent = it.sent[0]
+        entry = it.entry(answer)
+    assert (sent["temperature"], sent["user"]) == (0.125, "ours")
+    assert "unsure" in {each["check"] for each in entry["attempts"][0]["checks"]}
+
+
+# ------------------------------------------------------------------ upstreams
+
+
+@pytest.mark.parametrize(
+    ("limit", "fault", "stream"),
+    [
+        ("first_token", "hang", False),
+        ("first_token", "hang", True),
+        ("first_token", "slow_first,seconds=30", True),
+        ("silence", "stall,after=2", True),
+        ("total", "hang", False),
+        ("total", "stall,after=2", True),
+    ],
+)
+async def test_timeouts(tmp_path, limit, fault, stream):
+    async with serve_simulated() as server:
+        real = {"base_url": f"{server.url}/v1", "timeouts": {limit: "80ms"}}
+        changes = {"upstreams__real": real, "tiers__small__upstream": "real"}
+        async with house(tmp_path, **changes) as it:
+            answer = await it.chat(model="small", stream=stream, simulate=fault)
+            other = await it.chat(stream=stream, simulate={SMALL: fault})
+    if fault.startswith("stall"):  # a tier that is asked for by name streams at once
+        assert b'"code":"stream_broken"' in answer.body
+        assert f"({limit})".encode() in answer.body
+    else:
+        assert answer.status == 504
+        assert answer.error["attempts"][0]["type"] == "timeout"
+    assert other.told("tier") == "large"
+
+
+async def test_connect_timeout_and_refusal_fall_through(tmp_path, unused_tcp_port):
+    real = {"base_url": f"http://127.0.0.1:{unused_tcp_port}/v1", "timeouts": {"connect": "50ms"}}
+    async with house(tmp_path, upstreams__real=real, tiers__small__upstream="real") as it:
+        answer = await it.chat()
+        assert it.entry(answer)["escalations"][0]["reason"] == "connect"
+    assert answer.told("tier") == "large"
+
+
+async def test_api_key_is_sent_and_the_client_s_own_headers_are_not(tmp_path):
+    async with serve_simulated(key="sk-upstream") as server:
+        for key, status in (("sk-upstream", 200), ("sk-wrong", 502), (None, 502)):
+            real = {"base_url": f"{server.url}/v1"} | ({"api_key": key} if key else {})
+            async with house(tmp_path, upstreams__sim=real) as it:
+                answer = await it.post(
+                    ask_for(), authorization="Bearer sk-upstream", x_simulate="500"
+                )
+            assert answer.status == status, "x-simulate and the client's key stay here"
+            if status == 502:
+                assert {each["code"] for each in answer.error["attempts"]} == {
+                    "upstream_refused_gateway"
+                }
+                assert b"sk-" not in answer.body
+
+
+async def test_simulated_answers_accuracy_and_seed(tmp_path):
+    key = {f"question {n}": f"answer {n}" for n in range(12)}
+    (tmp_path / "key.json").write_text(json.dumps(key))
+    sim = {**INSTANT, "answers": "key.json", "accuracy": {SMALL: 0, LARGE: 1}}
+    texts = {}
+    for seed in (1, 1, 2):
+        async with house(tmp_path, upstreams__sim={**sim, "seed": seed}) as it:
+            said = []
+            for question, right in key.items():
+                body = {"messages": [{"role": "user", "content": question}]}
+                said.append((await it.chat(model="small", **body)).text)
+                assert said[-1] != right
+                assert (await it.chat(model="large", **body)).text == right
+        assert texts.setdefault(seed, said) == said
+    assert texts[1] != texts[2]
+
+
+async def test_simulated_error_and_stall_rates(tmp_path):
+    async with house(tmp_path, upstreams__sim={**INSTANT, "error_rate": "100%"}) as it:
+        assert (await it.chat()).status == 502
+    stalls = {**INSTANT, "stall_rate": 1, "timeouts": {"silence": "50ms", "first_token": "50ms"}}
+    async with house(tmp_path, upstreams__sim=stalls) as it:
+        assert (await it.chat()).status == 504
+
+
+# ------------------------------------------------------------------ routes, ledger, log
+
+
+async def test_several_routes_have_policies_of_their_own(tmp_path):
+    second = {"tiers": ["small", "large"], "scorer": "rules", "threshold": 0, "aliases": ["b"]}
+    async with house(tmp_path, routes__second=second) as it:
+        assert (await it.chat()).told("tier") == "small"
+        assert (await it.chat(model="b")).told("tier") == "large"
+
+
+async def test_ledger_url(tmp_path):
+    async with house(tmp_path, ledger__url="sqlite:///deep.db") as it:
+        assert len(it.entries()) == 0
+        await it.chat()
+        assert len(it.entries()) == 1
+    assert (tmp_path / "deep.db").stat().st_mode & 0o077 == 0
+    assert not (tmp_path / "waterfall.db").exists()
+
+
+@pytest.mark.parametrize("form", ["json", "human"])
+async def test_log_form(tmp_path, form):
+    async with house(tmp_path, config(server__log=form)) as it:
+        answer = await it.chat(**REFUSES)
+    lines = (tmp_path / "requests.log").read_text().splitlines()
+    assert len(lines) == 1
+    assert answer.header("x-request-id") in lines[0]
+    if form == "json":
+        line = orjson.loads(lines[0])
+        assert (line["tier"], line["status"], line["escalated"]) == ("large", 200, True)
+    else:
+        assert "small (refusal) → large" in lines[0]
