@@ -30,6 +30,13 @@ async def listening(folder, document=None, **changes):
             yield served
 
 
+async def until(condition):
+    """Wait until something holds; there is nothing that tells of it."""
+    async with asyncio.timeout(LIMIT):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
 class Process:
     """`waterfall serve` of a configuration; its output is kept in files of the folder."""
 

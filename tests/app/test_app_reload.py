@@ -9,17 +9,12 @@ import signal
 
 import pytest
 from api.serving import LIMIT, REFUSES, SMALL, ask_for, config, house
+from app.serving import until
 
 from gateway.app import read_settings
 from gateway.launcher import running
 
 SLOWLY = {"kind": "simulated", "first_token": 0, "per_token": "20ms", "tokens": [15, 20]}
-
-
-async def until(condition):
-    async with asyncio.timeout(LIMIT):
-        while not condition():  # noqa: ASYNC110 (there is nothing to be told by)
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("stream", [False, True])
