@@ -1,0 +1,50 @@
+"""Records how the demo's pair fares on tune questions: the labels its difficulty scorer learns from.
+
+    python -m router_models.demo_pair.outcomes --out rows.jsonl
+    python -m router_models.difficulty.train --rows rows.jsonl --label demo@1 \\
+        --out router_models/artefacts/demo/scorer
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from gateway.demo.questions import split
+from router_models.demo_pair.evaluate import ARTEFACTS, RECIPES, ask_all
+
+BETTER: Final = RECIPES / "steps.yaml"
+
+
+async def record(n: int, seed: int) -> list[dict[str, Any]]:
+    """Ask both models `n` tune questions; rows of prompt, weak_score and strong_score (0 or 1)."""
+    questions = split(seed, "tune", n)
+    recipe = yaml.safe_load(BETTER.read_text(encoding="utf-8"))
+    weak = await ask_all(ARTEFACTS, "small", recipe, questions)
+    strong = await ask_all(ARTEFACTS, "large", {}, questions)
+    return [
+        {"prompt": q.prompt, "weak_score": float(w.right), "strong_score": float(s.right)}
+        for q, w, s in zip(questions, weak, strong, strict=True)
+    ]
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--questions", type=int, default=4000)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    rows = asyncio.run(record(given.questions, given.seed))
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    given.out.write_text(text, encoding="utf-8")
+    print(f"{len(rows)} rows in {given.out}")
+
+
+if __name__ == "__main__":
+    main()
