@@ -91,7 +91,7 @@ class Gateway:
         self._marker = write_marker(secrets.randbits(64))
         self._latches = Latches(time.perf_counter)
         self._reloading = asyncio.Lock()
-        self.store: Store = open_store(settings.ledger.path)
+        self.store = _open_ledger(settings.ledger.path)
         self.log = RequestLog(_LINES[settings.server.log], log_to)
         self.metrics = Metrics(settings.routes.values(), _build_info(settings), self._figures)
         self.switch = Switch(self._build(settings))
@@ -208,6 +208,13 @@ class Gateway:
         await self.switch.service.close()
         await asyncio.to_thread(self.store.close)
         self.log.close()
+
+
+def _open_ledger(path: Path) -> Store:
+    try:
+        return open_store(path)
+    except OSError as error:
+        raise StartError(f"No ledger can be kept at {path}: {error.strerror}.") from error
 
 
 def is_loopback(host: str) -> bool:
