@@ -69,7 +69,7 @@ async def cancel():
 
 @st.composite
 def tier(draw, place):
-    kind = draw(st.sampled_from(["reply", "reply", "tokens", "sentence", "none"]))
+    kind = draw(st.sampled_from(["reply", "tokens", "tokens", "sentence", "none"]))
     return Tier(
         f"tier-{place}",
         "near",
@@ -77,17 +77,19 @@ def tier(draw, place):
         Price(10**6 * 10**place, 3 * 10**6 * 10**place, request=place),
         recipe=draw(st.sampled_from([None, UNSURE])),
         bar=BAR,
-        hold=Hold(kind, draw(st.integers(1, 5))),
+        hold=Hold(kind, draw(st.integers(1, 3))),
         context=draw(st.sampled_from([None, 10_000, 20_000])),
     )
 
 
 def texts(letters, *, told):
     """A text in these letters, perhaps with what begins like the marker; whole if it is told."""
-    plain = st.text(letters + letters[1:] * 3 + " .[", max_size=40)
+    words = st.text(letters, min_size=1, max_size=9)
+    plain = st.lists(words | st.sampled_from([" ", ". ", ".\n", "["]), max_size=8).map("".join)
     whole = [MARKER, MARKER + letters[1:], "[" + MARKER, MARKER[:7] + MARKER]
     extra = st.sampled_from(["", "", MARKER[:7], *(whole if told else ())])
-    return st.tuples(plain, extra, st.text(letters[1:], max_size=4)).map("".join)
+    first = st.sampled_from(["", letters[0]])
+    return st.tuples(first, plain, extra, st.text(letters[1:], max_size=4)).map("".join)
 
 
 def cut_up(draw, text):
@@ -98,20 +100,19 @@ def cut_up(draw, text):
 @st.composite
 def choice(draw, index, letters, *, told, finished):
     """One choice's chunks."""
-    mild = letters[1:]
     chunks = [chunk("", index=index, role="assistant")] if draw(st.booleans()) else []
-    if draw(st.integers(0, 4)) == 0:
-        thought = draw(texts(letters[1:] + letters[1], told=told))
+    if draw(st.integers(0, 4)) == 4:
+        thought = draw(texts(letters, told=told))
         name = draw(st.sampled_from(["reasoning", "reasoning_content"]))
         chunks += [chunk(index=index, **{name: part}) for part in cut_up(draw, thought)]
     said = cut_up(draw, draw(texts(letters, told=told)))
     logprobs = draw(st.sampled_from([None, None, -0.25]))
     chunks += [chunk(part, index=index, logprobs=logprobs) for part in said]
     for at in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):
-        for part in cut_up(draw, draw(st.text(letters + mild, min_size=1, max_size=9))):
+        for part in cut_up(draw, draw(st.text(letters, min_size=1, max_size=9))):
             call = {"index": at, "function": {"arguments": part}}
             chunks.append(chunk(index=index, tool_calls=[call]))
-    if finished or draw(st.integers(0, 3)):
+    if finished or draw(st.integers(0, 3)) < 3:
         finish = draw(st.sampled_from(["stop", "stop", "stop", "length"]))
         chunks.append(chunk(index=index, finish=finish))
     return chunks or [chunk("", index=index)]
@@ -127,19 +128,20 @@ def interleaved(draw, several):
 @st.composite
 def script(draw, letters, choices, *, told, calm):
     """What a tier says, to its end or to a fault; a calm one fails before its first word or not."""
+    letters = draw(st.sampled_from([letters, letters[1:]]))
     said = [draw(choice(index, letters, told=told, finished=calm)) for index in range(choices)]
     events = interleaved(draw, said)
     if calm or draw(st.booleans()):
         events.append(usage(draw(st.integers(0, 99)), draw(st.integers(0, 99))))
-    fault = draw(st.sampled_from([None, None, *FAULTS]))
+    fault = draw(st.sampled_from([None] * 2 * len(FAULTS) + list(FAULTS)))
     if calm:
         return events if fault is None else [fault]
     at = draw(st.integers(0, len(events)))
-    if draw(st.integers(0, 5)) == 0:
+    if draw(st.integers(0, 5)) == 5:
         events.insert(draw(st.integers(0, len(events))), {})  # a heartbeat
     if fault is not None:
         events[at:] = [Unsent(fault)] if at == 0 and draw(st.booleans()) else [fault]
-    elif draw(st.integers(0, 7)) == 0:
+    elif draw(st.integers(0, 15)) == 15:
         events.insert(at, cancel)
     return events
 
@@ -158,7 +160,7 @@ def waterfalls(draw, *, calm=False):
     setting = Setting(
         tiers=tiers,
         stream=True,
-        value=draw(st.sampled_from([0.0, 0.0, 0.5, 1.0])),
+        value=draw(st.sampled_from([0.0, 0.0, 0.0, 0.5, 1.0])),
         thresholds=(0.4, 0.9)[: count - 1],
         fall_down=draw(st.booleans()),
         ceiling=draw(st.sampled_from([None, None, 5_000_000])),
@@ -173,5 +175,5 @@ def waterfalls(draw, *, calm=False):
         ]
         for place, each in enumerate(tiers)
     }
-    hangs_up = None if calm else draw(st.sampled_from([None, None, None, 0, 1, 3]))
+    hangs_up = None if calm else draw(st.sampled_from([None] * 12 + [0, 1, 3]))
     return Waterfall(setting, scripts, hangs_up)

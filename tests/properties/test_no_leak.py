@@ -37,6 +37,7 @@ async def flow(fall):
     except asyncio.CancelledError:
         (entry,) = watch.entries
     assert watch.entries == [entry]
+    assert sum("status" in message for message in line.messages) <= 1
     return Story(entry, upstream, watch, line, job.plan)
 
 
