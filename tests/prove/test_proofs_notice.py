@@ -1,0 +1,225 @@
+"""A proof that cannot fail proves nothing: each judge is shown what it must notice."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pytest
+
+from loadtests import kill, leaks, reconcile
+from loadtests.harness import Answer, Proof, ProofError
+from loadtests.others import tell_demo
+from loadtests.prove import PAGE, PROOFS, put, section
+
+# ------------------------------------------------------------------ leaks
+
+
+def stream(text):
+    chunk = f'{{"choices": [{{"index": 0, "delta": {{"content": "{text}"}}}}]}}'
+    return Answer(200, {}, f"data: {chunk}\n\ndata: [DONE]\n\n".encode(), whole=True)
+
+
+def tries(*tiers):
+    """The attempts of one request: the last tier served."""
+    return [
+        {"tier": tier, "served": tier == tiers[-1], "released": 0, "left": tier != tiers[-1]}
+        for tier in tiers
+    ]
+
+
+def bytes_judged(text, *tiers):
+    proof = Proof("leaks")
+    leaks._judge_bytes(proof, {"r": stream(text)}, {"r": tries(*tiers)})
+    return proof.holds
+
+
+@pytest.mark.parametrize("draft", ["Q", "ZXQQXZ", "sorry"])
+def test_one_letter_of_a_draft_is_a_leak(draft):
+    assert bytes_judged("HJYHJY", "small", "large")
+    assert not bytes_judged(f"HJY{draft}HJY", "small", "large")
+    assert not bytes_judged(f"{draft}", "small", "large")
+
+
+def endings_judged(body, fault=None):
+    proof = Proof("leaks")
+    answer = Answer(200, {}, body, whole=True)
+    lines = {("r", "large"): {"fault": fault}}
+    leaks._judge_endings(proof, {"r": answer}, {"r": tries("large")}, lines)
+    return proof.holds
+
+
+def test_a_second_done_a_missing_one_and_one_after_a_failure_are_noticed():
+    whole = stream("HJY" * 10).body
+    error = b'event: error\ndata: {"error": {"code": "stream_broken"}}\n\n'
+    start = whole.removesuffix(b"data: [DONE]\n\n")
+    assert endings_judged(whole)
+    assert endings_judged(start + error, "stall")
+    assert not endings_judged(whole + b"data: [DONE]\n\n")
+    assert not endings_judged(start)
+    assert not endings_judged(start + error)
+    assert not endings_judged(start + error + b"data: [DONE]\n\n", "stall")
+    assert not endings_judged(stream("").body)
+
+
+def closes_judged(*, strict=True, **line):
+    proof = Proof("leaks")
+    known = {"outcome": "closed_by_peer", "fault": "stall", "closed_after_ms": 5.0} | line
+    arriving = known | {"fault": None, "tokens": 9, "seconds": 0.2}
+    lines = {("r", "small"): known, ("s", "small"): arriving}
+    both = {name: tries("small", "large") for name in "rs"}
+    leaks._judge_closes(proof, both, lines, strict=strict)
+    return proof.holds
+
+
+def test_a_late_close_and_none_at_all_are_noticed():
+    assert closes_judged()
+    assert not closes_judged(closed_after_ms=150.0)
+    assert closes_judged(closed_after_ms=150.0, strict=False)
+    assert not closes_judged(outcome="complete")
+
+
+def test_tokens_written_after_the_verdict_count():
+    line = {"closed_after_ms": 4.0, "seconds": 0.504, "tokens": leaks.HOLD + 16}
+    assert leaks._after_the_verdict(line) == pytest.approx(4 + 16 * 20)
+
+
+# ------------------------------------------------------------------ money
+
+
+def line(user="r1", model="m-small", prompt=10, completion=5, at=1.0, **more):
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion}
+    known = {"user": user, "model": model, "received_at": at, "usage": usage}
+    return known | {"outcome": "complete", "tokens": completion, "fault": None} | more
+
+
+def call(name="r1", model="m-small", prompt=10, completion=5, at=1.0, **more):
+    known = {"name": name, "model": model, "tier": "small", "started_at": at, "attempt": 0}
+    known |= {"prompt_tokens": prompt, "completion_tokens": completion, "cached_tokens": 0}
+    whole = known | {"status": "ok", "error": "", "estimated": 0} | more
+    return whole | {"cost": more.get("cost", reconcile.cost(whole))}
+
+
+def calls_judged(calls, lines):
+    proof = Proof("reconcile")
+    reconcile.judge_calls(proof, calls, lines)
+    return proof.holds
+
+
+def test_a_call_too_few_or_too_many_is_noticed():
+    two = [line(at=1.0), line(at=2.0)]
+    assert calls_judged([call(at=1.0), call(at=2.0)], two)
+    assert not calls_judged([call()], two)
+    assert not calls_judged([call(), call(at=2.0), call(at=3.0)], two)
+    assert not calls_judged([call(), call("r2")], two)
+
+
+def test_tokens_that_differ_or_are_not_flagged_are_noticed():
+    assert not calls_judged([call(completion=6)], [line()])
+    assert not calls_judged([call(estimated=1)], [line()])
+    assert not calls_judged([call()], [line(usage=None)])
+    assert calls_judged([call(estimated=1)], [line(usage=None)])
+    absurd = {"prompt_tokens": 10**18, "completion_tokens": -7}
+    assert calls_judged([call(estimated=1)], [line(usage=absurd)])
+    assert not calls_judged([call()], [line(usage=absurd)])
+
+
+def money_judged(metrics, **changes):
+    one = call(request=1)
+    tables = {
+        "call": [one],
+        "check_result": [],
+        "attempt": [{"request": 1, "seq": 0, "cost": one["cost"]}],
+        "request": [{"id": 1, "request_id": "r1", "cost": one["cost"]}],
+    }
+    for table, change in changes.items():
+        tables[table][0] |= change
+    proof = Proof("reconcile")
+    reconcile._judge_money(proof, tables, metrics)
+    return proof.holds
+
+
+def test_a_nano_dollar_astray_is_noticed():
+    cost = call()["cost"]
+    assert cost == 4500  # 10 tokens at 0.15 and 5 at 0.6 dollars a million
+    text = 'waterfall_cost_usd_total{{a="b"}} {}\nwaterfall_requests_total{{a="b"}} {}\n'
+    right = text.format("4.5e-06", "1.0")
+    assert money_judged(right)
+    assert not money_judged(text.format("4.501e-06", "1.0"))
+    assert not money_judged(text.format("4.5e-06", "2.0"))
+    assert not money_judged(right, call={"cost": cost + 1})
+    assert not money_judged(right, attempt={"cost": cost - 1})
+    assert not money_judged(right, request={"cost": cost + 1})
+
+
+def kill_judged(calls, lines):
+    proof = Proof("kill")
+    kill._judge(proof, calls, lines)
+    return proof.holds
+
+
+def test_a_lost_call_and_a_bare_mark_are_noticed():
+    open_call = call("id", at=2.0, attempt=None, status="unsettled", estimated=1)
+    lines = [line(at=1.0), line("r2", at=2.01, usage=None)]
+    assert kill_judged([call(), open_call], lines)
+    assert not kill_judged([open_call], lines)
+    assert not kill_judged([call(), open_call | {"estimated": 0}], lines)
+    assert not kill_judged([call(completion=6), open_call], lines)
+    settled = call("id", at=2.0, attempt=None, completion=7)
+    assert not kill_judged([call(), open_call, settled], [*lines, line("r3", at=2.0)])
+    assert kill_judged([call(), open_call, settled], [*lines, line("r3", at=2.0, completion=7)])
+
+
+# ------------------------------------------------------------------ the demo, the page
+
+TABLE = """Two tiny models (real), a gateway in front, 1,000 questions with known answers.
+ from the ledger               right      cost   of large   sent up      p50      p95
+ small, plain recipe      63.4% ±3.0   $0.0062         6%         -    11 ms    24 ms
+ small, better recipe     70.7% ±2.8   $0.0098         9%         -    23 ms    57 ms
+ large alone              94.8% ±1.4   $0.1113       100%         -    19 ms    54 ms
+ waterfall, judged only   94.5% ±0.5   $0.0606        54%       50%   199 ms   574 ms
+ waterfall                94.1% ±0.3   $0.0611        55%       50%   180 ms   327 ms
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("1,000 questions", "900 questions"),
+        ("94.8%", "89.8%"),
+        ("70.7%", "80.7%"),
+        ("94.1%", "93.7%"),
+        ("       55%", "       71%"),
+        ("63.4%", "70.7%"),
+    ],
+)
+def test_a_demo_that_does_not_keep_its_word_is_noticed(old, new):
+    kept, broken = Proof("demo"), Proof("demo")
+    tell_demo(kept, TABLE)
+    tell_demo(broken, TABLE.replace(old, new))
+    assert (kept.holds, broken.holds) == (True, False)
+
+
+def test_a_demo_without_its_table_is_no_proof():
+    with pytest.raises(ProofError, match="no table"):
+        tell_demo(Proof("demo"), "1,000 questions and a traceback")
+
+
+def test_a_proof_without_a_promise_holds_nothing():
+    assert not Proof("empty").holds
+
+
+def test_the_page_has_a_place_for_each_proof_and_keeps_the_others():
+    page = PAGE.read_text("utf-8")
+    proof = Proof("kill", [("it holds", True)], {"kills": "8"})
+    for name in PROOFS:
+        told = section("A title", proof, 1.0, (0.5, 0.6))
+        changed = put(page, name, told)
+        assert put(changed, name, told) == changed
+        others = defaultdict(str)
+        for each in (page, changed):
+            before, _, rest = each.partition(f"<!-- {name} -->\n")
+            others[before + rest.partition(f"<!-- /{name} -->")[2]] += each
+        assert len(others) == 1
+        assert "| kills | 8 |" in changed
+    with pytest.raises(ValueError, match="no markers"):
+        put("nothing", "kill", "x")

@@ -1,0 +1,41 @@
+"""The slow proofs in their short forms: real processes, real sockets, nothing timed closely."""
+
+from __future__ import annotations
+
+import pytest
+
+from loadtests import kill, leaks, reconcile, start
+from loadtests.others import churn
+
+pytestmark = pytest.mark.live
+
+
+def told(proof):
+    """What a failing test shows."""
+    broken = [sentence for sentence, held in proof.promises if not held]
+    return broken, proof.faults, proof.figures
+
+
+async def test_no_byte_of_a_deferred_draft_reaches_a_client(tmp_path):
+    proof = await leaks.prove(tmp_path, requests=60, strict=False)
+    assert proof.holds, told(proof)
+
+
+async def test_the_ledger_is_the_upstreams_log(tmp_path):
+    proof = await reconcile.prove(tmp_path, requests=180)
+    assert proof.holds, told(proof)
+
+
+async def test_a_kill_loses_no_call(tmp_path):
+    proof = await kill.prove(tmp_path, requests=120, kills=2)
+    assert proof.holds, told(proof)
+
+
+async def test_it_starts_answers_and_stops(tmp_path):
+    proof = await start.prove(tmp_path, starts=1, strict=False)
+    assert proof.holds, told(proof)
+
+
+async def test_cancelled_calls_leave_the_pool_as_good_as_new(tmp_path):
+    proof = await churn(tmp_path, cancels=500)
+    assert proof.holds, told(proof)
