@@ -21,19 +21,8 @@ from pydantic import BaseModel
 BASE_URL, KEY, BACKEND = sys.argv[1:4]
 SIMULATED = BACKEND == "simulated"
 SAY = [{"role": "user", "content": "What is the capital of France?"}]
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "weather",
-        "description": "The weather at a place.",
-        "parameters": {
-            "type": "object",
-            "properties": {"place": {"type": "string"}},
-            "required": ["place"],
-            "additionalProperties": False,
-        },
-    },
-}
+PLACE = {"type": "object", "properties": {"place": {"type": "string"}}, "required": ["place"]}
+WEATHER = {"type": "function", "function": {"name": "weather", "parameters": PLACE}}
 client = OpenAI(base_url=BASE_URL, api_key=KEY, max_retries=0, timeout=60)
 chat = client.chat.completions
 
