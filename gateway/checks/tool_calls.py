@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.checks.json_schema import TooMuchError, is_valid
+from gateway.checks.json_schema import TooMuchError, budget, is_valid
 from gateway.core.chat import ChatRequest, Choice, Reply
 from gateway.core.verdict import ABSTAIN, PASS, Finding
 
@@ -19,7 +19,8 @@ def tool_calls(request: ChatRequest, reply: Reply) -> Finding:
     schemas = _schemas(request.tools)
     choice = request.body.get("tool_choice")
     try:
-        sound = all(_is_sound(each, schemas, choice) for each in reply.choices)
+        with budget():
+            sound = all(_is_sound(each, schemas, choice) for each in reply.choices)
     except TooMuchError:
         return ABSTAIN
     return PASS if sound else _WRONG
