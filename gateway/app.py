@@ -165,7 +165,7 @@ class Gateway:
             raise BadRequest("This gateway was started without a file: there is none to reload.")
         async with self._reloading:
             try:
-                settings = await asyncio.to_thread(read_settings, self._path)
+                settings = self._with_fixed(await asyncio.to_thread(read_settings, self._path))
                 refuse_open_door(settings)
                 service = await asyncio.to_thread(self._build, settings)
             except REFUSALS as error:
@@ -178,10 +178,15 @@ class Gateway:
         _log.info("configuration %s is in force", settings.digest)
         return settings.digest
 
-    def _put_in_force(self, settings: Settings, service: Service) -> None:
-        fixed = (self.settings.server, self.settings.ledger)
-        if (settings.server, settings.ledger) != fixed:
+    def _with_fixed(self, settings: Settings) -> Settings:
+        """Keep what is bound and open as it is, whatever the file says now: the sockets are where
+        they were, so it is by them that an open door is judged."""
+        server, ledger = self.settings.server, self.settings.ledger
+        if (settings.server, settings.ledger) != (server, ledger):
             _log.warning("server and ledger settings change only with a restart")
+        return replace(settings, server=server, ledger=ledger)
+
+    def _put_in_force(self, settings: Settings, service: Service) -> None:
         self.settings = settings
         self.metrics.rebuild(settings.routes.values(), _build_info(settings))
         self.metrics.reloaded(ok=True)

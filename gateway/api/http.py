@@ -20,6 +20,7 @@ JSON = (b"content-type", b"application/json")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _MAX_DEPTH = 64
 _CHEAP_BRACKETS = 64
+_CONTAINERS = frozenset({dict, list})
 _LONGEST_NUMBER = 18
 
 
@@ -90,10 +91,10 @@ def _refuse_depth(raw: bytes, body: object) -> None:
     """Refuse nesting that an encoder further on would stumble over."""
     if raw.count(b"[") + raw.count(b"{") <= _CHEAP_BRACKETS:
         return
-    level: list[object] = [body]
+    level: list[Any] = [body]
     for _ in range(_MAX_DEPTH):
-        inner = (each.values() if isinstance(each, dict) else each for each in level)
-        level = [v for values in inner for v in values if isinstance(v, dict | list)]  # type: ignore[attr-defined]
+        inner = (each.values() if type(each) is dict else each for each in level)
+        level = [value for values in inner for value in values if type(value) in _CONTAINERS]
         if not level:
             return
     raise BadRequest(f"The body is nested more than {_MAX_DEPTH} levels deep.")

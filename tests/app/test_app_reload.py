@@ -95,16 +95,25 @@ async def test_a_scorer_or_answer_key_that_cannot_be_opened_keeps_the_last_good_
 
 
 async def test_a_reload_cannot_open_the_door(tmp_path):
-    async with house(tmp_path) as it:
-        it.write(config(server__host="0.0.0.0"))
-        assert not await it.gateway.reload()
+    """Where it listens is fixed; what the file says of it now does not count."""
+    key = {"name": "k", "hash": "sha256:" + "0" * 64}
+    async with house(tmp_path, keys=[key], server__host="0.0.0.0") as it:
+        it.write(config())
+        assert not await it.gateway.reload(), "without keys, and still open to others"
+        assert (await it.get("/v1/models")).status == 401
+        it.write(config(keys=[key]))
+        assert await it.gateway.reload()
+        it.write(config())
+        assert not await it.gateway.reload(), "the same after a reload that was well"
 
 
-async def test_what_needs_a_restart_is_said(tmp_path, caplog):
+async def test_what_needs_a_restart_stays_and_is_said(tmp_path, caplog):
     async with house(tmp_path) as it:
-        it.write(config(server__max_body="1KB"))
+        it.write(config(server__max_body="100", ledger__url="sqlite:///other.db"))
         with caplog.at_level(logging.WARNING, logger="waterfall"):
             assert await it.gateway.reload()
+        assert (await it.chat()).status == 200
+        assert len(it.entries()) == 1
     assert "only with a restart" in caplog.text
 
 
