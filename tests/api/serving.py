@@ -168,6 +168,12 @@ class House:
     def __init__(self, opened, path, sent):
         self.gateway, self.path, self.sent = opened, path, sent
         self.app, self.admin = opened.main(), opened.admin()
+        self._before = 0
+
+    def begin(self):
+        """Forget what has been sent and recorded."""
+        self.sent.clear()
+        self._before += len(self.entries())
 
     async def get(self, path, app=None, host="localhost", **headers):
         rows = header_rows({"host": host, **headers})
@@ -189,7 +195,7 @@ class House:
 
     def entries(self):
         assert self.gateway.store.flush(LIMIT)
-        return read.requests(self.gateway.settings.ledger.path)
+        return read.requests(self.gateway.settings.ledger.path)[self._before :]
 
     def entry(self, answer):
         assert self.gateway.store.flush(LIMIT)

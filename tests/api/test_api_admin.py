@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from api.serving import ask_for, config, house
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 RELOAD, THRESHOLD = "/admin/reload", "/admin/threshold"
 GOOD = {"route": "waterfall", "threshold": 0.25}
 
@@ -15,11 +17,10 @@ def token(it):
 
 @pytest.mark.parametrize("authorization", [None, "Bearer x", "Basic x", "Bearer", "Bearer \u00e9"])
 @pytest.mark.parametrize(("method", "path"), [("POST", RELOAD), ("PUT", THRESHOLD)])
-async def test_writes_need_the_token(tmp_path, method, path, authorization):
+async def test_writes_need_the_token(it, method, path, authorization):
     headers = {} if authorization is None else {"authorization": authorization}
-    async with house(tmp_path) as it:
-        answer = await it.post(GOOD, path, app=it.admin, method=method, **headers)
-        assert it.gateway.switch.service.routes["waterfall"].thresholds == (0.8,)
+    answer = await it.post(GOOD, path, app=it.admin, method=method, **headers)
+    assert it.gateway.switch.service.routes["waterfall"].thresholds == (0.8,)
     assert answer.status == 401
     assert answer.error["type"] == "authentication_error"
 
@@ -40,21 +41,22 @@ async def test_a_configured_key_stands_in_the_token_s_place(tmp_path):
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:1", ""])
-async def test_writes_of_another_origin_are_refused(tmp_path, origin):
-    async with house(tmp_path) as it:
-        for method, path in (("POST", RELOAD), ("PUT", THRESHOLD)):
-            answer = await it.post(
-                GOOD, path, app=it.admin, method=method, origin=origin, **token(it)
-            )
-            assert answer.status == 403, origin
-            assert answer.error["type"] == "permission_error"
+async def test_writes_of_another_origin_are_refused(it, origin):
+    for method, path in (("POST", RELOAD), ("PUT", THRESHOLD)):
+        answer = await it.post(GOOD, path, app=it.admin, method=method, origin=origin, **token(it))
+        assert answer.status == 403, origin
+        assert answer.error["type"] == "permission_error"
 
 
-async def test_the_same_origin_may_write(tmp_path):
-    async with house(tmp_path) as it:
-        answer = await it.post(
-            GOOD, THRESHOLD, app=it.admin, method="PUT", origin="http://localhost", **token(it)
-        )
+async def test_the_same_origin_may_write(it):
+    answer = await it.post(
+        {**GOOD, "threshold": 0.8},
+        THRESHOLD,
+        app=it.admin,
+        method="PUT",
+        origin="http://localhost",
+        **token(it),
+    )
     assert answer.status == 200
 
 
@@ -112,28 +114,26 @@ async def test_the_threshold_written_is_in_force_at_once(tmp_path):
     ],
     ids=str,
 )
-async def test_a_wrong_threshold_is_refused(tmp_path, body):
-    async with house(tmp_path) as it:
-        answer = await it.post(body, THRESHOLD, app=it.admin, method="PUT", **token(it))
-        assert it.gateway.switch.service.routes["waterfall"].thresholds == (0.8,)
+async def test_a_wrong_threshold_is_refused(it, body):
+    answer = await it.post(body, THRESHOLD, app=it.admin, method="PUT", **token(it))
+    assert it.gateway.switch.service.routes["waterfall"].thresholds == (0.8,)
     assert answer.status == 400
     assert answer.raised is None
     assert answer.error["type"] == "invalid_request_error"
 
 
-async def test_writes_are_json_only_and_small(tmp_path):
-    async with house(tmp_path) as it:
-        form = await it.post(
-            b"route=waterfall&threshold=0",
-            THRESHOLD,
-            app=it.admin,
-            method="PUT",
-            content_type="application/x-www-form-urlencoded",
-            **token(it),
-        )
-        big = await it.post(
-            {"route": "x" * 100_000}, THRESHOLD, app=it.admin, method="PUT", **token(it)
-        )
+async def test_writes_are_json_only_and_small(it):
+    form = await it.post(
+        b"route=waterfall&threshold=0",
+        THRESHOLD,
+        app=it.admin,
+        method="PUT",
+        content_type="application/x-www-form-urlencoded",
+        **token(it),
+    )
+    big = await it.post(
+        {"route": "x" * 100_000}, THRESHOLD, app=it.admin, method="PUT", **token(it)
+    )
     assert form.status == 415
     assert big.status == 413
 
@@ -200,6 +200,5 @@ async def test_no_client_adds_a_series(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["/", "/admin", "/v1/chat/completions", "/v1/models", "/docs"])
-async def test_nothing_else_is_on_the_admin_listener(tmp_path, path):
-    async with house(tmp_path) as it:
-        assert (await it.get(path, app=it.admin)).status == 404
+async def test_nothing_else_is_on_the_admin_listener(it, path):
+    assert (await it.get(path, app=it.admin)).status == 404

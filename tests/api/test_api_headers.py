@@ -8,15 +8,16 @@ from decimal import Decimal
 import pytest
 from api.serving import CHAT, REFUSES, SMALL, ask_for, config, house, send
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 STREAMS = pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 DECIDED = "route tier difficulty threshold start attempts escalated reason degraded simulated"
 
 
 @STREAMS
-async def test_an_accepted_reply_tells_everything(tmp_path, stream):
-    async with house(tmp_path) as it:
-        answer = await it.chat(stream=stream)
+async def test_an_accepted_reply_tells_everything(it, stream):
+    answer = await it.chat(stream=stream)
     assert answer.status == 200
     for name in DECIDED.split():
         assert answer.told(name) is not None, name
@@ -33,9 +34,8 @@ async def test_an_accepted_reply_tells_everything(tmp_path, stream):
 
 
 @STREAMS
-async def test_an_escalated_reply_tells_who_served(tmp_path, stream):
-    async with house(tmp_path) as it:
-        answer = await it.chat(stream=stream, **REFUSES)
+async def test_an_escalated_reply_tells_who_served(it, stream):
+    answer = await it.chat(stream=stream, **REFUSES)
     assert answer.told("tier") == "large"
     assert answer.told("start") == "small; score"
     assert answer.told("attempts") == "2"
@@ -45,20 +45,18 @@ async def test_an_escalated_reply_tells_who_served(tmp_path, stream):
 
 
 @STREAMS
-async def test_a_fall_through_is_an_escalation(tmp_path, stream):
-    async with house(tmp_path) as it:
-        answer = await it.chat(stream=stream, simulate={SMALL: "503"})
-        moves = it.entry(answer)["escalations"]
+async def test_a_fall_through_is_an_escalation(it, stream):
+    answer = await it.chat(stream=stream, simulate={SMALL: "503"})
+    moves = it.entry(answer)["escalations"]
     assert answer.told("escalated") == "true"
     assert answer.told("attempts") == "2"
     assert [(move["cause"], move["reason"]) for move in moves] == [("fall_through", "overloaded")]
 
 
 @STREAMS
-async def test_the_best_deferred_reply_is_marked_degraded(tmp_path, stream):
+async def test_the_best_deferred_reply_is_marked_degraded(it, stream):
     both = {"simulate": {SMALL: "refusal", "l-model": "500"}}
-    async with house(tmp_path) as it:
-        answer = await it.chat(stream=stream, **both)
+    answer = await it.chat(stream=stream, **both)
     assert answer.status == 200
     assert answer.told("tier") == "small"
     assert answer.told("degraded") == "true"
@@ -92,12 +90,11 @@ async def test_a_plain_reply_has_its_money_in_headers(tmp_path):
     assert Decimal(answer.told("baseline-usd")) == served
 
 
-async def test_a_stream_tells_its_money_in_a_comment_when_asked(tmp_path):
-    async with house(tmp_path) as it:
-        plain = await it.chat(**REFUSES)
-        silent = await it.post(ask_for(stream=True, **REFUSES))
-        asked = await it.post(ask_for(stream=True, **REFUSES), x_waterfall_details="true")
-        refused = await it.post(ask_for(stream=True, **REFUSES), x_waterfall_details="1")
+async def test_a_stream_tells_its_money_in_a_comment_when_asked(it):
+    plain = await it.chat(**REFUSES)
+    silent = await it.post(ask_for(stream=True, **REFUSES))
+    asked = await it.post(ask_for(stream=True, **REFUSES), x_waterfall_details="true")
+    refused = await it.post(ask_for(stream=True, **REFUSES), x_waterfall_details="1")
     assert b": waterfall" not in silent.body
     assert b": waterfall" not in refused.body
     assert silent.told("cost-usd") is None
@@ -136,12 +133,11 @@ async def test_a_real_upstream_s_reply_is_not_called_simulated(tmp_path, unused_
 
 
 @pytest.mark.parametrize("own", ["abc", "A.b_c-9", "x" * 128])
-async def test_the_client_s_own_id_is_kept(tmp_path, own):
-    async with house(tmp_path) as it:
-        answer = await it.post(ask_for(), x_request_id=own)
-        entry = it.entry(answer)
-        bad = await it.post(b"{", x_request_id=own)
-        missing = await it.get("/nope", x_request_id=own)
+async def test_the_client_s_own_id_is_kept(it, own):
+    answer = await it.post(ask_for(), x_request_id=own)
+    entry = it.entry(answer)
+    bad = await it.post(b"{", x_request_id=own)
+    missing = await it.get("/nope", x_request_id=own)
     assert answer.header("x-request-id") == own
     assert entry["request_id"] == own
     assert UUID7.fullmatch(entry["entry_id"])
@@ -152,14 +148,13 @@ async def test_the_client_s_own_id_is_kept(tmp_path, own):
     "own",
     ["", " ", "x" * 129, "a b", "a\r\nset-cookie: x", "\x1b[31m", "a/b", "é", "$(x)", "a\x00"],
 )
-async def test_a_harmful_id_is_replaced(tmp_path, own):
+async def test_a_harmful_id_is_replaced(it, own):
     rows = [
         (b"host", b"localhost"),
         (b"content-type", b"application/json"),
         (b"x-request-id", own.encode()),
     ]
-    async with house(tmp_path) as it:
-        answer = await send(it.app, "POST", CHAT, headers=rows, blocks=[b"{}"])
+    answer = await send(it.app, "POST", CHAT, headers=rows, blocks=[b"{}"])
     assert answer.status == 400
     assert UUID7.fullmatch(answer.header("x-request-id"))
 
@@ -174,10 +169,9 @@ async def test_two_requests_of_one_id_are_two_entries(tmp_path):
 
 
 @STREAMS
-async def test_an_error_after_a_plan_tells_the_plan(tmp_path, stream):
-    async with house(tmp_path) as it:
-        answer = await it.chat(stream=stream, simulate="500")
-        assert it.entry(answer)["status"] == 502
+async def test_an_error_after_a_plan_tells_the_plan(it, stream):
+    answer = await it.chat(stream=stream, simulate="500")
+    assert it.entry(answer)["status"] == 502
     assert answer.status == 502
     assert answer.told("start") == "small; score"
     assert answer.told("attempts") == "2"

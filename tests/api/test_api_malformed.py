@@ -6,6 +6,8 @@ import orjson
 import pytest
 from api.serving import CHAT, ask_for, header_rows, house, send
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 USER = {"role": "user", "content": "Say hello."}
 
 
@@ -78,9 +80,8 @@ async def test_a_wrong_field_is_named_with_what_it_must_be(tmp_path, param, valu
     ],
     ids=str,
 )
-async def test_a_wrong_message_is_named_by_its_place(tmp_path, message, param):
-    async with house(tmp_path) as it:
-        answer = await it.chat(messages=[USER, message])
+async def test_a_wrong_message_is_named_by_its_place(it, message, param):
+    answer = await it.chat(messages=[USER, message])
     assert answer.status == 400
     assert answer.error["param"] == param
 
@@ -96,9 +97,8 @@ async def test_a_wrong_message_is_named_by_its_place(tmp_path, message, param):
     ],
     ids=str,
 )
-async def test_a_wrong_tool_is_named_by_its_place(tmp_path, tool, param):
-    async with house(tmp_path) as it:
-        answer = await it.chat(tools=[tool])
+async def test_a_wrong_tool_is_named_by_its_place(it, tool, param):
+    answer = await it.chat(tools=[tool])
     assert answer.status == 400
     assert answer.error["param"] == param
 
@@ -144,12 +144,11 @@ async def test_a_body_that_is_no_request_is_a_400(tmp_path, raw):
         assert it.sent == []
 
 
-async def test_of_a_key_given_twice_the_last_counts_for_us_and_the_upstream(tmp_path):
+async def test_of_a_key_given_twice_the_last_counts_for_us_and_the_upstream(it):
     raw = b'{"model":"large","messages":[{"role":"user","content":"x"}],"model":"small"}'
-    async with house(tmp_path) as it:
-        answer = await it.post(raw)
-        assert it.entry(answer)["requested_model"] == "small"
-        assert [body["model"] for body in it.sent] == ["s-model"]
+    answer = await it.post(raw)
+    assert it.entry(answer)["requested_model"] == "small"
+    assert [body["model"] for body in it.sent] == ["s-model"]
     assert answer.told("tier") == "small"
 
 
@@ -166,24 +165,21 @@ async def test_of_a_key_given_twice_the_last_counts_for_us_and_the_upstream(tmp_
         "json",
     ],
 )
-async def test_what_is_not_sent_as_json_is_a_415(tmp_path, kind):
+async def test_what_is_not_sent_as_json_is_a_415(it, kind):
     rows = header_rows({"host": "localhost"} | ({} if kind is None else {"content_type": kind}))
-    async with house(tmp_path) as it:
-        answer = await send(it.app, "POST", CHAT, headers=rows, blocks=[orjson.dumps(ask_for())])
+    answer = await send(it.app, "POST", CHAT, headers=rows, blocks=[orjson.dumps(ask_for())])
     assert answer.status == 415
     assert answer.error["code"] == "unsupported_media_type"
 
 
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON"])
-async def test_json_by_its_other_names_is_served(tmp_path, kind):
-    async with house(tmp_path) as it:
-        assert (await it.post(ask_for(), content_type=kind)).status == 200
+async def test_json_by_its_other_names_is_served(it, kind):
+    assert (await it.post(ask_for(), content_type=kind)).status == 200
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "zstd", "deflate", "gzip, gzip", "x"])
-async def test_a_compressed_body_is_a_415(tmp_path, coding):
-    async with house(tmp_path) as it:
-        answer = await it.post(b"\x1f\x8b\x08" + bytes(100), content_encoding=coding)
+async def test_a_compressed_body_is_a_415(it, coding):
+    answer = await it.post(b"\x1f\x8b\x08" + bytes(100), content_encoding=coding)
     assert answer.status == 415
 
 
@@ -250,10 +246,9 @@ async def test_a_wrong_method_or_path_is_told_in_openai_s_shape(tmp_path, method
         assert answer.error["message"].split()[-1] in {"POST.", "GET.", "HEAD."}
 
 
-async def test_a_client_that_leaves_while_it_sends_is_nobody_s_fault(tmp_path):
+async def test_a_client_that_leaves_while_it_sends_is_nobody_s_fault(it):
     rows = header_rows({"host": "localhost", "content_type": "application/json"})
-    async with house(tmp_path) as it:
-        answer = await send(it.app, "POST", CHAT, headers=rows, blocks=(), stay=False)
-        assert it.entries() == []
+    answer = await send(it.app, "POST", CHAT, headers=rows, blocks=(), stay=False)
+    assert it.entries() == []
     assert answer.raised is None
     assert answer.status == 0

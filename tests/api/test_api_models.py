@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from api.serving import CHAT, LARGE, SMALL, ask_for, config, house
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 
 async def test_models_lists_routes_tiers_and_aliases(tmp_path):
     async with house(tmp_path, config(aliases={"gpt-4o": "waterfall"})) as it:
@@ -44,10 +46,9 @@ async def test_a_name_leads_to_its_route_or_tier(tmp_path, name, tier, route):
     assert entry["requested_model"] == name
 
 
-async def test_a_tier_by_name_is_that_tier_alone(tmp_path):
-    async with house(tmp_path) as it:
-        answer = await it.chat(model="small", simulate={SMALL: "500"})
-        refused = await it.chat(model="small", simulate={SMALL: "refusal"})
+async def test_a_tier_by_name_is_that_tier_alone(it):
+    answer = await it.chat(model="small", simulate={SMALL: "500"})
+    refused = await it.chat(model="small", simulate={SMALL: "refusal"})
     assert answer.status == 502
     assert [each["tier"] for each in answer.error["attempts"]] == ["small"]
     assert refused.status == 200
@@ -81,11 +82,10 @@ async def test_a_tier_of_no_route_can_be_asked_for(tmp_path):
         "m" * 100_000,
     ],
 )
-async def test_an_unknown_model_is_not_found_and_the_names_that_exist_are_told(tmp_path, name):
-    async with house(tmp_path) as it:
-        answer = await it.chat(model=name)
-        assert it.sent == []
-        assert it.entries() == []
+async def test_an_unknown_model_is_not_found_and_the_names_that_exist_are_told(it, name):
+    answer = await it.chat(model=name)
+    assert it.sent == []
+    assert it.entries() == []
     assert answer.status == 404
     error = answer.error
     assert (error["type"], error["code"], error["param"]) == (
@@ -101,28 +101,25 @@ async def test_an_unknown_model_is_not_found_and_the_names_that_exist_are_told(t
 @pytest.mark.parametrize(
     "path", ["/v1/models/nope", "/v1/models/a/b/c", "/v1/models/" + "m" * 9000]
 )
-async def test_an_unknown_model_cannot_be_read(tmp_path, path):
-    async with house(tmp_path) as it:
-        answer = await it.get(path)
+async def test_an_unknown_model_cannot_be_read(it, path):
+    answer = await it.get(path)
     assert answer.status == 404
     assert answer.error["code"] == "model_not_found"
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_the_reply_names_the_served_model(tmp_path, stream):
-    async with house(tmp_path) as it:
-        small = await it.chat(stream=stream)
-        large = await it.chat(stream=stream, simulate={SMALL: "refusal"})
+async def test_the_reply_names_the_served_model(it, stream):
+    small = await it.chat(stream=stream)
+    large = await it.chat(stream=stream, simulate={SMALL: "refusal"})
     for answer, model in ((small, SMALL), (large, LARGE)):
         assert answer.body.count(b'"model"') >= 1
         assert f'"model": "{model}"'.replace(" ", "") in answer.body.decode().replace(" ", "")
 
 
-async def test_the_dry_run_tells_what_would_happen_and_calls_nobody(tmp_path):
-    async with house(tmp_path) as it:
-        answer = await it.post(ask_for(), "/v1/route")
-        assert it.sent == []
-        assert it.entries() == []
+async def test_the_dry_run_tells_what_would_happen_and_calls_nobody(it):
+    answer = await it.post(ask_for(), "/v1/route")
+    assert it.sent == []
+    assert it.entries() == []
     plan = answer.json
     assert answer.status == 200
     assert plan["route"] == "waterfall"
@@ -146,10 +143,9 @@ async def test_the_dry_run_and_the_request_agree(tmp_path):
     assert dry.json["start"]["tier"] == wet.told("tier") == "large"
 
 
-async def test_the_dry_run_refuses_what_a_request_would_be_refused_for(tmp_path):
-    async with house(tmp_path) as it:
-        for body in (b"{", {"model": "nope", "messages": [{"role": "user"}]}, {"model": "auto"}):
-            assert (await it.post(body, "/v1/route")).json == (await it.post(body, CHAT)).json
+async def test_the_dry_run_refuses_what_a_request_would_be_refused_for(it):
+    for body in (b"{", {"model": "nope", "messages": [{"role": "user"}]}, {"model": "auto"}):
+        assert (await it.post(body, "/v1/route")).json == (await it.post(body, CHAT)).json
 
 
 async def test_health_says_ok_and_no_more(tmp_path):

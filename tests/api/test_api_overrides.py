@@ -7,6 +7,8 @@ import asyncio
 import pytest
 from api.serving import REFUSES, SMALL, ask_for, config, house
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 THREE = config(
     tiers__middle={"upstream": "sim", "model": "m-model", "price": {"input": 3, "output": 6}},
     routes__waterfall__tiers=["small", "middle", "large"],
@@ -62,17 +64,15 @@ async def test_a_wrong_threshold(tmp_path, threshold):
     ("mode", "tier", "reason"),
     [("enforce", "small", "score"), ("observe", "large", "mode"), ("off", "large", "mode")],
 )
-async def test_mode(tmp_path, mode, tier, reason):
-    async with house(tmp_path) as it:
-        answer = await it.post(ask_for(), x_waterfall_mode=mode)
-        assert it.entry(answer)["mode"] == mode
+async def test_mode(it, mode, tier, reason):
+    answer = await it.post(ask_for(), x_waterfall_mode=mode)
+    assert it.entry(answer)["mode"] == mode
     assert answer.told("start") == f"{tier}; {reason}"
 
 
 @pytest.mark.parametrize("mode", ["Enforce", "on", "true", "enforce,off", "{enforce: 1}"])
-async def test_a_wrong_mode(tmp_path, mode):
-    async with house(tmp_path) as it:
-        answer = await it.post(ask_for(), x_waterfall_mode=mode)
+async def test_a_wrong_mode(it, mode):
+    answer = await it.post(ask_for(), x_waterfall_mode=mode)
     assert answer.status == 400
     assert answer.error["param"] == "x-waterfall-mode"
 
@@ -91,10 +91,9 @@ async def test_a_ceiling_is_kept_by_starting_lower_or_not_going_up(tmp_path):
     assert rises.told("tier") == "large"
 
 
-async def test_a_ceiling_that_fits_nothing_is_refused_with_what_would(tmp_path):
-    async with house(tmp_path) as it:
-        answer = await it.post(ask_for(), x_waterfall_max_cost_usd="0.0000001")
-        assert it.sent == []
+async def test_a_ceiling_that_fits_nothing_is_refused_with_what_would(it):
+    answer = await it.post(ask_for(), x_waterfall_max_cost_usd="0.0000001")
+    assert it.sent == []
     assert answer.status == 400
     assert answer.error["code"] == "max_cost_too_low"
     assert answer.error["param"] == "x-waterfall-max-cost-usd"
@@ -108,18 +107,16 @@ async def test_a_ceiling_can_only_be_lowered(tmp_path):
 
 
 @pytest.mark.parametrize("amount", ["0", "-1", "nan", "inf", "1e999", "free", "$1", "1,5", "0x1"])
-async def test_a_wrong_ceiling(tmp_path, amount):
-    async with house(tmp_path) as it:
-        answer = await it.post(ask_for(), x_waterfall_max_cost_usd=amount)
+async def test_a_wrong_ceiling(it, amount):
+    answer = await it.post(ask_for(), x_waterfall_max_cost_usd=amount)
     assert answer.status == 400
     assert answer.error["param"] == "x-waterfall-max-cost-usd"
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_deadline_ends_what_hangs(tmp_path, stream):
-    async with house(tmp_path) as it:
-        answer = await it.post(ask_for(stream=stream, simulate="hang"), x_waterfall_deadline="60ms")
-        entry = it.entry(answer)
+async def test_a_deadline_ends_what_hangs(it, stream):
+    answer = await it.post(ask_for(stream=stream, simulate="hang"), x_waterfall_deadline="60ms")
+    entry = it.entry(answer)
     assert answer.status == 504
     assert answer.error["type"] == "timeout"
     assert (entry["status"], entry["outcome"]) == (504, "timeout")
@@ -133,17 +130,15 @@ async def test_a_deadline_can_only_be_lowered(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["20", "20s", "500ms", "1.5s", "1m"])
-async def test_a_deadline_s_forms(tmp_path, text):
-    async with house(tmp_path) as it:
-        plan = await it.post(ask_for(), "/v1/route", x_waterfall_deadline=text)
+async def test_a_deadline_s_forms(it, text):
+    plan = await it.post(ask_for(), "/v1/route", x_waterfall_deadline=text)
     expected = {"20": 20, "20s": 20, "500ms": 0.5, "1.5s": 1.5, "1m": 60}[text]
     assert plan.json["deadline_seconds"] == expected
 
 
 @pytest.mark.parametrize("text", ["0", "0ms", "-1s", "soon", "1h", "1 s", "1e3", "9" * 30, "inf"])
-async def test_a_wrong_deadline(tmp_path, text):
-    async with house(tmp_path) as it:
-        answer = await it.post(ask_for(), x_waterfall_deadline=text)
+async def test_a_wrong_deadline(it, text):
+    answer = await it.post(ask_for(), x_waterfall_deadline=text)
     assert answer.status == 400
     assert answer.error["param"] == "x-waterfall-deadline"
 

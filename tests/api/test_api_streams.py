@@ -8,12 +8,13 @@ import orjson
 import pytest
 from api.serving import LARGE, REFUSES, SMALL, ask_for, config, house
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 SLOW = config(upstreams__sim={"kind": "simulated", "first_token": 0, "per_token": "1ms"})
 
 
-async def test_a_stream_is_chunks_and_one_done(tmp_path):
-    async with house(tmp_path) as it:
-        answer = await it.chat(stream=True)
+async def test_a_stream_is_chunks_and_one_done(it):
+    answer = await it.chat(stream=True)
     assert answer.header("content-type") == "text/event-stream"
     assert answer.header("cache-control") == "no-cache"
     assert answer.events.count("[DONE]") == 1
@@ -116,10 +117,9 @@ async def test_a_held_stream_that_breaks_goes_on_at_the_next_tier(tmp_path, faul
         ("refuse", 502, "upstream_error"),
     ],
 )
-async def test_when_every_tier_fails(tmp_path, stream, fault, status, kind):
-    async with house(tmp_path) as it:
-        answer = await it.chat(stream=stream, simulate=fault)
-        assert it.entry(answer)["status"] == answer.status
+async def test_when_every_tier_fails(it, stream, fault, status, kind):
+    answer = await it.chat(stream=stream, simulate=fault)
+    assert it.entry(answer)["status"] == answer.status
     assert answer.status == status if status else answer.status in {502, 504}
     assert kind in {None, answer.error["type"]}
     assert [each["tier"] for each in answer.error["attempts"]] == ["small", "large"]
@@ -127,29 +127,27 @@ async def test_when_every_tier_fails(tmp_path, stream, fault, status, kind):
     assert answer.header("retry-after") == waits.get(fault)
 
 
-async def test_the_smallest_wait_of_all_tiers_is_told(tmp_path):
+async def test_the_smallest_wait_of_all_tiers_is_told(it):
     waits = {SMALL: "429,retry_after=9", LARGE: "429,retry_after=4"}
-    async with house(tmp_path) as it:
-        answer = await it.chat(simulate=waits)
-        mixed = await it.chat(simulate={SMALL: "429,retry_after=9", LARGE: "500"})
+    answer = await it.chat(simulate=waits)
+    mixed = await it.chat(simulate={SMALL: "429,retry_after=9", LARGE: "500"})
     assert (answer.status, answer.header("retry-after")) == (429, "4")
     assert mixed.status == 502
 
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("status", [400, 413, 422])
-async def test_an_upstream_s_own_client_error_passes_through(tmp_path, stream, status):
-    async with house(tmp_path) as it:
-        answer = await it.chat(stream=stream, simulate=f"{status},code=odd_value")
-        assert len(it.sent) in {1, 2}, "at most once more without our additions"
-        assert {body["model"] for body in it.sent} == {SMALL}
+async def test_an_upstream_s_own_client_error_passes_through(it, stream, status):
+    answer = await it.chat(stream=stream, simulate=f"{status},code=odd_value")
+    assert len(it.sent) in {1, 2}, "at most once more without our additions"
+    assert {body["model"] for body in it.sent} == {SMALL}
     assert answer.status == status
     assert answer.error["type"] == "invalid_request_error"
     assert answer.error["code"] == "odd_value"
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_fields_that_nobody_knows_reach_the_upstream_untouched(tmp_path, stream):
+async def test_fields_that_nobody_knows_reach_the_upstream_untouched(it, stream):
     odd = {
         "x-new": {"deep": [1, 2.5, None, True, "ünï"]},
         "reasoning_effort": "low",
@@ -161,9 +159,8 @@ async def test_fields_that_nobody_knows_reach_the_upstream_untouched(tmp_path, s
         "user": "u",
         "null": None,
     }
-    async with house(tmp_path) as it:
-        answer = await it.chat(stream=stream, **odd, **REFUSES)
-        sent = it.sent
+    answer = await it.chat(stream=stream, **odd, **REFUSES)
+    sent = it.sent
     assert answer.status == 200
     assert [body["model"] for body in sent] == [SMALL, LARGE]
     messages = [{"role": "user", "content": "Say hello."}]
@@ -172,7 +169,7 @@ async def test_fields_that_nobody_knows_reach_the_upstream_untouched(tmp_path, s
         assert body["messages"] == messages
 
 
-async def test_nothing_in_a_body_chooses_an_upstream_or_is_fetched(tmp_path):
+async def test_nothing_in_a_body_chooses_an_upstream_or_is_fetched(it):
     canary = "http://127.0.0.1:9/v1"
     tricks = {
         "api_base": canary,
@@ -184,12 +181,11 @@ async def test_nothing_in_a_body_chooses_an_upstream_or_is_fetched(tmp_path):
     }
     picture = {"type": "image_url", "image_url": {"url": canary}}
     asked = {"messages": [{"role": "user", "content": [{"type": "text", "text": "?"}, picture]}]}
-    async with house(tmp_path) as it:
-        answer = await it.post(
-            {**ask_for(), **asked, **tricks},
-            x_portkey_custom_host=canary,
-            x_waterfall_upstream=canary,
-        )
+    answer = await it.post(
+        {**ask_for(), **asked, **tricks},
+        x_portkey_custom_host=canary,
+        x_waterfall_upstream=canary,
+    )
     assert answer.status == 200
     assert "tricked" not in answer.text
 
