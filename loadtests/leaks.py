@@ -38,7 +38,7 @@ TIERS = ("small", "mid", "large")
 ALPHABETS = {"small": "QXZ", "mid": "KVW", "large": "HJY"}
 HOLD = 8
 """Tokens that are held and judged."""
-GAP = 0.02
+GAP = 0.04
 """Seconds between two tokens."""
 WIDTH = 32
 _REFUSAL = b"sorry"

@@ -151,9 +151,9 @@ def test_a_nano_dollar_astray_is_noticed():
     assert not money_judged(right, request={"cost": cost + 1})
 
 
-def kill_judged(calls, lines):
+def kill_judged(calls, lines, instants=((50.0, 50.1), (60.0, 60.1))):
     proof = Proof("kill")
-    kill._judge(proof, calls, lines)
+    kill._judge(proof, calls, lines, instants)
     return proof.holds
 
 
@@ -167,6 +167,23 @@ def test_a_lost_call_and_a_bare_mark_are_noticed():
     settled = call("id", at=2.0, attempt=None, completion=7)
     assert not kill_judged([call(), open_call, settled], [*lines, line("r3", at=2.0)])
     assert kill_judged([call(), open_call, settled], [*lines, line("r3", at=2.0, completion=7)])
+
+
+def test_only_the_mark_of_the_last_instant_may_be_over():
+    def over(*ages, **more):
+        marks = [
+            call(f"id{age}", at=50 - age, attempt=None, status="unsettled", estimated=1)
+            for age in ages
+        ]
+        marks[-1] |= more
+        return kill_judged([call(), *marks], [line()])
+
+    assert over(0.01)
+    assert not over(1.0)
+    assert over(-0.05)
+    assert not over(-0.2)
+    assert not over(0.01, status="ok")
+    assert not over(0.01, 0.02)
 
 
 # ------------------------------------------------------------------ the demo, the page

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import select
 from collections.abc import Callable
 from typing import cast
@@ -34,7 +32,6 @@ class Connection(asyncio.Protocol):
         "_reply",
         "_rest_until",
         "_sent",
-        "_socket",
         "_timer",
         "_timer_at",
         "exchanges",
@@ -59,24 +56,9 @@ class Connection(asyncio.Protocol):
         self._sent = self._loop.time()
         self._wake_at(reply.clock.due())
         if len(body) < _JOINED:
-            self._write_now(head + body)
+            self.transport.write(head + body)
         else:
             self.transport.writelines((head, body))
-
-    def _write_now(self, data: bytes) -> None:
-        """Hand a request to the kernel in this instant.
-
-        uvloop keeps what is written until the end of its turn; a process killed before that would
-        leave a call that was marked as sent and never was. TLS, and whatever the kernel does not
-        take at once, go the usual way; so do errors, which the transport reports.
-        """
-        sent = 0
-        idle = not (self.transport.is_closing() or self.transport.get_write_buffer_size())
-        if idle and self._socket is not None:
-            with contextlib.suppress(OSError):
-                sent = os.write(self._socket, data)
-        if sent < len(data):
-            self.transport.write(data[sent:])
 
     def usable(self) -> bool:
         """Whether a resting connection is alive and silent, as far as this machine knows by now.
@@ -125,9 +107,7 @@ class Connection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         self._loop = asyncio.get_running_loop()
         self._poll = select.poll()
-        socket = transport.get_extra_info("socket").fileno()
-        self._poll.register(socket, select.POLLIN)
-        self._socket = None if transport.get_extra_info("sslcontext") else socket
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         """Bytes, cut anywhere."""
@@ -152,7 +132,6 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
-        self._socket = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

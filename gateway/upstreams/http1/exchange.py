@@ -109,11 +109,12 @@ class Exchange:
         if connection is None:
             connection = await self._pool.dial(self._timeouts.connect, total_at)
         self._connection = connection
-        if self._on_sent is not None:
-            # Each time: the upstream may have read the first, and a ledger must know of both.
-            self._on_sent()
         clock = Clock(self._timeouts, total_at, asyncio.get_running_loop().time())
         self._reply = self._pool.reply(clock, to_head=self._to_head)
+        if self._on_sent is not None:
+            # Each time: the upstream may have read the first, and a ledger must know of both. And
+            # last: whoever is killed between this and the write has noted a call that never was.
+            self._on_sent()
         connection.begin(self._reply, self._head, self._body)
         await self._reply.head()
 
