@@ -70,9 +70,17 @@ def tokens(line):
     )
 
 
-@given(waterfalls())
-def test_no_byte_of_any_other_draft(fall):
+@given(waterfalls(), st.sets(st.integers(0, 4_000)))
+def test_whatever_happens(fall, cuts):
     story = asyncio.run(flow(fall))
+    no_byte_of_any_other_draft(fall, story)
+    one_done_after_a_whole_reply_and_none_after_anything_else(story)
+    the_money_of_all_calls_is_in_the_record(fall, story)
+    every_upstream_is_closed_within_the_bounds(fall, story)
+    the_bytes_read_the_same_wherever_they_are_split(story.line.data, cuts)
+
+
+def no_byte_of_any_other_draft(fall, story):
     shown = in_sight(story)
     seen = story.line.data.decode() + str(story.line.headers)
     for tier, letters in zip(fall.setting.tiers, LETTERS, strict=False):
@@ -85,9 +93,7 @@ def test_no_byte_of_any_other_draft(fall):
         assert MARKER not in tokens(story.line)
 
 
-@given(waterfalls())
-def test_one_done_after_a_whole_reply_and_none_after_anything_else(fall):
-    story = asyncio.run(flow(fall))
+def one_done_after_a_whole_reply_and_none_after_anything_else(story):
     outcome, data = story.entry.outcome, story.line.data
     assert data.count(DONE) == (outcome.served is not None)
     if outcome.served is not None:
@@ -107,9 +113,7 @@ def test_one_done_after_a_whole_reply_and_none_after_anything_else(fall):
         assert (last.name, set(orjson.loads(last.data))) == (b"error", {"error"})
 
 
-@given(waterfalls())
-def test_the_money_of_all_calls_is_in_the_record(fall):
-    story = asyncio.run(flow(fall))
+def the_money_of_all_calls_is_in_the_record(fall, story):
     calls = list(story.entry.calls)
     checks = sum(attempt.check_cost for attempt in story.entry.outcome.attempts)
     cost = sum(call.cost.total for call in calls) + checks
@@ -123,9 +127,7 @@ def test_the_money_of_all_calls_is_in_the_record(fall):
         assert call.cost.total in {0, tier.price.cost(call.usage).total}
 
 
-@given(waterfalls())
-def test_it_ends_and_closes_every_upstream(fall):
-    story = asyncio.run(flow(fall))
+def every_upstream_is_closed_within_the_bounds(fall, story):
     called = [call.tier.name for call in story.upstream.calls]
     assert story.upstream.closed == called
     assert all(called.count(tier.name) <= 2 for tier in fall.setting.tiers)
@@ -135,9 +137,7 @@ def test_it_ends_and_closes_every_upstream(fall):
         assert sum(each.spent for each in before) + story.plan.expected[last.tier.name] <= ceiling
 
 
-@given(waterfalls(), st.sets(st.integers(0, 4_000)))
-def test_a_client_s_bytes_read_the_same_wherever_they_are_split(fall, cuts):
-    data = asyncio.run(flow(fall)).line.data
+def the_bytes_read_the_same_wherever_they_are_split(data, cuts):
     places = sorted(cut for cut in cuts if cut < len(data))
     parts = [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
     decoder = Decoder()
