@@ -77,8 +77,8 @@ async def prove(folder: Path, plain: int = 4000, streams: int = 400, repeats: in
                 proxy = await stack.enter_async_context(nginx(folder, kind, provider.url))
                 row.append(Contender("nginx proxy_pass", *proxy, "m"))
             row += [
-                Contender("gateway, one tier", served.url, served.running, f"{kind}-small"),
-                Contender("gateway, scored and judged", served.url, served.running, kind),
+                Contender("gateway, judged", served.url, served.running, f"{kind}-rules"),
+                Contender("gateway, judged and scored", served.url, served.running, kind),
             ]
             count = plain if kind == "plain" else streams
             _tell(proof, kind, row, await _costs(row, kind, count, repeats))
@@ -97,7 +97,13 @@ def _document(urls: dict[str, str]) -> dict[str, Any]:
             for name in ("small", "large")
         },
         "routes": {
-            kind: {"tiers": [f"{kind}-small", f"{kind}-large"], "threshold": 1} for kind in urls
+            f"{kind}{suffix}": {
+                "tiers": [f"{kind}-small", f"{kind}-large"],
+                "threshold": 1,
+                "scorer": scorer,
+            }
+            for kind in urls
+            for suffix, scorer in (("", "default"), ("-rules", "rules"))
         },
     }
 

@@ -64,7 +64,7 @@ def test_a_second_done_a_missing_one_and_one_after_a_failure_are_noticed():
 def closes_judged(*, strict=True, **line):
     proof = Proof("leaks")
     known = {"outcome": "closed_by_peer", "fault": "stall", "closed_after_ms": 5.0} | line
-    arriving = known | {"fault": None, "tokens": 9, "seconds": 0.2}
+    arriving = known | {"fault": None, "tokens": 9, "seconds": 0.2} | line
     lines = {("r", "small"): known, ("s", "small"): arriving}
     both = {name: tries("small", "large") for name in "rs"}
     leaks._judge_closes(proof, both, lines, strict=strict)
@@ -75,11 +75,12 @@ def test_a_late_close_and_none_at_all_are_noticed():
     assert closes_judged()
     assert not closes_judged(closed_after_ms=150.0)
     assert closes_judged(closed_after_ms=150.0, strict=False)
-    assert not closes_judged(outcome="complete")
+    never = {"outcome": "complete", "fault": None, "closed_after_ms": None, "seconds": 0.8}
+    assert not closes_judged(**never, tokens=leaks.HOLD + 31)
 
 
 def test_tokens_written_after_the_verdict_count():
-    line = {"closed_after_ms": 4.0, "seconds": 0.504, "tokens": leaks.HOLD + 16}
+    line = {"fault": None, "closed_after_ms": 4.0, "seconds": 0.504, "tokens": leaks.HOLD + 16}
     assert leaks._after_the_verdict(line) == pytest.approx(4 + 16 * 20)
 
 
