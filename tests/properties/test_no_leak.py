@@ -86,11 +86,26 @@ def no_byte_of_any_other_draft(fall, story):
     for tier, letters in zip(fall.setting.tiers, LETTERS, strict=False):
         if tier.name != shown:
             assert not set(letters) & set(seen), f"{tier.name} leaked"
+    nothing_of_what_was_deferred(fall, story, seen)
     assert MARKER not in seen
     if story.line.status == 200:
         for name in ("content", "reasoning", "reasoning_content"):
             assert not any(MARKER in text for text in spoken(story.line, name).values())
         assert MARKER not in tokens(story.line)
+
+
+def nothing_of_what_was_deferred(fall, story, seen):
+    outcome = story.entry.outcome
+    own = dict(zip((each.name for each in fall.setting.tiers), LETTERS, strict=False))
+    for attempt in outcome.attempts:
+        if attempt.verdict is None or attempt.verdict.accepted:
+            continue
+        assert not attempt.released
+        if attempt is outcome.served:
+            assert outcome.degraded
+            assert not attempt.left
+        elif attempt.left or not outcome.cancelled:  # else it may have been on its way out
+            assert not set(own[attempt.tier.name]) & set(seen)
 
 
 def one_done_after_a_whole_reply_and_none_after_anything_else(story):
