@@ -48,8 +48,9 @@ class PlainReply:
             await answer(self._send, 200, body, [JSON, *told])
 
     async def fail(self, error: GatewayError) -> None:
-        """Send an error that has no entry to tell of."""
-        await answer_error(self._send, error, self._base)
+        """Send an error that has no entry to tell of, if nothing has been sent yet."""
+        if not self.started:
+            await answer_error(self._send, error, self._base)
 
 
 class StreamedReply:

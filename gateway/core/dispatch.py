@@ -39,6 +39,7 @@ def dispatch(
     ask_logprobs = judged and tier.bar.needs_logprobs and not request.wants_logprobs
     if ask_logprobs:
         body["logprobs"] = True
+        body["top_logprobs"] = 1  # left out, some servers send twenty alternatives a token
     ask_usage = request.stream and not request.wants_usage
     if ask_usage:
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}

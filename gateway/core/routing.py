@@ -130,7 +130,7 @@ def _pinned(route: Route, overrides: Overrides) -> tuple[Tier, StartReason] | No
         tier = route.tier(overrides.tier)
         if tier is None:
             names = ", ".join(each.name for each in route.tiers)
-            message = f"Route {route.name!r} has no tier {overrides.tier!r}. It has: {names}."
+            message = f"Route {route.name!r} has no tier {overrides.tier[:100]!r}. It has: {names}."
             raise BadRequest(message, param="x-waterfall-tier")
         return tier, "override"
     if (overrides.mode or route.mode) != "enforce":

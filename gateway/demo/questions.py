@@ -12,7 +12,17 @@ from gateway.demo.question_parts import Generator, Question
 from gateway.demo.questions_easy import EASY_KINDS
 from gateway.demo.questions_hard import HARD_KINDS
 
-__all__ = ["EASY_KINDS", "HARD_KINDS", "KINDS", "Question", "Split", "draw", "grade", "split"]
+__all__ = [
+    "EASY_KINDS",
+    "HARD_KINDS",
+    "KINDS",
+    "Question",
+    "Split",
+    "draw",
+    "grade",
+    "half",
+    "split",
+]
 
 Split = Literal["train", "tune", "demo"]
 KINDS: Final = {**EASY_KINDS, **HARD_KINDS}
@@ -30,6 +40,11 @@ def home(question: Question) -> Split:
     if place < _DEMO_SHARE:
         return "demo"
     return "tune" if place < _DEMO_SHARE + _TUNE_SHARE else "train"
+
+
+def half(question: Question) -> int:
+    """0 or 1, by another hash of its key: what learns on one half can be tuned on the other."""
+    return hashlib.sha256(f"half {question.key}".encode()).digest()[0] & 1
 
 
 def draw(random: Random, kind: str, name: Split) -> Question:

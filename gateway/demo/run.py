@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -26,28 +28,31 @@ SEED = 20261123
 PLAIN = Run("small-plain", "small, plain recipe", "small")
 BETTER = Run("small-better", "small, better recipe", "small")
 LARGE = Run("all-large", "large alone", "large")
-JUDGED = Run("judged", "waterfall, judged only", "waterfall", {"x-waterfall-threshold": "1"})
+JUDGED = Run("judged", "waterfall, no scorer", "waterfall", {"x-waterfall-threshold": "1"})
 FALL = Run("waterfall", "waterfall", "waterfall")
 RUNS = (PLAIN, BETTER, LARGE, JUDGED, FALL)
 _RELOAD_WITHIN = 15.0
 
 
 def demo(*, simulated: bool, leave: bool) -> int:
-    """Run the demo; return the exit code."""
+    """Run the demo; return the exit code. Without llama.cpp the models are simulated, and it says
+    so."""
     logging.basicConfig(level=logging.WARNING, format="waterfall: %(message)s")
     console = Console()
     try:
         return launcher.run(_demo(console, simulated=simulated, leave=leave))
-    except (ModelNotServed, RuntimeError, *REFUSALS) as error:
+    except ModelNotServed as error:
+        console.print(f"[yellow]The real models cannot be served here:[/] {error}")
+        console.print("The same with simulated ones (waterfall demo --simulated):\n")
+        return launcher.run(_demo(console, simulated=True, leave=leave))
+    except (RuntimeError, *REFUSALS) as error:
         console.print(f"[red]The demo cannot run:[/] {error}")
-        if isinstance(error, ModelNotServed) and not simulated:
-            console.print("The same without llama.cpp: waterfall demo --simulated")
         return 1
 
 
 async def _demo(console: Console, *, simulated: bool, leave: bool) -> int:
     questions = split(SEED, "demo", QUESTIONS)
-    folder = stage.fresh_folder()
+    folder = stage.fresh_folder(simulated=simulated)
     kind = "simulated" if simulated else "real, served by llama.cpp on this machine"
     console.print(
         f"Two tiny models ({kind}), a gateway in front, {len(questions):,} questions with known "
@@ -96,10 +101,12 @@ def _report(
 ) -> None:
     found = {run.name: figures(ledger, run, answers[run.name]) for run in RUNS}
     large = found[LARGE.name]
+    told = {name: asdict(each) for name, each in found.items()}
+    (ledger.parent / "figures.json").write_text(json.dumps(told, indent=2), encoding="utf-8")
     console.print()
     console.print(table(list(found.values()), large))
-    told = verdict(found[PLAIN.name], found[BETTER.name], large, found[FALL.name])
-    console.print("\n".join(told))
+    sentences = verdict(found[PLAIN.name], found[BETTER.name], large, found[FALL.name])
+    console.print("\n".join(sentences))
     console.print(
         "Prices: gpt-4o-mini's and gpt-4.1's list prices of 2026-11-22, on the tokens used."
     )

@@ -22,9 +22,11 @@ TEMPLATE = Path(__file__).with_name("waterfall.yaml")
 PLAIN, BETTER = "plain.yaml", "steps.yaml"
 _OURS = ".made-by-waterfall-demo"
 _PORT, _ADMIN = 8080, 9090
+_PRETENDED = {"threshold: 0.74": "threshold: 0.54", "accept: 0.76,": "accept: 0.84,"}
+"""What `gateway.demo.tune --simulated` chooses in place of the real pair's figures."""
 
 
-def fresh_folder() -> Path:
+def fresh_folder(*, simulated: bool) -> Path:
     """Make the demo's folder anew; never empties one that a demo has not made.
 
     Raises RuntimeError when something else is there.
@@ -35,7 +37,10 @@ def fresh_folder() -> Path:
         shutil.rmtree(FOLDER)
     (FOLDER / "recipes").mkdir(parents=True)
     (FOLDER / _OURS).touch()
-    shutil.copy(TEMPLATE, FOLDER / "waterfall.yaml")
+    policy = TEMPLATE.read_text(encoding="utf-8")
+    for ours, theirs in _PRETENDED.items() if simulated else ():
+        policy = policy.replace(ours, theirs)
+    (FOLDER / "waterfall.yaml").write_text(policy, encoding="utf-8")
     use_recipe(PLAIN)
     return FOLDER
 
@@ -54,6 +59,7 @@ def settings(small: str, large: str, key: str) -> Settings:
         WATERFALL_DEMO_SMALL=small,
         WATERFALL_DEMO_LARGE=large,
         WATERFALL_DEMO_KEY=key,
+        WATERFALL_DEMO_SCORER=str(ARTEFACTS / "demo" / "scorer"),
         WATERFALL_DEMO_PORT=str(_free(_PORT)),
         WATERFALL_DEMO_ADMIN=f"127.0.0.1:{_free(_ADMIN)}",
     )
@@ -100,7 +106,7 @@ def pretence(questions: Sequence[Question]) -> Behaviour:
     better = (RECIPES / BETTER).read_text(encoding="utf-8")
     coaching = better.partition('before: "')[2].partition('"')[0]
     pace = Pace(0.004, 0.3, 0.0005, 0.3)
-    small = Model(Accuracy(0.95, 0.3), coached=((coaching, Accuracy(0.97, 0.42)),), pace=pace)
-    large = Model(Accuracy(0.99, 0.95), pace=Pace(0.008, 0.3, 0.001, 0.3))
+    small = Model(Accuracy(0.99, 0.29), coached=((coaching, Accuracy(0.99, 0.54)),), pace=pace)
+    large = Model(Accuracy(0.95, 0.94), pace=Pace(0.008, 0.3, 0.001, 0.3))
     answers = {each.prompt: Answer(each.answer, each.hard) for each in questions}
     return Behaviour(seed=1, models={"small": small, "large": large}, answers=answers)

@@ -75,6 +75,7 @@ async def _ask(pool: Pool, path: str, run: Run, index: int, question: Question) 
         "model": run.model,
         "messages": [{"role": "user", "content": question.prompt}],
         "max_completion_tokens": _LONGEST,
+        "temperature": 0,
     }
     headers = {
         "content-type": "application/json",

@@ -98,7 +98,7 @@ def _line(answer: Answered) -> Text:
 
 def table(found: Sequence[Figures], whole: Figures) -> Table:
     """Lay the runs side by side; `whole` is all-large, which the others are measured against."""
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     shown.add_column("from the ledger", no_wrap=True)
     for name in ("right", "cost", "of large", "sent up", "p50", "p95"):
         shown.add_column(name, justify="right", no_wrap=True)

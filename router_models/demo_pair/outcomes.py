@@ -1,8 +1,9 @@
-"""Records how the demo's pair fares on tune questions: the labels its difficulty scorer learns from.
+"""Records how the demo's pair fares on tune questions: what its difficulty scorer learns from.
+
+They are one half of that split; `gateway.demo.tune` chooses its figures on the other.
 
     python -m router_models.demo_pair.outcomes --out rows.jsonl
-    python -m router_models.difficulty.train --rows rows.jsonl --label demo@1 \\
-        --out router_models/artefacts/demo/scorer
+    python -m router_models.difficulty.train --rows rows.jsonl --label demo@1 --out SCORER
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from typing import Any, Final
 
 import yaml
 
-from gateway.demo.questions import split
+from gateway.demo.questions import half, split
 from router_models.demo_pair.evaluate import ARTEFACTS, RECIPES, ask_all
 
 BETTER: Final = RECIPES / "steps.yaml"
 
 
 async def record(n: int, seed: int) -> list[dict[str, Any]]:
-    """Ask both models `n` tune questions; rows of prompt, weak_score and strong_score (0 or 1)."""
-    questions = split(seed, "tune", n)
+    """Ask both models the first half of `n` tune questions; rows of prompt and both scores."""
+    questions = [each for each in split(seed, "tune", n) if half(each) == 0]
     recipe = yaml.safe_load(BETTER.read_text(encoding="utf-8"))
     weak = await ask_all(ARTEFACTS, "small", recipe, questions)
     strong = await ask_all(ARTEFACTS, "large", {}, questions)
@@ -36,7 +37,7 @@ async def record(n: int, seed: int) -> list[dict[str, Any]]:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--questions", type=int, default=4000)
+    parser.add_argument("--questions", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
