@@ -13,8 +13,11 @@ _WRONG = Finding("fail", "tool_error", broken=True)
 
 
 def tool_calls(request: ChatRequest, reply: Reply) -> Finding:
-    """Check each call's name and arguments, and that a call was made where one was demanded."""
-    if not reply.complete or not request.tools:
+    """Check each call's name and arguments, and that a call was made where one was demanded.
+
+    Abstains of a call of a tool that is not a function: its input has no schema.
+    """
+    if not reply.complete or not request.tools or _calls_other_kinds(request, reply):
         return ABSTAIN
     schemas = _schemas(request.tools)
     choice = request.body.get("tool_choice")
@@ -24,6 +27,11 @@ def tool_calls(request: ChatRequest, reply: Reply) -> Finding:
     except TooMuchError:
         return ABSTAIN
     return PASS if sound else _WRONG
+
+
+def _calls_other_kinds(request: ChatRequest, reply: Reply) -> bool:
+    offered = any(tool.get("type") != "function" for tool in request.tools)
+    return offered and any(not call["name"] for each in reply.choices for call in each.tool_calls)
 
 
 def _schemas(tools: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
@@ -42,7 +50,7 @@ def _is_sound(choice: Choice, schemas: Mapping[str, Mapping[str, Any]], wanted: 
     if wanted == "none":
         return False
     forced = _forced_name(wanted)
-    if forced is not None and names != [forced]:
+    if forced is not None and set(names) != {forced}:
         return False
     return all(
         call["name"] in schemas and is_valid(call["arguments"] or "{}", schemas[call["name"]])

@@ -37,6 +37,8 @@ ROWS = {
     "none called where one is required": (asked("required"), NOTHING, WRONG),
     "one required, one called": (asked("required"), called(("now", "{}")), PASS),
     "one forced": (asked(FORCED), called(BERN), PASS),
+    "one forced, called twice": (asked(FORCED), called(BERN, BERN), PASS),
+    "a tool that is no function": (asked(), called(("", "")), ABSTAIN),
     "one forced, none called": (asked(FORCED), NOTHING, WRONG),
     "one forced, another called": (asked(FORCED), called(("now", "{}")), WRONG),
     "none allowed": (asked("none"), called(BERN), WRONG),
