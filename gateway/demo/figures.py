@@ -134,7 +134,12 @@ def replay(found: Sequence[Case], threshold: float, bar: Bar) -> Point:
     return Point(bar.accept, cost, right / len(found), up / len(found))
 
 
-def curve(found: Sequence[Case], threshold: float, bar: Bar, steps: int = 50) -> list[Point]:
-    """Replay the bar's `accept` from 0 to 1."""
-    grid = (i / steps for i in range(steps + 1))
-    return [replay(found, threshold, Bar(accept, bar.min_gain, bar.checks)) for accept in grid]
+def by_threshold(found: Sequence[Case], bar: Bar, steps: int = 40) -> list[Point]:
+    """Replay every threshold from 1 (nothing starts at the large tier) to 0 (all does)."""
+    return [replay(found, 1 - i / steps, bar) for i in range(steps + 1)]
+
+
+def by_accept(found: Sequence[Case], bar: Bar, steps: int = 50) -> list[Point]:
+    """Replay every `accept` from 0 to 1 with the scorer out of it: the judge alone."""
+    grid = (Bar(i / steps, bar.min_gain, bar.checks) for i in range(steps + 1))
+    return [replay(found, 1.0, each) for each in grid]

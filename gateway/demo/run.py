@@ -16,9 +16,9 @@ from rich.console import Console
 from gateway import launcher
 from gateway.app import REFUSALS
 from gateway.demo import stage
-from gateway.demo.figures import Figures, cases, curve, figures
+from gateway.demo.figures import Figures, Point, by_accept, by_threshold, cases, figures
 from gateway.demo.llama import ModelNotServed
-from gateway.demo.picture import Mark, as_svg, in_characters
+from gateway.demo.picture import Curve, Mark, as_svg, in_characters
 from gateway.demo.questions import Question, split
 from gateway.demo.traffic import Answered, Run, ask_all
 from gateway.demo.view import View, table, verdict
@@ -121,7 +121,7 @@ def _draw(
     *,
     simulated: bool,
 ) -> None:
-    """Draw the curve of every bar, replayed over the ledger, and where this one sits on it."""
+    """Draw what either knob would do, replayed over the ledger, and where this setting sits."""
     small_right = [answer.right for answer in answers[BETTER.name]]
     large_right = [answer.right for answer in answers[LARGE.name]]
     met = cases(ledger, JUDGED, LARGE, small_right, large_right)
@@ -129,24 +129,38 @@ def _draw(
     settings = stage.current()
     route = settings.routes["waterfall"]
     bar = route.tiers[0].bar
-    points = curve(met, route.thresholds[0], bar)
-    line = [(point.cost / whole, point.accuracy) for point in points]
+    threshold = route.thresholds[0]
+    curves = [
+        _curve("judge alone: accept 0 to 1", ".", "#adb5bd", by_accept(met, bar), whole),
+        _curve(
+            f"scorer too: threshold 1 to 0, accept {bar.accept:g}",
+            "o",
+            "#0b7285",
+            by_threshold(met, bar),
+            whole,
+        ),
+    ]
     marks = [
         _mark(found[BETTER.name], whole, "s", "all small"),
         _mark(found[LARGE.name], whole, "L", "all large"),
-        _mark(found[FALL.name], whole, "W", f"waterfall, accept {bar.accept:g}"),
+        _mark(found[FALL.name], whole, "W", f"waterfall at threshold {threshold:g}"),
     ]
-    console.print("\nThe curve: every `accept` from 0 to 1, replayed over the ledger's drafts.\n")
-    console.print(in_characters(line, marks), highlight=False)
+    console.print("\nThe knobs, replayed over the ledger's drafts:\n")
+    console.print(in_characters(curves, marks), highlight=False, markup=False)
     title = "What the waterfall costs and gets right" + (" (simulated models)" if simulated else "")
     target = ledger.parent / "curve.svg"
-    target.write_text(as_svg(title, line, marks), encoding="utf-8")
+    target.write_text(as_svg(title, curves, marks), encoding="utf-8")
     console.print(f"\nThe same as a picture: {target}")
+
+
+def _curve(label: str, sign: str, colour: str, points: Sequence[Point], whole: int) -> Curve:
+    line = sorted((point.cost / whole, point.accuracy) for point in points)
+    return Curve(label, sign, colour, line)
 
 
 def _mark(found: Figures, whole: int, letter: str, name: str) -> Mark:
     share = found.cost / whole
-    label = f"{name}: {found.accuracy:.1%} right at {share:.0%} of the cost"
+    label = f"{name}: {found.accuracy:.1%} right, {share:.0%} of the cost"
     return Mark(share, found.accuracy, letter, label)
 
 

@@ -17,6 +17,7 @@ from gateway.demo.questions import Question
 from gateway.upstreams.simulated import Accuracy, Answer, Behaviour, Model, Pace, serve_simulated
 
 FOLDER = Path("waterfall-demo")
+SCORER = ARTEFACTS / "demo" / "scorer"
 RECIPES = ARTEFACTS.parent / "recipes" / "demo"
 TEMPLATE = Path(__file__).with_name("waterfall.yaml")
 PLAIN, BETTER = "plain.yaml", "steps.yaml"
@@ -59,7 +60,7 @@ def settings(small: str, large: str, key: str) -> Settings:
         WATERFALL_DEMO_SMALL=small,
         WATERFALL_DEMO_LARGE=large,
         WATERFALL_DEMO_KEY=key,
-        WATERFALL_DEMO_SCORER=str(ARTEFACTS / "demo" / "scorer"),
+        WATERFALL_DEMO_SCORER=str(SCORER),
         WATERFALL_DEMO_PORT=str(_free(_PORT)),
         WATERFALL_DEMO_ADMIN=f"127.0.0.1:{_free(_ADMIN)}",
     )
