@@ -157,7 +157,8 @@ def machine() -> str:
     """Say what this machine is, without its name."""
     memory = psutil.virtual_memory().total / 2**30
     python = platform.python_version()
-    return f"{os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB, Python {python}"
+    told = f"{os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB, Python {python}"
+    return f"{told}, niceness {os.nice(0)}" if os.nice(0) else told
 
 
 def _processor() -> str:

@@ -77,7 +77,7 @@ def _loopback_only():
 _patient = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("default", max_examples=100, **_patient)
 settings.register_profile("ci", max_examples=200, print_blob=True, database=None, **_patient)
-settings.register_profile("prove", max_examples=5_000, print_blob=True, **_patient)
+settings.register_profile("prove", max_examples=1_500, print_blob=True, **_patient)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "default"))
 
 # ------------------------------------------------------------------ no silent skips in CI
