@@ -73,9 +73,10 @@ def answers(dice: random.Random, tier: str, names: Sequence[str]) -> dict[str, A
 
 
 def asks(dice: random.Random, names: Sequence[str], leaving: int) -> list[Ask]:
-    """Write the requests; the last `leaving` of them hang up in the middle."""
+    """Write the requests; `leaving` of them, anywhere among the others, hang up in the middle."""
     made = []
-    for place, name in enumerate(names):
+    leavers = set(dice.sample(names, leaving))
+    for name in names:
         body: dict[str, Any] = {
             "model": "waterfall",
             "stream": True,
@@ -91,8 +92,7 @@ def asks(dice: random.Random, names: Sequence[str], leaving: int) -> list[Ask]:
             body["simulate"] = {"mid": f"stall,after={HOLD}"}
         if dice.random() < 0.2:
             body |= {"logprobs": True, "top_logprobs": 2}
-        leaves = place >= len(names) - leaving
-        made.append(Ask(name, body, dice.uniform(0.05, 0.6) if leaves else None))
+        made.append(Ask(name, body, dice.uniform(0.05, 0.6) if name in leavers else None))
     return made
 
 
