@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import gateway
 
 ROOT = Path(__file__).parent.parent
+_CACHES = {"__pycache__", ".pytest_cache", ".hypothesis", ".mypy_cache", ".ruff_cache"}
 LOCKS = ["requirements.lock", "requirements-dev.lock"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
@@ -101,3 +103,13 @@ def test_the_image_is_made_of_what_is_there():
     assert "--require-hashes" in dockerfile
     user = re.findall(r"^USER (\S+)", dockerfile, re.MULTILINE)[-1]
     assert user.split(":")[0] not in {"0", "root"}
+
+
+def test_no_file_that_a_test_needs_is_ignored():
+    """What is here and not in the repository is missing everywhere else."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a checkout")
+    listing = ["git", "ls-files", "--others", "--ignored", "--exclude-standard", "tests"]
+    ignored = subprocess.run(listing, check=True, capture_output=True, text=True, cwd=ROOT)
+    files = [Path(line) for line in ignored.stdout.splitlines()]
+    assert [file for file in files if not _CACHES & set(file.parts)] == []
