@@ -1,7 +1,7 @@
 """What every proof stands on: a gateway and its upstreams as processes, a client that reads all.
 
-Nothing here runs in the gateway's own process: it is started as a user would start it, spoken to
-over sockets, and judged by its ledger and by its upstreams' own logs.
+The gateway is started as a user would start it, spoken to over sockets, and judged by its ledger
+and by its upstreams' own logs.
 """
 
 from __future__ import annotations
@@ -267,10 +267,7 @@ async def ask(
     headers: Sequence[tuple[bytes, bytes]] = (),
     leave_after: float | None = None,
 ) -> Answer:
-    """Post one chat completion; with `leave_after`, hang up so many seconds later.
-
-    A connection that is lost is an Answer that is not whole.
-    """
+    """Post one chat completion; with `leave_after`, hang up so many seconds later."""
     answer = Answer()
     raw = orjson.dumps(body)
     try:
