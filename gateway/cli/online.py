@@ -38,7 +38,7 @@ def _ask(client: httpx.Client, upstream: UpstreamSettings, models: Iterable[str]
     headers = {"authorization": f"Bearer {upstream.api_key}"} if upstream.api_key else {}
     try:
         reply = client.get(f"{upstream.base_url.rstrip('/')}/models", headers=headers)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         return Found(upstream.name, ok=False, told=f"not reached: {type(error).__name__}")
     if reply.status_code in (401, 403):
         return Found(upstream.name, ok=False, told=f"refuses our key ({reply.status_code})")

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import PlainValidator
 
@@ -16,6 +17,8 @@ from gateway.core.money import NANO
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 _DIGEST = re.compile(r"sha256:([0-9a-fA-F]{64})")
 _VISIBLE = re.compile(r"[!-~]+")
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_HOST_LENGTH = 253
 _OFF = "off"
 
 
@@ -133,6 +136,26 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_host(host: str) -> bool:
+    """Is this an address (without a zone) or a name that can be looked up?"""
+    try:
+        return getattr(ipaddress.ip_address(host), "scope_id", None) is None
+    except ValueError:
+        labels = host.removesuffix(".").split(".")
+        return len(host) <= _HOST_LENGTH and all(map(_LABEL.fullmatch, labels))
+
+
+def base_url(written: str) -> SplitResult | None:
+    """Take a URL apart; None for one to whose host no request could be sent."""
+    try:
+        parts = urlsplit(written)
+        usable = parts.scheme in {"http", "https"} and parts.port != 0
+    except ValueError:  # a port out of range, half an IPv6 address
+        return None
+    usable = usable and bool(_VISIBLE.fullmatch(written))
+    return parts if usable and is_host(parts.hostname or "") else None
 
 
 def ceiling(value: object) -> int | None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import Any, cast
-from urllib.parse import SplitResult, urlsplit
 
 from gateway.config.checking import at, check, section
 from gateway.config.draft import Draft
-from gateway.config.fields import is_loopback, name
+from gateway.config.fields import base_url, is_loopback, name
 from gateway.config.models import (
     OpenAIUpstream,
     PriceBookKeys,
@@ -106,7 +105,7 @@ def _timeouts(keys: TimeoutKeys) -> Timeouts:
 
 def _base_url(draft: Draft, entry: str, written: str) -> str:
     trail = ("upstreams", entry, "base_url")
-    parts = _split(written)
+    parts = base_url(written)
     if parts is None:
         draft.complain(trail, "must be an http:// or https:// URL with a host", written)
         return written
@@ -117,15 +116,6 @@ def _base_url(draft: Draft, entry: str, written: str) -> str:
     elif parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         draft.warn(trail, "http:// to another machine: prompts, replies and the key can be read")
     return written.rstrip("/")
-
-
-def _split(written: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(written)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:  # a port out of range, half an IPv6 address
-        return None
-    return parts if usable and written.isascii() and written.isprintable() else None
 
 
 # ------------------------------------------------------------------ prices

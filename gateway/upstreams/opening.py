@@ -32,7 +32,10 @@ def open_upstream(settings: UpstreamSettings) -> Upstream:
     """Open an upstream; connections are made as calls need them. Raises UpstreamUnusable."""
     if settings.simulated is None:
         timeouts = Timeouts(**asdict(settings.timeouts))
-        return OpenAIUpstream(settings.name, settings.base_url, settings.api_key, timeouts)
+        try:
+            return OpenAIUpstream(settings.name, settings.base_url, settings.api_key, timeouts)
+        except ValueError as error:
+            raise UpstreamUnusable(f"Upstream {settings.name}: {error}.") from error
     limits = settings.timeouts
     return SimulatedUpstream(
         settings.name,

@@ -29,7 +29,7 @@ async def _reachable(base_url: str) -> bool:
     try:
         async with asyncio.timeout(_PATIENCE):
             _, writer = await asyncio.open_connection(parts.hostname, port)
-    except (OSError, TimeoutError):
+    except (OSError, TimeoutError, UnicodeError):  # the last for a name that no DNS would know
         return False
     writer.close()
     return True

@@ -3,9 +3,12 @@ from __future__ import annotations
 import asyncio
 import json
 
+import httpx
 import pytest
 
 from gateway import cli
+from gateway.cli.online import _ask
+from gateway.config import UpstreamSettings
 from gateway.upstreams.simulated import Behaviour, Model, serve_simulated
 
 CONFIG = """
@@ -45,3 +48,11 @@ def test_nobody_there(tmp_path, capsys):
     code, found = check(tmp_path, capsys, url="http://127.0.0.1:9", key="k", model="l")
     assert code == 1
     assert found["told"] == "not reached: ConnectError"
+
+
+@pytest.mark.parametrize("url", ["http://h\0", "http://[::1%lo]", "http://h:x"])
+def test_a_name_that_no_client_would_take_is_not_reached(url):
+    upstream = UpstreamSettings("here", "openai", url)
+    with httpx.Client() as client:
+        found = _ask(client, upstream, ())
+    assert (found.ok, found.told[:13]) == (False, "not reached: ")
