@@ -25,6 +25,7 @@ from gateway.checks import all_checks
 from gateway.config import ConfigError, Settings, UpstreamSettings, load
 from gateway.core.errors import BadRequest
 from gateway.core.ids import uuid7
+from gateway.core.ledger import Refusal
 from gateway.core.ports import Scorer
 from gateway.core.recipes import write_marker
 from gateway.core.routing import Route
@@ -96,6 +97,19 @@ class Gateway:
         self.metrics = Metrics(settings.routes.values(), _build_info(settings), self._figures)
         self.switch = Switch(self._build(settings))
 
+    def enter(self, route: str) -> None:
+        """Count a request in."""
+        self.metrics.enter(route)
+
+    def leave(self, route: str) -> None:
+        """Count it out."""
+        self.metrics.leave(route)
+
+    def refuse(self, refused: Refusal) -> None:
+        """Count and log a request that was turned away."""
+        self.metrics.refuse(refused)
+        self.log.write(refused)
+
     def _figures(self) -> dict[str, float]:
         return {**self.store.figures(), "dropped_lines": float(self.log.dropped)}
 
@@ -125,7 +139,7 @@ class Gateway:
             scorers=_scorers(settings),
             keys=tuple(Key(k.name, k.digest, k.routes, k.allow) for k in settings.keys),
             latches=self._latches,
-            meter=self.metrics,
+            meter=self,
             max_body=settings.server.max_body,
             simulated=frozenset(
                 name for name, tier in settings.tiers.items() if tier.upstream in simulated
@@ -148,6 +162,7 @@ class Gateway:
             render_metrics=self.metrics.render,
             reload=self.reload_or_refuse,
             set_thresholds=self.set_thresholds,
+            refuse=self.refuse,
         )
         return admin_app(controls, CLOCKS)
 

@@ -18,6 +18,7 @@ from gateway.api.endpoints import error_handlers
 from gateway.api.http import header, read_json
 from gateway.api.planning import Clocks
 from gateway.core.errors import BadRequest, Forbidden, Unauthorized
+from gateway.core.ledger import Refusal
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LIMIT = 64 * 1024
@@ -33,12 +34,13 @@ class Controls:
     render_metrics: Callable[[], bytes]
     reload: Callable[[], Awaitable[str]]
     set_thresholds: Callable[[str, tuple[float, ...]], None]
+    refuse: Callable[[Refusal], None]
 
 
 def admin_app(controls: Controls, clocks: Clocks) -> FastAPI:
     """Build the admin listener's app."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    for kind, handler in error_handlers(clocks).items():
+    for kind, handler in error_handlers(clocks, controls.refuse).items():
         app.add_exception_handler(kind, handler)
     admin = _Admin(controls)
     app.add_route("/metrics", admin.metrics, ["GET"])

@@ -24,12 +24,12 @@ class Key:
     routes: frozenset[str] | None = None
     allow: frozenset[str] = frozenset()
 
-    def require(self, override: str) -> None:
-        """Raise Forbidden unless this key may send that override."""
+    def require(self, override: str, param: str | None = None) -> None:
+        """Raise Forbidden unless this key may send that override; `param` is where it stood."""
         if override not in self.allow:
             raise Forbidden(
                 f"This key may not set the {override}. Add {override!r} to its `allow`.",
-                param=f"x-waterfall-{override}",
+                param=param or f"x-waterfall-{override}",
             )
 
 

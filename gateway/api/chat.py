@@ -26,6 +26,7 @@ from gateway.api.planning import Arrival, Clocks, latch, plan_job
 from gateway.api.reply import PlainReply, StreamedReply
 from gateway.api.service import Service, Switch
 from gateway.core.errors import GatewayError, NotReady
+from gateway.core.ledger import refusal
 from gateway.core.money import dollars
 from gateway.core.plan import Tier
 from gateway.engine import Job
@@ -54,10 +55,10 @@ class Chat:
             except ClientGone:
                 return
             except GatewayError as error:
-                await answer_error(send, error, headers.ids(known_as))
+                await self._refuse(service, known_as, error, send)
                 return
             except Exception:  # noqa: BLE001 (whatever it is, the client gets a readable answer)
-                await answer_error(send, _fault(), headers.ids(known_as))
+                await self._refuse(service, known_as, _fault(), send)
                 return
             await self._serve(service, arrival, job, receive, send)
 
@@ -66,6 +67,12 @@ class Chat:
         if self._switch.draining:
             raise NotReady("This gateway is shutting down; try another.", retry_after=1.0)
         return key
+
+    async def _refuse(
+        self, service: Service, known_as: str, error: GatewayError, send: Send
+    ) -> None:
+        service.meter.refuse(refusal(known_as, self._clocks.wall(), error))
+        await answer_error(send, error, headers.ids(known_as))
 
     async def _serve(
         self, service: Service, arrival: Arrival, job: Job, receive: Receive, send: Send
@@ -86,7 +93,7 @@ class Chat:
             finally:
                 service.meter.leave(job.route.name)
             if entry.outcome.error is None:
-                latch(service, job, entry.served_tier)
+                latch(service, job, entry)
 
 
 def _reply_for(

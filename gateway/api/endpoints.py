@@ -8,20 +8,21 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from gateway.api.auth import identify
+from gateway.api.auth import Key, identify
 from gateway.api.http import request_id, retry_after
 from gateway.api.planning import Clocks
 from gateway.api.service import Service, Switch
 from gateway.core.errors import BadRequest, GatewayError, MethodNotAllowed, NotFound
+from gateway.core.ledger import Refusal, refusal
 
 _READY = {True: 200, False: 503}
 
 
-def models_of(service: Service, routes: frozenset[str] | None) -> list[dict[str, object]]:
-    """List every name a key bound to `routes` (None: all) may give as its model."""
+def models_of(service: Service, key: Key) -> list[dict[str, object]]:
+    """List every name a key may give as its model."""
     listed = []
-    for name in service.models(routes):
-        _, tier = service.resolve(name, routes)
+    for name in service.models(key):
+        _, tier = service.resolve(name, key)
         listed.append(_model(name, "tier" if tier else "route"))
     return listed
 
@@ -41,14 +42,16 @@ class Endpoints:
         """`GET /v1/models`."""
         service = self._switch.service
         key = identify(request.scope, service.keys)
-        return JSONResponse({"object": "list", "data": models_of(service, key.routes)})
+        return JSONResponse({"object": "list", "data": models_of(service, key)})
 
     async def model(self, request: Request) -> Response:
         """`GET /v1/models/{id}`."""
         service = self._switch.service
         key = identify(request.scope, service.keys)
         wanted = request.path_params["model"]
-        _, tier = service.resolve(wanted, key.routes)
+        _, tier = service.resolve(wanted, key)
+        if tier is not None:
+            key.require("tier", "model")
         return JSONResponse(_model(wanted, "tier" if tier else "route"))
 
     async def live(self, request: Request) -> Response:
@@ -64,9 +67,9 @@ class Endpoints:
 
 
 def error_handlers(
-    clocks: Clocks,
+    clocks: Clocks, refuse: Callable[[Refusal], None]
 ) -> dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]]:
-    """Return handlers that put every error into OpenAI's shape."""
+    """Return handlers that put every error into OpenAI's shape, and tell `refuse` of it."""
 
     async def known(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):
@@ -74,6 +77,7 @@ def error_handlers(
         if not isinstance(error, GatewayError):
             error = GatewayError("The gateway failed; this is a fault of ours, now in its log.")
         own = request_id(request.scope, clocks.new_id())
+        refuse(refusal(own, clocks.wall(), error))
         extra = {key.decode(): value.decode() for key, value in retry_after(error)}
         return JSONResponse(error.body(), error.status, {"x-request-id": own, **extra})
 

@@ -23,6 +23,8 @@ def read(scope: Scope, key: Key, tier: str | None) -> Overrides:
 
     Raises BadRequest naming the header, Forbidden when the key may not send it.
     """
+    if tier is not None:
+        key.require("tier", "model")
     tier = header(scope, b"x-waterfall-tier") or tier
     thresholds = header(scope, b"x-waterfall-threshold")
     mode = header(scope, b"x-waterfall-mode")

@@ -13,7 +13,7 @@ from gateway.api.http import Scope
 from gateway.api.service import Service
 from gateway.api.wire import parse
 from gateway.core.errors import BadRequest
-from gateway.core.ledger import Origin
+from gateway.core.ledger import Entry, Origin
 from gateway.core.routing import Mode, Overrides, Route, make_plan
 from gateway.core.signals import measure
 from gateway.engine import Job
@@ -43,7 +43,7 @@ class Arrival:
 def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str, Any]) -> Job:
     """Parse, measure, score and plan. Raises GatewayError with what the client should change."""
     request = parse(body)
-    route, tier = service.resolve(request.model, arrival.key.routes)
+    route, tier = service.resolve(request.model, arrival.key)
     asked = overrides.read(arrival.scope, arrival.key, tier.name if tier else None)
     require_thresholds(route, asked.thresholds or ())
     session = overrides.session(arrival.scope)
@@ -52,7 +52,7 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
     signals = measure(request)
     difficulty = service.scorers[route.name].score(signals)
     own = _own_session(arrival.key.name, session)
-    latched = service.latches.floor(route.name, own) if session and route.latch else 0
+    latched = service.latches.floor(route, own) if session and route.latch else 0
     plan = make_plan(route, signals, difficulty, replace(asked, mode=mode), latched)
     thresholds = asked.thresholds or route.thresholds
     return Job(
@@ -77,14 +77,12 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
     )
 
 
-def latch(service: Service, job: Job, served_tier: str) -> None:
-    """Keep a session at the tier that had to serve it."""
+def latch(service: Service, job: Job, entry: Entry) -> None:
+    """Keep a session at the tier that it had to escalate to."""
     route, session = job.route, job.origin.session
-    index = next((i for i, t in enumerate(route.tiers) if t.name == served_tier), 0)
-    policy_decided = job.mode == "enforce" and job.plan.reason != "override"
-    if session and route.latch and index and policy_decided:
+    if session and route.latch and entry.outcome.escalated and not entry.outcome.degraded:
         own = _own_session(job.origin.key, session)
-        service.latches.raise_to(route.name, own, index, route.latch)
+        service.latches.raise_to(route, own, entry.served_tier, route.latch)
 
 
 def _own_session(key: str, session: str) -> str:

@@ -12,12 +12,17 @@ from gateway.api.chat import Chat
 from gateway.api.endpoints import Endpoints, error_handlers
 from gateway.api.planning import Clocks
 from gateway.api.service import Switch
+from gateway.core.ledger import Refusal
 
 
 def main_app(switch: Switch, clocks: Clocks, render_metrics: Callable[[], bytes] | None) -> FastAPI:
     """Build the app. `render_metrics` is None where the listener is not loopback's."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    for kind, handler in error_handlers(clocks).items():
+
+    def refuse(refused: Refusal) -> None:
+        switch.service.meter.refuse(refused)
+
+    for kind, handler in error_handlers(clocks, refuse).items():
         app.add_exception_handler(kind, handler)
     small = Endpoints(switch)
     chat, dry = Chat(switch, clocks), Chat(switch, clocks, dry=True)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from gateway.api.auth import Key
 from gateway.core.errors import NotFound
+from gateway.core.ledger import Refusal
 from gateway.core.plan import Tier
 from gateway.core.ports import Scorer
 from gateway.core.routing import Route
@@ -28,18 +29,19 @@ class Latches:
     def __init__(self, clock: Callable[[], float]) -> None:
         """Start with no session latched."""
         self._clock = clock
-        self._tiers: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
+        self._tiers: OrderedDict[tuple[str, str], tuple[str, float]] = OrderedDict()
 
-    def floor(self, route: str, session: str) -> int:
-        """Return the lowest tier index the session may start at."""
-        index, until = self._tiers.get((route, session), (0, 0.0))
-        return index if self._clock() < until else 0
+    def floor(self, route: Route, session: str) -> int:
+        """Return the lowest index in the route's tiers that the session may start at."""
+        name, until = self._tiers.get((route.name, session), ("", 0.0))
+        if self._clock() >= until:
+            return 0
+        return next((i for i, tier in enumerate(route.tiers) if tier.name == name), 0)
 
-    def raise_to(self, route: str, session: str, index: int, ttl: float) -> None:
-        """Latch a session at a tier for `ttl` seconds; a latch never falls while it is fresh."""
-        index = max(index, self.floor(route, session))
-        self._tiers[(route, session)] = (index, self._clock() + ttl)
-        self._tiers.move_to_end((route, session))
+    def raise_to(self, route: Route, session: str, tier: str, ttl: float) -> None:
+        """Latch a session at a tier for `ttl` seconds from now."""
+        self._tiers[(route.name, session)] = (tier, self._clock() + ttl)
+        self._tiers.move_to_end((route.name, session))
         if len(self._tiers) > _LATCHES:
             self._tiers.popitem(last=False)
 
@@ -53,6 +55,10 @@ class Meter(Protocol):
 
     def leave(self, route: str) -> None:
         """Count it out."""
+        ...
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Hear of one that was turned away before there was a plan."""
         ...
 
 
@@ -101,22 +107,23 @@ class Service:
     usable: Callable[[], Awaitable[bool]]
     in_flight: InFlight = field(default_factory=InFlight)
 
-    def models(self, allowed: frozenset[str] | None = None) -> list[str]:
-        """Return every name that may be given as a model by who may use the routes `allowed`
-        (None: all)."""
+    def models(self, key: Key) -> list[str]:
+        """Return every name that a key may give as a model."""
         names = [*self.routes, *self.tiers, *self.aliases]
-        return [name for name in names if self._find(name, allowed)]
+        return [name for name in names if self._open_to(name, key)]
 
-    def resolve(
-        self, name: str, allowed: frozenset[str] | None = None
-    ) -> tuple[Route, Tier | None]:
+    def _open_to(self, name: str, key: Key) -> bool:
+        found = self._find(name, key.routes)
+        return found is not None and (found[1] is None or "tier" in key.allow)
+
+    def resolve(self, name: str, key: Key) -> tuple[Route, Tier | None]:
         """Return the route a model name stands for, and its tier when it names one alone.
 
-        Raises NotFound with the names there are for who may use the routes `allowed`.
+        Raises NotFound with the names there are for this key.
         """
-        found = self._find(name, allowed)
+        found = self._find(name, key.routes)
         if found is None:
-            known = ", ".join(self.models(allowed))
+            known = ", ".join(self.models(key))
             raise NotFound(
                 f"No model {name[:100]!r} here. There is: {known}.",
                 param="model",

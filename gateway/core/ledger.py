@@ -67,6 +67,24 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request turned away before there was a plan. It has no entry, since nothing was spent.
+
+    `at` is a UNIX time in seconds; `code` is the error's own, or its type.
+    """
+
+    request_id: str
+    at: float
+    status: int
+    code: str
+
+
+def refusal(request_id: str, at: float, error: GatewayError) -> Refusal:
+    """Make the record of a request that `error` turned away."""
+    return Refusal(request_id, at, error.status, error.code or error.type)
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One request, whole. Money is in nano-dollars."""
 

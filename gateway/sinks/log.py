@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from gateway.core.ledger import Entry
+from gateway.core.ledger import Entry, Refusal
 from gateway.core.money import dollars
 from gateway.core.outcome import Attempt
 
@@ -40,7 +40,7 @@ class RequestLog:
 
     def __init__(
         self,
-        form: Callable[[Entry], bytes],
+        form: Callable[[Entry | Refusal], bytes],
         descriptor: int = 1,
         most: int = BUFFER_LINES,
     ) -> None:
@@ -52,15 +52,15 @@ class RequestLog:
         self._form = form
         self._descriptor = descriptor
         self._most = most
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[Entry | Refusal] = deque()
         self._closing = threading.Event()
         self.dropped = 0
         """Lines lost to a reader that is too slow, or gone."""
         self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
         self._thread.start()
 
-    def write(self, entry: Entry) -> None:
-        """Log one finished request."""
+    def write(self, entry: Entry | Refusal) -> None:
+        """Log one finished request, or one that was turned away."""
         if len(self._entries) >= self._most:
             self.dropped += 1
         else:
@@ -84,10 +84,43 @@ class RequestLog:
                     self.dropped += count
 
 
-def json_line(entry: Entry) -> bytes:
-    """Write an entry as one line of JSON; money as an exact decimal string in dollars."""
+def json_line(record: Entry | Refusal) -> bytes:
+    """Write a record as one line of JSON; money as an exact decimal string in dollars."""
+    line = _refused(record) if isinstance(record, Refusal) else _finished(record)
+    try:
+        text = orjson.dumps(line)
+    except TypeError:  # a lone surrogate, which UTF-8 cannot hold
+        text = json.dumps(line, ensure_ascii=False).encode("utf-8", "replace")
+    if not text.isascii() or b"\x7f" in text:
+        text = _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text.decode()).encode()
+    return text + b"\n"
+
+
+def human_line(record: Entry | Refusal) -> bytes:
+    """Write a record as one line for a person."""
+    text = _refusal(record) if isinstance(record, Refusal) else _in_words(record)
+    safe = _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return safe.encode("utf-8", "replace") + b"\n"
+
+
+def _refused(refused: Refusal) -> dict[str, Any]:
+    return {
+        "time": _time(refused.at),
+        "request_id": refused.request_id[:LONGEST],
+        "status": refused.status,
+        "outcome": "refused",
+        "reason": refused.code[:LONGEST],
+    }
+
+
+def _refusal(refused: Refusal) -> str:
+    told = f"{refused.status} refused {refused.code[:LONGEST]} {refused.request_id[:LONGEST]}"
+    return f"{_time(refused.at)[11:19]} {told}"
+
+
+def _finished(entry: Entry) -> dict[str, Any]:
     origin, difficulty, usage = entry.origin, entry.difficulty, entry.usage
-    line = {
+    return {
         "time": _time(origin.started_at),
         "request_id": origin.request_id[:LONGEST],
         "entry_id": origin.entry_id,
@@ -118,28 +151,18 @@ def json_line(entry: Entry) -> bytes:
         "attempts": [_attempt(attempt, entry) for attempt in entry.outcome.attempts],
         "config": entry.config,
     }
-    try:
-        text = orjson.dumps(line)
-    except TypeError:  # a lone surrogate, which UTF-8 cannot hold
-        text = json.dumps(line, ensure_ascii=False).encode("utf-8", "replace")
-    if not text.isascii() or b"\x7f" in text:
-        text = _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text.decode()).encode()
-    return text + b"\n"
 
 
-def human_line(entry: Entry) -> bytes:
-    """Write an entry as one line for a person."""
+def _in_words(entry: Entry) -> str:
     tried = " → ".join(_tried(attempt, entry) for attempt in entry.outcome.attempts) or "no call"
     hard = f" difficulty {entry.difficulty.value:.2f}" if entry.difficulty else ""
     degraded = " degraded" if entry.outcome.degraded else ""
-    text = (
+    return (
         f"{_time(entry.origin.started_at)[11:19]} {entry.status} {entry.ending}{degraded} "
         f"{entry.route}:{hard} {tried} {entry.timing.total:.3f} s "
         f"${dollars(entry.cost)} (baseline ${dollars(entry.baseline)}) "
         f"{entry.origin.request_id[:LONGEST]}"
     )
-    safe = _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-    return safe.encode("utf-8", "replace") + b"\n"
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -12,7 +12,7 @@ from itertools import combinations, product
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric as Family
 
-from gateway.core.ledger import Entry, escalations
+from gateway.core.ledger import Entry, Refusal, escalations
 from gateway.core.money import NANO, Price
 from gateway.core.outcome import Attempt, CallRecord
 from gateway.core.plan import Tier
@@ -78,6 +78,8 @@ class Metrics:
         self._names = Names()
         self._reloads.begin("ok")
         self._reloads.begin("failed")
+        for outcome in ("client_error", "internal_error"):
+            self._requests.begin(self._names.route(""), "none", outcome)
         self.rebuild(routes, build)
         self.registry.register(self)
 
@@ -120,6 +122,11 @@ class Metrics:
         """Count it out."""
         name = self._names.route(route)
         self._in_flight[name] = self._in_flight.get(name, 0) - 1
+
+    def refuse(self, refused: Refusal) -> None:
+        """Count a request that was turned away before it had a route."""
+        outcome = "client_error" if refused.status < 500 else "internal_error"
+        self._requests.add((self._names.route(""), "none", outcome))
 
     def reloaded(self, *, ok: bool) -> None:
         """Count a reload of the configuration."""

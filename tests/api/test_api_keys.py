@@ -158,6 +158,17 @@ async def test_a_key_sees_and_reaches_its_own_routes_only(tmp_path):
     assert foreign.error["message"].replace("waterfall", "nope") == unknown.error["message"]
 
 
+async def test_tiers_are_told_of_only_to_keys_that_may_name_them(tmp_path):
+    async with house(tmp_path, locked()) as it:
+        listed = (await it.get("/v1/models", **bearer(PLAIN))).json["data"]
+        asked = await it.post(ask_for("small"), **bearer(PLAIN))
+        read = await it.get("/v1/models/small", **bearer(PLAIN))
+    assert {model["kind"] for model in listed} == {"route"}
+    for answer in (asked, read):
+        assert answer.status == 403
+        assert answer.error["param"] == "model"
+
+
 async def test_a_tier_of_two_routes_belongs_to_the_route_that_the_key_may_use(tmp_path):
     async with house(tmp_path, locked()) as it:
         answer = await it.post(ask_for("small"), **bearer(OTHER))

@@ -157,6 +157,14 @@ async def test_a_session_keeps_to_the_tier_that_had_to_serve_it(tmp_path):
     assert other.told("start") == none.told("start") == "small; score"
 
 
+async def test_being_routed_up_latches_nothing(tmp_path):
+    async with house(tmp_path) as it:
+        up = await it.post(ask_for(), x_waterfall_session="s", x_waterfall_threshold="0")
+        later = await it.post(ask_for(), x_waterfall_session="s")
+    assert up.told("start") == "large; score"
+    assert later.told("start") == "small; score"
+
+
 async def test_a_latch_can_be_off_or_short(tmp_path):
     for session in ({"latch": False}, {"ttl": "1ms"}):
         async with house(tmp_path, routes__waterfall__session=session) as it:
