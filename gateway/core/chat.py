@@ -154,6 +154,30 @@ class Reply:
         return self.choices[0].text if self.choices else ""
 
 
+class _CallDraft:
+    """A call of a tool on its way, in lists: a text that grows is copied at each piece."""
+
+    __slots__ = ("arguments", "call_id", "name")
+
+    def __init__(self) -> None:
+        self.call_id: str | None = None
+        self.name: list[str] = []
+        self.arguments: list[str] = []
+
+    def add(self, part: Mapping[str, Any]) -> None:
+        function = part.get("function") or {}
+        self.call_id = part.get("id") or self.call_id
+        self.name.append(function.get("name") or "")
+        self.arguments.append(function.get("arguments") or "")
+
+    def call(self) -> Mapping[str, Any]:
+        return {
+            "id": self.call_id,
+            "name": "".join(self.name),
+            "arguments": "".join(self.arguments),
+        }
+
+
 class _ChoiceDraft:
     __slots__ = ("finish", "logprobs", "refusal", "text", "tool_calls")
 
@@ -162,7 +186,7 @@ class _ChoiceDraft:
         self.refusal: list[str] = []
         self.logprobs: list[float] = []
         self.finish: str | None = None
-        self.tool_calls: dict[int, dict[str, Any]] = {}
+        self.tool_calls: dict[int, _CallDraft] = {}
 
     def add(self, piece: Piece) -> None:
         self.text.append(piece.text)
@@ -170,7 +194,10 @@ class _ChoiceDraft:
         self.logprobs.extend(piece.logprobs)
         self.finish = piece.finish or self.finish
         for position, part in enumerate(piece.tool_calls):
-            _join_tool_call(self.tool_calls, int(part.get("index", position)), part)
+            number = int(part.get("index", position))
+            if number not in self.tool_calls:
+                self.tool_calls[number] = _CallDraft()
+            self.tool_calls[number].add(part)
 
     def choice(self) -> Choice:
         return Choice(
@@ -178,16 +205,8 @@ class _ChoiceDraft:
             "".join(self.refusal),
             self.finish,
             tuple(self.logprobs),
-            tuple(call for _, call in sorted(self.tool_calls.items())),
+            tuple(self.tool_calls[number].call() for number in sorted(self.tool_calls)),
         )
-
-
-def _join_tool_call(calls: dict[int, dict[str, Any]], index: int, part: Mapping[str, Any]) -> None:
-    call = calls.setdefault(index, {"id": None, "name": "", "arguments": ""})
-    function = part.get("function") or {}
-    call["id"] = part.get("id") or call["id"]
-    call["name"] += function.get("name") or ""
-    call["arguments"] += function.get("arguments") or ""
 
 
 class Draft:

@@ -110,6 +110,16 @@ def test_tool_calls_of_a_plain_reply_go_by_their_place():
     assert [call["name"] for call in reply.choices[0].tool_calls] == ["a", "b"]
 
 
+def test_the_arguments_of_a_long_call_are_joined_once():
+    """Else each piece copies all before it: megabytes of arguments would stop the event loop."""
+    draft = Draft()
+    for _ in range(3):
+        draft.add(piece(0, tool_calls=({"index": 0, "function": {"arguments": "x" * 20}},)))
+    kept = draft._choices[0].tool_calls[0]
+    assert (kept.arguments, kept.name) == (["x" * 20] * 3, [""] * 3)
+    assert draft.reply(complete=True).choices[0].tool_calls[0]["arguments"] == "x" * 60
+
+
 def test_what_was_used_is_reported_or_estimated():
     draft, _ = drafted(piece(0, "x" * 40))
     assert draft.spent(11) == Usage(11, 10, estimated=True)
