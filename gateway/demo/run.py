@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -32,6 +33,7 @@ JUDGED = Run("judged", "waterfall, no scorer", "waterfall", {"x-waterfall-thresh
 FALL = Run("waterfall", "waterfall", "waterfall")
 RUNS = (PLAIN, BETTER, LARGE, JUDGED, FALL)
 _RELOAD_WITHIN = 15.0
+_INTERRUPTED = 130
 
 
 def demo(*, simulated: bool, leave: bool) -> int:
@@ -45,32 +47,50 @@ def demo(*, simulated: bool, leave: bool) -> int:
         console.print(f"[yellow]The real models cannot be served here:[/] {error}")
         console.print("The same with simulated ones (waterfall demo --simulated):\n")
         return launcher.run(_demo(console, simulated=True, leave=leave))
-    except (RuntimeError, *REFUSALS) as error:
+    except (RuntimeError, OSError, *REFUSALS) as error:
         console.print(f"[red]The demo cannot run:[/] {error}")
         return 1
 
 
 async def _demo(console: Console, *, simulated: bool, leave: bool) -> int:
     questions = split(SEED, "demo", QUESTIONS)
-    folder = stage.fresh_folder(simulated=simulated)
     kind = "simulated" if simulated else "real, served by llama.cpp on this machine"
     console.print(
         f"Two tiny models ({kind}), a gateway in front, {len(questions):,} questions with known "
         "answers, half of them hard."
     )
     models = stage.models(simulated=simulated, questions=questions)
-    async with models as (small, large, key), contextlib.AsyncExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
+        folder = stack.enter_context(stage.fresh_folder(simulated=simulated))
+        small, large, key = await stack.enter_async_context(models)
         settings = stage.settings(small, large, key)
         log = stack.enter_context((folder / "requests.log").open("ab"))
         config = folder / "waterfall.yaml"
         served = await stack.enter_async_context(launcher.running(settings, config, log.fileno()))
-        answers = await _runs(console, served, questions)
+        answers = await _unless_stopped(served, _runs(console, served, questions))
+        if answers is None:
+            return _INTERRUPTED
         await asyncio.to_thread(served.gateway.store.flush)
         _report(console, settings.ledger.path, answers, simulated=simulated)
         if not leave:
             _farewell(console, served)
             await served.stopping.wait()
     return 0
+
+
+async def _unless_stopped(
+    served: launcher.Running, runs: Coroutine[Any, Any, dict[str, list[Answered]]]
+) -> dict[str, list[Answered]] | None:
+    """Wait for the runs; None when Ctrl-C comes first."""
+    asking = asyncio.create_task(runs)
+    stopping = asyncio.create_task(served.stopping.wait())
+    await asyncio.wait({asking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not served.stopping.is_set():
+        return asking.result()
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)  # turned away by a stop, or cancelled
+    return None
 
 
 async def _runs(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
 import shutil
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 from gateway.app import ARTEFACTS, read_settings
@@ -27,23 +28,40 @@ _PRETENDED = {"threshold: 0.74": "threshold: 0.54", "accept: 0.76,": "accept: 0.
 """What `gateway.demo.tune --simulated` chooses in place of the real pair's figures."""
 
 
-def fresh_folder(*, simulated: bool) -> Path:
-    """Make the demo's folder anew; never empties one that a demo has not made.
+@contextlib.contextmanager
+def fresh_folder(*, simulated: bool) -> Iterator[Path]:
+    """Hold the demo's folder, made anew; never empties one that a demo has not made, or is using.
 
-    Raises RuntimeError when something else is there.
+    Raises RuntimeError when something else is there, or another demo.
     """
-    if FOLDER.exists():
-        if not (FOLDER / _OURS).exists():
-            raise RuntimeError(f"{FOLDER}/ is here already, and no demo made it: move it away.")
-        shutil.rmtree(FOLDER)
-    (FOLDER / "recipes").mkdir(parents=True)
-    (FOLDER / _OURS).touch()
+    mark = FOLDER / _OURS
+    if (FOLDER.exists() or FOLDER.is_symlink()) and not mark.is_file():
+        raise RuntimeError(f"{FOLDER}/ is here already, and no demo made it: move it away.")
+    FOLDER.mkdir(exist_ok=True)
+    with mark.open("a") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            message = f"Another demo serves from {FOLDER}/: stop it, or start this one elsewhere."
+            raise RuntimeError(message) from None
+        _fill(simulated=simulated)
+        yield FOLDER
+
+
+def _fill(*, simulated: bool) -> None:
+    for old in FOLDER.iterdir():
+        if old.is_dir() and not old.is_symlink():
+            shutil.rmtree(old)
+        elif old.name != _OURS:
+            old.unlink()
+    (FOLDER / "recipes").mkdir()
     policy = TEMPLATE.read_text(encoding="utf-8")
     for ours, theirs in _PRETENDED.items() if simulated else ():
+        if ours not in policy:
+            raise RuntimeError(f"{TEMPLATE.name} no longer says {ours!r}")
         policy = policy.replace(ours, theirs)
     (FOLDER / "waterfall.yaml").write_text(policy, encoding="utf-8")
     use_recipe(PLAIN)
-    return FOLDER
 
 
 def use_recipe(name: str) -> None:

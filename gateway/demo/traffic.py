@@ -65,6 +65,8 @@ async def ask_all(
         async with asyncio.TaskGroup() as workers:
             for _ in range(AT_ONCE):
                 workers.create_task(worker(waiting))
+    except BaseExceptionGroup as group:  # one reason is enough, and reads as one
+        raise group.exceptions[0] from None
     finally:
         await pool.aclose()
     return [answers[index] for index in range(len(questions))]

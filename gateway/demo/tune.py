@@ -52,10 +52,11 @@ def _told(best: tuple[float, Point], whole: int) -> str:
 async def tune(console: Console, *, simulated: bool) -> int:
     """Print the choice, and the same with one knob only."""
     questions = [each for each in split(SEED, "tune", DRAWN) if half(each) == 1]
-    folder = stage.fresh_folder(simulated=simulated)
-    stage.use_recipe(stage.BETTER)
     models = stage.models(simulated=simulated, questions=questions)
-    async with models as (small, large, key), contextlib.AsyncExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
+        folder = stack.enter_context(stage.fresh_folder(simulated=simulated))
+        stage.use_recipe(stage.BETTER)
+        small, large, key = await stack.enter_async_context(models)
         settings = stage.settings(small, large, key)
         quiet = stack.enter_context((folder / "requests.log").open("ab"))
         running = launcher.running(settings, folder / "waterfall.yaml", quiet.fileno())
