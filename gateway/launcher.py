@@ -21,7 +21,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway.app import Gateway, StartError
-from gateway.config import Settings, Watcher
+from gateway.config import ServerSettings, Settings, Watcher
 
 _log = logging.getLogger("waterfall")
 _LOOK_AGAIN = 0.02
@@ -47,7 +47,19 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         sock.close()
         raise StartError(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
+    except (UnicodeError, ValueError, TypeError) as error:  # what no resolver would even look up
+        sock.close()
+        raise StartError(f"Cannot listen on {host!r}: it is no host's name or address.") from error
     return sock
+
+
+def _listen_all(server: ServerSettings) -> list[socket.socket]:
+    """Bind the main listener's socket and, where there is one, the admin listener's; or none."""
+    wanted = [(server.host, server.port), *([server.admin] if server.admin else [])]
+    with contextlib.ExitStack() as bound:
+        sockets = [bound.enter_context(listen(*address)) for address in wanted]
+        bound.pop_all()
+    return sockets
 
 
 @dataclass
@@ -86,18 +98,18 @@ async def running(
     `path` is watched and reloaded from when it changes, and on SIGHUP; `log_to` is the
     request log's file descriptor. Raises StartError.
     """
-    server = settings.server
-    main_socket = listen(server.host, server.port)
-    admin_socket = listen(*server.admin) if server.admin else None
-    gateway = Gateway(settings, path, log_to)
-    served = Running(
-        gateway,
-        f"http://{_address(main_socket)}/v1",
-        f"http://{_address(admin_socket)}" if admin_socket else None,
-    )
-    servers = [_server(gateway.main(), main_socket, server.drain)]
-    if admin_socket is not None:
-        servers.append(_server(gateway.admin(), admin_socket, server.drain))
+    sockets = _listen_all(settings.server)
+    try:
+        gateway = Gateway(settings, path, log_to)
+    except BaseException:
+        for each in sockets:
+            each.close()
+        raise
+    addresses = [f"http://{_address(each)}" for each in sockets]
+    served = Running(gateway, f"{addresses[0]}/v1", addresses[1] if addresses[1:] else None)
+    apps = (gateway.main, gateway.admin)[: len(sockets)]
+    drain = settings.server.drain
+    servers = [_server(app(), each, drain) for app, each in zip(apps, sockets, strict=True)]
     watcher = Watcher(settings.files, gateway.reload)
     gateway.on_files = watcher.follow
     background = [asyncio.create_task(each.serve(sockets=[s])) for each, s in servers]

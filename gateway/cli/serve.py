@@ -18,8 +18,15 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser = commands.add_parser("serve", help="serve a configuration until stopped")
     common.add_config(parser)
     parser.add_argument("--host", help="in place of server.host")
-    parser.add_argument("--port", type=int, help="in place of server.port; 0 takes a free one")
+    parser.add_argument("--port", type=_port, help="in place of server.port; 0 takes a free one")
     parser.set_defaults(run=run)
+
+
+def _port(written: str) -> int:
+    port = int(written)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{port} is not from 0 to 65535")
+    return port
 
 
 def run(args: argparse.Namespace) -> int:

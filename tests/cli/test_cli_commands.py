@@ -55,7 +55,10 @@ def test_version_and_help(capsys):
         assert said in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["serve", "--port", "x"], ["route"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["fly"], ["route"], *(["serve", f"--port={port}"] for port in ("x", "99999", "-1"))],
+)
 def test_a_wrong_use_is_a_2_with_the_usage(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
@@ -158,6 +161,16 @@ def test_what_cannot_be_served_is_a_2_with_the_reason(write, tmp_path, changes, 
     ended = run("serve", folder=tmp_path)
     assert ended.returncode == 2, ended.stderr
     assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("host", ["a..b", "nowhere.invalid", "a b", "[::1"])
+def test_a_host_that_there_is_not_is_a_2_that_names_it(write, tmp_path, host):
+    write(keys=[{"name": "k", "hash": "sha256:" + "0" * 64}])
+    ended = run("serve", "--host", host, folder=tmp_path)
+    assert ended.returncode == 2, ended.stderr
+    assert "Cannot listen on" in ended.stderr
+    assert host in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
