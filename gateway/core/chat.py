@@ -215,6 +215,8 @@ class Draft:
     def __init__(self) -> None:
         """Start with nothing."""
         self._choices: dict[int, _ChoiceDraft] = {}
+        self.begun: set[int] = set()
+        """The choices that have said something."""
         self.usage: Usage | None = None
         self.tokens = 0
         """Tokens seen: as counted by log-probabilities, else one for each piece with content."""
@@ -227,6 +229,8 @@ class Draft:
                 choice = self._choices[piece.index] = _ChoiceDraft()
             choice.add(piece)
             has_content = bool(piece.text or piece.refusal or piece.tool_calls)
+            if has_content:
+                self.begun.add(piece.index)
             self.tokens += len(piece.logprobs) or has_content
         self.usage = delta.usage or self.usage
 

@@ -11,13 +11,15 @@ marker is cut off with it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from gateway.core.chat import Delta, Draft, Reply
+from gateway.core.chat import Delta, Draft, Piece, Reply
 from gateway.core.plan import Hold
 from gateway.core.verdict import LAST_TIER, TRUSTED, Verdict
 
-_SENTENCE = re.compile(r"[.!?](?:\s|$)|\n")
+_SENTENCE = re.compile(r"[.!?](?:\s|$)|[\n\u3002\uff01\uff1f\uff61]")
+"""A stop with a space after it, or at the end of what has come; a line's end; a stop of Chinese
+or Japanese, which no space follows."""
 _SENTENCE_FLOOR = 24
 """Characters before a first sentence may count as one: `1.` or `Hm.` says nothing yet."""
 _ASIDES = ("refusal", "reasoning_content", "reasoning")
@@ -28,8 +30,9 @@ class Gate:
     """One draft's gate.
 
     `judged` False opens it from the start (the last tier, or one fallen to). `judge_prefix`
-    weighs an incomplete reply; `may_defer` says whether a deferral now would lead anywhere: if
-    not, the draft is held on, since it may yet be the best there is.
+    weighs an incomplete reply, in which each of `choices` has begun; `may_defer` says whether a
+    deferral now would lead anywhere: if not, the draft is held on, since it may yet be the best
+    there is.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Gate:
         judge_prefix: Callable[[Reply], Verdict],
         may_defer: Callable[[], bool],
         marker: str = "",
+        choices: int = 1,
     ) -> None:
         """`marker` is empty when the tier's recipe has none."""
         self.draft = Draft()
@@ -48,10 +52,13 @@ class Gate:
         self.deferred = False
         self.released = False
         self._held: list[Delta] = []
+        self._visible = False
         self._filter = MarkerFilter(marker) if marker else None
         self._judge_prefix = judge_prefix
         self._may_defer = may_defer
         self._hold = hold if stream else Hold("reply")
+        self._choices = choices
+        self._sentences = _Sentences()
         if stream and not judged:
             self.verdict = LAST_TIER
         elif stream and hold.policy == "none":
@@ -65,7 +72,7 @@ class Gate:
     def feed(self, delta: Delta) -> list[Delta]:
         """Take one delta; return those that may be sent now, in order."""
         self.draft.add(delta)
-        self._held += self._filter.feed(delta) if self._filter else (delta,)
+        self._hold_back(self._filter.feed(delta) if self._filter else [delta])
         if self.verdict is None and self._due(delta):
             self._decide()
         return self._release()
@@ -73,8 +80,12 @@ class Gate:
     def end(self) -> list[Delta]:
         """Hear that the draft is whole; return what may be sent now and only waited for more."""
         if self._filter:
-            self._held += self._filter.flush()
+            self._hold_back(self._filter.flush())
         return self._release()
+
+    def _hold_back(self, deltas: Sequence[Delta]) -> None:
+        self._held += deltas
+        self._visible = self._visible or any(delta.raw != b"" for delta in deltas)
 
     def _due(self, delta: Delta) -> bool:
         """Is the hold over?"""
@@ -82,11 +93,13 @@ class Gate:
             self._hold = Hold("reply")  # a call of a tool is checked whole or not at all
         if any(piece.finish for piece in delta.pieces):
             self._hold = Hold("reply")  # it is whole: the full verdict is one step away
+        if self._hold.policy == "sentence":
+            self._sentences.hear(delta.pieces)
+        if len(self.draft.begun) < self._choices:
+            return False
         if self._hold.policy == "tokens":
             return self.draft.tokens >= self._hold.tokens
-        if self._hold.policy == "sentence":
-            return all(map(_has_sentence, self.draft.texts)) and bool(self.draft.texts)
-        return False
+        return self._hold.policy == "sentence" and self._sentences.all_said
 
     def _decide(self) -> None:
         verdict = self._judge_prefix(self.draft.reply(complete=False))
@@ -100,15 +113,33 @@ class Gate:
     def _release(self) -> list[Delta]:
         if self.verdict is None or not self.verdict.accepted:
             return []
-        if not self.released and all(delta.raw == b"" for delta in self._held):
+        if not self._visible:
             return []  # nothing the client would see: a failure now is still an ordinary one
         ready, self._held = self._held, []
         self.released = True
         return ready
 
 
-def _has_sentence(text: str) -> bool:
-    return _SENTENCE.search(text, _SENTENCE_FLOOR) is not None
+class _Sentences:
+    """Which choices have said their first sentence; each text is searched once, as it comes."""
+
+    def __init__(self) -> None:
+        self._lengths: dict[int, int] = {}
+        self._without: set[int] = set()
+
+    def hear(self, pieces: Iterable[Piece]) -> None:
+        for piece in pieces:
+            if piece.index not in self._lengths:
+                self._without.add(piece.index)
+            before = self._lengths.get(piece.index, 0)
+            self._lengths[piece.index] = before + len(piece.text)
+            # A stop at the end of what has come counts, so that none lies across two pieces.
+            if _SENTENCE.search(piece.text, max(0, _SENTENCE_FLOOR - before)):
+                self._without.discard(piece.index)
+
+    @property
+    def all_said(self) -> bool:
+        return bool(self._lengths) and not self._without
 
 
 class MarkerFilter:

@@ -63,6 +63,7 @@ class Drafting:
             judge_prefix=self._judge_prefix,
             may_defer=self._may_defer,
             marker=self._parts.marker if marked else "",
+            choices=self._job.request.choices,
         )
 
     def _dispatch(self) -> Dispatch:

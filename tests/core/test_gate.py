@@ -49,7 +49,7 @@ class Judge:
 WHOLE = Hold()
 
 
-def gate(hold=WHOLE, judge=None, *, judged=True, stream=True, marker=""):
+def gate(hold=WHOLE, judge=None, *, judged=True, stream=True, marker="", choices=1):
     judge = judge or Judge()
     return Gate(
         hold,
@@ -58,6 +58,7 @@ def gate(hold=WHOLE, judge=None, *, judged=True, stream=True, marker=""):
         judge_prefix=judge.prefix,
         may_defer=judge.may_defer,
         marker=marker,
+        choices=choices,
     )
 
 
@@ -128,6 +129,15 @@ SENTENCES = {
     "its end": ([LONG, ". ", "More"], ["", LONG + ". ", "More", ""]),
     "a line": ([LONG, "\n"], ["", LONG + "\n", ""]),
     "no end yet": ([LONG, ",", " and"], ["", "", "", ""]),
+    "a stop that is none": ([LONG, ".5 and"], ["", "", ""]),
+    "before the floor and after": (
+        ["So. ", LONG, "!", "More"],
+        ["", "", f"So. {LONG}!", "More", ""],
+    ),
+    **{
+        f"a stop that no space follows ({stop})": ([LONG + stop + "x"], [LONG + stop + "x", ""])
+        for stop in "\u3002\uff01\uff1f\uff61"
+    },
 }
 
 
@@ -141,6 +151,37 @@ def test_every_choice_needs_its_sentence():
     first, second = event("b", 1), event(LONG + ". ", 0)
     assert passed(opened, first, second, event(LONG + ". ", 1))[:2] == ["", ""]
     assert opened.released
+
+
+def test_a_text_is_searched_once(monkeypatch):
+    searched = []
+
+    class Pattern:
+        def search(self, text, at):
+            searched.append(len(text) - at)
+
+    monkeypatch.setattr("gateway.core.gate._SENTENCE", Pattern())
+    held = gate(Hold("sentence"))
+    for _ in range(100):
+        held.feed(event("twelve chars"))
+    assert sum(length for length in searched if length > 0) == 1_200 - 24
+
+
+@pytest.mark.parametrize("hold", [Hold("tokens", 1), Hold("sentence")])
+def test_a_prefix_is_of_every_choice_asked_for(hold):
+    judge = Judge()
+    opened = gate(hold, judge, choices=2)
+    first, role, second = event(LONG + ". ", 0), event("", 1), event(LONG + ". ", 1)
+    assert passed(opened, first, role)[:2] == ["", ""]
+    assert judge.asked == []
+    assert said(opened.feed(second)) == LONG + ". " + LONG + ". "
+
+
+@pytest.mark.parametrize("hold", [Hold("tokens", 1), Hold("sentence")])
+def test_a_choice_that_never_comes_is_waited_for_to_the_end(hold):
+    held = gate(hold, judge := Judge(), choices=2)
+    assert passed(held, event(LONG + ". "), event(finish="stop")) == ["", "", ""]
+    assert (judge.asked, said(held.held)) == ([], LONG + ". ")
 
 
 def test_no_text_is_no_sentence():
