@@ -28,7 +28,7 @@ def logprob(request: ChatRequest, reply: Reply) -> Finding:
 def _confidence(logprobs: tuple[float, ...]) -> float:
     ordered = sorted(logprobs)
     low = ordered[int(_LOW_QUANTILE * len(ordered))]
-    return min(1.0, math.exp((ordered[0] + low) / 2))
+    return math.exp(min(0.0, (ordered[0] + low) / 2))  # over 0 no logarithm of a chance can be
 
 
 def unsure(marker: str) -> Check:

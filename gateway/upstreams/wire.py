@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 
@@ -13,7 +14,8 @@ from gateway.core.money import Usage
 from gateway.upstreams.failures import in_payload, nonsense
 
 MAX_CHOICES = 128
-_NUMBER = (float, int)
+_ROUNDING = 1e-3
+"""By how much the logarithm of a chance of 1 may come out over 0."""
 _NULL_USAGE = b',"usage":null'
 # An escaped character of JSON: a surrogate pair, half a pair, or anything else.
 _ESCAPE = re.compile(
@@ -161,7 +163,13 @@ def _logprobs(logprobs: object) -> tuple[float, ...]:
     if not isinstance(tokens, list):
         return ()
     found = [token.get("logprob") for token in tokens if isinstance(token, dict)]
-    return tuple([float(value) for value in found if isinstance(value, _NUMBER)])
+    return tuple([min(0.0, float(value)) for value in found if _is_logprob(value)])
+
+
+def _is_logprob(value: object) -> TypeGuard[float]:
+    if not isinstance(value, float | int) or isinstance(value, bool):
+        return False
+    return -math.inf < value <= _ROUNDING
 
 
 def _tool_calls(message: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:

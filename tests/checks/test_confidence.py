@@ -33,6 +33,7 @@ def test_without_log_probabilities_it_has_nothing_to_say():
         ((-0.1, -4.0), math.exp(-4)),
         ((-4.0, *[-0.2] * 19), math.exp(-(4.0 + 0.2) / 2)),
         ((0.5,), 1.0),
+        ((2_000.0,), 1.0),
         ((-1e9,), 0.0),
     ],
 )

@@ -92,6 +92,10 @@ def test_an_empty_finish_reason_is_none():
         (LOGPROBS, (-0.5, -2.0)),
         (None, ()),
         ({"content": None}, ()),
+        (
+            {"content": [{"logprob": value} for value in (2_000, 0.1, 1e-6, True, -9999)]},
+            (0, -9999),
+        ),
         ({"content": [None, {"logprob": None}, {"logprob": "x"}, {"logprob": -1.0}]}, (-1.0,)),
         ("high", ()),
     ],
