@@ -100,11 +100,15 @@ def make_plan(
 
 
 def expected_cost(tier: Tier, signals: Signals) -> int:
-    """Estimate one call at `tier`, in nano-dollars: prompt, recipe, and a reply of the client's
-    own bound or of a common length."""
+    """Estimate one call at `tier`, in nano-dollars: prompt, recipe, and for each choice a reply
+    of the client's own bound or of a common length."""
     prompt = signals.prompt_tokens + recipe_tokens(tier.recipe)
-    reply = signals.max_tokens or ASSUMED_REPLY_TOKENS
-    return tier.price.cost(Usage(prompt, reply)).total
+    return tier.price.cost(Usage(prompt, reply_tokens(signals))).total
+
+
+def reply_tokens(signals: Signals) -> int:
+    """Estimate the tokens of all choices of a reply."""
+    return (signals.max_tokens or ASSUMED_REPLY_TOKENS) * signals.choices
 
 
 def recipe_tokens(recipe: Recipe | None) -> int:

@@ -16,7 +16,10 @@ IMAGE_TOKENS = 765
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """`text` is the last user message; `prompt_tokens` an estimate for the whole prompt."""
+    """`text` is the last user message; `prompt_tokens` an estimate for the whole prompt.
+
+    `max_tokens` bounds each of the `choices`; their number is for the price, no scorer reads it.
+    """
 
     text: str = ""
     prompt_chars: int = 0
@@ -26,6 +29,7 @@ class Signals:
     images: int = 0
     wants_json: bool = False
     max_tokens: int | None = None
+    choices: int = 1
 
 
 def measure(request: ChatRequest) -> Signals:
@@ -46,6 +50,7 @@ def measure(request: ChatRequest) -> Signals:
         images=images,
         wants_json=_wants_json(request.body.get("response_format")),
         max_tokens=request.max_tokens,
+        choices=request.choices,
     )
 
 

@@ -16,7 +16,7 @@ from gateway.core.money import FREE, Usage
 from gateway.core.outcome import Attempt, CallRecord, Outcome
 from gateway.core.plan import Tier
 from gateway.core.ports import OpenCall, UpstreamCall
-from gateway.core.routing import ASSUMED_REPLY_TOKENS, recipe_tokens
+from gateway.core.routing import recipe_tokens, reply_tokens
 from gateway.core.verdict import FALL_DOWN, Evidence, Verdict, judge
 from gateway.engine.state import Run
 
@@ -156,7 +156,8 @@ class Drafting:
         out to be dead, that is one call more: the upstream may have seen both."""
         if self._slot is not None:
             self._resent(self._slot)
-        tier, guess = self._tier, Usage(self._prompt_estimate, self._completion_guess)
+        tier = self._tier
+        guess = Usage(self._prompt_estimate, reply_tokens(self._job.signals))
         mark = OpenCall(
             call_id=self._call_id,
             entry_id=self._job.origin.entry_id,
@@ -178,10 +179,6 @@ class Drafting:
         self._lost = (*self._lost, record)
         self._call_id = self._parts.new_id()
         self._started = self._parts.clock()
-
-    @property
-    def _completion_guess(self) -> int:
-        return self._job.request.max_tokens or ASSUMED_REPLY_TOKENS
 
     def attempt(self) -> Attempt:
         """Close the books on this call."""

@@ -57,6 +57,10 @@ def test_json_is_wanted(wanted, is_json):
     assert measured(response_format=wanted).wants_json is is_json
 
 
+def test_the_number_of_choices():
+    assert [measured(**asked).choices for asked in ({}, {"n": 3})] == [1, 3]
+
+
 def test_the_client_s_bound():
     assert measured(max_tokens=17).max_tokens == 17
 

@@ -241,6 +241,12 @@ async def test_a_call_is_marked_with_what_it_may_cost():
     assert (mark.prompt_estimate, mark.completion_estimate, mark.cost_estimate) == (6, 9, 33)
 
 
+async def test_a_call_s_mark_counts_every_choice():
+    story = await serve(Setting(body={"max_tokens": 9, "n": 3}), tiers(A))
+    (mark,) = story.watch.open_calls.values()
+    assert (mark.completion_estimate, mark.cost_estimate) == (27, 6 + 3 * 27)
+
+
 async def test_every_sink_reads_the_one_entry_after_it_is_kept():
     read = []
     story = await serve(Setting(sinks=(read.append, read.append)), tiers(A))
