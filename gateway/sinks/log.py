@@ -6,6 +6,7 @@ A line holds no prompt, no reply and no secret, and nothing in it can move a ter
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import threading
@@ -19,6 +20,8 @@ import orjson
 from gateway.core.ledger import Entry, Refusal
 from gateway.core.money import dollars
 from gateway.core.outcome import Attempt
+
+_log = logging.getLogger(__name__)
 
 BUFFER_LINES = 2_000
 EVERY_SECONDS = 0.1
@@ -55,7 +58,8 @@ class RequestLog:
         self._entries: deque[Entry | Refusal] = deque()
         self._closing = threading.Event()
         self.dropped = 0
-        """Lines lost to a reader that is too slow, or gone."""
+        """Lines lost to a reader that is too slow, or gone, or that could not be made."""
+        self._failed = False
         self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
         self._thread.start()
 
@@ -77,11 +81,22 @@ class RequestLog:
             closing = self._closing.wait(EVERY_SECONDS)
             while self._entries:
                 count = min(len(self._entries), BATCH)
-                batch = b"".join(self._form(self._entries.popleft()) for _ in range(count))
+                lines = [self._line(self._entries.popleft()) for _ in range(count)]
                 try:
-                    _write_all(self._descriptor, batch)
+                    _write_all(self._descriptor, b"".join(lines))
                 except OSError:  # the reader has gone
-                    self.dropped += count
+                    self.dropped += sum(map(bool, lines))
+
+    def _line(self, record: Entry | Refusal) -> bytes:
+        """Form a line; b"", counted as dropped, of what cannot be formed."""
+        try:
+            return self._form(record)
+        except Exception:  # noqa: BLE001 - one line is lost, not the log with its thread
+            self.dropped += 1
+            if not self._failed:
+                self._failed = True
+                _log.exception("A line of the request log could not be made; others are counted.")
+            return b""
 
 
 def json_line(record: Entry | Refusal) -> bytes:

@@ -60,7 +60,7 @@ class Drain:
         """Bytes of the spool that are safe in the ledger."""
         self.rows = Inserted()
         self.failures = 0
-        """Passes that the database refused."""
+        """Passes that failed."""
         self.torn_bytes = 0
 
     @property
@@ -100,6 +100,9 @@ class Drain:
             except (sqlite3.Error, OSError, LedgerUnusable) as error:
                 wait = min(wait * 2, LONGEST_WAIT)
                 self._fail(error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the thread must not end
+                wait = min(wait * 2, LONGEST_WAIT)
+                self._fail(error, expected=False)
             else:
                 wait = EVERY_SECONDS
                 self._recovered()
@@ -150,12 +153,18 @@ class Drain:
                 self.started.set()
             self._moved.notify_all()
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: Exception, *, expected: bool = True) -> None:
         self.failures += 1
         self._disconnect()
         if not self._failed:
             self._failed = True
-            _log.error("The ledger %s refuses rows, they wait in the spool: %s", self._path, error)
+            told = error if expected else f"{type(error).__name__}: {error}"
+            trace = None if expected else error
+            _log.error(
+                "The ledger %s refuses rows, they wait in the spool: %s",
+                *(self._path, told),
+                exc_info=trace,
+            )
 
     def _recovered(self) -> None:
         if self._failed:

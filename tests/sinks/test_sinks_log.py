@@ -132,3 +132,21 @@ def test_a_line_is_out_soon_without_a_close(pipe):
     log.write(entry())
     assert os.read(reader, 1 << 16).endswith(b"\n")
     log.close()
+
+
+def test_a_record_that_cannot_be_told_costs_its_own_line_only(pipe, caplog):
+    def form(each):
+        if each.origin.request_id.startswith("bad"):
+            raise KeyError("no such field")
+        return json_line(each)
+
+    log = RequestLog(form, pipe[1])
+    for name in ("a", "bad-1", "bad-2", "b"):
+        log.write(entry(name=name))
+    log.close()
+    os.close(pipe[1])
+    lines = os.read(pipe[0], 65_536).splitlines()
+    assert [orjson.loads(line)["request_id"] for line in lines] == ["a", "b"]
+    assert log.dropped == 2
+    assert len(caplog.records) == 1
+    assert caplog.records[0].exc_info[0] is KeyError

@@ -8,7 +8,7 @@ from contextlib import closing
 
 from sample_entries import cancelled, entry, open_call
 
-from gateway.store import read
+from gateway.store import drain, read
 from gateway.store.sqlite import connect
 from gateway.store.store import open_store
 
@@ -140,3 +140,22 @@ def test_several_processes_worth_of_stores_share_one_ledger(opened):
     assert [store.flush(30) for store in stores] == [True] * 3
     assert len(read.requests(stores[0].path)) == 300
     assert sum(store.state().written for store in stores) == 300
+
+
+def test_a_fault_of_our_own_does_not_end_the_thread(opened, monkeypatch, caplog):
+    real = drain.move_batch
+
+    def move(*_):
+        raise KeyError("no such column")
+
+    store = opened()
+    monkeypatch.setattr(drain, "move_batch", move)
+    store.journal.append(entry(), ())
+    assert eventually(lambda: store.state().write_failures > 1)
+    monkeypatch.setattr(drain, "move_batch", real)
+    assert store.flush(30)
+    assert len(read.requests(store.path)) == 1
+    alarms = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert len(alarms) == 1
+    assert "KeyError: 'no such column'" in alarms[0].message
+    assert alarms[0].exc_info
