@@ -85,6 +85,9 @@ def _simulated(draft: Draft, entry: str, keys: SimulatedUpstream) -> UpstreamSet
         answers = draft.existing(("upstreams", entry, "answers"), keys.answers)
     elif "accuracy" in keys.model_fields_set:
         draft.complain(("upstreams", entry, "accuracy"), "means nothing without answers")
+    if "connect" in keys.timeouts.model_fields_set:
+        trail = ("upstreams", entry, "timeouts", "connect")
+        draft.complain(trail, "means nothing where there is no connection; remove it")
     settings = SimulatedSettings(
         seed=keys.seed,
         first_token=keys.first_token,

@@ -42,6 +42,7 @@ def open_upstream(settings: UpstreamSettings) -> Upstream:
         _behaviour(settings.simulated),
         first_token=limits.first_token,
         silence=limits.silence,
+        total=limits.total,
     )
 
 
@@ -66,6 +67,6 @@ def _model(settings: SimulatedSettings, accuracy: float) -> Model:
     low, high = settings.tokens
     return Model(
         accuracy=Accuracy(accuracy, accuracy),
-        length=Length(median=(low + high) / 2, most=high),
+        length=Length(median=(low + high) / 2, most=high, least=low),
         pace=Pace(settings.first_token, _SPREAD, settings.per_token, _SPREAD),
     )

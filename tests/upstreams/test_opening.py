@@ -6,9 +6,14 @@ import asyncio
 
 import pytest
 
-from gateway.config import UpstreamSettings
+from gateway.config import SimulatedSettings, Timeouts, UpstreamSettings
+from gateway.core.errors import UpstreamTimeout
+from gateway.core.plan import Tier
+from gateway.core.ports import UpstreamCall
 from gateway.upstreams.opening import UpstreamUnusable, open_upstream
 from gateway.upstreams.probe import any_reachable
+
+TIER = Tier(name="small", upstream="sim", model="m")
 
 
 @pytest.mark.parametrize(
@@ -40,3 +45,39 @@ async def test_what_cannot_be_reached_hides_nothing_that_can(monkeypatch, fault)
     port = server.sockets[0].getsockname()[1]
     async with server:
         assert await any_reachable(["http://a..b/v1", f"http://127.0.0.1:{port}/v1"])
+
+
+def call_of(number):
+    body = {"model": "m", "messages": [{"role": "user", "content": f"Say {number}."}]}
+    return UpstreamCall("id", TIER, body, stream=False, on_sent=lambda: None)
+
+
+async def test_a_simulated_reply_is_as_long_as_its_bounds_say():
+    pretended = SimulatedSettings(first_token=0, per_token=0, tokens=(30, 34))
+    upstream = open_upstream(UpstreamSettings("sim", "simulated", simulated=pretended))
+    lengths = []
+
+    async def receive(delta):
+        _, _, told = delta.pieces[0].text.partition(", ")  # behind its opening
+        lengths.append(len(told.split()))
+        return True
+
+    for number in range(60):
+        await upstream.call(call_of(number), receive)
+    assert len(lengths) == 60
+    assert 30 <= min(lengths) < max(lengths) <= 34
+
+
+async def test_a_simulated_reply_takes_no_longer_than_in_all():
+    settings = UpstreamSettings(
+        "sim",
+        "simulated",
+        timeouts=Timeouts(total=0.05),
+        simulated=SimulatedSettings(first_token=10),
+    )
+
+    async def receive(delta):
+        raise AssertionError(delta)
+
+    with pytest.raises(UpstreamTimeout, match=r"too slow \(total\)"):
+        await open_upstream(settings).call(call_of(1), receive)

@@ -26,11 +26,12 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """Words of a free reply: log-normal around `median`, at most `most`."""
+    """Words of a free reply: log-normal around `median`, from `least` to `most`."""
 
     median: float = 24.0
     sigma: float = 0.4
     most: int = 400
+    least: int = 0
 
 
 @dataclass(frozen=True, slots=True)

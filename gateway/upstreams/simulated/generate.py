@@ -155,7 +155,8 @@ def _text(
 ) -> str:
     if answer is None:
         words = random.lognormvariate(0.0, model.length.sigma) * model.length.median
-        text = free_text(random, min(int(words), model.length.most))
+        bounded = max(model.length.least, min(int(words), model.length.most))
+        text = free_text(random, bounded)
     elif right:
         text = answer.right
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from gateway.core.chat import Delta
@@ -27,7 +28,8 @@ LARGEST_HEAD = 64 * 1024
 class SimulatedUpstream:
     """A provider that exists only here.
 
-    first_token, silence: limits in seconds for the first and between later pieces of a reply.
+    first_token, silence, total: limits in seconds for the first and between later pieces of a
+    reply, and for all of it.
     log: where its own log is also written, a file to append to.
     """
 
@@ -38,16 +40,19 @@ class SimulatedUpstream:
         *,
         first_token: float = 20.0,
         silence: float = 20.0,
+        total: float = math.inf,
         log: Path | None = None,
     ) -> None:
         self.name = name
         self.provider = Provider(behaviour, CallLog(log))
         self._first_token = first_token
         self._silence = silence
+        self._total = total
 
     async def call(self, call: UpstreamCall, receive: Receive) -> None:
         """Make one call; see `gateway.core.ports.Upstream`."""
         call.on_sent()
+        call = replace(call, timeout=min(call.timeout, self._total))
         show, line = self.provider.receive({**call.body, "stream": call.stream})
         performance = _Performance(call, receive, show, line, self._first_token, self._silence)
         try:
