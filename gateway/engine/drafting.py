@@ -22,7 +22,7 @@ from gateway.engine.state import Run
 
 Status = Literal["ok", "failed", "left", "cancelled"]
 
-_UNBILLED = frozenset(
+UNBILLED = frozenset(
     {
         "rejected",
         "context_length",
@@ -174,7 +174,7 @@ class Drafting:
         self._run.slots.append(self._slot)
 
     def _resent(self, slot: int) -> None:
-        record = replace(self._record(Usage()), status="failed", error="connect")
+        record = replace(self._record(None), status="failed", error="connect")
         self._parts.journal.settle(slot, record)
         self._lost = (*self._lost, record)
         self._call_id = self._parts.new_id()
@@ -204,7 +204,8 @@ class Drafting:
             left=gate.deferred,
         )
 
-    def _record(self, usage: Usage) -> CallRecord:
+    def _record(self, usage: Usage | None) -> CallRecord:
+        """Write the call down; it is free where nothing is billed, not where nothing was used."""
         return CallRecord(
             call_id=self._call_id,
             tier=self._tier.name,
@@ -213,16 +214,17 @@ class Drafting:
             started=self._started - self._job.arrived,
             seconds=self._parts.clock() - self._started,
             status=self._status,
-            usage=usage,
-            cost=self._tier.price.cost(usage) if usage != Usage() else FREE,
+            usage=usage or Usage(),
+            cost=FREE if usage is None else self._tier.price.cost(usage),
             first_token=None if self._first is None else self._first - self._started,
             bare=self._bare,
             error=self._failure.kind if self._failure else "",
         )
 
-    def _usage(self) -> Usage:
+    def _usage(self) -> Usage | None:
+        """What was used; None when nothing of it is billed."""
         draft = self._gate.draft
-        unbilled = self._failure is not None and self._failure.kind in _UNBILLED
+        unbilled = self._failure is not None and self._failure.kind in UNBILLED
         if draft.usage is None and unbilled and draft.tokens == 0:
-            return Usage()
+            return None
         return draft.spent(self._prompt_estimate)

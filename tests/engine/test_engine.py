@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from engine.scripted import Unsent, chunk, hang, says
+from engine.scripted import Unsent, chunk, hang, says, usage
 from engine.serving import (
     LARGE,
     SMALL,
@@ -239,6 +239,22 @@ async def test_a_call_is_marked_with_what_it_may_cost():
         "mini-1",
     )
     assert (mark.prompt_estimate, mark.completion_estimate, mark.cost_estimate) == (6, 9, 33)
+
+
+@pytest.mark.parametrize(
+    ("script", "money"),
+    [
+        (says("hi", used=(0, 0)), 5),
+        (says(used=(0, 0)), 5),
+        ([UpstreamTimeout("silence")], 6 + 5),
+        ([DOWN], 0),
+        ([usage(0, 0), UpstreamDown("reset", kind="server")], 5),
+    ],
+)
+async def test_a_price_per_request_is_owed_unless_nothing_is_billed(script, money):
+    priced = replace(SMALL, price=replace(SMALL.price, request=5))
+    story = await serve(replace(STREAM, tiers=(priced, LARGE)), {"small": script, "large": A})
+    assert next(story.entry.calls).cost.total == money
 
 
 async def test_a_call_s_mark_counts_every_choice():
