@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
-from gateway.core.chat import ChatRequest, Reply
+from gateway.core.chat import ChatRequest, Choice, Reply
 from gateway.core.verdict import ABSTAIN, PASS, Check, Finding
 
 _LOW_QUANTILE = 0.1
@@ -32,12 +33,18 @@ def _confidence(logprobs: tuple[float, ...]) -> float:
 
 
 def unsure(marker: str) -> Check:
-    """Make the check that reads the recipe's not-sure marker."""
+    """Make the check that reads the recipe's not-sure marker, in texts and calls of tools."""
 
     def check(request: ChatRequest, reply: Reply) -> Finding:
         del request
-        if any(marker in choice.text for choice in reply.choices):
+        if any(marker in text for choice in reply.choices for text in _texts(choice)):
             return Finding("fail", "unsure")
         return PASS if reply.complete else ABSTAIN
 
     return check
+
+
+def _texts(choice: Choice) -> Iterator[str]:
+    yield choice.text
+    for call in choice.tool_calls:
+        yield call["arguments"]

@@ -92,10 +92,11 @@ class Delta:
     raw: bytes | None = b""
     payload: Mapping[str, Any] = field(default_factory=dict)
 
-    def shorten(self, index: int, name: str, text: str) -> Delta:
+    def shorten(self, index: int, name: str | int, text: str) -> Delta:
         """Replace one choice's text in the field `name` by a beginning of it.
 
-        The log-probabilities of the tokens that are cut off go with them.
+        A number names a call of a tool, whose arguments are meant. The log-probabilities of the
+        tokens that are cut off from the content go with them.
         """
         choices = [
             _shorten(choice, name, text) if choice.get("index", 0) == index else choice
@@ -109,12 +110,36 @@ class Delta:
         return Delta(pieces, self.usage, None, {**self.payload, "choices": choices})
 
 
-def _shorten(choice: Mapping[str, Any], name: str, text: str) -> Mapping[str, Any]:
+def call_number(call: Mapping[str, Any], place: int) -> int:
+    """Return which call a part of one belongs to: as it says, else by its place."""
+    number = call.get("index")
+    return place if number is None else int(number)
+
+
+def _shorten(choice: Mapping[str, Any], name: str | int, text: str) -> Mapping[str, Any]:
     part = "delta" if "delta" in choice else "message"
-    edited = {**choice, part: {**(choice.get(part) or {}), name: text}}
+    said = choice.get(part) or {}
+    if isinstance(name, int):
+        return {**choice, part: {**said, **_shorten_call(said, name, text)}}
+    edited = {**choice, part: {**said, name: text}}
     if name == "content" and choice.get("logprobs"):
         edited["logprobs"] = {"content": _within(choice["logprobs"], text)}
     return edited
+
+
+def _shorten_call(said: Mapping[str, Any], number: int, text: str) -> Mapping[str, Any]:
+    """Return the field of a message that holds the call, with its arguments replaced."""
+    calls = said.get("tool_calls")
+    if calls is None:
+        old = said.get("function_call")
+        return {"function_call": {**old, "arguments": text}} if old else {}
+    edited = [
+        {**call, "function": {**call["function"], "arguments": text}}
+        if call.get("function") and call_number(call, place) == number
+        else call
+        for place, call in enumerate(calls)
+    ]
+    return {"tool_calls": edited}
 
 
 def _within(logprobs: object, text: str) -> list[Any]:
@@ -194,7 +219,7 @@ class _ChoiceDraft:
         self.logprobs.extend(piece.logprobs)
         self.finish = piece.finish or self.finish
         for position, part in enumerate(piece.tool_calls):
-            number = int(part.get("index", position))
+            number = call_number(part, position)
             if number not in self.tool_calls:
                 self.tool_calls[number] = _CallDraft()
             self.tool_calls[number].add(part)

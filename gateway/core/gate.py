@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from gateway.core.chat import Delta, Draft, Piece, Reply
+from gateway.core.chat import Delta, Draft, Piece, Reply, call_number
 from gateway.core.plan import Hold
 from gateway.core.verdict import LAST_TIER, TRUSTED, Verdict
 
@@ -24,6 +24,8 @@ _SENTENCE_FLOOR = 24
 """Characters before a first sentence may count as one: `1.` or `Hm.` says nothing yet."""
 _ASIDES = ("refusal", "reasoning_content", "reasoning")
 """Texts beside a choice's content in which a model may write the marker too."""
+_Place = tuple[int, str | int]
+"""Where a text is: its choice's index, and the name of its field or a call of a tool's number."""
 
 
 class Gate:
@@ -153,18 +155,18 @@ class MarkerFilter:
         """`marker` is not empty."""
         self._marker = marker
         self._waiting: list[Delta] = []
-        self._tails: dict[int, tuple[str, str]] = {}
-        """By choice: the field that its latest text is in, and the end that may begin a marker."""
-        self._cut: set[tuple[int, str]] = set()
+        self._tails: dict[_Place, str] = {}
+        """Of each text, the end that may begin a marker."""
+        self._cut: set[_Place] = set()
 
     def feed(self, delta: Delta) -> list[Delta]:
         """Take one delta; return those that may pass, in order."""
         self._waiting.append(delta)
-        for index, name, text in _texts(delta):
-            self._look(index, name, text)
-        for piece in delta.pieces:
-            if piece.finish:
-                self._tails.pop(piece.index, None)
+        for place, text in _texts(delta):
+            self._look(place, text)
+        ended = {piece.index for piece in delta.pieces if piece.finish}
+        if ended:
+            self._tails = {at: tail for at, tail in self._tails.items() if at[0] not in ended}
         return [] if self._tails else self.flush()
 
     def flush(self) -> list[Delta]:
@@ -173,40 +175,45 @@ class MarkerFilter:
         self._tails.clear()
         return ready
 
-    def _look(self, index: int, name: str, text: str) -> None:
-        if (index, name) in self._cut:
-            self._drop(index, name, len(text))
+    def _look(self, place: _Place, text: str) -> None:
+        if place in self._cut:
+            self._drop(place, len(text))
             return
-        field, tail = self._tails.pop(index, (name, ""))
-        seen = tail + text if field == name else text
+        seen = self._tails.pop(place, "") + text
         at = seen.find(self._marker)
         if at >= 0:
-            self._cut.add((index, name))
-            self._drop(index, name, len(seen) - at)
+            self._cut.add(place)
+            self._drop(place, len(seen) - at)
         elif keep := _overlap(seen, self._marker):
-            self._tails[index] = (name, seen[-keep:])
+            self._tails[place] = seen[-keep:]
 
-    def _drop(self, index: int, name: str, count: int) -> None:
+    def _drop(self, place: _Place, count: int) -> None:
         """Drop the last `count` characters of a text from the deltas that wait."""
-        for place in reversed(range(len(self._waiting))):
-            delta = self._waiting[place]
-            text = next((t for i, n, t in _texts(delta) if (i, n) == (index, name)), "")
+        for turn in reversed(range(len(self._waiting))):
+            if not count:
+                return
+            delta = self._waiting[turn]
+            text = next((text for at, text in _texts(delta) if at == place), "")
             drop = min(count, len(text))
             if drop:
-                self._waiting[place] = delta.shorten(index, name, text[: len(text) - drop])
+                self._waiting[turn] = delta.shorten(*place, text[: len(text) - drop])
                 count -= drop
 
 
-def _texts(delta: Delta) -> Iterator[tuple[int, str, str]]:
-    """Yield each text that is there: its choice's index, the name of its field, itself."""
+def _texts(delta: Delta) -> Iterator[tuple[_Place, str]]:
+    """Yield each text that is there, and where it is."""
     for choice in delta.payload.get("choices") or ():
         said = choice.get("delta") or choice.get("message") or {}
         for name in _ASIDES:
             if isinstance(said.get(name), str) and said[name]:
-                yield choice.get("index", 0), name, said[name]
+                yield (choice.get("index", 0), name), said[name]
     for piece in delta.pieces:
         if piece.text:
-            yield piece.index, "content", piece.text
+            yield (piece.index, "content"), piece.text
+        for position, call in enumerate(piece.tool_calls):
+            arguments = (call.get("function") or {}).get("arguments")
+            if arguments:
+                yield (piece.index, call_number(call, position)), arguments
 
 
 def _overlap(text: str, marker: str) -> int:

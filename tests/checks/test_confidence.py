@@ -72,3 +72,9 @@ def test_a_less_likely_token_never_makes_it_surer(logprobs, worse):
 )
 def test_its_own_word(texts, complete, found):
     assert unsure(MARKER)(ASKED, Reply(tuple(map(Choice, texts)), complete)) == found
+
+
+def test_its_own_word_in_the_arguments_of_a_call():
+    call = {"id": "c", "name": "f", "arguments": f'{{"city": "{MARKER}"}}'}
+    reply = Reply((Choice(tool_calls=({**call, "arguments": "{}"}, call)),))
+    assert unsure(MARKER)(ASKED, reply) == Finding("fail", "unsure")

@@ -1,34 +1,19 @@
 from __future__ import annotations
 
-import json
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from core.events import HEARTBEAT, MARKER, event, said
 
 from gateway.core.chat import Delta, Piece
-from gateway.core.gate import Gate, MarkerFilter
+from gateway.core.gate import Gate
 from gateway.core.money import Usage
 from gateway.core.plan import Hold
 from gateway.core.verdict import LAST_TIER, TRUSTED, Verdict
 
-MARKER = "[unsure:0123456789abcdef]"
 GOOD = Verdict(True, "prefix_passed")
 BAD = Verdict(False, "refusal", 0.0)
 LONG = "A sentence of some length, and more"
 
 
-def event(text="", index=0, finish=None, tool_calls=(), **said):
-    """One event as an upstream's adapter would hand it over."""
-    calls = {"tool_calls": list(tool_calls)} if tool_calls else {}
-    delta = {"content": text, **calls, **said}
-    payload = {"choices": [{"index": index, "delta": delta, "finish_reason": finish}]}
-    refusal = said.get("refusal", "")
-    piece = Piece(index, text, refusal, finish, tool_calls=tuple(tool_calls))
-    return Delta((piece,), None, json.dumps(payload).encode(), payload)
-
-
-HEARTBEAT = Delta()
 CALL = {"index": 0, "function": {"name": "f", "arguments": "{}"}}
 
 
@@ -66,10 +51,6 @@ def passed(a_gate, *deltas):
     """What each delta let through, as texts; at the end, what the end itself did."""
     steps = [a_gate.feed(delta) for delta in deltas]
     return [said(step) for step in (*steps, a_gate.end())]
-
-
-def said(deltas):
-    return "".join(piece.text for delta in deltas for piece in delta.pieces)
 
 
 def test_a_whole_hold_lets_nothing_through():
@@ -208,75 +189,9 @@ def test_what_no_client_would_see_does_not_open_it():
     assert waiting.released
 
 
-# ------------------------------------------------------------------ the marker
-
-
-def cleaned(*deltas):
-    """Everything a filter lets through."""
-    filtered = MarkerFilter(MARKER)
-    ready = [each for delta in deltas for each in filtered.feed(delta)]
-    return ready + filtered.flush()
-
-
-def test_what_holds_no_marker_passes_as_it_came():
-    deltas = [event("a ["), event("unsure"), event(" of it]"), event(finish="stop"), HEARTBEAT]
-    assert all(a is b for a, b in zip(cleaned(*deltas), deltas, strict=True))
-
-
-def test_a_beginning_waits_and_what_cannot_become_a_marker_does_not():
-    filtered = MarkerFilter(MARKER)
-    first, second, third = event("a [uns"), HEARTBEAT, event("ettled]")
-    assert [filtered.feed(each) for each in (first, second)] == [[], []]
-    assert filtered.feed(third) == [first, second, third]
-
-
-def test_at_a_finish_nothing_waits():
-    filtered = MarkerFilter(MARKER)
-    end = event("[", finish="stop")
-    assert filtered.feed(end) == [end]
-
-
 def test_without_a_finish_the_end_lets_go():
     open_gate = gate(judged=False, marker=MARKER)
     assert passed(open_gate, event("array["), HEARTBEAT) == ["", "", "array["]
-
-
-@settings(max_examples=60)
-@given(st.data())
-def test_a_marker_is_cut_wherever_the_stream_is_split(data):
-    text = "sure? " + MARKER + " and then"
-    cuts = sorted(data.draw(st.sets(st.integers(1, len(text) - 1), max_size=6)))
-    parts = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
-    ready = cleaned(*(event(part) for part in parts), event(finish="stop"))
-    assert said(ready) == "sure? "
-    assert "".join(d.payload["choices"][0]["delta"]["content"] for d in ready) == "sure? "
-    assert all(delta.raw is None or b"uns" not in delta.raw for delta in ready)
-
-
-def test_a_choice_s_marker_is_its_own():
-    ready = cleaned(event("a" + MARKER[:9], 0), event(MARKER[9:], 1), event(MARKER[9:], 0))
-    texts = [(piece.index, piece.text) for delta in ready for piece in delta.pieces]
-    assert texts == [(0, "a"), (1, MARKER[9:]), (0, "")]
-
-
-@pytest.mark.parametrize("field", ["reasoning", "reasoning_content", "refusal"])
-def test_a_marker_beside_the_content_is_cut_there_alone(field):
-    ready = cleaned(
-        event(**{field: "if unsure, " + MARKER[:5]}),
-        event(**{field: MARKER[5:] + " it said"}),
-        event(**{field: " so"}),
-        event("the answer", finish="stop"),
-    )
-    parts = [delta.payload["choices"][0]["delta"] for delta in ready]
-    assert "".join(part.get(field, "") for part in parts) == "if unsure, "
-    assert said(ready) == "the answer"
-
-
-def test_another_field_s_text_ends_a_beginning():
-    filtered = MarkerFilter(MARKER)
-    first, second = event(reasoning="see ["), event("1]")
-    assert filtered.feed(first) == []
-    assert filtered.feed(second) == [first, second]
 
 
 def test_a_plain_reply_s_marker_is_cut_from_its_message():
