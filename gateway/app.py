@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
@@ -22,7 +23,15 @@ from gateway.api.planning import Clocks
 from gateway.api.server import main_app
 from gateway.api.service import Latches, Service, Switch
 from gateway.checks import all_checks
-from gateway.config import ConfigError, Settings, UpstreamSettings, load
+from gateway.config import (
+    ConfigError,
+    ServerSettings,
+    Settings,
+    UpstreamSettings,
+    is_loopback,
+    load,
+    with_digest,
+)
 from gateway.core.errors import BadRequest
 from gateway.core.ids import uuid7
 from gateway.core.ledger import Refusal
@@ -33,12 +42,12 @@ from gateway.engine import Engine, Parts
 from gateway.prices import open_book
 from gateway.sinks.log import RequestLog, human_line, json_line
 from gateway.sinks.metrics import Metrics
+from gateway.store.sqlite import LedgerUnusable
 from gateway.store.store import Store, open_store
 from gateway.upstreams.opening import UpstreamUnusable, open_upstream
 from gateway.upstreams.probe import any_reachable
 
 _log = logging.getLogger("waterfall")
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _READY_FOR = 2.0
 _LINES = {"human": human_line, "json": json_line}
 ARTEFACTS = Path(gateway.__file__).resolve().parent.parent / "router_models" / "artefacts"
@@ -49,7 +58,7 @@ class StartError(Exception):
     """The gateway cannot start as it is configured; the message says what to change."""
 
 
-REFUSALS = (ConfigError, StartError, UpstreamUnusable, scorers.ArtefactError)
+REFUSALS = (ConfigError, StartError, UpstreamUnusable, LedgerUnusable, scorers.ArtefactError)
 """Everything that may be wrong with a configuration."""
 
 
@@ -74,13 +83,22 @@ def read_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settin
 class Gateway:
     """A gateway in use: open it, serve its apps, reload it, close it."""
 
-    def __init__(self, settings: Settings, path: Path | None = None, log_to: int = 1) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        path: Path | None = None,
+        log_to: int = 1,
+        server: ServerSettings | None = None,
+    ) -> None:
         """`path` is where `settings` came from: without one there is nothing to reload.
 
-        `log_to` is the file descriptor of the request log.
+        `log_to` is the file descriptor of the request log; `server` stands in the place of the
+        file's own section, where the command line has changed it.
 
-        Opens the ledger; raises StartError, or what the store raises for an unusable one.
+        Opens the ledger. Raises one of REFUSALS, and leaves nothing open then.
         """
+        self._from_file = (settings.server, settings.ledger)
+        settings = with_digest(replace(settings, server=server or settings.server))
         refuse_open_door(settings)
         self.settings = settings
         self.admin_secret = settings.server.admin_key or secrets.token_urlsafe(24)
@@ -93,9 +111,13 @@ class Gateway:
         self._latches = Latches(time.perf_counter)
         self._reloading = asyncio.Lock()
         self.store = _open_ledger(settings.ledger.path)
-        self.log = RequestLog(_LINES[settings.server.log], log_to)
-        self.metrics = Metrics(settings.routes.values(), _build_info(settings), self._figures)
-        self.switch = Switch(self._build(settings))
+        with contextlib.ExitStack() as opened:
+            opened.callback(self.store.close)
+            self.log = RequestLog(_LINES[settings.server.log], log_to)
+            opened.callback(self.log.close)
+            self.metrics = Metrics(settings.routes.values(), _build_info(settings), self._figures)
+            self.switch = Switch(self._build(settings))
+            opened.pop_all()
 
     def enter(self, route: str) -> None:
         """Count a request in."""
@@ -185,21 +207,27 @@ class Gateway:
                 service = await asyncio.to_thread(self._build, settings)
             except REFUSALS as error:
                 looked_at = error.files if isinstance(error, ConfigError) else ()
-                self.on_files({*self.settings.files, *looked_at})
-                self.metrics.reloaded(ok=False)
-                _log.error("reload refused, the last good configuration stays: %s", error)
-                raise BadRequest(f"The configuration was refused: {error}") from error
+                raise self._refused(str(error), looked_at) from error
+            except Exception as error:  # what nobody has foreseen must not stop what is served
+                raise self._refused(f"{type(error).__name__}: {error}") from error
             self._put_in_force(settings, service)
         _log.info("configuration %s is in force", settings.digest)
         return settings.digest
 
+    def _refused(self, told: str, looked_at: Iterable[Path] = ()) -> BadRequest:
+        """Tell everyone that a reload was refused."""
+        self.on_files({*self.settings.files, *looked_at})
+        self.metrics.reloaded(ok=False)
+        _log.error("reload refused, the last good configuration stays: %s", told)
+        return BadRequest(f"The configuration was refused: {told}")
+
     def _with_fixed(self, settings: Settings) -> Settings:
         """Keep what is bound and open as it is, whatever the file says now: the sockets are where
         they were, so it is by them that an open door is judged."""
-        server, ledger = self.settings.server, self.settings.ledger
-        if (settings.server, settings.ledger) != (server, ledger):
+        if (settings.server, settings.ledger) != self._from_file:
             _log.warning("server and ledger settings change only with a restart")
-        return replace(settings, server=server, ledger=ledger)
+        server, ledger = self.settings.server, self.settings.ledger
+        return with_digest(replace(settings, server=server, ledger=ledger))
 
     def _put_in_force(self, settings: Settings, service: Service) -> None:
         self.settings = settings
@@ -235,11 +263,6 @@ def _open_ledger(path: Path) -> Store:
         return open_store(path)
     except OSError as error:
         raise StartError(f"No ledger can be kept at {path}: {error.strerror}.") from error
-
-
-def is_loopback(host: str) -> bool:
-    """Is this host reachable from this machine only?"""
-    return host in _LOOPBACK
 
 
 def refuse_open_door(settings: Settings) -> None:

@@ -81,9 +81,14 @@ def run(main: Coroutine[Any, Any, int]) -> int:
     return uvloop.run(main)
 
 
-async def serve(settings: Settings, path: Path, announce: Callable[[Running], None]) -> int:
-    """Serve until told to stop; return the exit code. Raises StartError."""
-    async with running(settings, path) as served:
+async def serve(
+    settings: Settings,
+    path: Path,
+    announce: Callable[[Running], None],
+    server: ServerSettings | None = None,
+) -> int:
+    """Serve until told to stop; return the exit code. Raises as `running` does."""
+    async with running(settings, path, server=server) as served:
         announce(served)
         await served.stopping.wait()
     return 0
@@ -91,16 +96,21 @@ async def serve(settings: Settings, path: Path, announce: Callable[[Running], No
 
 @contextlib.asynccontextmanager
 async def running(
-    settings: Settings, path: Path | None = None, log_to: int = 1
+    settings: Settings,
+    path: Path | None = None,
+    log_to: int = 1,
+    server: ServerSettings | None = None,
 ) -> AsyncIterator[Running]:
     """Serve a gateway on its listeners while inside; drain and close on the way out.
 
     `path` is watched and reloaded from when it changes, and on SIGHUP; `log_to` is the
-    request log's file descriptor. Raises StartError.
+    request log's file descriptor; `server` stands in the place of the settings' own. Raises one
+    of gateway.app.REFUSALS.
     """
-    sockets = _listen_all(settings.server)
+    server = server or settings.server
+    sockets = _listen_all(server)
     try:
-        gateway = Gateway(settings, path, log_to)
+        gateway = Gateway(settings, path, log_to, server)
     except BaseException:
         for each in sockets:
             each.close()
@@ -108,8 +118,7 @@ async def running(
     addresses = [f"http://{_address(each)}" for each in sockets]
     served = Running(gateway, f"{addresses[0]}/v1", addresses[1] if addresses[1:] else None)
     apps = (gateway.main, gateway.admin)[: len(sockets)]
-    drain = settings.server.drain
-    servers = [_server(app(), each, drain) for app, each in zip(apps, sockets, strict=True)]
+    servers = [_server(app(), each, server.drain) for app, each in zip(apps, sockets, strict=True)]
     watcher = Watcher(settings.files, gateway.reload)
     gateway.on_files = watcher.follow
     background = [asyncio.create_task(each.serve(sockets=[s])) for each, s in servers]

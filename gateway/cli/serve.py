@@ -36,16 +36,14 @@ def run(args: argparse.Namespace) -> int:
         return 2
     from gateway import launcher
     from gateway.app import REFUSALS
-    from gateway.store.sqlite import LedgerUnusable
 
     logging.basicConfig(level=logging.INFO, format="waterfall: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     changed = {"host": args.host, "port": args.port}
     server = replace(settings.server, **{k: v for k, v in changed.items() if v is not None})
-    settings = replace(settings, server=server)
     try:
-        return launcher.run(launcher.serve(settings, args.config, announce))
-    except (*REFUSALS, LedgerUnusable) as error:
+        return launcher.run(launcher.serve(settings, args.config, announce, server))
+    except REFUSALS as error:
         common.tell(f"waterfall: {error}")
         return 2
 

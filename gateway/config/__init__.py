@@ -14,7 +14,8 @@ watch        tells when a file has changed
 
 from __future__ import annotations
 
-from gateway.config.loading import load, parse
+from gateway.config.fields import is_loopback
+from gateway.config.loading import load, parse, with_digest
 from gateway.config.problems import ConfigError, Problem
 from gateway.config.recipe_file import load_recipe, parse_recipe
 from gateway.config.settings import (
@@ -41,8 +42,10 @@ __all__ = [
     "Timeouts",
     "UpstreamSettings",
     "Watcher",
+    "is_loopback",
     "load",
     "load_recipe",
     "parse",
     "parse_recipe",
+    "with_digest",
 ]

@@ -87,6 +87,11 @@ def _settings(draft: Draft) -> Settings:
         warnings=tuple(draft.warnings),
         files=tuple(dict.fromkeys(draft.files)),
     )
+    return with_digest(settings)
+
+
+def with_digest(settings: Settings) -> Settings:
+    """Put the digest in that goes with what the settings say."""
     return replace(settings, digest=_digest(settings))
 
 

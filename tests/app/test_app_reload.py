@@ -6,11 +6,14 @@ import asyncio
 import logging
 import os
 import signal
+from dataclasses import replace
 
 import pytest
+import yaml
 from api.serving import LIMIT, REFUSES, SMALL, ask_for, config, house
 from app.serving import until
 
+import gateway.app
 from gateway.app import read_settings
 from gateway.launcher import running
 
@@ -115,6 +118,60 @@ async def test_what_needs_a_restart_stays_and_is_said(tmp_path, caplog):
         assert (await it.chat()).status == 200
         assert len(it.entries()) == 1
     assert "only with a restart" in caplog.text
+
+
+async def test_the_digest_names_what_is_in_force(tmp_path):
+    """What stays as it was is not in the file's digest, and is in that of the gateway."""
+    async with house(tmp_path) as it:
+        before = it.gateway.settings.digest
+        it.write(config(server__max_body="100", ledger__url="sqlite:///other.db"))
+        assert await it.gateway.reload()
+        assert it.gateway.settings.digest == before
+        assert it.entry(await it.chat())["config"] == before
+        assert f'config_hash="{before}"' in (await it.get("/metrics")).body.decode()
+
+
+async def test_what_the_command_line_has_changed_is_no_change_of_the_file(tmp_path, caplog):
+    path = tmp_path / "waterfall.yaml"
+    path.write_text(yaml.safe_dump(config()))
+    settings = read_settings(path, {})
+    server = replace(settings.server, port=0, host="127.0.0.2")
+    with (tmp_path / "log").open("ab") as log:
+        async with running(settings, path, log.fileno(), server) as served:
+            assert served.base_url.startswith("http://127.0.0.2:")
+            digest = served.gateway.settings.digest
+            assert digest != settings.digest
+            assert await served.gateway.reload()
+            assert served.gateway.settings.digest == digest
+            assert served.gateway.settings.server == server
+            assert "restart" not in caplog.text
+            path.write_text(yaml.safe_dump(config(server__max_body=100)))
+            assert await served.gateway.reload()
+    assert "only with a restart" in caplog.text
+
+
+@pytest.mark.parametrize("where", ["read_settings", "open_upstream"])
+async def test_a_fault_that_nobody_foresaw_is_a_refused_reload(
+    tmp_path, monkeypatch, caplog, where
+):
+    def fail(*_):
+        raise KeyError("nobody foresaw")
+
+    async with house(tmp_path) as it:
+        service, told = it.gateway.switch.service, []
+        it.gateway.on_files = told.append
+        monkeypatch.setattr(gateway.app, where, fail)
+        assert not await it.gateway.reload()
+        headers = {"authorization": f"Bearer {it.gateway.admin_secret}"}
+        answer = await it.post(b"", "/admin/reload", app=it.admin, **headers)
+        metrics = (await it.get("/metrics")).body.decode()
+        assert it.gateway.switch.service is service
+        assert (await it.chat()).status == 200
+    assert (answer.status, answer.raised) == (400, None)
+    assert "KeyError: 'nobody foresaw'" in answer.error["message"]
+    assert "KeyError: 'nobody foresaw'" in caplog.text
+    assert len(told) == 2
+    assert 'waterfall_config_reloads_total{result="failed"} 2.0' in metrics
 
 
 async def test_an_edited_recipe_is_in_force_with_its_version(tmp_path):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import socket
+import threading
 
 import pytest
 import yaml
 from api.serving import config
 
 from gateway import launcher
-from gateway.app import StartError, read_settings
+from gateway.app import Gateway, StartError, read_settings, refuse_open_door
+from gateway.upstreams.opening import UpstreamUnusable
 
 
 @pytest.fixture
@@ -49,3 +51,21 @@ async def test_both_sockets_are_closed_when_the_gateway_cannot_be_built(tmp_path
         async with launcher.running(settings):
             pass
     assert [each.fileno() for each in bound] == [-1, -1]
+
+
+async def test_a_gateway_that_cannot_be_built_lets_go_of_its_ledger_and_log(tmp_path):
+    (tmp_path / "key.json").write_text("[1")
+    before = set(threading.enumerate())
+    settings = settings_of(tmp_path, upstreams__sim={"kind": "simulated", "answers": "key.json"})
+    with pytest.raises(UpstreamUnusable):
+        Gateway(settings)
+    assert set(threading.enumerate()) == before
+    assert list((tmp_path / "waterfall.db.spool").iterdir()) == []
+
+
+def test_the_whole_loopback_is_this_machine(tmp_path):
+    for host in ("127.0.0.2", "::1", "LOCALHOST"):
+        refuse_open_door(settings_of(tmp_path, server__host=host))
+    for host in ("0.0.0.0", "128.0.0.1", "localhost.example"):
+        with pytest.raises(StartError, match="only this machine"):
+            refuse_open_door(settings_of(tmp_path, server__host=host))
