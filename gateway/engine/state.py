@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,8 @@ from gateway.core.ports import Client, Head, Journal, Sink, Upstream
 from gateway.core.routing import Route
 from gateway.core.signals import Signals
 from gateway.core.verdict import FALL_DOWN, LAST_TIER, Bar, Check, Evidence, judge
+
+_log = logging.getLogger("waterfall")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,11 @@ class Run:
         )
 
     def record(self, outcome: Outcome) -> Entry:
-        """Keep the entry and free the calls' marks; then let every sink read it."""
+        """Keep the entry and free the calls' marks; then let every sink read it.
+
+        What fails here is logged and does not fail the request, which has been paid for: the
+        marks of an entry that could not be kept stay, so that recovery finds its calls.
+        """
         parts, job = self.parts, self.job
         total = self.elapsed()
         served = outcome.served is not None
@@ -112,9 +119,15 @@ class Run:
             baseline=baseline_cost(job.route, outcome, job.signals.prompt_tokens),
             config=parts.config,
         )
-        parts.journal.append(entry, tuple(self.slots))
+        try:
+            parts.journal.append(entry, tuple(self.slots))
+        except Exception:
+            _log.exception("The entry %s was not kept.", job.origin.entry_id)
         for sink in parts.sinks:
-            sink(entry)
+            try:
+                sink(entry)
+            except Exception:
+                _log.exception("A sink could not read the entry %s.", job.origin.entry_id)
         return entry
 
 

@@ -1,4 +1,4 @@
-"""What the engine promises beside the rules: cancels, deadlines, order of the record, time."""
+"""What the engine promises beside the rules: cancels, deadlines, drafts that are left."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from engine.scripted import Unsent, chunk, hang, says, usage
+from engine.scripted import chunk, hang, says
 from engine.serving import (
     LARGE,
     SMALL,
@@ -17,12 +17,11 @@ from engine.serving import (
     serve,
 )
 
-from gateway.core.errors import UpstreamDown, UpstreamRejected, UpstreamTimeout
+from gateway.core.errors import UpstreamRejected, UpstreamTimeout
 
 NO = "I'm sorry, but I can"
 A, B = says("small ", "answer", used=(10, 7)), says("medium ", "answer", used=(10, 7))
 BAD_A = says(NO, "not", used=(10, 7))
-DOWN = UpstreamDown("no connection")
 STREAM = Setting(stream=True)
 EARLY = replace(STREAM, tiers=holding(("tokens", 1)))
 TRUSTING = replace(STREAM, tiers=holding("none"))
@@ -202,100 +201,3 @@ async def test_the_last_tier_s_checks_are_recorded_and_change_nothing():
     (attempt,) = story.entry.outcome.attempts
     assert (attempt.verdict.reason, attempt.late) == ("last_tier", None)
     assert [item.finding.result for item in attempt.evidence] == ["pass", "fail", "pass"]
-
-
-# ------------------------------------------------------------------ the record
-
-
-async def test_a_call_that_never_left_is_no_call():
-    story = await serve(Setting(), tiers([Unsent(DOWN)], B))
-    assert [call.tier for call in story.entry.calls] == ["medium"]
-    assert len(story.entry.outcome.attempts) == 2
-    assert list(story.watch.open_calls) == story.watch.freed == [0]
-
-
-async def test_a_call_sent_anew_on_a_fresh_connection_is_one_call_more():
-    def again():
-        upstream.calls[0].on_sent()
-
-    engine, job, reply, (upstream, watch, _) = prepare(Setting(), tiers([again, *A]))
-    entry = await engine.run(job, reply)
-    (attempt,) = entry.outcome.attempts
-    assert [(call.status, call.error) for call in attempt.calls] == [
-        ("failed", "connect"),
-        ("ok", ""),
-    ]
-    assert len({call.call_id for call in attempt.calls}) == 2
-    assert (watch.freed, entry.cost) == ([0, 1], 31)
-
-
-async def test_a_call_is_marked_with_what_it_may_cost():
-    story = await serve(Setting(body={"max_tokens": 9}), tiers(A))
-    (mark,) = story.watch.open_calls.values()
-    assert (mark.entry_id, mark.tier, mark.upstream, mark.model) == (
-        "entry-1",
-        "small",
-        "near",
-        "mini-1",
-    )
-    assert (mark.prompt_estimate, mark.completion_estimate, mark.cost_estimate) == (6, 9, 33)
-
-
-@pytest.mark.parametrize(
-    ("script", "money"),
-    [
-        (says("hi", used=(0, 0)), 5),
-        (says(used=(0, 0)), 5),
-        ([UpstreamTimeout("silence")], 6 + 5),
-        ([DOWN], 0),
-        ([usage(0, 0), UpstreamDown("reset", kind="server")], 5),
-    ],
-)
-async def test_a_price_per_request_is_owed_unless_nothing_is_billed(script, money):
-    priced = replace(SMALL, price=replace(SMALL.price, request=5))
-    story = await serve(replace(STREAM, tiers=(priced, LARGE)), {"small": script, "large": A})
-    assert next(story.entry.calls).cost.total == money
-
-
-async def test_a_call_s_mark_counts_every_choice():
-    story = await serve(Setting(body={"max_tokens": 9, "n": 3}), tiers(A))
-    (mark,) = story.watch.open_calls.values()
-    assert (mark.completion_estimate, mark.cost_estimate) == (27, 6 + 3 * 27)
-
-
-async def test_every_sink_reads_the_one_entry_after_it_is_kept():
-    read = []
-    story = await serve(Setting(sinks=(read.append, read.append)), tiers(A))
-    assert read == [story.entry, story.entry]
-
-
-@pytest.mark.parametrize("stream", [False, True])
-async def test_a_fault_of_ours_is_recorded_once_and_raised(stream):
-    def faulty(request, reply):
-        raise ZeroDivisionError
-
-    setting = Setting(stream=stream, checks={"shape": faulty})
-    engine, job, reply, (upstream, watch, _) = prepare(setting, tiers(A))
-    with pytest.raises(ZeroDivisionError):
-        await engine.run(job, reply)
-    (entry,) = watch.entries
-    assert (entry.ending, entry.status, entry.cost) == ("internal_error", 500, 31)
-    assert upstream.closed == ["small"]
-
-
-async def test_waiting_for_the_client_is_not_waiting_for_the_upstream():
-    async def slow():
-        await asyncio.sleep(0.01)
-
-    story = await serve(replace(TRUSTING, hook=slow), tiers(A))
-    timing = story.entry.timing
-    assert timing.upstream < timing.total
-    assert timing.overhead >= 0.02
-    assert 0 < timing.first_token <= timing.total
-
-
-async def test_a_plain_reply_s_first_token_is_its_last():
-    story = await serve(Setting(), tiers(A))
-    assert story.entry.timing.first_token == story.entry.timing.total
-    failed = await serve(Setting(), tiers([DOWN], [DOWN], [DOWN]))
-    assert failed.entry.timing.first_token is None
