@@ -34,17 +34,19 @@ class Escalation:
 class Timing:
     """Seconds of one request: `total` from its arrival to its last byte; `first_token` to the
     first byte of the reply (None when there was none); `upstream` spent waiting for upstreams;
-    `decision` spent on signals, score and plan."""
+    `decision` spent on signals, score and plan; `paused` spent waiting for the client to take
+    what was sent."""
 
     total: float = 0.0
     first_token: float | None = None
     upstream: float = 0.0
     decision: float = 0.0
+    paused: float = 0.0
 
     @property
     def overhead(self) -> float:
         """What the gateway itself added."""
-        return max(0.0, self.total - self.upstream)
+        return max(0.0, self.total - self.upstream - self.paused)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,8 +70,7 @@ async def _deliver(run: Run, outcome: Outcome) -> Outcome:
     served = outcome.served
     if served is not None and run.job.request.stream and not served.released:
         await run.start(outcome)
-        for delta in served.held:
-            await run.client.send(delta)
+        await run.send(served.held)
     return outcome
 
 

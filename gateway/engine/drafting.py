@@ -49,7 +49,7 @@ class Drafting:
         self._prefix: tuple[Evidence, ...] = ()
         self._begun = self._started = self._parts.clock()
         self._first: float | None = None
-        self._paused = 0.0
+        self._paused = run.paused
         self._slot: int | None = None
         self._lost: tuple[CallRecord, ...] = ()
         self._call_id = self._parts.new_id()
@@ -120,9 +120,8 @@ class Drafting:
         return not self._gate.deferred
 
     async def _pass_on(self, ready: Sequence[Delta]) -> None:
-        """Send what may be seen. Time spent waiting for the client is not the upstream's."""
+        """Send what may be seen."""
         self._deadline.reschedule(None)
-        since = self._parts.clock()
         if self._run.first_token is None:
             served = Attempt(self._tier, verdict=self._gate.verdict, released=True)
             fallen = self._tier in self._job.plan.below
@@ -130,9 +129,7 @@ class Drafting:
                 served = replace(served, verdict=FALL_DOWN)
             outcome = Outcome((*self._before, served), served, degraded=fallen)
             await self._run.start(outcome)
-        for delta in ready:
-            await self._run.client.send(delta)
-        self._paused += self._parts.clock() - since
+        await self._run.send(ready)
 
     @property
     def _before(self) -> tuple[Attempt, ...]:
@@ -183,7 +180,8 @@ class Drafting:
     def attempt(self) -> Attempt:
         """Close the books on this call."""
         gate = self._gate
-        self._run.waited += self._parts.clock() - self._begun - self._paused
+        paused = self._run.paused - self._paused  # waiting for the client is not the upstream's
+        self._run.waited += self._parts.clock() - self._begun - paused
         calls = self._lost
         if self._slot is not None:
             record = self._record(self._usage())

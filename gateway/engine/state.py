@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from gateway.core.chat import ChatRequest, Reply
+from gateway.core.chat import ChatRequest, Delta, Reply
 from gateway.core.difficulty import Difficulty
 from gateway.core.ledger import Entry, Origin, Timing, baseline_cost, status_of
 from gateway.core.outcome import Attempt, Outcome
@@ -16,7 +17,7 @@ from gateway.core.routing import Route
 from gateway.core.signals import Signals
 from gateway.core.verdict import FALL_DOWN, LAST_TIER, Bar, Check, Evidence, judge
 
-_log = logging.getLogger("waterfall")
+LOGGER = logging.getLogger("waterfall")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Run:
         self.slots: list[int] = []
         self.first_token: float | None = None
         self.waited = 0.0
+        self.paused = 0.0
 
     def elapsed(self) -> float:
         """Seconds since the request arrived."""
@@ -69,7 +71,22 @@ class Run:
     async def start(self, outcome: Outcome) -> None:
         """Tell the client who serves it; the first byte follows at once."""
         self.first_token = self.elapsed()
-        await self.client.start(Head(self.job.plan, outcome))
+        with self._pausing():
+            await self.client.start(Head(self.job.plan, outcome))
+
+    async def send(self, deltas: Sequence[Delta]) -> None:
+        """Send what the client may see."""
+        with self._pausing():
+            for delta in deltas:
+                await self.client.send(delta)
+
+    @contextmanager
+    def _pausing(self) -> Iterator[None]:
+        since = self.parts.clock()
+        try:
+            yield
+        finally:
+            self.paused += self.parts.clock() - since
 
     def ask(self, name: str, reply: Reply) -> Evidence:
         """Put one check to a reply."""
@@ -109,7 +126,7 @@ class Run:
             route=job.route.name,
             mode=job.mode,
             outcome=outcome,
-            timing=Timing(total, first, self.waited, job.decision),
+            timing=Timing(total, first, self.waited, job.decision, self.paused),
             status=status_of(outcome),
             start_tier=job.plan.tiers[0].name,
             start_reason=job.plan.reason,
@@ -122,12 +139,12 @@ class Run:
         try:
             parts.journal.append(entry, tuple(self.slots))
         except Exception:
-            _log.exception("The entry %s was not kept.", job.origin.entry_id)
+            LOGGER.exception("The entry %s was not kept.", job.origin.entry_id)
         for sink in parts.sinks:
             try:
                 sink(entry)
             except Exception:
-                _log.exception("A sink could not read the entry %s.", job.origin.entry_id)
+                LOGGER.exception("A sink could not read the entry %s.", job.origin.entry_id)
         return entry
 
 

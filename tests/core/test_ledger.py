@@ -70,8 +70,9 @@ def test_a_client_that_left():
     )
 
 
-def test_overhead_is_what_is_not_the_upstream_s():
+def test_overhead_is_neither_the_upstream_s_nor_the_client_s():
     assert Timing(2.0, upstream=1.75).overhead == 0.25
+    assert Timing(2.0, upstream=1.0, paused=0.75).overhead == 0.25
     assert Timing(1.0, upstream=1.5).overhead == 0.0
 
 

@@ -122,15 +122,29 @@ async def test_a_fault_of_ours_is_recorded_once_and_raised(stream):
     assert upstream.closed == ["small"]
 
 
-async def test_waiting_for_the_client_is_not_waiting_for_the_upstream():
+@pytest.mark.parametrize("setting", [TRUSTING, STREAM], ids=["in sight", "held"])
+async def test_waiting_for_the_client_is_neither_the_upstream_s_nor_ours(setting):
     async def slow():
         await asyncio.sleep(0.01)
 
-    story = await serve(replace(TRUSTING, hook=slow), tiers(A))
-    timing = story.entry.timing
-    assert timing.upstream < timing.total
-    assert timing.overhead >= 0.02
+    timing = (await serve(replace(setting, hook=slow), tiers(A))).entry.timing
+    assert timing.paused >= 0.02
+    assert timing.upstream + timing.paused <= timing.total
+    assert timing.overhead == timing.total - timing.upstream - timing.paused
     assert 0 < timing.first_token <= timing.total
+
+
+async def test_a_pause_is_counted_though_the_client_leaves_in_it():
+    async def gone():
+        await asyncio.sleep(0.01)
+        raise asyncio.CancelledError
+
+    engine, job, reply, (_, watch, _) = prepare(replace(TRUSTING, hook=gone), tiers(A))
+    with pytest.raises(asyncio.CancelledError):
+        await engine.run(job, reply)
+    timing = watch.entries[0].timing
+    assert timing.paused >= 0.01
+    assert timing.upstream + timing.paused <= timing.total
 
 
 async def test_a_plain_reply_s_first_token_is_its_last():
