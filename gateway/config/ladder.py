@@ -31,6 +31,8 @@ from gateway.core.verdict import Bar, CheckSpec
 
 CHECKS = ("shape", "refusal", "format", "tools", "logprob")
 """The checks a bar may ask for by name; all are free."""
+RESERVED = ("other", "none", "cache")
+"""What metrics and records say where there is no route or tier of the configuration's."""
 UNSURE = "unsure"
 """The check for a recipe's not-sure marker, added by itself."""
 _LATER_CHECKS = ("agreement", "judge")
@@ -51,6 +53,10 @@ def entries(draft: Draft, kind: str) -> list[str]:
             name(entry)
         except ValueError as error:
             draft.complain((kind, entry), f"a name {error}")
+        if kind in {"tiers", "routes"} and entry in RESERVED:
+            draft.complain(
+                (kind, entry), "is reserved: metrics and records use it for none of them"
+            )
     return list(found)
 
 

@@ -154,7 +154,7 @@ def test_one_of_everything():
     settings = load(path, ENVIRON, open_book)
     assert settings.warnings == ()
     assert settings.tiers["small"].recipe.label == "small@1"
-    assert settings.tiers["other"].price.version == "acme contract 2026-11-01"
+    assert settings.tiers["acme"].price.version == "acme contract 2026-11-01"
     data = read(path.read_bytes(), path.name, ENVIRON).data
     assert set(data) == set(models.Root.model_fields)
     for section in ("server", "keys", "prices", "ledger"):

@@ -201,8 +201,8 @@ def test_aliases_and_keys(read, small):
 
 def test_auto_goes_to_whoever_asks_for_it(read, small):
     assert read(f"{small}aliases: {{auto: large}}\n").aliases == {"auto": "large"}
-    two = f"{small}  other: {{tiers: [large], aliases: [auto]}}\n"
-    assert read(two).aliases == {"auto": "other"}
+    two = f"{small}  second: {{tiers: [large], aliases: [auto]}}\n"
+    assert read(two).aliases == {"auto": "second"}
 
 
 def test_the_ledger(read, small, tmp_path):
