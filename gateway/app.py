@@ -27,7 +27,6 @@ from gateway.config import (
     ConfigError,
     ServerSettings,
     Settings,
-    UpstreamSettings,
     is_loopback,
     load,
     with_digest,
@@ -45,10 +44,10 @@ from gateway.sinks.metrics import Metrics
 from gateway.store.sqlite import LedgerUnusable
 from gateway.store.store import Store, open_store
 from gateway.upstreams.opening import UpstreamUnusable, open_upstream
-from gateway.upstreams.probe import any_reachable
+from gateway.upstreams.probe import Readiness
 
 _log = logging.getLogger("waterfall")
-_READY_FOR = 2.0
+_LABEL = 200
 _LINES = {"human": human_line, "json": json_line}
 ARTEFACTS = Path(gateway.__file__).resolve().parent.parent / "router_models" / "artefacts"
 """Where the trained artefacts lie: data beside the package, in a checkout as in a wheel."""
@@ -115,8 +114,9 @@ class Gateway:
             opened.callback(self.store.close)
             self.log = RequestLog(_LINES[settings.server.log], log_to)
             opened.callback(self.log.close)
-            self.metrics = Metrics(settings.routes.values(), _build_info(settings), self._figures)
+            self.metrics = Metrics((), {}, self._figures)
             self.switch = Switch(self._build(settings))
+            self._rename(self.switch.service)
             opened.pop_all()
 
     def enter(self, route: str) -> None:
@@ -167,7 +167,7 @@ class Gateway:
                 name for name, tier in settings.tiers.items() if tier.upstream in simulated
             ),
             close=close,
-            usable=_Usable(settings.upstreams.values()).check,
+            usable=Readiness(settings.upstreams.values(), CLOCKS.monotonic).check,
         )
 
     def main(self) -> FastAPI:
@@ -214,6 +214,12 @@ class Gateway:
         _log.info("configuration %s is in force", settings.digest)
         return settings.digest
 
+    def _rename(self, service: Service) -> None:
+        """Show in metrics what a service is made of."""
+        routes = service.routes.values()
+        alone = [t for t in service.tiers.values() if not any(each.tier(t.name) for each in routes)]
+        self.metrics.rebuild(routes, _build_info(self.settings, service), alone)
+
     def _refused(self, told: str, looked_at: Iterable[Path] = ()) -> BadRequest:
         """Tell everyone that a reload was refused."""
         self.on_files({*self.settings.files, *looked_at})
@@ -231,7 +237,7 @@ class Gateway:
 
     def _put_in_force(self, settings: Settings, service: Service) -> None:
         self.settings = settings
-        self.metrics.rebuild(settings.routes.values(), _build_info(settings))
+        self._rename(service)
         self.metrics.reloaded(ok=True)
         self.on_files(settings.files)
         for listener in self.on_settings:
@@ -248,7 +254,7 @@ class Gateway:
             raise BadRequest("There are more thresholds than steps up.", param="threshold")
         routes = {**service.routes, name: replace(route, thresholds=thresholds)}
         self.switch.service = replace(service, routes=routes)
-        self.metrics.rebuild(routes.values(), _build_info(self.settings))
+        self._rename(self.switch.service)
         _log.info("threshold of %s set to %s until the next reload", name, thresholds)
 
     async def close(self) -> None:
@@ -277,8 +283,22 @@ def refuse_open_door(settings: Settings) -> None:
         raise StartError("server.admin is open to other machines: set server.admin_key.")
 
 
-def _build_info(settings: Settings) -> dict[str, str]:
-    return {"version": gateway.__version__, "config_hash": settings.digest}
+def _build_info(settings: Settings, service: Service) -> dict[str, str]:
+    """Return build_info's labels; of several versions, all that fit."""
+    tiers = settings.tiers.values()
+    return {
+        "version": gateway.__version__,
+        "config_hash": settings.digest,
+        "scorer_version": _joined(service.scorers[name].label for name in settings.routes),
+        "recipe_version": _joined(tier.recipe.label for tier in tiers if tier.recipe),
+        "price_version": _joined(tier.price.version for tier in tiers),
+    }
+
+
+def _joined(versions: Iterable[str]) -> str:
+    """Join what is distinct, in order, within the length of a label."""
+    told = ", ".join(sorted({version for version in versions if version}))
+    return told if len(told) <= _LABEL else f"{told[: _LABEL - 3]}..."
 
 
 def open_scorer(route: Route) -> Scorer:
@@ -293,19 +313,3 @@ def _scorers(settings: Settings) -> dict[str, Scorer]:
     """Open every route's scorer; a tier asked for by name is a route of its own, without steps."""
     alone = dict.fromkeys(settings.tiers, scorers.rules())
     return {**alone, **{name: open_scorer(route) for name, route in settings.routes.items()}}
-
-
-class _Usable:
-    """Answers, at most every two seconds anew, whether any upstream can be reached."""
-
-    def __init__(self, upstreams: Iterable[UpstreamSettings]) -> None:
-        upstreams = tuple(upstreams)
-        self._urls = [each.base_url for each in upstreams if each.base_url]
-        self._always = len(self._urls) < len(upstreams)
-        self._known: tuple[bool, float] | None = None
-
-    async def check(self) -> bool:
-        now = CLOCKS.monotonic()
-        if self._known is None or now - self._known[1] > _READY_FOR:
-            self._known = (self._always or await any_reachable(self._urls), now)
-        return self._known[0]

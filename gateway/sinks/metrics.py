@@ -83,10 +83,17 @@ class Metrics:
         self.rebuild(routes, build)
         self.registry.register(self)
 
-    def rebuild(self, routes: Iterable[Route], build: Mapping[str, str]) -> None:
-        """Take the names of a new configuration; the counts of old names stay."""
+    def rebuild(
+        self, routes: Iterable[Route], build: Mapping[str, str], alone: Iterable[Tier] = ()
+    ) -> None:
+        """Take the names of a new configuration; the counts of old names stay.
+
+        `alone` are the tiers of no route, which a client may still ask for by name.
+        """
         self._build = tuple(build.get(label, "") for label in catalogue.BUILD.labels)
         self._thresholds = {}
+        for tier in alone:
+            self._names.learn_alone(tier)
         for route in routes:
             self._names.learn(route)
             if route.thresholds:

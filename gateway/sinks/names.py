@@ -7,7 +7,7 @@ from typing import get_args
 
 from gateway.core.ledger import Entry
 from gateway.core.outcome import Attempt
-from gateway.core.plan import StartReason
+from gateway.core.plan import StartReason, Tier
 from gateway.core.routing import Route
 from gateway.core.verdict import REASONS
 
@@ -45,9 +45,17 @@ class Names:
         """Add a route's names."""
         self.routes.add(route.name)
         for tier in route.tiers:
-            self._tiers.add(tier.name)
-            self._models.add(tier.model)
-            self._checks |= {spec.name for spec in tier.bar.checks}
+            self._learn_tier(tier)
+
+    def learn_alone(self, tier: Tier) -> None:
+        """Add the names of a tier that is in no route: asked for by name, it is one of its own."""
+        self.routes.add(tier.name)
+        self._learn_tier(tier)
+
+    def _learn_tier(self, tier: Tier) -> None:
+        self._tiers.add(tier.name)
+        self._models.add(tier.model)
+        self._checks |= {spec.name for spec in tier.bar.checks}
 
     def route(self, name: str) -> str:
         """Bound a route's name."""

@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import urlsplit
 
+from gateway.config import UpstreamSettings
+
 _PATIENCE = 1.0
+_BELIEVED = 2.0
 _PORTS = {"http": 80, "https": 443}
+
+
+class Readiness:
+    """Answers, at most every two seconds anew, whether any upstream can be reached."""
+
+    def __init__(self, upstreams: Iterable[UpstreamSettings], clock: Callable[[], float]) -> None:
+        """`clock` gives monotonic seconds."""
+        upstreams = tuple(upstreams)
+        self._urls = [each.base_url for each in upstreams if each.base_url]
+        self._always = len(self._urls) < len(upstreams)
+        self._clock = clock
+        self._known: tuple[bool, float] | None = None
+
+    async def check(self) -> bool:
+        """Can any be reached? A simulated one always can."""
+        now = self._clock()
+        if self._known is None or now - self._known[1] > _BELIEVED:
+            self._known = (self._always or await any_reachable(self._urls), now)
+        return self._known[0]
 
 
 async def any_reachable(base_urls: Sequence[str]) -> bool:
