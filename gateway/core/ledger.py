@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from gateway.core.difficulty import Difficulty
@@ -22,7 +23,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """One move from a tier to the next; `cause` is deferral or fall_through."""
+    """One move from a tier to a stronger one; `cause` is deferral or fall_through."""
 
     from_tier: str
     to_tier: str
@@ -172,9 +173,10 @@ def status_of(outcome: Outcome) -> int:
 
 
 def escalations(outcome: Outcome) -> list[Escalation]:
-    """List every move between tiers, with its cause."""
+    """List every move up between tiers, with its cause; a fall to a lower tier is none."""
     moves = []
-    for last, after in zip(outcome.attempts, outcome.attempts[1:], strict=False):
+    risen = [attempt for attempt in outcome.attempts if not attempt.fallen]
+    for last, after in pairwise(risen):
         if last.failure is not None:
             cause, reason = "fall_through", last.failure.kind
         else:

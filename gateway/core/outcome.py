@@ -38,7 +38,8 @@ class Attempt:
 
     `held` is what was kept back from the client and may still be released. `altered` says that
     the request carried additions of ours (recipe, asked-for log-probabilities or usage).
-    `left` marks a draft abandoned on the strength of its prefix. `late` is the verdict on the
+    `left` marks a draft abandoned on the strength of its prefix, `fallen` a try at a tier under
+    the first, since nothing better had answered. `late` is the verdict on the
     whole reply when it was released before there was one: how often a prefix fooled us.
     """
 
@@ -54,6 +55,7 @@ class Attempt:
     bare: bool = False
     left: bool = False
     late: Verdict | None = None
+    fallen: bool = False
 
     @property
     def usage(self) -> Usage:

@@ -200,6 +200,7 @@ class Drafting:
             altered=self._sent.altered,
             bare=self._bare,
             left=gate.deferred,
+            fallen=self._tier in self._job.plan.below,
         )
 
     def _record(self, usage: Usage | None) -> CallRecord:

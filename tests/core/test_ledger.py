@@ -94,6 +94,15 @@ def test_escalations_and_their_causes():
     assert (by_failure.from_tier, by_failure.to_tier) == ("small", "large")
 
 
+def test_a_fall_is_no_escalation():
+    failure = UpstreamTimeout("too slow")
+    broken = [attempt(tier, None, failure=failure) for tier in (SMALL, LARGE)]
+    fallen = [attempt(SMALL, None, failure=failure, fallen=True), attempt(SMALL, fallen=True)]
+    (move,) = escalations(Outcome((*broken, *fallen), fallen[-1], degraded=True))
+    assert (move.from_tier, move.to_tier) == ("small", "large")
+    assert escalations(Outcome((broken[1], *fallen), fallen[-1], degraded=True)) == []
+
+
 def test_an_unjudged_draft_passed_as_far_as_anyone_knows():
     outcome = Outcome((attempt(SMALL, None), attempt(LARGE)))
     assert escalations(outcome)[0].reason == "passed"

@@ -83,6 +83,14 @@ async def test_every_sink_reads_the_one_entry_after_it_is_kept():
     assert read == [story.entry, story.entry]
 
 
+@pytest.mark.parametrize("medium", [[DOWN], B], ids=["down again", "answers"])
+async def test_a_fall_to_a_lower_tier_is_no_escalation(medium):
+    story = await serve(replace(STREAM, value=0.9, thresholds=(0.5, 0.8)), tiers(A, medium, [DOWN]))
+    assert story.called.startswith("large medium")
+    assert story.entry.served_tier == story.upstream.calls[-1].tier.name
+    assert (story.row["escalated"], story.row["escalations"]) == (False, [])
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_sink_that_fails_is_logged_and_the_reply_served(stream, caplog):
     def faulty(entry):
