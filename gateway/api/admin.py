@@ -81,7 +81,8 @@ class _Admin:
         values = given if isinstance(given, list) else [given]
         if not isinstance(route, str):
             raise BadRequest("route must be a route's name.", param="route")
-        if not all(_is_share(value) for value in values) or values != sorted(values):
+        sound = bool(values) and all(_is_share(value) for value in values)
+        if not sound or values != sorted(values):
             message = "threshold must be a number from 0 to 1, or a list of them, never falling."
             raise BadRequest(message, param="threshold")
         self._controls.set_thresholds(route, tuple(float(value) for value in values))
