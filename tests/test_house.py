@@ -113,3 +113,14 @@ def test_no_file_that_a_test_needs_is_ignored():
     ignored = subprocess.run(listing, check=True, capture_output=True, text=True, cwd=ROOT)
     files = [Path(line) for line in ignored.stdout.splitlines()]
     assert [file for file in files if not _CACHES & set(file.parts)] == []
+
+
+def test_the_image_s_config_lies_where_its_ledger_may_be_written():
+    """A relative path starts from the config's folder: it must be the user's own, and kept."""
+    dockerfile = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+    started = re.findall(r'^CMD \[.*"--config", "([^"]+)"\]$', dockerfile, re.MULTILINE)
+    (folder,) = re.findall(r"--home-dir (\S+) --create-home", dockerfile)
+    assert started == [f"{folder}/waterfall.yaml"]
+    assert re.findall(r"^WORKDIR (\S+)$", dockerfile, re.MULTILINE)[-1] == folder
+    assert f'VOLUME ["{folder}"]' in dockerfile
+    assert f"-v ./waterfall.yaml:{folder}/waterfall.yaml:ro" in dockerfile
