@@ -107,6 +107,9 @@ class Drafting:
             self._fail(UpstreamTimeout("The request's deadline passed while it was answering."))
         except UpstreamError as error:
             self._fail(error)
+        except Exception:
+            self._status = "failed"  # by a fault of ours, which is raised; nobody hung up
+            raise
 
     def _fail(self, error: UpstreamError) -> None:
         self._failure, self._status = error, "failed"

@@ -15,7 +15,7 @@ from gateway.core.plan import Plan
 from gateway.core.ports import Client, Head, Journal, Sink, Upstream
 from gateway.core.routing import Route
 from gateway.core.signals import Signals
-from gateway.core.verdict import FALL_DOWN, LAST_TIER, Bar, Check, Evidence, judge
+from gateway.core.verdict import ABSTAIN, FALL_DOWN, LAST_TIER, Bar, Check, Evidence, judge
 
 LOGGER = logging.getLogger("waterfall")
 
@@ -89,9 +89,14 @@ class Run:
             self.paused += self.parts.clock() - since
 
     def ask(self, name: str, reply: Reply) -> Evidence:
-        """Put one check to a reply."""
+        """Put one check to a reply; one that raises has nothing to say, and is logged."""
         started = self.parts.clock()
-        finding = self.parts.checks[name](self.job.request, reply)
+        try:
+            finding = self.parts.checks[name](self.job.request, reply)
+        except Exception:
+            entry_id = self.job.origin.entry_id
+            LOGGER.exception("The check %s failed on the reply of the entry %s.", name, entry_id)
+            finding = ABSTAIN
         return Evidence(name, finding, self.parts.clock() - started)
 
     def judged(self, attempt: Attempt) -> Attempt:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from engine.scripted import Unsent, says, usage
+from engine.scripted import Unsent, chunk, says, usage
 from engine.serving import LARGE, SMALL, Setting, holding, prepare, serve
 
 from gateway.core.errors import UpstreamDown, UpstreamTimeout
@@ -14,6 +14,7 @@ from gateway.core.errors import UpstreamDown, UpstreamTimeout
 A, B = says("small ", "answer", used=(10, 7)), says("medium ", "answer", used=(10, 7))
 DOWN = UpstreamDown("no connection")
 STREAM = Setting(stream=True)
+EARLY = replace(STREAM, tiers=holding(("tokens", 1)))
 TRUSTING = replace(STREAM, tiers=holding("none"))
 
 
@@ -118,16 +119,27 @@ async def test_a_journal_that_fails_is_logged_and_the_reply_served(monkeypatch, 
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_fault_of_ours_is_recorded_once_and_raised(stream):
-    def faulty(request, reply):
-        raise ZeroDivisionError
-
-    setting = Setting(stream=stream, checks={"shape": faulty})
-    engine, job, reply, (upstream, watch, _) = prepare(setting, tiers(A))
+    script = [chunk("smal"), ZeroDivisionError()]
+    engine, job, reply, (upstream, watch, _) = prepare(Setting(stream=stream), tiers(script))
     with pytest.raises(ZeroDivisionError):
         await engine.run(job, reply)
     (entry,) = watch.entries
-    assert (entry.ending, entry.status, entry.cost) == ("internal_error", 500, 31)
+    assert (entry.ending, entry.status) == ("internal_error", 500)
+    assert [call.status for call in entry.calls] == ["failed"]
     assert upstream.closed == ["small"]
+
+
+@pytest.mark.parametrize("setting", [Setting(), STREAM, TRUSTING, EARLY])
+async def test_a_check_that_raises_abstains_and_is_logged(setting, caplog):
+    def faulty(request, reply):
+        raise ZeroDivisionError
+
+    story = await serve(replace(setting, checks={"shape": faulty}), tiers(A))
+    (attempt,) = story.entry.outcome.attempts
+    assert [item.finding.result for item in attempt.evidence] == ["abstain", "pass", "pass"]
+    assert [call.status for call in attempt.calls] == ["ok"]
+    assert (story.ending, story.text, story.line.status) == ("small", "small answer", 200)
+    assert "The check shape failed on the reply of the entry entry-1." in caplog.text
 
 
 @pytest.mark.parametrize("setting", [TRUSTING, STREAM], ids=["in sight", "held"])
