@@ -29,10 +29,12 @@ from gateway.core.errors import (
     UpstreamTimeout,
 )
 from gateway.core.ledger import (
+    Refusal,
     Timing,
     baseline_cost,
     ending,
     escalations,
+    refusal,
     row,
     status_of,
 )
@@ -68,6 +70,12 @@ def test_a_client_that_left():
         "cancelled",
         "none",
     )
+
+
+def test_a_refusal_goes_by_its_error_s_code_or_type():
+    assert refusal("r-1", 5.0, UpstreamTimeout("slow")).code == "upstream_timeout"
+    bad = BadRequest("bad")
+    assert refusal("r-1", 5.0, bad) == Refusal("r-1", 5.0, 400, bad.type)
 
 
 def test_overhead_is_neither_the_upstream_s_nor_the_client_s():
