@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from gateway.api.http import Scope, header
 from gateway.core.errors import BadRequest, Forbidden, Unauthorized
 
 EVERYTHING = frozenset({"tier", "threshold", "mode"})
-_LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+_LOCAL_HOST = re.compile(rb"(?i:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,8 @@ def identify(scope: Scope, keys: tuple[Key, ...]) -> Key:
 
 def require_local_host(scope: Scope) -> None:
     """Raise BadRequest unless the Host header names this machine's loopback."""
-    name = (header(scope, b"host") or "").lower()
-    bare = name.rpartition(":")[0] if not name.endswith("]") and ":" in name else name
-    if bare not in _LOCAL_HOSTS:
+    names = [value for key, value in scope["headers"] if key == b"host"]
+    if len(names) != 1 or not _LOCAL_HOST.fullmatch(names[0]):
         raise BadRequest(
             "Without keys this gateway answers only to localhost. Configure `keys` to serve "
             "it under another name.",

@@ -11,8 +11,9 @@ from gateway.core.errors import BadRequest
 from gateway.core.money import nano
 from gateway.core.routing import Mode, Overrides
 
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m)?")
-_SCALE = {"ms": 0.001, "s": 1.0, "m": 60.0, None: 1.0}
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)?", re.ASCII)
+_DOLLARS = re.compile(r"\d{0,9}\.?\d{0,12}(?:[eE]-?\d{1,2})?", re.ASCII)
+_SCALE = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 _SESSION = re.compile(r"[\x21-\x7e]{1,256}")
 _MODES: dict[str, Mode] = {"enforce": "enforce", "observe": "observe", "off": "off"}
 _MOST_DOLLARS = 1_000_000
@@ -80,10 +81,10 @@ def _ceiling(text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        amount = float(text)
+        amount = float(text) if _DOLLARS.fullmatch(text) else math.nan
     except ValueError as error:
-        raise _wrong("max-cost-usd", "a number of dollars") from error
-    if not math.isfinite(amount) or not 0 < amount <= _MOST_DOLLARS:
+        raise _wrong("max-cost-usd", "a number of dollars over 0") from error
+    if not 0 < amount <= _MOST_DOLLARS:
         raise _wrong("max-cost-usd", "a number of dollars over 0")
     return nano(amount)
 
@@ -94,5 +95,5 @@ def _deadline(text: str | None) -> float | None:
     match = _DURATION.fullmatch(text)
     seconds = float(match[1]) * _SCALE[match[2]] if match else 0.0
     if seconds <= 0:
-        raise _wrong("deadline", "a duration over 0, such as 20s or 500ms")
+        raise _wrong("deadline", "a duration over 0 in ms, s, m or h, such as 20s or 500ms")
     return seconds

@@ -36,11 +36,13 @@ def run(args: argparse.Namespace) -> int:
     settings = common.read(args)
     if settings is None:
         return 2
-    from gateway.app import StartError, refuse_open_door
+    from gateway.app import REFUSALS, open_scorer, refuse_open_door
 
     try:
         refuse_open_door(settings)
-    except StartError as error:
+        for route in settings.routes.values():
+            open_scorer(route)
+    except REFUSALS as error:
         common.tell(f"waterfall: {error}")
         return 2
     found = _asked(settings) if args.online else []

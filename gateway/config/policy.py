@@ -37,7 +37,9 @@ def _route(draft: Draft, entry: str, tiers: Mapping[str, Tier]) -> Route | None:
     _check_tiers(draft, (*trail, "tiers"), keys.tiers)
     baseline = keys.baseline.tier
     if baseline is not None:
-        draft.known((*trail, "baseline", "tier"), baseline, keys.tiers, "tier of this route")
+        # Only names that are tiers are told back: any other could be a secret gone astray.
+        own = [tier for tier in keys.tiers if tier in draft.names("tiers")]
+        draft.known((*trail, "baseline", "tier"), baseline, own, "tier of this route")
     if not keys.session.latch and "ttl" in keys.session.model_fields_set:
         draft.complain((*trail, "session", "ttl"), "means nothing with latch: false; remove it")
     return Route(

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import re
-import zipfile
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -58,7 +57,7 @@ def read_artefact(folder: Path) -> LinearScorer:
     try:
         with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
             scorer = _scorer(manifest, dict(arrays.items()))
-    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except Exception as error:  # noqa: BLE001 (an archive can fail to unpack in a dozen ways)
         _refuse(path, f"or {MANIFEST} lacks or garbles a part: {error!r}")
     if fault := _fault(scorer):
         _refuse(path, f"or {MANIFEST} {fault}")
@@ -87,6 +86,8 @@ def _scorer(manifest: Mapping[str, Any], arrays: Mapping[str, Array]) -> LinearS
     """Put the parts together; raises KeyError, TypeError or ValueError for a part that is none."""
     names = arrays["names"].tobytes().split(b"\n")
     parts = ("idf", "terms", "mean", "scale", "counters", "intercept")
+    if any(np.iscomplexobj(arrays[part]) for part in parts):
+        raise TypeError("weights are real numbers")
     numbers = {part: np.array(arrays[part], dtype=np.float64) for part in parts}
     shapes = {part: array.shape for part, array in numbers.items()}
     terms, counters, heads = len(set(names)), len(features.COUNTERS), len(manifest["calibration"])
@@ -115,6 +116,8 @@ def _fault(scorer: LinearScorer) -> str:
     arrays = [weights.idf, weights.terms, weights.mean, weights.scale]
     arrays += [weights.counters, weights.intercept, np.array([weights.cap])]
     arrays += [np.array(scorer.calibration), np.array(reference)]
+    with np.errstate(over="ignore"):
+        arrays.append(weights.terms * weights.idf[:, None])
     tests = {
         "holds a number that is not finite": all(np.isfinite(array).all() for array in arrays),
         "holds a scale, cap or term weight that is not above 0": bool(

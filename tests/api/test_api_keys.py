@@ -251,7 +251,7 @@ async def test_without_keys_this_machine_is_served(it, host):
         "\t",
         ":80",
         "0.0.0.0",
-        "127.0.0.2",
+        "128.0.0.1",
     ],
 )
 async def test_without_keys_no_other_name_is_served(tmp_path, host):

@@ -19,7 +19,9 @@ HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
 RULES = range(1, 9)
 COPIED = ("gateway", "tests", "pyproject.toml")
-TEST = (sys.executable, "-m", "pytest", "tests/core", "-q", "-x", "-p", "no:cacheprovider")
+PYTEST = (sys.executable, "-m", "pytest")
+# A mutant may never end: 15 s are ample for a core that takes 2.
+TEST = (*PYTEST, "tests/core", "-q", "-x", "-p", "no:cacheprovider", "--timeout=15")
 FAILED = 1  # pytest's own word for "tests ran and some failed"
 
 

@@ -187,3 +187,36 @@ def test_one_head_is_no_cascade(folder):
     change_arrays(folder, single)
     sign(folder, calibration=[[1.0, 0.0]])
     assert "fewer than two heads" in refusal(folder)
+
+
+def rewritten(folder: Path, packed: bytes) -> None:
+    (folder / "weights.npz").write_bytes(packed)
+    sign(folder, weights_sha256=hashlib.sha256(packed).hexdigest())
+
+
+@pytest.mark.parametrize("at", [60, 300, 1200])
+def test_an_archive_that_does_not_unpack_is_refused(folder, at):
+    packed = bytearray((folder / "weights.npz").read_bytes())
+    packed[at : at + 40] = bytes(40)
+    rewritten(folder, bytes(packed))
+    refusal(folder)
+
+
+@pytest.mark.parametrize("packed", [b"", b"PK\x05\x06" + bytes(18)])
+def test_an_empty_archive_is_refused(folder, packed):
+    rewritten(folder, packed)
+    refusal(folder)
+
+
+def test_weights_that_overflow_together_are_refused(folder):
+    def blow_up(arrays):
+        arrays["terms"] = np.full_like(arrays["terms"], 1e308, dtype=np.float64)
+        arrays["idf"] = np.full_like(arrays["idf"], 1e308, dtype=np.float64)
+
+    change_arrays(folder, blow_up)
+    refusal(folder)
+
+
+def test_complex_weights_are_refused(folder):
+    change_arrays(folder, lambda arrays: arrays.update(mean=arrays["mean"] + 1j))
+    refusal(folder)
