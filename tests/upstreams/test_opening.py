@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
@@ -41,9 +42,8 @@ async def test_what_cannot_be_reached_hides_nothing_that_can(monkeypatch, fault)
 
     monkeypatch.setattr(asyncio, "open_connection", connect)
     assert not await any_reachable(["http://a..b/v1"])
-    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server:
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        port = there.getsockname()[1]
         assert await any_reachable(["http://a..b/v1", f"http://127.0.0.1:{port}/v1"])
 
 
