@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from gateway.core.chat import ChatRequest, Choice, Reply
+from gateway.core.recipes import marker_at
 from gateway.core.verdict import ABSTAIN, PASS, Check, Finding
 
 _LOW_QUANTILE = 0.1
@@ -37,11 +38,17 @@ def unsure(marker: str) -> Check:
 
     def check(request: ChatRequest, reply: Reply) -> Finding:
         del request
-        if any(marker in text for choice in reply.choices for text in _texts(choice)):
+        texts = (text for choice in reply.choices for text in _texts(choice))
+        if any(_says(text, marker, whole=reply.complete) for text in texts):
             return Finding("fail", "unsure")
         return PASS if reply.complete else ABSTAIN
 
     return check
+
+
+def _says(text: str, marker: str, *, whole: bool) -> bool:
+    """Is the marker there? A whole text may have been cut off in it."""
+    return marker_at(text, marker) >= 0 if whole else marker in text
 
 
 def _texts(choice: Choice) -> Iterator[str]:

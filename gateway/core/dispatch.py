@@ -10,6 +10,9 @@ from gateway.core.chat import ChatRequest
 from gateway.core.plan import Tier
 from gateway.core.recipes import apply
 
+BOUNDS = ("max_tokens", "max_completion_tokens")
+"""The two names of a reply's bound: a recipe that sets one replaces both."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
@@ -20,6 +23,14 @@ class Dispatch:
     altered: bool = False
     strip_usage: bool = False
     strip_logprobs: bool = False
+
+
+def as_asked_of(tier: Tier, request: ChatRequest) -> ChatRequest:
+    """Return the client's request as a check of the tier's reply must read it: a bound that the
+    recipe set in place of the client's is not the client's."""
+    if tier.recipe is None or not any(name in tier.recipe.params for name in BOUNDS):
+        return request
+    return ChatRequest({name: v for name, v in request.body.items() if name not in BOUNDS})
 
 
 def dispatch(
@@ -35,6 +46,8 @@ def dispatch(
         return Dispatch(body)
     if tier.recipe is not None:
         body["messages"] = apply(tier.recipe, request.messages, marker)
+        if any(name in tier.recipe.params for name in BOUNDS):
+            body = {name: value for name, value in body.items() if name not in BOUNDS}
         body |= tier.recipe.params
     ask_logprobs = judged and tier.bar.needs_logprobs and not request.wants_logprobs
     if ask_logprobs:

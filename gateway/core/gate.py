@@ -11,10 +11,13 @@ marker is cut off with it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from gateway.core.chat import Delta, Draft, Piece, Reply, call_number
 from gateway.core.plan import Hold
+from gateway.core.recipes import marker_at, marker_overlap
 from gateway.core.verdict import LAST_TIER, TRUSTED, Verdict
 
 _SENTENCE = re.compile(r"[.!?](?:\s|$)|[\n\u3002\uff01\uff1f\uff61]")
@@ -165,15 +168,29 @@ class MarkerFilter:
         for place, text in _texts(delta):
             self._look(place, text)
         ended = {piece.index for piece in delta.pieces if piece.finish}
-        if ended:
-            self._tails = {at: tail for at, tail in self._tails.items() if at[0] not in ended}
+        for place in [at for at in self._tails if at[0] in ended]:
+            self._end(place)
         return [] if self._tails else self.flush()
 
     def flush(self) -> list[Delta]:
         """Return what waits: nothing that could make it a marker will come."""
+        for place in list(self._tails):
+            self._end(place)
         ready, self._waiting = self._waiting, []
-        self._tails.clear()
-        return ready
+        return [self._scrubbed(delta) for delta in ready]
+
+    def _end(self, place: _Place) -> None:
+        """Nothing more of this text will come: drop the marker that it was cut off in."""
+        tail = self._tails.pop(place)
+        if marker_at(tail, self._marker) >= 0:
+            self._drop(place, len(tail))
+
+    def _scrubbed(self, delta: Delta) -> Delta:
+        """Take the marker out of whatever other field a server has put it in."""
+        if delta.raw is not None and self._marker.encode() not in delta.raw:
+            return delta
+        payload = _without(delta.payload, self._marker)
+        return delta if payload == delta.payload else replace(delta, raw=None, payload=payload)
 
     def _look(self, place: _Place, text: str) -> None:
         if place in self._cut:
@@ -184,7 +201,7 @@ class MarkerFilter:
         if at >= 0:
             self._cut.add(place)
             self._drop(place, len(seen) - at)
-        elif keep := _overlap(seen, self._marker):
+        elif keep := marker_overlap(seen, self._marker):
             self._tails[place] = seen[-keep:]
 
     def _drop(self, place: _Place, count: int) -> None:
@@ -200,11 +217,21 @@ class MarkerFilter:
                 count -= drop
 
 
+def _without(value: Any, marker: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(marker, "")
+    if isinstance(value, Mapping):
+        return {name: _without(inner, marker) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_without(inner, marker) for inner in value]
+    return value
+
+
 def _texts(delta: Delta) -> Iterator[tuple[_Place, str]]:
     """Yield each text that is there, and where it is."""
     for choice in delta.payload.get("choices") or ():
-        said = choice.get("delta") or choice.get("message") or {}
-        for name in _ASIDES:
+        said = choice.get("delta" if "delta" in choice else "message")
+        for name in _ASIDES if isinstance(said, Mapping) else ():
             if isinstance(said.get(name), str) and said[name]:
                 yield (choice.get("index", 0), name), said[name]
     for piece in delta.pieces:
@@ -214,9 +241,3 @@ def _texts(delta: Delta) -> Iterator[tuple[_Place, str]]:
             arguments = (call.get("function") or {}).get("arguments")
             if arguments:
                 yield (piece.index, call_number(call, position)), arguments
-
-
-def _overlap(text: str, marker: str) -> int:
-    """Return the length of the longest tail of `text` that begins `marker`."""
-    longest = min(len(text), len(marker) - 1)
-    return next((n for n in range(longest, 0, -1) if text.endswith(marker[:n])), 0)

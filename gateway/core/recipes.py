@@ -17,6 +17,7 @@ from gateway.core.chat import Message
 NOT_SURE = (
     "If you are not sure that your answer is right, write {marker} as the very last thing in it."
 )
+_STEM = "[unsure:"
 _SYSTEM = ("system", "developer")
 
 
@@ -42,7 +43,26 @@ class Recipe:
 
 def write_marker(entropy: int) -> str:
     """Write a marker nobody can guess from 64 random bits; one serves a process for its life."""
-    return f"[unsure:{entropy & 0xFFFFFFFFFFFFFFFF:016x}]"
+    return f"{_STEM}{entropy & 0xFFFFFFFFFFFFFFFF:016x}]"
+
+
+def marker_at(text: str, marker: str) -> int:
+    """Return where the marker begins in a whole text; -1 when it is not there.
+
+    A text that was cut in the middle of its marker has it too: a stop sequence or a bound of the
+    client's may fall there.
+    """
+    at = text.find(marker)
+    if at >= 0:
+        return at
+    keep = marker_overlap(text, marker)
+    return len(text) - keep if keep >= len(_STEM) else -1
+
+
+def marker_overlap(text: str, marker: str) -> int:
+    """Return the length of the longest tail of `text` that begins `marker`, short of all of it."""
+    longest = min(len(text), len(marker) - 1)
+    return next((n for n in range(longest, 0, -1) if text.endswith(marker[:n])), 0)
 
 
 def apply(recipe: Recipe, messages: Sequence[Message], marker: str) -> list[Message]:

@@ -78,7 +78,7 @@ def _consult(run: Run, checks: Sequence[str]) -> None:
     *before, last = run.attempts
     if last.reply is None:
         return
-    evidence = last.evidence + tuple(run.ask(name, last.reply) for name in checks)
+    evidence = last.evidence + tuple(run.ask(last.tier, name, last.reply) for name in checks)
     run.attempts = (*before, run.judged(replace(last, evidence=evidence)))
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 
 from gateway.core.chat import ChatRequest, Delta, Reply
 from gateway.core.difficulty import Difficulty
+from gateway.core.dispatch import as_asked_of
 from gateway.core.ledger import Entry, Origin, Timing, baseline_cost, status_of
 from gateway.core.outcome import Attempt, Outcome
-from gateway.core.plan import Plan
+from gateway.core.plan import Plan, Tier
 from gateway.core.ports import Client, Head, Journal, Sink, Upstream
 from gateway.core.routing import Route
 from gateway.core.signals import Signals
@@ -88,11 +89,11 @@ class Run:
         finally:
             self.paused += self.parts.clock() - since
 
-    def ask(self, name: str, reply: Reply) -> Evidence:
+    def ask(self, tier: Tier, name: str, reply: Reply) -> Evidence:
         """Put one check to a reply; one that raises has nothing to say, and is logged."""
         started = self.parts.clock()
         try:
-            finding = self.parts.checks[name](self.job.request, reply)
+            finding = self.parts.checks[name](as_asked_of(tier, self.job.request), reply)
         except Exception:
             entry_id = self.job.origin.entry_id
             LOGGER.exception("The check %s failed on the reply of the entry %s.", name, entry_id)

@@ -66,7 +66,10 @@ def test_a_less_likely_token_never_makes_it_surer(logprobs, worse):
         (["no " + MARKER], True, Finding("fail", "unsure")),
         (["no " + MARKER], False, Finding("fail", "unsure")),
         (["yes", MARKER], True, Finding("fail", "unsure")),
-        (["[unsure:"], True, PASS),
+        (["[unsure"], True, PASS),
+        (["no [unsure:01"], True, Finding("fail", "unsure")),  # a stop or a bound cut it
+        (["no [unsure:01"], False, ABSTAIN),
+        (["[unsure:99"], True, PASS),
         ([], True, PASS),
     ],
 )

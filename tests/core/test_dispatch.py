@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.core.chat import ChatRequest
-from gateway.core.dispatch import Dispatch, dispatch
+from gateway.core.dispatch import Dispatch, as_asked_of, dispatch
 from gateway.core.plan import Tier
 from gateway.core.recipes import Recipe
 from gateway.core.verdict import Bar, CheckSpec
@@ -67,3 +67,21 @@ def test_a_stream_s_usage_is_always_asked_for(options, asked):
     done = sent(stream=True, stream_options=options)
     assert done.body["stream_options"] == {**(options or {}), "include_usage": True}
     assert (done.altered, done.strip_usage) == (asked, asked)
+
+
+BOUNDED = replace(COOKED, recipe=replace(COOKED.recipe, params={"max_tokens": 16}))
+
+
+def test_a_recipe_s_bound_replaces_the_client_s_under_either_name():
+    done = sent(BOUNDED, max_completion_tokens=4000)
+    assert done.body["max_tokens"] == 16
+    assert "max_completion_tokens" not in done.body
+    assert sent(COOKED, max_completion_tokens=4000).body["max_completion_tokens"] == 4000
+
+
+def test_checks_do_not_take_a_recipe_s_bound_for_the_client_s():
+    asked = ChatRequest({**ASKED, "max_tokens": 4000, "x": 1})
+    assert as_asked_of(BOUNDED, asked).max_tokens is None
+    assert as_asked_of(BOUNDED, asked).body["x"] == 1
+    assert as_asked_of(COOKED, asked) is asked
+    assert as_asked_of(replace(COOKED, recipe=None), asked) is asked

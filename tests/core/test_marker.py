@@ -126,3 +126,29 @@ def test_a_marker_in_a_plain_reply_s_calls_is_cut():
     assert second == {"function_call": {"name": "f", "arguments": ""}}
     assert third == {}
     assert ready.raw is None
+
+
+@pytest.mark.parametrize("length", [8, 12, 24])
+def test_a_text_cut_off_in_its_marker_loses_that_too(length):
+    ends = cleaned(event("42 "), event(MARKER[:length]), event(finish="length"))
+    silent = cleaned(event("42 "), event(MARKER[:length]))
+    whole = cleaned(event("42 " + MARKER[:length], finish="stop"))
+    assert said(ends) == said(silent) == said(whole) == "42 "
+
+
+def test_what_may_be_a_word_of_its_own_stays():
+    assert said(cleaned(event("see [uns"), event(finish="stop"))) == "see [uns"
+
+
+def test_a_marker_in_a_field_nobody_knows_is_taken_out():
+    strange = event("fine", details=[{"text": f"so {MARKER}!", "n": 1}])
+    (ready,) = cleaned(strange)
+    assert ready.raw is None
+    assert ready.payload["choices"][0]["delta"]["details"] == [{"text": "so !", "n": 1}]
+    assert said([ready]) == "fine"
+
+
+@pytest.mark.parametrize("part", [{"delta": "hi"}, {"message": ["hi"]}, {"delta": None}, {}])
+def test_a_choice_without_a_message_is_no_fault_of_ours(part):
+    odd = Delta((Piece(0),), None, b"{}", {"choices": [{"index": 0, **part}]})
+    assert cleaned(odd) == [odd]

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gateway.core.recipes import NOT_SURE, Recipe, apply, without_marker, write_marker
+from gateway.core.recipes import NOT_SURE, Recipe, apply, marker_at, without_marker, write_marker
 
 MARKER = "[unsure:00c0ffee]"
 SYSTEM = {"role": "system", "content": "client's system"}
@@ -100,3 +100,18 @@ def test_a_marker_holds_64_bits():
 
 def test_a_recipe_s_label():
     assert FULL.label == "full@7"
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("", -1),
+        ("no", -1),
+        ("see [unsure", -1),
+        ("yes [unsure:0", 4),
+        ("yes [unsure:1", -1),
+        ("a [unsure:00000000000000ff] b", 2),
+    ],
+)
+def test_where_a_marker_begins(text, at):
+    assert marker_at(text, write_marker(255)) == at

@@ -77,12 +77,14 @@ async def test_a_question_that_is_not_answered_ends_it_with_the_gateway_s_words(
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 503 No\r\ncontent-length: 4\r\n\r\nbusy")
         await writer.drain()
+        writer.close()
 
     server = await asyncio.start_server(refuse, "127.0.0.1", 0)
     base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     with pytest.raises(RuntimeError, match="503: busy"):
         await ask_all(base_url, run.PLAIN, split(1, "demo", 4), lambda _: None)
     server.close()
+    await server.wait_closed()
 
 
 def test_control_c_ends_it_quietly(here):
