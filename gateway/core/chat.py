@@ -233,6 +233,16 @@ class _ChoiceDraft:
             tuple(self.tool_calls[number].call() for number in sorted(self.tool_calls)),
         )
 
+    def tokens(self) -> int:
+        """Estimate from what was said, however it was split: a plain reply and a stream of the
+        same words are of the same length."""
+        if self.logprobs:
+            return len(self.logprobs)
+        whole = self.choice()
+        said = [whole.text, whole.refusal]
+        said += [call["name"] + call["arguments"] for call in whole.tool_calls]
+        return -(-sum(map(len, said)) // CHARS_PER_TOKEN)
+
 
 class Draft:
     """A reply still arriving: deltas in, a `Reply` out."""
@@ -257,7 +267,7 @@ class Draft:
             if has_content:
                 self.begun.add(piece.index)
             self.tokens += len(piece.logprobs) or has_content
-        self.usage = delta.usage or self.usage
+        self.usage = _fuller(self.usage, delta.usage)
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -273,5 +283,13 @@ class Draft:
         """What was used: as reported, else estimated from the prompt and what has arrived."""
         if self.usage is not None:
             return self.usage
-        text = sum(len(text) for text in self.texts) // CHARS_PER_TOKEN
-        return Usage(prompt_estimate, max(self.tokens, text), estimated=True)
+        completion = sum(choice.tokens() for choice in self._choices.values())
+        return Usage(prompt_estimate, completion, estimated=True)
+
+
+def _fuller(first: Usage | None, second: Usage | None) -> Usage | None:
+    """Return what was reported last, unless it takes back what had been used before."""
+    if first is None or second is None:
+        return second or first
+    before, after = first.prompt + first.completion, second.prompt + second.completion
+    return second if after >= before else first

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.core.chat import ChatRequest, Delta, Draft, Piece, Reply
 from gateway.core.money import Usage
@@ -121,12 +124,36 @@ def test_the_arguments_of_a_long_call_are_joined_once():
 
 
 def test_what_was_used_is_reported_or_estimated():
-    draft, _ = drafted(piece(0, "x" * 40))
-    assert draft.spent(11) == Usage(11, 10, estimated=True)
-    draft.add(piece(0, "", logprobs=(-1.0,) * 30))
-    assert draft.spent(11) == Usage(11, 31, estimated=True)
+    draft, _ = drafted(piece(0, "x" * 41))
+    assert draft.spent(11) == Usage(11, 11, estimated=True)
+    draft.add(piece(1, "", logprobs=(-1.0,) * 30))
+    assert draft.spent(11) == Usage(11, 41, estimated=True)
     draft.add(Delta((), Usage(12, 13)))
     assert draft.spent(11) == Usage(12, 13)
+
+
+@pytest.mark.parametrize("later", [Usage(0, 0), Usage(12, 1)])
+def test_what_was_used_is_not_taken_back(later):
+    draft, _ = drafted(piece(0, "x"))
+    draft.add(Delta((), Usage(12, 13)))
+    draft.add(Delta((), later))
+    assert draft.spent(0) == Usage(12, 13)
+    draft.add(Delta((), Usage(12, 14)))
+    assert draft.spent(0) == Usage(12, 14)
+
+
+@given(st.text(max_size=60), st.sets(st.integers(1, 59), max_size=8))
+def test_an_estimate_does_not_depend_on_how_a_text_is_split(text, cuts):
+    ends = [0, *sorted(cut for cut in cuts if cut < len(text)), len(text)]
+    parts = [piece(0, text[a:b]) for a, b in pairwise(ends)]
+    whole, split = drafted(piece(0, text))[0], drafted(*parts)[0]
+    assert split.spent(5) == whole.spent(5)
+
+
+def test_the_arguments_of_a_call_are_counted():
+    call = {"index": 0, "function": {"name": "find", "arguments": "x" * 200}}
+    draft, _ = drafted(piece(0, "", tool_calls=(call,)))
+    assert draft.spent(5) == Usage(5, 51, estimated=True)
 
 
 # ------------------------------------------------------------------ shortening a delta
