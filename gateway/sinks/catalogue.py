@@ -95,7 +95,10 @@ UPSTREAM_DURATIONS = _histogram(
     "upstream_duration_seconds", "tier model outcome", DURATION, "Calls that ended: ok, error"
 )
 OVERHEADS = _histogram(
-    "gateway_overhead_seconds", "route", OVERHEAD, "Time not spent waiting for upstreams"
+    "gateway_overhead_seconds",
+    "route",
+    OVERHEAD,
+    "Time not spent waiting for upstreams or the client",
 )
 DECIDING = _histogram(
     "routing_decision_seconds", "route", DECISION, "Signals, score and plan together"
