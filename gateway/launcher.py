@@ -11,13 +11,13 @@ import contextlib
 import logging
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import uvicorn
+import uvloop
 from fastapi import FastAPI
 
 from gateway.app import Gateway, StartError
@@ -74,10 +74,6 @@ class Running:
 
 def run(main: Coroutine[Any, Any, int]) -> int:
     """Run a coroutine on the fastest event loop to be had."""
-    if sys.platform == "win32":
-        return asyncio.run(main)
-    import uvloop  # noqa: PLC0415 (not to be had on Windows)
-
     return uvloop.run(main)
 
 
@@ -141,7 +137,6 @@ def _server(app: FastAPI, sock: socket.socket, drain: float) -> tuple[_Server, s
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=max(1, round(drain)),
-        h11_max_incomplete_event_size=None,
     )
     return _Server(config), sock
 
