@@ -13,11 +13,12 @@ import httpx
 import psutil
 import pytest
 
+import router_models
 from gateway.demo import llama
 from gateway.demo.llama import ModelNotServed, serve_model
 
 ROOT = Path(__file__).parents[2]
-SMALL = ROOT / "router_models" / "artefacts" / "demo" / "small.gguf"
+SMALL = Path(router_models.__file__).parent / "artefacts" / "demo" / "small.gguf"
 LARGE = SMALL.with_name("large.gguf")
 KEY = "sk-of-this-test"
 
