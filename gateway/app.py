@@ -236,6 +236,8 @@ class Gateway:
         return with_digest(replace(settings, server=server, ledger=ledger))
 
     def _put_in_force(self, settings: Settings, service: Service) -> None:
+        for label in settings.edited_in_place(self.settings):
+            _log.warning("recipe %s has changed, but not its version: raise it", label)
         self.settings = settings
         self._rename(service)
         self.metrics.reloaded(ok=True)

@@ -108,3 +108,10 @@ class Settings:
     digest: str = ""
     warnings: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+
+    def edited_in_place(self, before: Settings) -> list[str]:
+        """Return the labels of recipes that say something else than `before` under the same
+        version: headers and ledger could not tell the two apart."""
+        old = {each.recipe.label: each.recipe for each in before.tiers.values() if each.recipe}
+        new = {each.recipe.label: each.recipe for each in self.tiers.values() if each.recipe}
+        return sorted(label for label in old.keys() & new.keys() if old[label] != new[label])

@@ -174,6 +174,17 @@ async def test_a_fault_that_nobody_foresaw_is_a_refused_reload(
     assert 'waterfall_config_reloads_total{result="failed"} 2.0' in metrics
 
 
+async def test_a_recipe_edited_without_a_new_version_is_told_of(tmp_path, caplog):
+    recipe = tmp_path / "terse.yaml"
+    recipe.write_text("version: 1\nbefore: Be terse.\n")
+    async with house(tmp_path, tiers__small__recipe="terse.yaml") as it:
+        assert await it.gateway.reload()
+        assert "terse@1" not in caplog.text
+        recipe.write_text("version: 1\nbefore: Be exact.\n")
+        assert await it.gateway.reload()
+    assert "recipe terse@1 has changed, but not its version" in caplog.text
+
+
 async def test_an_edited_recipe_is_in_force_with_its_version(tmp_path):
     recipe = tmp_path / "terse.yaml"
     recipe.write_text("version: 1\nbefore: Be terse.\n")
