@@ -19,7 +19,7 @@ import gateway
 from gateway import scorers
 from gateway.api.admin import Controls, admin_app
 from gateway.api.auth import Key
-from gateway.api.planning import Clocks
+from gateway.api.planning import Clocks, require_thresholds
 from gateway.api.server import main_app
 from gateway.api.service import Latches, Service, Switch
 from gateway.checks import all_checks
@@ -252,8 +252,7 @@ class Gateway:
         route = service.routes.get(name)
         if route is None:
             raise BadRequest(f"No route {name[:100]!r}.", param="route")
-        if len(thresholds) > len(route.tiers) - 1:
-            raise BadRequest("There are more thresholds than steps up.", param="threshold")
+        require_thresholds(route, thresholds, "threshold")
         routes = {**service.routes, name: replace(route, thresholds=thresholds)}
         self.switch.service = replace(service, routes=routes)
         self._rename(self.switch.service)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
@@ -17,6 +18,7 @@ from gateway.api.auth import bearer, require_local_host
 from gateway.api.endpoints import error_handlers
 from gateway.api.http import header, read_json
 from gateway.api.planning import Clocks
+from gateway.core.difficulty import are_thresholds
 from gateway.core.errors import BadRequest, Forbidden, Unauthorized
 from gateway.core.ledger import Refusal
 
@@ -78,11 +80,10 @@ class _Admin:
         self._guard_write(request)
         body = await read_json(request.scope, request.receive, _LIMIT)
         route, given = body.get("route"), body.get("threshold")
-        values = given if isinstance(given, list) else [given]
+        values: list[Any] = given if isinstance(given, list) else [given]
         if not isinstance(route, str):
             raise BadRequest("route must be a route's name.", param="route")
-        sound = bool(values) and all(_is_share(value) for value in values)
-        if not sound or values != sorted(values):
+        if not all(map(_is_number, values)) or not are_thresholds(values):
             message = "threshold must be a number from 0 to 1, or a list of them, never falling."
             raise BadRequest(message, param="threshold")
         self._controls.set_thresholds(route, tuple(float(value) for value in values))
@@ -103,5 +104,5 @@ class _Admin:
             raise Unauthorized("Send the admin key as `Authorization: Bearer <key>`.")
 
 
-def _is_share(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

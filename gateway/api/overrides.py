@@ -7,6 +7,7 @@ import re
 
 from gateway.api.auth import Key
 from gateway.api.http import Scope, header
+from gateway.core.difficulty import are_thresholds
 from gateway.core.errors import BadRequest
 from gateway.core.money import nano
 from gateway.core.routing import Mode, Overrides
@@ -66,7 +67,7 @@ def _thresholds(text: str) -> tuple[float, ...]:
         values = tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise _wrong("threshold", "numbers from 0 to 1, never falling") from error
-    if not all(0 <= v <= 1 for v in values) or list(values) != sorted(values):
+    if not are_thresholds(values):
         raise _wrong("threshold", "numbers from 0 to 1, never falling")
     return values
 

@@ -101,11 +101,13 @@ def _mode(route: Route, asked: Overrides, who: str) -> Mode:
     return "enforce" if share < route.enforce_share else "observe"
 
 
-def require_thresholds(route: Route, thresholds: tuple[float, ...]) -> None:
-    """Raise BadRequest when there are more thresholds than steps up."""
+def require_thresholds(
+    route: Route, thresholds: tuple[float, ...], param: str = "x-waterfall-threshold"
+) -> None:
+    """Raise BadRequest naming `param` when there are more thresholds than steps up."""
     if len(thresholds) > len(route.tiers) - 1:
         raise BadRequest(
             f"Route {route.name!r} has {len(route.tiers)} tiers: give at most "
             f"{len(route.tiers) - 1} thresholds.",
-            param="x-waterfall-threshold",
+            param=param,
         )

@@ -12,6 +12,7 @@ from pydantic import PlainValidator
 
 from gateway.config import quantities
 from gateway.config.problems import nearest, unsupported
+from gateway.core.difficulty import are_thresholds
 from gateway.core.money import NANO
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
@@ -200,7 +201,7 @@ def thresholds(value: object) -> tuple[float, ...]:
     if isinstance(value, dict) and set(value) & {"target_share", "target_quality"}:
         raise unsupported("give a number such as 0.8, or one for each tier over the first")
     each = tuple(quantities.share(item) for item in (value if isinstance(value, list) else [value]))
-    if not each or list(each) != sorted(each):
+    if not are_thresholds(each):
         raise ValueError("must be a number from 0 to 1, or a list of such that never falls")
     return each
 

@@ -24,6 +24,12 @@ class Difficulty:
         return self.p_good[min(index, len(self.p_good) - 1)]
 
 
+def are_thresholds(values: Sequence[float]) -> bool:
+    """Is this at least one threshold, each from 0 to 1, and none under the one before?"""
+    inside = all(0 <= value <= 1 for value in values)
+    return bool(values) and inside and list(values) == sorted(values)
+
+
 def start_index(value: float, thresholds: Sequence[float]) -> int:
     """Return the index of the tier a request starts at: one up for each threshold it reaches.
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.difficulty import Difficulty, start_index
+from gateway.core.difficulty import Difficulty, are_thresholds, start_index
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,19 @@ def test_heads_are_shared_by_the_tiers_past_the_last():
     known = Difficulty(0.4, 0.1, (0.25, 0.75))
     assert [known.good_at(index) for index in range(3)] == [0.25, 0.75, 0.75]
     assert Difficulty(0.4).good_at(0) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "sound"),
+    [
+        ((), False),
+        ((0.0,), True),
+        ((0.7, 0.7, 1.0), True),
+        ((0.8, 0.7), False),
+        ((-0.1,), False),
+        ((1.1,), False),
+        ((float("nan"),), False),
+    ],
+)
+def test_what_thresholds_are(values, sound):
+    assert are_thresholds(values) is sound
