@@ -10,8 +10,9 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 UV     ?= $(shell command -v uv || ls $(BIN)/uv 2>/dev/null)
 
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
-# Wheels only, and no build isolation (the build backend is locked too): nothing unlocked is fetched.
-LOCKED  := $(INSTALL) --only-binary :all: --require-hashes
+# Wheels only, no build isolation (the build backend is locked too), and no resolving: everything is
+# locked, and pip would weigh a newer release against a pin that is named with an extra.
+LOCKED  := $(INSTALL) --no-deps --only-binary :all: --require-hashes
 HERE    := $(INSTALL) --no-deps --no-build-isolation --editable .
 COMPILE := $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 \
            --generate-hashes --no-emit-index-url --no-emit-find-links \
