@@ -8,14 +8,28 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Difficulty:
-    """`value` is the rank, 0..1, of `gain` among reference traffic; `gain` is P(a stronger tier
-    good) - P(first tier good), unclipped; `p_good` holds one probability per head of the scorer,
-    cheap to strong, and is empty when it estimates none. `scorer` is its `name@version`."""
+    """`value` is the rank, 0..1, of `score` among reference traffic. `score` is what is ranked: the
+    gain of a scorer that estimates one, any rising measure of another (None: `value` itself).
+
+    `gain` is P(a stronger tier good) - P(first tier good), unclipped; `p_good` holds one
+    probability per head of the scorer, cheap to strong, and is empty when it estimates none.
+    `scorer` is its `name@version`. `profile` has one character for each feature that is watched
+    for drift: the tenth, 0 to 9, of the training data's values that this request falls into.
+    `unlike` says whether the prompt is unlike all that the scorer learnt from, None when unknown.
+    """
 
     value: float
     gain: float | None = None
     p_good: tuple[float, ...] = ()
     scorer: str = "none"
+    score: float | None = None
+    profile: str = ""
+    unlike: bool | None = None
+
+    @property
+    def ranked(self) -> float:
+        """What `value` is the rank of."""
+        return self.value if self.score is None else self.score
 
     def good_at(self, index: int) -> float | None:
         """P(the tier at `index` of the route is good); tiers past the last head share it."""

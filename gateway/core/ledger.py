@@ -16,6 +16,7 @@ from gateway.core.errors import GatewayError, UpstreamTimeout
 from gateway.core.money import Usage
 from gateway.core.outcome import Attempt, CallRecord, Outcome
 from gateway.core.routing import Route, recipe_tokens
+from gateway.core.signals import Signals
 
 SCHEMA = 1
 """Raise it when a field changes meaning."""
@@ -89,7 +90,11 @@ def refusal(request_id: str, at: float, error: GatewayError) -> Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One request, whole. Money is in nano-dollars."""
+    """One request, whole. Money is in nano-dollars.
+
+    `candidate` is what a scorer that is only being tried said of it; `prompt` is kept only where
+    the configuration says so.
+    """
 
     origin: Origin
     route: str
@@ -104,6 +109,8 @@ class Entry:
     baseline_tier: str
     baseline: int
     config: str = ""
+    candidate: Difficulty | None = None
+    prompt: Signals | None = None
 
     @property
     def ending(self) -> str:

@@ -68,6 +68,66 @@ class Scorer(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A request of the past, as tuning sees it. `number` rises with the order of arrival in the
+    ledger; `score`, `value`, `profile` and `unlike` as in Difficulty; `above` says whether the
+    policy started it over the first tier; `threshold` is the first one that was in force."""
+
+    number: int
+    score: float
+    value: float
+    above: bool
+    threshold: float | None
+    profile: str = ""
+    unlike: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A request whose reply is known to be good or bad at several tiers: `good` maps a tier to a
+    label, 0..1. `number` and `score` as in Scored."""
+
+    number: int
+    score: float
+    good: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TuningRow:
+    """One state of a route's tuning as the ledger keeps it: `state` is JSON, `made_at` a UNIX time
+    in seconds, `number` the row's own, rising."""
+
+    number: int
+    route: str
+    scorer: str
+    made_at: float
+    state: str
+
+
+class Archive(Protocol):
+    """What the ledger remembers for tuning, shared by all workers. Everything here blocks: call it
+    in a thread. Raises OSError when the ledger is not to be had."""
+
+    def recent(self, route: str, scorer: str, limit: int) -> list[Scored]:
+        """Return the newest scored requests, oldest first. A request that was given a tier, or
+        whose score is unknown, is not among them: they say nothing of the policy's traffic."""
+        ...
+
+    def labelled(self, route: str, scorer: str, limit: int) -> list[Labelled]:
+        """Return the newest labelled requests, oldest first."""
+        ...
+
+    def tunings(self) -> Mapping[str, TuningRow]:
+        """Return the newest state of each route."""
+        ...
+
+    def put_tuning(self, row: TuningRow, after: int) -> bool:
+        """Add a state (its `number` is given here), unless the route's newest is no longer
+        `after` (0: none): another worker was first, and False is returned."""
+        ...
+
+
 class Journal(Protocol):
     """Where calls are marked before they leave, so that even kill -9 loses none."""
 
