@@ -7,13 +7,15 @@ from pathlib import Path
 from gateway.core.ports import Scorer
 from gateway.scorers.artefact import ArtefactError, read_artefact
 from gateway.scorers.heuristic import RulesScorer
+from gateway.scorers.shelf import resolve
 
-__all__ = ["ArtefactError", "load", "rules"]
+__all__ = ["ArtefactError", "load", "resolve", "rules"]
 
 
 def load(folder: Path) -> Scorer:
-    """Return the scorer kept in a folder; raises ArtefactError when it is not to be trusted."""
-    return read_artefact(folder)
+    """Return the scorer kept in a folder, or the one in force on a shelf; raises ArtefactError
+    when it is not to be trusted."""
+    return read_artefact(resolve(folder))
 
 
 def rules() -> Scorer:
