@@ -40,7 +40,8 @@ class Job:
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Everything that driving a request needs. `clock` is monotonic, `wall` UNIX time, both in
-    seconds; `marker` is the process's not-sure marker, `config` the configuration's digest."""
+    seconds; `marker` is the process's not-sure marker, `config` the configuration's digest.
+    `keep_prompts` says whether the record holds what the scorer read."""
 
     upstreams: Mapping[str, Upstream]
     checks: Mapping[str, Check]
@@ -51,6 +52,7 @@ class Parts:
     wall: Callable[[], float]
     new_id: Callable[[], str]
     config: str = ""
+    keep_prompts: bool = False
 
 
 class Run:
@@ -141,6 +143,7 @@ class Run:
             baseline_tier=job.route.baseline_tier.name,
             baseline=baseline_cost(job.route, outcome, job.signals.prompt_tokens),
             config=parts.config,
+            prompt=job.signals if parts.keep_prompts else None,
         )
         try:
             parts.journal.append(entry, tuple(self.slots))
