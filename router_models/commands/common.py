@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Run = Callable[[argparse.Namespace], int]
 Advance = Callable[[], None]
+CONFIG = Path("waterfall.yaml")
 MISSING = """\
 waterfall: {command} needs {module}, which is not installed:
     pip install 'waterfall-gateway[train]'"""
@@ -35,7 +36,7 @@ def guarded(run: Run) -> Run:
             if (error.name or "").partition(".")[0] in {"gateway", "router_models"}:
                 raise
             tell(MISSING.format(command=args.command, module=error.name))
-        except (ValueError, OSError) as error:
+        except Exception as error:
             if not _is_told(error):
                 raise
             tell(f"waterfall: {error}")

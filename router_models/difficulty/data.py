@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from itertools import islice
 from math import isnan
 from pathlib import Path
@@ -15,6 +15,7 @@ from gateway.core.chat import CHARS_PER_TOKEN
 from gateway.core.signals import Signals
 from router_models.difficulty.duplicates import near_duplicates, normal
 from router_models.difficulty.formats import DataError, Record, is_ledger, records
+from router_models.difficulty.rows import Outcomes, Row, clean
 
 __all__ = [
     "DataError",
@@ -31,34 +32,6 @@ PAIR: Final = ("weak", "strong")
 _MOST: Final = 1e9
 _LOOKED_AT: Final = 5
 """Rows whose columns are looked at before a file is taken or refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One request and how good, 0..1, each tier's answer was, cheap to strong. `costs` are in USD
-    a request, None where unknown; `cost_kind` says where they are from (recorded, est, none)."""
-
-    signals: Signals
-    scores: tuple[float, ...]
-    source: str
-    task: str = ""
-    costs: tuple[float | None, ...] = ()
-    cost_kind: str = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    """Rows with the tiers that their scores are of, and how many were dropped for what reason."""
-
-    rows: tuple[Row, ...]
-    tiers: tuple[str, ...]
-    dropped: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def told(self) -> str:
-        """What was read and what was dropped, in a sentence."""
-        gone = ", ".join(f"{count:,} {why}" for why, count in self.dropped.items() if count)
-        return f"{len(self.rows):,} rows" + (f" (dropped: {gone})" if gone else "")
 
 
 def read_files(
@@ -98,35 +71,6 @@ def balance(sources: Sequence[str]) -> list[float]:
     weights = [sizes[source] ** -0.5 for source in sources]
     mean = sum(weights) / len(weights)
     return [weight / mean for weight in weights]
-
-
-def clean(rows: Iterable[Row | str], path: Path) -> tuple[tuple[Row, ...], Counter[str]]:
-    """Keep rows with a prompt that no row before has; a str is the reason why a row was dropped.
-
-    Raises DataError when nothing is left.
-    """
-    kept: list[Row] = []
-    seen: set[str] = set()
-    dropped: Counter[str] = Counter()
-    for row in rows:
-        if isinstance(row, str):
-            dropped[row] += 1
-            continue
-        key = normal(row.signals.text)
-        if not key:
-            dropped["without a prompt"] += 1
-        elif key in seen:
-            dropped["repeated"] += 1
-        else:
-            kept.append(row)
-        seen.add(key)
-    if not kept:
-        why = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())
-        raise DataError(
-            f"{path}: it holds no rows to learn from"
-            + (f" ({why}); a scorer learns from prompts and scores." if why else ".")
-        )
-    return tuple(kept), dropped
 
 
 # --------------------------------------------------------------------------- files
@@ -191,6 +135,24 @@ def _column(names: Sequence[str], tier: str, kind: str) -> str | None:
     return next((name for name in (f"{kind}_{tier}", f"{tier}_{kind}") if name in names), None)
 
 
+def read_prompts(paths: Iterable[Path]) -> list[Signals]:
+    """Read the prompts of files, whether anybody knows an outcome or not. Raises DataError."""
+    found = []
+    for path in paths:
+        for number, record in enumerate(records(path), 1):
+            if "prompt" not in record:
+                raise DataError(f"{path}: no column 'prompt' (there are: {', '.join(record)}).")
+            try:
+                signals = _signals(record)
+            except ValueError as error:
+                raise DataError(f"{path}, row {number}: {error}") from error
+            if signals.text.strip():
+                found.append(signals)
+    if not found:
+        raise DataError("No prompt was given.")
+    return found
+
+
 def _row(record: Record, columns: _Columns, source: str) -> Row | str:
     """Read a row, or say why it is dropped. Raises ValueError for a value that is none."""
     if _is_contaminated(record.get("extra")):
@@ -200,9 +162,22 @@ def _row(record: Record, columns: _Columns, source: str) -> Row | str:
     scores = tuple(_number(record, name) for name in columns.scores)
     if not all(0 <= score <= 1 for score in scores):
         raise ValueError(f"scores are 0..1, this row has {scores}.")
+    kind = str(record.get("cost_kind") or "recorded")
+    costs = tuple(None if kind == "none" else _cost(record, name) for name in columns.costs)
+    return Row(
+        _signals(record),
+        scores,
+        source,
+        str(record.get("task") or source),
+        costs,
+        "none" if all(cost is None for cost in costs) else kind,
+    )
+
+
+def _signals(record: Record) -> Signals:
     text = str(record.get("prompt") or "")
     turns, tools, bound = (_count(record, name) for name in ("turns", "tools", "max_tokens"))
-    signals = Signals(
+    return Signals(
         text=text,
         prompt_chars=len(text),
         prompt_tokens=len(text) // CHARS_PER_TOKEN + 4,
@@ -210,16 +185,6 @@ def _row(record: Record, columns: _Columns, source: str) -> Row | str:
         tools=tools,
         wants_json=str(record.get("wants_json") or "").lower() in {"1", "true", "yes"},
         max_tokens=bound or None,
-    )
-    kind = str(record.get("cost_kind") or "recorded")
-    costs = tuple(None if kind == "none" else _cost(record, name) for name in columns.costs)
-    return Row(
-        signals,
-        scores,
-        source,
-        str(record.get("task") or source),
-        costs,
-        "none" if all(cost is None for cost in costs) else kind,
     )
 
 
@@ -263,13 +228,9 @@ def _is_contaminated(extra: Any) -> bool:
     return isinstance(extra, Mapping) and bool(extra.get("contaminated"))
 
 
-# --------------------------------------------------------------------------- ledger
-
-
 def _ledger(path: Path, tiers: Sequence[str]) -> Outcomes:
-    """What people and judges said of a gateway's own traffic."""
-    from router_models.difficulty.ledger import labelled  # noqa: PLC0415 (it opens a database)
+    """What was said of a gateway's own traffic."""
+    # It brings the store with it.
+    from router_models.difficulty.ledger import labelled  # noqa: PLC0415
 
-    found = labelled(path, tiers)
-    rows, dropped = clean(found.rows, path)
-    return replace(found, rows=rows, dropped=Counter(found.dropped) + dropped)
+    return labelled(path, tiers)

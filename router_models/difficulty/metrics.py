@@ -155,6 +155,15 @@ def figures(ranking: Array, recorded: Recorded, weights: Array) -> dict[str, Arr
     return {name: np.concatenate([part[name] for part in parts]) for name in FIGURES}
 
 
+def apgr(ranking: Array, recorded: Recorded, weights: Array) -> Array:
+    """Work out APGR alone: (B,)."""
+    parts = [
+        Curve(ranking, recorded, weights[start : start + _BATCH]).apgr()
+        for start in range(0, len(weights), _BATCH)
+    ]
+    return np.concatenate(parts)
+
+
 def _figures(curve: Curve, *, priced: bool) -> dict[str, Array]:
     areas = curve.apgr()
     unknown = np.full(len(areas), np.nan)

@@ -22,6 +22,7 @@ from router_models.difficulty.metrics import (
     Array,
     Curve,
     Recorded,
+    apgr,
     calibration_errors,
     figures,
     head_aurocs,
@@ -130,7 +131,7 @@ def by_task(
         part = case.take(rows)
         weights = resampled(part.numbers, min(resamples, TASK_RESAMPLES), seed)
         ranked = [_ranked(run.ranking, part.take(run.rows), weights[:, run.rows]) for run in own]
-        by_length = {"apgr": summary(Curve(part.lengths, part.recorded, weights).apgr())}
+        by_length = {"apgr": summary(apgr(part.lengths, part.recorded, weights))}
         told[task] = {
             "n": len(rows),
             **_qualities(part, weights),

@@ -50,9 +50,7 @@ def show(told: Mapping[str, Any], by: str | None, console: Console | None = None
         beside = (cell(name, told[other].get(name)) for other in BESIDE)
         figure = told[name]
         meaning = [MEANINGS[name]] if wide else []
-        table.add_row(
-            NAMES[name], cell(name, figure), interval(name, figure), *beside, *meaning
-        )
+        table.add_row(NAMES[name], cell(name, figure), interval(name, figure), *beside, *meaning)
     out.print(table)
     for line in remarks(told):
         out.print(Text(line))
