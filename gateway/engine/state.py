@@ -19,6 +19,8 @@ from gateway.core.signals import Signals
 from gateway.core.verdict import ABSTAIN, FALL_DOWN, LAST_TIER, Bar, Check, Evidence, judge
 
 LOGGER = logging.getLogger("waterfall")
+LONGEST_KEPT = 1_000_000
+"""Characters of the longest prompt that is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ class Run:
             baseline_tier=job.route.baseline_tier.name,
             baseline=baseline_cost(job.route, outcome, job.signals.prompt_tokens),
             config=parts.config,
-            prompt=job.signals if parts.keep_prompts else None,
+            prompt=job.signals if parts.keep_prompts and _may_be_kept(job.signals) else None,
         )
         try:
             parts.journal.append(entry, tuple(self.slots))
@@ -155,6 +157,11 @@ class Run:
             except Exception:
                 LOGGER.exception("A sink could not read the entry %s.", job.origin.entry_id)
         return entry
+
+
+def _may_be_kept(signals: Signals) -> bool:
+    """A prompt without bound must not cost the spool the entry that it belongs to."""
+    return len(signals.text) <= LONGEST_KEPT
 
 
 def _unanswered(bar: Bar, evidence: Sequence[Evidence]) -> bool:

@@ -22,17 +22,18 @@ SELECT id, score, difficulty, start_tier, start_reason, threshold, profile, unli
 FROM request INDEXED BY request_scored
 WHERE route = :route AND scorer = :scorer AND {SCORED}
 ORDER BY id DESC LIMIT :limit"""  # noqa: S608 - ours
-# CROSS JOIN: from the labels, which are few, to their requests, and never the other way round.
+# CROSS JOIN: from the labels, which are few, to their requests, and never the other way round. The
+# ids begin with their time: the newest come first without sorting, and the rest is not read.
 _LABELLED = """
 WITH newest AS (
-    SELECT DISTINCT r.id, r.entry_id,
+    SELECT r.id, r.entry_id,
            CASE WHEN r.scorer = :scorer THEN r.score ELSE r.candidate_score END AS score
     FROM label CROSS JOIN request AS r ON r.entry_id = label.entry_id
     WHERE r.route = :route AND (
         (r.scorer = :scorer AND r.score IS NOT NULL)
         OR (r.candidate = :scorer AND r.candidate_score IS NOT NULL)
     )
-    ORDER BY r.id DESC LIMIT :limit
+    GROUP BY label.entry_id ORDER BY label.entry_id DESC LIMIT :limit
 )
 SELECT newest.id, newest.score, label.tier, avg(label.score) AS good
 FROM newest CROSS JOIN label ON label.entry_id = newest.entry_id

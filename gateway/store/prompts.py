@@ -39,4 +39,9 @@ def read_signals(text: str) -> Signals | None:
         return None
     if not isinstance(kept, Mapping) or not isinstance(kept.get("text"), str):
         return None
-    return Signals(**{name: value for name, value in kept.items() if name in _KNOWN})
+    return Signals(**{name: _frozen(value) for name, value in kept.items() if name in _KNOWN})
+
+
+def _frozen(value: Any) -> Any:
+    """JSON knows no tuples: what is a list now was one."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

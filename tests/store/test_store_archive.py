@@ -11,6 +11,7 @@ import pytest
 from sample_entries import entry
 
 from gateway.core.difficulty import Difficulty
+from gateway.core.ids import uuid7
 from gateway.core.ports import Labelled, Scored, TuningRow
 from gateway.store import archive as archive_module
 from gateway.store.archive import Archive
@@ -34,6 +35,11 @@ def keep(store, *entries):
     for each in entries:
         store.journal.append(each, ())
     assert store.flush()
+
+
+def timed(kept, at):
+    """Give an entry an id such as the gateway draws: one that begins with its time."""
+    return replace(kept, origin=replace(kept.origin, entry_id=uuid7(at, 7)))
 
 
 def label(store, kept, tier, score, source="user"):
@@ -90,7 +96,8 @@ def test_whether_a_request_started_over_the_first_tier(store, how, above):
 
 
 def test_labels_of_several_sources_are_one_mean(store):
-    keep(store, one := scored(score=0.1), two := scored(score=0.2), scored(score=0.3))
+    one, two = timed(scored(score=0.1), 1), timed(scored(score=0.2), 2)
+    keep(store, one, two, scored(score=0.3))
     label(store, one, "small", 0.0)
     label(store, one, "small", 1.0, "judge")
     label(store, one, "large", 1.0)

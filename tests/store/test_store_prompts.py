@@ -100,6 +100,7 @@ def test_a_deleted_prompt_is_gone_from_the_file(opened, tmp_path):
     [
         ('{"text": "a"}', Signals("a")),
         ('{"text": "a", "turns": 3, "of_later": [1]}', Signals("a", turns=3)),
+        ('{"text": "a", "turns": [1, [2]]}', Signals("a", turns=(1, (2,)))),
         ("{}", None),
         ("[]", None),
         ('{"text": 1}', None),
