@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     about = args.about.read_text(encoding="utf-8") if args.about else ""
     label = args.label or shelf.next_label(args.out)
     shelf.check_label(label)
+    shelf.check_folder(args.out)
     outcomes = common.read_data(args)
     with common.progress("training", steps_of(outcomes)) as advance:
         trained = train(outcomes, Settings(seed=args.seed), common.static_vectors(), advance)

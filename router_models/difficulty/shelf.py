@@ -55,6 +55,17 @@ def check_label(label: str) -> None:
         raise DataError(f"--label {label!r}: must be NAME@VERSION, of letters, digits and ._-")
 
 
+def check_folder(folder: Path) -> None:
+    """Raise DataError when a folder is no place for an artefact: a shelf, or not ours."""
+    if is_shelf(folder):
+        raise DataError(f"{folder} is a shelf: name a folder on it, like {folder / 'candidate'}.")
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder} is a file; --out names a folder.")
+    strange = _strangers(folder)
+    if strange:
+        raise DataError(f"{folder} holds {strange[0]}, which is no part of an artefact.")
+
+
 def write(
     folder: Path,
     trained: Trained,
@@ -66,14 +77,10 @@ def write(
 ) -> bool:
     """Write artefact and card, in place of what was there; False when the very same was there.
 
-    Raises DataError when another artefact has the label already, unless `force`, and when the
-    folder holds something else, or is a shelf.
+    Raises DataError when another artefact has the label already, unless `force`, and as
+    check_folder.
     """
-    if is_shelf(folder):
-        raise DataError(f"{folder} is a shelf: name a folder on it, like {folder / 'candidate'}.")
-    strange = _strangers(folder)
-    if strange:
-        raise DataError(f"{folder} holds {strange[0]}, which is no part of an artefact.")
+    check_folder(folder)
     before = _manifest(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as beside:
