@@ -12,7 +12,6 @@ from router_models.difficulty.evaluate import table_of
 from router_models.difficulty.export import write_artefact
 from router_models.difficulty.model import Settings, fit
 from router_models.difficulty.rows import Row
-from router_models.difficulty.seen import KEY, marks
 
 TREES = "ash birch cedar elm fir hazel larch maple oak pine rowan spruce willow yew".split()
 
@@ -88,14 +87,18 @@ def write_rows(path, records):
 def quick_artefact(folder, label, seed=0, n=150):
     """Train one that tells long sums from short ones, in a moment."""
     rows = rows_of(sums(n, seed))
-    model = fit(table_of(rows), Settings(folds=3, seed=seed))
-    write_artefact(folder, model, label, {KEY: marks(row.signals.text for row in rows)})
-    return folder
+    return write_quickly(folder, label, rows, seed)
 
 
 def blind_artefact(folder, label):
     """Train one that has learnt from coins."""
-    rows = rows_of(coins(150, 5))
-    model = fit(table_of(rows), Settings(folds=3))
-    write_artefact(folder, model, label, {KEY: marks(row.signals.text for row in rows)})
+    return write_quickly(folder, label, rows_of(coins(150, 5)))
+
+
+def write_quickly(folder, label, rows, seed=0):
+    """Fit with few folds and write."""
+    table = table_of(rows)
+    model = fit(table, Settings(folds=3, seed=seed))
+    provenance = {"rows": len(rows)}
+    write_artefact(folder, model, label, provenance, table, [row.signals.text for row in rows])
     return folder

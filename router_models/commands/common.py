@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from router_models.difficulty.data import Outcomes
-    from router_models.difficulty.duplicates import Embed
 
 Run = Callable[[argparse.Namespace], int]
 Advance = Callable[[], None]
@@ -118,11 +117,6 @@ def read_data(args: argparse.Namespace) -> Outcomes:
         outcomes = read_files(args.data, args.tiers, advance)
     tell(f"{outcomes.told}; tiers {', '.join(outcomes.tiers)}")
     return outcomes
-
-
-def static_vectors() -> Embed | None:
-    """Return what embeds texts by static word vectors, if this version has them."""
-    return None
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,13 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         metavar="N",
         help="average over N ways to make the folds, from --seed on (default: %(default)s)",
     )
+    parser.add_argument(
+        "--cosine",
+        choices=["weighted", "plain"],
+        default="weighted",
+        help="how words count where near-duplicates are found: common ones little, or all alike, "
+        "which takes all questions of one wording for one (default: %(default)s)",
+    )
     parser.add_argument("--by", choices=["task", "source"], help="also judge each alone")
     parser.add_argument(
         "--resamples", type=common.count(1), default=1000, help="bootstrap (default: %(default)s)"
@@ -102,10 +110,12 @@ def _experiment(
     """Train and judge as asked: the rows judged, what was said of them, and how it was done."""
     if args.scorer:
         return _as_it_is(args, outcomes)
+    from router_models.difficulty.duplicates import static_vectors
     from router_models.difficulty.evaluate import Bench
     from router_models.difficulty.model import Settings
 
-    bench = Bench(outcomes.rows, Settings(), common.static_vectors())
+    embed = partial(static_vectors, plain=args.cosine == "plain")
+    bench = Bench(outcomes.rows, Settings(), embed)
     folds = args.folds or FOLDS
     seeds = list(range(args.seed, args.seed + (args.draws if args.labels else args.seeds)))
     steps = len(seeds) * (1 if args.labels else folds)
@@ -124,12 +134,10 @@ def _experiment(
 def _as_it_is(
     args: argparse.Namespace, outcomes: Outcomes
 ) -> tuple[Outcomes, list[Run], dict[str, Any]]:
-    from gateway.scorers import resolve
     from router_models.difficulty.evaluate import MET, by_artefact, open_artefact, unseen
 
-    folder = resolve(args.scorer)
-    scorer = open_artefact(folder, len(outcomes.tiers))
-    outcomes = unseen(outcomes, [folder])
+    scorer = open_artefact(args.scorer, len(outcomes.tiers))
+    outcomes = unseen(outcomes, [scorer])
     if met := outcomes.dropped[MET]:
         common.tell(f"{met:,} rows left out: the artefact was trained on their questions")
     with common.progress("scoring", len(outcomes.rows)) as advance:

@@ -14,10 +14,9 @@ from gateway.config import Settings
 from gateway.core import ranks
 from gateway.core.ports import Scorer
 from gateway.core.routing import Route
-from gateway.scorers import load, resolve
+from gateway.scorers import load
 from gateway.store.archive import Archive
 from router_models.commands.common import CONFIG, UseError, tell
-from router_models.difficulty.seen import seen_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +47,6 @@ class Ground:
     def value(self, score: float, said: float) -> float:
         """Return the same where the scorer itself has `said` what the score comes to."""
         return self.rank(score) if self.own else said
-
-    def trained_on(self) -> frozenset[str]:
-        """Return the marks of the questions that the scorer has learnt from."""
-        named = self.route.scorer if self.route else "default"
-        folder = ARTEFACTS / "default" if named == "default" else Path(named)
-        return seen_by(resolve(folder)) if folder.is_dir() else frozenset()
 
 
 def open_ground(args: argparse.Namespace) -> Ground:

@@ -40,6 +40,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def run(args: argparse.Namespace) -> int:
     """Train. Exit code 2 for data that cannot be learnt from, or a label that is taken."""
     from router_models.difficulty import shelf
+    from router_models.difficulty.duplicates import static_vectors
     from router_models.difficulty.model import Settings
     from router_models.difficulty.train import steps_of, train
 
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     shelf.check_folder(args.out)
     outcomes = common.read_data(args)
     with common.progress("training", steps_of(outcomes)) as advance:
-        trained = train(outcomes, Settings(seed=args.seed), common.static_vectors(), advance)
+        trained = train(outcomes, Settings(seed=args.seed), static_vectors, advance)
     provenance = trained.provenance | {"date": datetime.now(tz=UTC).date().isoformat()}
     written = shelf.write(args.out, trained, label, provenance, about, force=args.force)
     _tell(trained, label, args.out, written=written)

@@ -122,11 +122,12 @@ def _labelled_rows(
 ) -> tuple[list[float], list[float], list[float]]:
     """Values and labels of --data, without what the scorer was trained on: that it knows by heart,
     so a promise of it would say nothing of other requests."""
-    from router_models.difficulty.seen import mark
+    from gateway.scorers.features import question_hash
+    from router_models.difficulty.evaluate import seen_by
 
     outcomes = common.read_data(args)
-    known = ground.trained_on()
-    rows = [row for row in outcomes.rows if not known or mark(row.signals.text) not in known]
+    known = seen_by(ground.scorer)
+    rows = [row for row in outcomes.rows if question_hash(row.signals.text) not in known]
     if met := len(outcomes.rows) - len(rows):
         common.tell(f"{met:,} rows left out: the scorer was trained on their questions")
     values = _values(ground, [row.signals for row in rows])

@@ -10,7 +10,6 @@ from typing import Any, Final
 from gateway.scorers.artefact import feature_version
 from router_models.difficulty import tables
 from router_models.difficulty.metrics import BINS
-from router_models.difficulty.seen import KEY
 from router_models.difficulty.train import FOLDS, Trained
 
 OWN_ROWS: Final = "Rows of one's own: the gateway's traffic or files of it."
@@ -71,7 +70,7 @@ _NOISE: Final = 0.005
 """... and the APGR a doubling must bring."""
 _TOLD: Final = frozenset(
     "rows questions tiers sources dropped figures interval efficiency date about".split()
-) | {KEY}
+)
 """Of a provenance: what is no setting."""
 
 

@@ -61,7 +61,7 @@ def contest(
     """
     folders = [candidate] if rival is None else [candidate, rival]
     scorers = [open_artefact(folder, len(outcomes.tiers)) for folder in folders]
-    fresh = unseen(outcomes, folders)
+    fresh = unseen(outcomes, scorers)
     case = case_of(fresh.rows)
     weights = resampled(case.numbers, RESAMPLES, seed)
     areas: list[Array] = []

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gateway.core.signals import Signals
+from gateway.scorers.features import read
+from gateway.scorers.static import static
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 """N texts to (N, D) rows of length 1."""
@@ -26,6 +30,8 @@ row and still be called near-duplicates. Beyond it they are a task's wording ("S
 dropping all that hold it would leave such a task nothing to be learnt from."""
 COSINE: Final = 0.95
 """Two questions whose static vectors are as near as this are near-duplicates too."""
+COMMON: Final = 1e-3
+"""Words that make up more of the texts than this say little of what a text is."""
 
 _WORD: Final = re.compile(r"\w+")
 _BLOCK: Final = 1024
@@ -61,6 +67,25 @@ def nearness(texts: Sequence[str], embed: Embed | None = None) -> Nearness:
     holders, shingles = _shared_shingles(texts, most)
     pairs = close_pairs(embed(texts)) if embed else np.empty((0, 2), np.int64)
     return Nearness(len(texts), holders, shingles, pairs)
+
+
+def static_vectors(texts: Sequence[str], *, plain: bool = False) -> NDArray[np.float32]:
+    """Return (N, D) static vectors of length 1 (0 for a text without known words).
+
+    A text's vector is the sum of its words', of its head and tail, each weighted by a / (a + p), p
+    being how often it comes in all of these texts (Arora et al. 2017): a task's wording, which all
+    its questions share, says little of whether two of them are one. `plain`: without weights.
+    """
+    table = static()
+    words = [read(Signals(text=text)).words for text in texts]
+    counts = Counter(word for each in words for word in each)
+    rare = COMMON * max(counts.total(), 1)
+    vectors = np.zeros((len(texts), table.vectors.shape[1]))
+    for row, each in zip(vectors, words, strict=True):
+        weights = [1.0 if plain else rare / (rare + counts[word]) for word in each]
+        row[:] = np.array(weights) @ table.embed(each)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
 
 
 def near_duplicates(texts: Sequence[str]) -> list[int]:

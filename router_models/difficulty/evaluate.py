@@ -12,7 +12,8 @@ import numpy as np
 from gateway.core.ports import Scorer
 from gateway.core.signals import Signals
 from gateway.scorers import load
-from gateway.scorers.features import read
+from gateway.scorers.features import question_hash, read
+from gateway.scorers.linear import LinearScorer
 from router_models.difficulty.data import Outcomes, Row, balance
 from router_models.difficulty.duplicates import (
     Embed,
@@ -23,8 +24,7 @@ from router_models.difficulty.duplicates import (
 )
 from router_models.difficulty.formats import DataError
 from router_models.difficulty.metrics import Array
-from router_models.difficulty.model import Settings, Table, fit, gain
-from router_models.difficulty.seen import mark, seen_by
+from router_models.difficulty.model import Rows, Settings, Table, fit, gain
 from router_models.difficulty.splits import Split, all_others, by_question, few_labels
 
 Advance = Callable[[], object]
@@ -56,11 +56,13 @@ class Run:
 
 def table_of(rows: Sequence[Row]) -> Table:
     """Read every row once and number its question."""
+    readings = [read(row.signals) for row in rows]
     return Table(
-        [read(row.signals) for row in rows],
+        readings,
         np.array([row.scores for row in rows]),
         near_duplicates([row.signals.text for row in rows]),
         np.array(balance([row.source for row in rows])),
+        Rows.of(readings),
     )
 
 
@@ -104,7 +106,7 @@ class Bench:
     def _run(self, split: Split, seed: int) -> Run:
         settings = replace(self._settings, seed=seed)
         model = fit(self._table.take(split.train.tolist()), settings)
-        p_good = model.p_good([self._table.readings[i] for i in split.test])
+        p_good = model.chances(self._table.laid_out.take(split.test.tolist()))
         return Run(split.test, gain(p_good), p_good, removed=split.removed)
 
 
@@ -135,13 +137,18 @@ def by_artefact(rows: Sequence[Row], scorer: Scorer, advance: Advance = _nothing
     )
 
 
-def unseen(outcomes: Outcomes, folders: Sequence[Path]) -> Outcomes:
-    """Drop the rows whose questions any of these artefacts was trained on.
+def seen_by(scorer: Scorer) -> frozenset[int]:
+    """Return the hashes of the questions that a scorer was trained on; none if it says none."""
+    return scorer.seen if isinstance(scorer, LinearScorer) else frozenset()
+
+
+def unseen(outcomes: Outcomes, scorers: Sequence[Scorer]) -> Outcomes:
+    """Drop the rows whose questions any of these scorers was trained on.
 
     Raises DataError when none is left.
     """
-    known = frozenset[str]().union(*map(seen_by, folders))
-    rows = tuple(row for row in outcomes.rows if mark(row.signals.text) not in known)
+    known = frozenset[int]().union(*map(seen_by, scorers))
+    rows = tuple(row for row in outcomes.rows if question_hash(row.signals.text) not in known)
     if not rows:
         raise DataError(
             "Every row is among those that the artefact was trained on: judge it on others, or "

@@ -85,7 +85,7 @@ def write(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as beside:
         made = Path(beside) / "made"
-        write_artefact(made, trained.model, label, provenance)
+        write_artefact(made, trained.model, label, provenance, trained.table, trained.texts)
         if _same(before, _manifest(made)):
             return False
         if before.get("label") == label and not force:

@@ -13,8 +13,7 @@ from router_models.difficulty.data import Outcomes
 from router_models.difficulty.duplicates import Embed
 from router_models.difficulty.evaluate import Bench, table_of
 from router_models.difficulty.formats import DataError
-from router_models.difficulty.model import Model, Settings, fit
-from router_models.difficulty.seen import KEY, marks
+from router_models.difficulty.model import Model, Settings, Table, fit
 
 SIZES: Final = (250, 500, 1_000)
 """Numbers of labels whose worth is measured, beside all of them."""
@@ -27,9 +26,12 @@ SHARE: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A model, where it is from, its figures by folds of questions, and APGR by labels."""
+    """A model, what it was fitted to and where it is from, its figures by folds of questions, and
+    APGR by labels."""
 
     model: Model
+    table: Table
+    texts: tuple[str, ...]
     provenance: dict[str, Any]
     figures: dict[str, Any]
     efficiency: dict[int, float]
@@ -91,9 +93,9 @@ def train(
         "interval": [figures["apgr"]["low"], figures["apgr"]["high"]],
         "efficiency": {str(labels): round(apgr, 4) for labels, apgr in efficiency.items()},
         **asdict(settings),
-        KEY: marks(row.signals.text for row in rows),
     }
-    return Trained(model, provenance, figures, efficiency)
+    texts = tuple(row.signals.text for row in rows)
+    return Trained(model, table, texts, provenance, figures, efficiency)
 
 
 def _worth(

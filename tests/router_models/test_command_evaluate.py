@@ -6,14 +6,12 @@ import json
 import struct
 
 import pytest
-from sample_outcomes import coins, rows_of, sums, write_rows
+from sample_outcomes import TREES, coins, rows_of, sums, write_quickly, write_rows
 
 from gateway.cli import main
 from router_models.difficulty import report
-from router_models.difficulty.evaluate import Bench, Run, joined, table_of
-from router_models.difficulty.export import write_artefact
-from router_models.difficulty.model import Settings, fit
-from router_models.difficulty.seen import KEY, marks
+from router_models.difficulty.evaluate import Bench, Run, joined
+from router_models.difficulty.model import Settings
 
 FIGURES = ("apgr", "cpt50", "cpt80", "save95", "save98", "auroc", "ece", "aiq")
 QUICK = ["--resamples", "40", "--folds", "3"]
@@ -32,11 +30,7 @@ def data(folder):
 @pytest.fixture(scope="module")
 def artefact(folder):
     """Trained on 150 of the 240 rows, and it knows."""
-    rows = rows_of(sums(240)[:150])
-    model = fit(table_of(rows), Settings(folds=3))
-    provenance = {KEY: marks(row.signals.text for row in rows)}
-    write_artefact(folder / "scorer", model, "sums@3", provenance)
-    return folder / "scorer"
+    return write_quickly(folder / "scorer", "sums@3", rows_of(sums(240)[:150]))
 
 
 @pytest.fixture
@@ -89,6 +83,21 @@ def test_folds_and_resamples_matter(data, evaluate):
     finer = evaluate("--data", data, "--folds", 3, "--resamples", 90)
     assert finer["apgr"]["value"] == three["apgr"]["value"]
     assert finer["apgr"]["low"] != three["apgr"]["low"]
+
+
+def test_a_stricter_cosine_keeps_more_away(folder, evaluate):
+    """Of one long wording the questions lie close, unless common words count for little."""
+    wording = "Read what follows with care, and then say what the answer to the question would be:"
+    records = [
+        {**each, "prompt": f"{wording} {TREES[i % 14]} {each['prompt']} {TREES[i // 14]}"}
+        for i, each in enumerate(sums(150))
+    ]
+    path = write_rows(folder / "wording.csv", records)
+    weighted, plain = (
+        evaluate("--data", path, *QUICK, "--cosine", each)["how"]["near_duplicates"]
+        for each in ("weighted", "plain")
+    )
+    assert plain > weighted + 20
 
 
 def test_few_labels_are_drawn_and_all_others_judged(data, evaluate):

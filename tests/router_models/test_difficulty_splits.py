@@ -11,6 +11,7 @@ from router_models.difficulty.duplicates import (
     near_duplicates,
     nearness,
     questions,
+    static_vectors,
 )
 from router_models.difficulty.formats import DataError
 from router_models.difficulty.splits import all_others, by_question, few_labels
@@ -64,6 +65,23 @@ def test_vectors_find_what_words_do_not():
     found = nearness(["a", "b", "c", "d"], lambda texts: vectors[: len(texts)])
     assert found.near([0]).tolist() == [True, True, False, False]
     assert found.near([2]).tolist() == [False, True, True, False]
+
+
+def test_a_task_s_wording_makes_no_two_questions_one():
+    asked = "For which of these scenarios does the main character do something clearly wrong?"
+    things = "river garden piano doctor window bread horse letter garage music".split()
+    asked = f"{asked} Consider ordinary moral standards in the country, and answer with a letter."
+    texts = [f"{asked} {things[i % 10]} {things[i // 10]}" for i in range(60)]
+    texts += [
+        "The horse ate all the bread in the garden.",
+        "In the garden the horse ate all the bread!",
+    ]
+    weighted, plain = (close_pairs(static_vectors(texts, plain=plain)) for plain in (False, True))
+    assert [60, 61] in weighted.tolist()
+    assert len(weighted) < 60
+    assert len(plain) > 500
+    lengths = np.linalg.norm(static_vectors([*texts, "", "¤¤"]), axis=1)
+    assert lengths == pytest.approx([1] * 62 + [0, 0], abs=1e-6)
 
 
 def test_vectors_are_compared_across_blocks():
