@@ -35,12 +35,12 @@ from gateway.core.ledger import (
     ending,
     escalations,
     refusal,
-    row,
     status_of,
 )
 from gateway.core.money import Usage
 from gateway.core.outcome import Outcome
 from gateway.core.recipes import Recipe
+from gateway.core.rows import row
 from gateway.core.verdict import Verdict
 
 ENDINGS = {
