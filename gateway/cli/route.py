@@ -32,17 +32,23 @@ def run(args: argparse.Namespace) -> int:
     if name not in settings.routes:
         common.tell(f"waterfall: no route {name!r}; there is: {', '.join(settings.routes)}")
         return 2
+    from gateway.scoring import UNUSABLE
+
     try:
         told = plan(settings.routes[name], args.prompt)
     except GatewayError as error:
         common.tell(f"waterfall: {error.message}")
         return 1
+    except UNUSABLE as error:
+        common.tell(f"waterfall: {error}")
+        return 2
     common.show(json.dumps(told, indent=2) if args.json else _text(told))
     return 0
 
 
 def plan(route: Route, prompt: str) -> dict[str, Any]:
-    """Plan a one-message request for `route`, as JSON values. Raises GatewayError."""
+    """Plan a one-message request for `route`, as JSON values: by the base of a scorer that waits,
+    which `asks` names where it would be asked. Raises GatewayError, or one of scoring.UNUSABLE."""
     from gateway.scoring import try_scorers
 
     body = {"model": route.name, "messages": [{"role": "user", "content": prompt}]}

@@ -84,10 +84,10 @@ def fit(table: Table, settings: Settings) -> Model:
         )
     heads = range(table.outcomes.shape[1])
     calibration = tuple(
-        _curve(held_out[:, head], table.outcomes[:, head], table.weights) for head in heads
+        fit_curve(held_out[:, head], table.outcomes[:, head], table.weights) for head in heads
     )
     gains = gain(calibrated(held_out, calibration))
-    return Model(fit_pipeline(table, settings), calibration, _quantiles(gains, table.weights))
+    return Model(fit_pipeline(table, settings), calibration, quantiles(gains, table.weights))
 
 
 def folds(table: Table, settings: Settings) -> Iterator[tuple[list[int], list[int]]]:
@@ -171,7 +171,7 @@ def _cap(values: Array, cap: float) -> Array:
     return np.clip(values, -cap, cap) * COUNTER_SHARE
 
 
-def _curve(raw: Array, outcomes: Array, weights: Array) -> tuple[float, float]:
+def fit_curve(raw: Array, outcomes: Array, weights: Array) -> tuple[float, float]:
     """Fit a logistic curve to outcomes 0..1; a head that learnt nothing gets a level one."""
     # As Platt did: nobody is certain after N rows, so that a model that never fails has a curve.
     outcomes = np.clip(outcomes, 1 / (len(raw) + 2), 1 - 1 / (len(raw) + 2))
@@ -186,7 +186,7 @@ def _curve(raw: Array, outcomes: Array, weights: Array) -> tuple[float, float]:
     return 0.0, float(np.log(mean / (1 - mean)))
 
 
-def _quantiles(values: Array, weights: Array) -> tuple[float, ...]:
+def quantiles(values: Array, weights: Array) -> tuple[float, ...]:
     """The values at evenly spaced ranks of the weighted rows."""
     order = np.argsort(values, kind="stable")
     sums = np.cumsum(weights[order])
