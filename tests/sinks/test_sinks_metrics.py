@@ -29,7 +29,6 @@ from gateway.core.money import NANO, Price, Usage
 from gateway.core.outcome import Outcome
 from gateway.core.plan import Tier
 from gateway.core.routing import Route
-from gateway.core.scorer_spec import LlmSpec
 from gateway.sinks.catalogue import CATALOGUE, FIRST_TOKEN, OVERHEAD
 from gateway.sinks.ledger_figures import FIGURES
 from gateway.sinks.metrics import Metrics
@@ -109,35 +108,6 @@ def test_an_escalation_counts_its_cause_and_what_it_threw_away(metrics):
     assert value(metrics, "upstream_errors_total", **failure) == 1
     assert value(metrics, "unpriced_requests_total", model="mini-1", reason="estimated_tokens") == 1
     assert value(metrics, "baseline_cost_usd_total", route="waterfall", basis="measured") > 0
-
-
-ASKS = Route(
-    "asks",
-    (SMALL, LARGE),
-    scorer=LlmSpec(Tier("scorer", "near", "judge", Price(9_000)), (0.5, 0.9)),
-    candidate="rules",
-)
-
-
-def test_a_scorer_s_calls_are_spent_as_score():
-    metrics = Metrics([ASKS], BUILD)
-    judge = dataclasses.replace(call(), tier="scorer", model="judge")
-    asked = entry(route="asks", scoring=(judge,), fallback="timeout", agreement="false")
-    metrics.observe(asked)
-    kind = {"route": "asks", "tier": "scorer", "model": "judge"}
-    spent = value(metrics, "cost_usd_total", **kind, kind="score")
-    assert round(spent * NANO) == judge.cost.total > 0
-    assert value(metrics, "cost_usd_total", **kind, kind="input") == 0
-    assert nano_total(metrics, "cost_usd_total") == asked.cost
-    tokens = value(metrics, "tokens_total", tier="scorer", model="judge", type="input")
-    assert tokens == judge.usage.prompt
-    assert value(metrics, "scorer_fallbacks_total", route="asks", reason="timeout") == 1
-    assert value(metrics, "scorer_fallbacks_total", route="asks", reason="open") == 0
-    assert value(metrics, "candidate_scores_total", route="asks", agree="false") == 1
-    assert value(metrics, "candidate_scores_total", route="asks", agree="failed") == 0
-    metrics.observe(entry(route="asks", fallback="of my own", agreement="maybe"))
-    assert value(metrics, "scorer_fallbacks_total", route="asks", reason="other") == 1
-    assert value(metrics, "candidate_scores_total", route="asks", agree="other") == 1
 
 
 def test_endings_have_their_words(metrics):
