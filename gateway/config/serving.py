@@ -63,5 +63,6 @@ def warn_of_open_file(draft: Draft) -> None:
 
 def _secrets(draft: Draft) -> list[tuple[str, ...]]:
     upstreams = [("upstreams", name, "api_key") for name in draft.names("upstreams")]
-    places: list[tuple[str, ...]] = [("server", "admin_key"), *upstreams]
+    scorers = [("routes", name, "scorer", "remote", "api_key") for name in draft.names("routes")]
+    places: list[tuple[str, ...]] = [("server", "admin_key"), *upstreams, *scorers]
     return [trail for trail in places if at(draft.document, trail)]

@@ -67,7 +67,7 @@ TOKENS = _counter(
 COST = _counter(
     "cost_usd_total",
     "route tier model kind",
-    "Dollars spent: input, cache_read, cache_write, output, request, check",
+    "Dollars spent: input, cache_read, cache_write, output, request, check, score",
 )
 BASELINE = _counter(
     "baseline_cost_usd_total",
@@ -105,6 +105,14 @@ DECIDING = _histogram(
 )
 DIFFICULTY = _counter(
     "difficulty_scores_total", "route bin", "Difficulty in tenths: bin 0 is [0, 0.1)"
+)
+FALLBACKS = _counter(
+    "scorer_fallbacks_total", "route reason", "Requests whose scorer could not decide: its base did"
+)
+CANDIDATES = _counter(
+    "candidate_scores_total",
+    "route agree",
+    "Requests a candidate scored too: would it have started them at the same tier? Or failed",
 )
 THRESHOLD = _gauge("threshold", "route", "The (first) threshold in force")
 IN_FLIGHT = _gauge("in_flight_requests", "route", "Requests under way")
@@ -153,6 +161,8 @@ CATALOGUE = (
     OVERHEADS,
     DECIDING,
     DIFFICULTY,
+    FALLBACKS,
+    CANDIDATES,
     THRESHOLD,
     IN_FLIGHT,
     RELOADS,

@@ -24,7 +24,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler, normalize
 
-from gateway.scorers.features import Array, Reading, slow_counters
+from gateway.scorers.features import COUNTERS, Array, Reading, slow_counters
 from gateway.scorers.linear import logistic
 from gateway.scorers.static import static
 from router_models.difficulty.data import DataError
@@ -33,25 +33,29 @@ TERM_SHARE: Final = 0.5
 """How long a text's vector of terms is, beside a map of clusters of about length 1."""
 COUNTER_SHARE: Final = 0.15
 """How far a standard deviation of a counter moves a text whose static vector has length 1."""
+LENGTH: Final = ("chars", "words")
+LENGTH_SHARE: Final = 0.3
+"""How large a standard deviation of these counters is as features of their own: length is what a
+few labels can tell apart soonest."""
 REFERENCE_SIZE: Final = 513
 UNLIKE: Final = 0.99
 """The share of held-out texts that lie nearer to a cluster than one that is unlike them all."""
+_LENGTH: Final = [COUNTERS.index(name) for name in LENGTH]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How to train.
 
-    `alpha` is the ridge's penalty and `sharpness` the kernel's, for 500 rows; they grow with the
-    row number's powers `alpha_growth` and `sharpness_growth`, and `clusters` is the most of them. A
+    `alpha` is the ridge's penalty. `sharpness` is the kernel's, for 500 rows; it grows with the
+    power `sharpness_growth` of their number, and `clusters` is the most of them. A
     term is kept when `min_questions` different questions hold it, the commonest `max_terms` of
     them; no term moves a head by more than `term_cap`, no counter counts beyond `counter_cap`
     standard deviations. `slack` is how much, in standard deviations of the gain, a few words at
     either end may add to it.
     """
 
-    alpha: float = 10.0
-    alpha_growth: float = 0.4
+    alpha: float = 20.0
     sharpness: float = 0.47
     sharpness_growth: float = 0.3
     clusters: int = 192
@@ -143,10 +147,9 @@ class Pipeline:
         self.whitening = _inverse_root(self._kernel(self.centres))
         likeness = self._kernel(places) @ self.whitening
         self.level = likeness.mean(0)
-        design = self._design(rows, likeness)
-        alpha = settings.alpha * growth**settings.alpha_growth
+        design = self._design(rows, places, likeness)
         # Sparse conjugate gradients start from 0 and draw no lots: the same rows, the same weights.
-        self.ridge = Ridge(alpha, solver="sparse_cg", tol=1e-5)
+        self.ridge = Ridge(settings.alpha, solver="sparse_cg", tol=1e-5)
         self.ridge.fit(design, table.outcomes, sample_weight=table.weights)
         words = len(self.vocabulary)
         capped = np.clip(self.ridge.coef_[:, :words], -settings.term_cap, settings.term_cap)
@@ -154,8 +157,9 @@ class Pipeline:
 
     def predict(self, rows: Rows) -> list[Array]:
         """Return each reading's (views, H) raw values."""
-        likeness = self._kernel(self.places(rows)) @ self.whitening
-        values = self.ridge.predict(self._design(rows, likeness))
+        places = self.places(rows)
+        likeness = self._kernel(places) @ self.whitening
+        values = self.ridge.predict(self._design(rows, places, likeness))
         return [values[low:high] for low, high in pairwise(rows.bounds)]
 
     def places(self, rows: Rows) -> Array:
@@ -176,12 +180,13 @@ class Pipeline:
         kernel: Array = np.exp(-self.sharpness * distances)
         return kernel
 
-    def _design(self, rows: Rows, likeness: Array) -> Any:
+    def _design(self, rows: Rows, places: Array, likeness: Array) -> Any:
         counts = self.counter.transform(rows.words)
         lengths = np.sqrt(counts @ self.weigher.idf_**2)
         lengths[lengths == 0] = 1.0
         terms = diags(TERM_SHARE / lengths) @ self.weigher.transform(counts.astype(float))
-        return hstack([terms, csr_matrix(likeness - self.level)]).tocsr()
+        length = places[:, len(self.mean) :][:, _LENGTH] * (LENGTH_SHARE / COUNTER_SHARE)
+        return hstack([terms, csr_matrix(np.hstack([likeness - self.level, length]))]).tocsr()
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,11 +246,16 @@ def gain(p_good: Array) -> Array:
     return gains
 
 
+def calibrated(raw: Array, calibration: Sequence[tuple[float, float]]) -> Array:
+    """Return (N, H) probabilities of the heads' (N, H) raw values."""
+    return np.array([[*map(logistic, row, calibration)] for row in raw.tolist()])
+
+
 def settle(raw: Sequence[Array], calibration: Sequence[tuple[float, float]], slack: float) -> Array:
     """Return (N, H) probabilities of N texts' (views, H) raw values; see LinearScorer.chances."""
     settled = []
     for values in raw:
-        views = np.array([[*map(logistic, row, calibration)] for row in values.tolist()])
+        views = calibrated(values, calibration)
         gains = gain(views)
         excess = gains[0] - gains.min() - slack
         share = max(excess, 0.0) / (excess + slack) if excess > 0 else 0.0
@@ -260,7 +270,7 @@ def _calibrate(
     heads = range(table.outcomes.shape[1])
     values = np.array([views[0] for views in raw])
     curves = tuple(fit_curve(values[:, h], table.outcomes[:, h], table.weights) for h in heads)
-    whole = gain(np.array([[*map(logistic, row, curves)] for row in values.tolist()]))
+    whole = gain(calibrated(values, curves))
     slack = settings.slack * float(np.std(whole))
     chances = np.clip(settle(raw, curves, slack), 1e-9, 1 - 1e-9)
     slopes, offsets = (np.array(each) for each in zip(*curves, strict=True))

@@ -79,6 +79,9 @@ TABLES = {
     "tiers.bar": [models.BarKeys],
     "tiers.price": [models.PriceKeys],
     "routes": [models.RouteKeys],
+    "routes.python": [models.PythonScorerKeys],
+    "routes.remote": [models.RemoteKeys],
+    "routes.llm": [models.LlmKeys],
     "keys": [models.ClientKey],
     "prices": [models.PriceBookKeys],
     "ledger": [models.LedgerKeys],
@@ -114,6 +117,11 @@ PLACES = {
     "tiers.bar": BASE.replace("gpt-5-nano", "gpt-5-nano, bar: {%s}"),
     "tiers.price": BASE.replace("gpt-5-nano", "gpt-5-nano, price: {input: 1, output: 1, %s}"),
     "routes": BASE.replace("[small, large]", "[small, large], %s"),
+    "routes.python": BASE.replace("large]", "large], scorer: {python: a.b, %s}"),
+    "routes.remote": BASE.replace(
+        "large]", 'large], scorer: {remote: {url: "http://127.0.0.1/e", model: m, artefact: ., %s}}'
+    ),
+    "routes.llm": BASE.replace("large]", "large], scorer: {llm: {tier: small, %s}}"),
 }
 SIMULATED = BASE.replace("base_url: https://api.openai.com/v1", "kind: simulated, %s")
 DEFAULTS = [
