@@ -16,8 +16,6 @@ from gateway.scorers.features import COUNTERS, Array, question_hash
 from gateway.scorers.static import static
 from router_models.difficulty.model import (
     COUNTER_SHARE,
-    LENGTH,
-    LENGTH_SHARE,
     TERM_SHARE,
     UNLIKE,
     Model,
@@ -79,9 +77,7 @@ def _weights(model: Model) -> dict[str, Any]:
     """The arrays that the gateway needs: whitening, levels and shares are worked into them."""
     pipeline = model.pipeline
     coefficients, names = pipeline.ridge.coef_.T, sorted(pipeline.vocabulary)
-    words, likeness, length = np.split(coefficients, [len(names), -len(LENGTH)])
-    counters = np.zeros((len(COUNTERS), len(coefficients.T)))
-    counters[[COUNTERS.index(name) for name in LENGTH]] = length * (LENGTH_SHARE / COUNTER_SHARE)
+    words, likeness = coefficients[: len(names)], coefficients[len(names) :]
     scale = np.where(pipeline.flat, 0.0, COUNTER_SHARE / pipeline.scaler.scale_)
     return {
         "names": np.frombuffer("\n".join(names).encode("latin-1"), np.uint8),
@@ -92,7 +88,6 @@ def _weights(model: Model) -> dict[str, Any]:
         "scale": scale,
         "centres": pipeline.centres,
         "heads": pipeline.whitening @ likeness,
-        "counters": counters,
         "intercept": pipeline.ridge.intercept_ - pipeline.level @ likeness,
     }
 

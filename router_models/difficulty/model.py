@@ -24,7 +24,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler, normalize
 
-from gateway.scorers.features import COUNTERS, Array, Reading, slow_counters
+from gateway.scorers.features import Array, Reading, slow_counters
 from gateway.scorers.linear import logistic
 from gateway.scorers.static import static
 from router_models.difficulty.data import DataError
@@ -33,14 +33,9 @@ TERM_SHARE: Final = 0.5
 """How long a text's vector of terms is, beside a map of clusters of about length 1."""
 COUNTER_SHARE: Final = 0.15
 """How far a standard deviation of a counter moves a text whose static vector has length 1."""
-LENGTH: Final = ("chars", "words")
-LENGTH_SHARE: Final = 0.3
-"""How large a standard deviation of these counters is as features of their own: length is what a
-few labels can tell apart soonest."""
 REFERENCE_SIZE: Final = 513
 UNLIKE: Final = 0.99
 """The share of held-out texts that lie nearer to a cluster than one that is unlike them all."""
-_LENGTH: Final = [COUNTERS.index(name) for name in LENGTH]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +142,7 @@ class Pipeline:
         self.whitening = _inverse_root(self._kernel(self.centres))
         likeness = self._kernel(places) @ self.whitening
         self.level = likeness.mean(0)
-        design = self._design(rows, places, likeness)
+        design = self._design(rows, likeness)
         # Sparse conjugate gradients start from 0 and draw no lots: the same rows, the same weights.
         self.ridge = Ridge(settings.alpha, solver="sparse_cg", tol=1e-5)
         self.ridge.fit(design, table.outcomes, sample_weight=table.weights)
@@ -157,9 +152,8 @@ class Pipeline:
 
     def predict(self, rows: Rows) -> list[Array]:
         """Return each reading's (views, H) raw values."""
-        places = self.places(rows)
-        likeness = self._kernel(places) @ self.whitening
-        values = self.ridge.predict(self._design(rows, places, likeness))
+        likeness = self._kernel(self.places(rows)) @ self.whitening
+        values = self.ridge.predict(self._design(rows, likeness))
         return [values[low:high] for low, high in pairwise(rows.bounds)]
 
     def places(self, rows: Rows) -> Array:
@@ -180,13 +174,12 @@ class Pipeline:
         kernel: Array = np.exp(-self.sharpness * distances)
         return kernel
 
-    def _design(self, rows: Rows, places: Array, likeness: Array) -> Any:
+    def _design(self, rows: Rows, likeness: Array) -> Any:
         counts = self.counter.transform(rows.words)
         lengths = np.sqrt(counts @ self.weigher.idf_**2)
         lengths[lengths == 0] = 1.0
         terms = diags(TERM_SHARE / lengths) @ self.weigher.transform(counts.astype(float))
-        length = places[:, len(self.mean) :][:, _LENGTH] * (LENGTH_SHARE / COUNTER_SHARE)
-        return hstack([terms, csr_matrix(np.hstack([likeness - self.level, length]))]).tocsr()
+        return hstack([terms, csr_matrix(likeness - self.level)]).tocsr()
 
 
 @dataclass(frozen=True, slots=True)
