@@ -17,7 +17,7 @@ from fastapi import FastAPI
 
 import gateway
 from gateway import scorers
-from gateway.api.admin import Controls, admin_app
+from gateway.api.admin import Controls, Render, admin_app, at_once
 from gateway.api.auth import Key
 from gateway.api.planning import Clocks, require_thresholds
 from gateway.api.server import main_app
@@ -170,10 +170,11 @@ class Gateway:
             usable=Readiness(settings.upstreams.values(), CLOCKS.monotonic).check,
         )
 
-    def main(self) -> FastAPI:
-        """Build the main listener's app."""
+    def main(self, render: Render | None = None) -> FastAPI:
+        """Build the main listener's app; `render` speaks for all workers where there are more."""
         local = is_loopback(self.settings.server.host)
-        return main_app(self.switch, CLOCKS, self.metrics.render if local else None)
+        render = render or at_once(self.metrics.render)
+        return main_app(self.switch, CLOCKS, render if local else None)
 
     def admin(self) -> FastAPI:
         """Build the admin listener's app."""
@@ -181,9 +182,9 @@ class Gateway:
         controls = Controls(
             secret=self.admin_secret,
             is_local=is_loopback(host),
-            render_metrics=self.metrics.render,
+            render_metrics=at_once(self.metrics.render),
             reload=self.reload_or_refuse,
-            set_thresholds=self.set_thresholds,
+            set_thresholds=at_once(self.set_thresholds),
             refuse=self.refuse,
         )
         return admin_app(controls, CLOCKS)

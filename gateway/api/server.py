@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from fastapi import FastAPI
 from starlette.routing import Route
 
-from gateway.api.admin import metrics_endpoint
+from gateway.api.admin import Render, metrics_endpoint
 from gateway.api.chat import Chat
 from gateway.api.endpoints import Endpoints, error_handlers
 from gateway.api.planning import Clocks
@@ -15,7 +13,7 @@ from gateway.api.service import Switch
 from gateway.core.ledger import Refusal
 
 
-def main_app(switch: Switch, clocks: Clocks, render_metrics: Callable[[], bytes] | None) -> FastAPI:
+def main_app(switch: Switch, clocks: Clocks, render_metrics: Render | None) -> FastAPI:
     """Build the app. `render_metrics` is None where the listener is not loopback's."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
 
