@@ -67,6 +67,7 @@ class Metrics:
         self._unpriced = Counts(catalogue.UNPRICED)
         self._difficulty = Counts(catalogue.DIFFICULTY)
         self._reloads = Counts(catalogue.RELOADS)
+        self._restarts = Counts(catalogue.RESTARTS)
         self._durations = Times(catalogue.DURATIONS)
         self._first_tokens = Times(catalogue.FIRST_TOKENS)
         self._upstream = Times(catalogue.UPSTREAM_DURATIONS)
@@ -78,6 +79,7 @@ class Metrics:
         self._names = Names()
         self._reloads.begin("ok")
         self._reloads.begin("failed")
+        self._restarts.begin()
         for outcome in ("client_error", "internal_error"):
             self._requests.begin(self._names.route(""), "none", outcome)
         self.rebuild(routes, build)
@@ -139,6 +141,10 @@ class Metrics:
         """Count a reload of the configuration."""
         self._reloads.add(("ok" if ok else "failed",))
 
+    def restarted(self) -> None:
+        """Count a worker that was replaced."""
+        self._restarts.add(())
+
     def render(self) -> bytes:
         """Write everything in Prometheus' text format."""
         return generate_latest(self.registry)
@@ -150,6 +156,7 @@ class Metrics:
             yield part.family()
         yield read_off(catalogue.IN_FLIGHT, _by_name(self._in_flight))
         yield read_off(catalogue.THRESHOLD, _by_name(self._thresholds))
+        yield read_off(catalogue.WORKERS, [((), 1.0)])
         yield read_off(catalogue.BUILD, [(self._build, 1.0)])
         yield from families(self._figures())
 
