@@ -67,7 +67,7 @@ class Channel:
             self._waiting.pop(number, None)
 
     def tell(self, name: str, given: Any = None) -> None:
-        """Tell the other side something that wants no answer."""
+        """Tell the other side something that wants no answer; nothing happens where it has gone."""
         self._send({"ask": name, "number": None, "given": given})
 
     async def close(self) -> None:
@@ -78,8 +78,9 @@ class Channel:
         await self.closed.wait()
 
     def _send(self, frame: Any) -> None:
-        data = orjson.dumps(frame)
-        self._writer.write(len(data).to_bytes(_HEAD) + data)
+        if not self._writer.is_closing():
+            data = orjson.dumps(frame)
+            self._writer.write(len(data).to_bytes(_HEAD) + data)
 
     async def _read(self) -> None:
         try:
@@ -119,5 +120,5 @@ class Channel:
             said = {"refused": error.message, "param": error.param}
         except Exception as error:  # noqa: BLE001 - whoever asked is told; the line stays up
             said = {"failed": f"failed: {type(error).__name__}: {error}"}
-        if frame["number"] is not None and not self.closed.is_set():
+        if frame["number"] is not None:
             self._send({"number": frame["number"], **said})

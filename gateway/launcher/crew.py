@@ -19,7 +19,8 @@ _CODE = (
     "import sys; sys.path[:] = sys.argv[3:]; "
     "from gateway.launcher.worker import main; sys.exit(main())"
 )
-_FIGURES_LIMIT = 2.0
+FIGURES_LIMIT = 2.0
+"""Seconds that a worker may take to tell its figures."""
 
 
 class Worker:
@@ -54,9 +55,10 @@ class Worker:
 
     @property
     def why(self) -> str:
-        """Why it has ended."""
+        """Why it has ended: in its own words, if it had any."""
         code = self._process.returncode if self._process else None
-        return self._why or f"worker {self.number} ended with exit code {code}"
+        how = f"was ended by signal {-code}" if code and code < 0 else f"ended with code {code}"
+        return self._why or f"worker {self.number} {how}"
 
     async def start(self, answers: MutableMapping[str, Answer]) -> None:
         """Start the process; `answers` are to what it asks. It serves once `known` is set."""
@@ -85,10 +87,13 @@ class Worker:
             raise LineLost("has not been started")
         return await self._channel.ask(name, given, limit)
 
-    async def read(self) -> None:
-        """Read its figures; those it had stay where it does not answer."""
-        with contextlib.suppress(LineLost):
-            self.figures = await self.ask("figures", None, _FIGURES_LIMIT)
+    async def read(self) -> bool:
+        """Read its figures; those it had stay where it does not answer, which is False."""
+        try:
+            self.figures = await self.ask("figures", None, FIGURES_LIMIT)
+        except LineLost:
+            return False
+        return True
 
     def stop(self) -> None:
         """Tell it to drain and end; telling it twice is telling it once."""

@@ -32,10 +32,13 @@ from gateway.store.store import prepare
 _log = logging.getLogger("waterfall")
 EVERY_SECONDS = 1.0
 """How often the workers' figures are read: one that is killed takes at most these with it."""
+MOST_MISSED = 10
+"""As often in a row, at some 3 seconds each, a worker may fail to tell them: its loop stands."""
 FIRST_PAUSE, LONGEST_PAUSE, LONG_ENOUGH = 0.1, 30.0, 60.0
 """Seconds before an ended worker is replaced: the first time and at most, doubling between them;
 and for how long it must have run for its end to be a first one again."""
-_PATIENCE = 15.0  # beyond the drain, to write out the ledger
+PATIENCE = 15.0
+"""Seconds beyond the drain, to write out the ledger."""
 
 
 class Supervisor:
@@ -93,9 +96,14 @@ class Supervisor:
                 task.cancel()
 
     async def _poll(self) -> None:
+        missed: dict[Worker, int] = {}
         while True:
             await asyncio.sleep(EVERY_SECONDS)
-            await self.team.read()
+            missed = {worker: missed.get(worker, 0) + 1 for worker in await self.team.read()}
+            for worker, times in missed.items():
+                if times >= MOST_MISSED:
+                    _log.error("worker %d is stuck: it is killed", worker.number)
+                    worker.kill()
 
     async def try_reload(self) -> None:
         """Reload where nobody waits to hear of it; what a worker refuses it has logged itself."""
@@ -136,7 +144,7 @@ class Supervisor:
         self.dismiss()
         ends = [asyncio.create_task(each.gone.wait()) for each in self.team.workers.values()]
         if ends:
-            _, late = await asyncio.wait(ends, timeout=self.settings.server.drain + _PATIENCE)
+            _, late = await asyncio.wait(ends, timeout=self.settings.server.drain + PATIENCE)
             if late:
                 _log.error("%d workers did not end in time, and were killed", len(late))
                 self.kill()

@@ -64,9 +64,13 @@ class Team:
         self._ended = counted([self._ended, worker.figures])
         worker.figures = []
 
-    async def read(self) -> None:
-        """Read every worker's figures."""
-        await asyncio.gather(*(worker.read() for worker in self.workers.values()))
+    async def read(self) -> list[Worker]:
+        """Read every worker's figures; return those that should have answered and did not."""
+        asked = list(self.workers.values())
+        answered = await asyncio.gather(*(worker.read() for worker in asked))
+        return [
+            each for each, told in zip(asked, answered, strict=True) if each.serves and not told
+        ]
 
     async def metrics(self) -> bytes:
         """Write the metrics of all workers together, those that have ended included."""

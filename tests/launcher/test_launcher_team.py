@@ -1,0 +1,135 @@
+"""One value for all workers: changes reach each of them, or it is said which they did not reach."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+
+import pytest
+import yaml
+from api.serving import LIMIT, config
+from app.serving import until
+
+from gateway.app import read_settings
+from gateway.core.errors import BadRequest, GatewayError, NotReady
+from gateway.launcher import crew, supervisor, team
+from gateway.launcher.channel import LineLost
+from gateway.launcher.team import Team
+from gateway.sinks.metrics import Metrics
+
+CLEAR = 1.0  # seconds that a limit is shortened to
+
+
+class Told:
+    """A worker that notes what it is asked, and answers as it is told to."""
+
+    def __init__(self, number, answer="done", *, serves=True):
+        self.number, self.answer, self.serves = number, answer, serves
+        self.asked, self.figures, self.version = [], [], 0
+
+    async def ask(self, name, given, limit):
+        self.asked.append((name, given))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    async def read(self):
+        return True
+
+    def welcome(self):
+        self.serves = True
+
+
+def of(*workers):
+    made = Team({"path": "w.yaml"}, lambda _: None, Metrics((), {}))
+    made.workers = {worker.number: worker for worker in workers}
+    return made
+
+
+async def test_without_a_worker_a_change_is_to_be_sent_again():
+    ended = Told(1, serves=False)
+    with pytest.raises(NotReady, match="Send it again"):
+        await of(ended).reload()
+    assert ended.asked == []
+
+
+async def test_what_all_refuse_is_refused_in_their_words():
+    refusal = BadRequest("No route 'x'.", param="route")
+    with pytest.raises(BadRequest) as caught:
+        await of(Told(1, refusal), Told(2, refusal)).set_thresholds("x", (0.5,))
+    assert caught.value is refusal
+
+
+@pytest.mark.parametrize(
+    "error", [LineLost("did not answer within 60 s."), BadRequest("The file was refused.")]
+)
+async def test_what_only_some_have_taken_is_said(error):
+    both = of(Told(1), Told(2, error))
+    with pytest.raises(GatewayError, match="Only 1 of 2 workers took it; worker 2: ") as caught:
+        await both.set_thresholds("waterfall", (0.5,))
+    assert str(error) in str(caught.value)
+    assert not isinstance(caught.value, BadRequest)
+
+
+async def test_a_worker_that_starts_is_told_what_was_set():
+    here, new = Told(1), Told(2, serves=False)
+    both = of(here, new)
+    await both.set_thresholds("waterfall", (0.5,))
+    assert (await both._give_orders(new, None))["thresholds"] == {"waterfall": (0.5,)}
+    await both._welcome(new, None)
+    assert (new.serves, new.asked) == (True, [])
+    await both.reload()
+    assert (await both._give_orders(new, None))["thresholds"] == {}, "a reload undoes what was set"
+
+
+async def test_a_worker_that_starts_while_something_changes_catches_up_before_it_serves():
+    here, new = Told(1), Told(2, serves=False)
+    both = of(here, new)
+    await both._give_orders(new, None)
+    await both.set_thresholds("waterfall", (0.5,))
+    assert new.asked == []
+    await both._welcome(new, None)
+    assert new.asked == [("reload", None), ("threshold", ["waterfall", (0.5,)])]
+    assert new.serves
+
+
+async def test_one_that_cannot_catch_up_serves_and_is_told_of(caplog):
+    new = Told(2, LineLost("failed"), serves=False)
+    both = of(Told(1), new)
+    await both._give_orders(new, None)
+    await both.reload()
+    await both._welcome(new, None)
+    assert new.serves
+    assert "worker 2 may differ from the others" in caplog.text
+
+
+async def test_a_worker_that_is_stuck_holds_up_nothing_and_is_replaced(
+    tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(crew, "FIGURES_LIMIT", 0.2)
+    monkeypatch.setattr(team, "CHANGE_LIMIT", CLEAR)
+    monkeypatch.setattr(supervisor, "MOST_MISSED", 1_000_000)
+    monkeypatch.setattr(supervisor, "EVERY_SECONDS", 0.1)
+    monkeypatch.setattr(supervisor, "PATIENCE", CLEAR)
+    path = tmp_path / "waterfall.yaml"
+    path.write_text(yaml.safe_dump(config(server__workers=2, server__drain="0s")))
+    settings = read_settings(path, {})
+    async with asyncio.timeout(2 * LIMIT), contextlib.AsyncExitStack() as stack:
+        it = await stack.enter_async_context(
+            supervisor.supervising(settings, path, settings.server)
+        )
+        stuck = it.team.workers[1]
+        pid = stuck._process.pid
+        await until(lambda: stuck.figures)
+        os.kill(pid, signal.SIGSTOP)
+        assert b"waterfall_workers 2.0" in await it.team.metrics(), "its last figures are shown"
+        with pytest.raises(GatewayError, match="Only 1 of 2 workers took it; worker 1: did not"):
+            await it.team.set_thresholds("waterfall", (0.4,))
+        monkeypatch.setattr(supervisor, "MOST_MISSED", 3)
+        await until(lambda: it.team.workers[1] is not stuck and it.team.workers[1].serves)
+        assert "worker 1 is stuck" in caplog.text
+        os.kill(it.team.workers[2]._process.pid, signal.SIGSTOP)
+    assert "did not end in time, and were killed" in caplog.text
+    assert not [worker for worker in it.team.workers.values() if not worker.gone.is_set()]
