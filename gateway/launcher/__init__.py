@@ -29,14 +29,14 @@ async def serve(
     server = server or settings.server
     if server.workers > 1:
         async with supervising(settings, path, server) as team:
-            await until_stopped(team, announce)
+            await _until_stopped(team, announce)
     else:
         async with running(settings, path, server=server) as served:
-            await until_stopped(served, announce)
+            await _until_stopped(served, announce)
     return 0
 
 
-async def until_stopped(served: Served, announce: Callable[[Served], None]) -> None:
+async def _until_stopped(served: Served, announce: Callable[[Served], None]) -> None:
     """Announce what serves, unless it was stopped while it started; wait until it is."""
     if not served.stopping.is_set():
         announce(served)

@@ -56,14 +56,17 @@ class Worker:
     @property
     def why(self) -> str:
         """Why it has ended: in its own words, if it had any."""
+        if self._why:
+            return f"worker {self.number} cannot start: {self._why}"
         code = self._process.returncode if self._process else None
         how = f"was ended by signal {-code}" if code and code < 0 else f"ended with code {code}"
-        return self._why or f"worker {self.number} {how}"
+        return f"worker {self.number} {how}"
 
     async def start(self, answers: MutableMapping[str, Answer]) -> None:
         """Start the process; `answers` are to what it asks. It serves once `known` is set."""
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, contextlib.ExitStack() as unless:
+            unless.callback(ours.close)
             # In a session of its own: a Ctrl-C in the terminal is the supervisor's to hand on.
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-c", _CODE),
@@ -72,6 +75,7 @@ class Worker:
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
+            unless.pop_all()
         mine = {"refused": self._refused, "figures": self._last_figures}
         self._channel = await Channel.over(ours, {**mine, **answers})
         self._watch = asyncio.create_task(self._see_to_its_end(self._process, self._channel))
@@ -97,8 +101,14 @@ class Worker:
 
     def stop(self) -> None:
         """Tell it to drain and end; telling it twice is telling it once."""
-        if not self._told:
-            self._told = True
+        if self._told:
+            return
+        self._told = True
+        if self.serves and self._channel is not None:
+            # Not by a signal: whoever signals all of a group's processes has sent it one already,
+            # and the second would end it at once.
+            self._channel.tell("stop")
+        else:
             self._signal(signal.SIGTERM)
 
     def kill(self) -> None:

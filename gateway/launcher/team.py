@@ -68,9 +68,8 @@ class Team:
         """Read every worker's figures; return those that should have answered and did not."""
         asked = list(self.workers.values())
         answered = await asyncio.gather(*(worker.read() for worker in asked))
-        return [
-            each for each, told in zip(asked, answered, strict=True) if each.serves and not told
-        ]
+        silent = [worker for worker, told in zip(asked, answered, strict=True) if not told]
+        return [worker for worker in silent if worker.serves]
 
     async def metrics(self) -> bytes:
         """Write the metrics of all workers together, those that have ended included."""

@@ -61,7 +61,7 @@ async def _serve(channel: Channel, orders: dict[str, Any]) -> None:
         try:
             app = gateway.main(lambda: _page(channel))
             async with serving([(app, sock)], server.drain):
-                channel.answers.update(_answers(gateway))
+                channel.answers.update(_answers(gateway, stopping))
                 channel.tell("ready")
                 await first_of(stopping, channel.closed)
                 gateway.switch.draining = True
@@ -92,7 +92,7 @@ def _settings(orders: dict[str, Any]) -> tuple[ServerSettings, Settings]:
     return server, replace(settings, ledger=ledger)
 
 
-def _answers(gateway: Gateway) -> dict[str, Any]:
+def _answers(gateway: Gateway, stopping: asyncio.Event) -> dict[str, Any]:
     """Return what the supervisor may ask for."""
 
     async def figures(_: Any) -> Any:
@@ -105,7 +105,10 @@ def _answers(gateway: Gateway) -> dict[str, Any]:
         route, values = given
         gateway.set_thresholds(route, tuple(values))
 
-    return {"figures": figures, "reload": reload, "threshold": threshold}
+    async def stop(_: Any) -> None:
+        stopping.set()
+
+    return {"figures": figures, "reload": reload, "threshold": threshold, "stop": stop}
 
 
 def _set(gateway: Gateway, route: str, thresholds: list[float]) -> None:

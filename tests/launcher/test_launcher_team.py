@@ -113,23 +113,48 @@ async def test_a_worker_that_is_stuck_holds_up_nothing_and_is_replaced(
     monkeypatch.setattr(supervisor, "MOST_MISSED", 1_000_000)
     monkeypatch.setattr(supervisor, "EVERY_SECONDS", 0.1)
     monkeypatch.setattr(supervisor, "PATIENCE", CLEAR)
-    path = tmp_path / "waterfall.yaml"
-    path.write_text(yaml.safe_dump(config(server__workers=2, server__drain="0s")))
-    settings = read_settings(path, {})
-    async with asyncio.timeout(2 * LIMIT), contextlib.AsyncExitStack() as stack:
-        it = await stack.enter_async_context(
-            supervisor.supervising(settings, path, settings.server)
-        )
+    async with asyncio.timeout(2 * LIMIT), supervised(tmp_path, server__drain="0s") as it:
         stuck = it.team.workers[1]
-        pid = stuck._process.pid
         await until(lambda: stuck.figures)
-        os.kill(pid, signal.SIGSTOP)
+        os.kill(pid_of(stuck), signal.SIGSTOP)
         assert b"waterfall_workers 2.0" in await it.team.metrics(), "its last figures are shown"
         with pytest.raises(GatewayError, match="Only 1 of 2 workers took it; worker 1: did not"):
             await it.team.set_thresholds("waterfall", (0.4,))
         monkeypatch.setattr(supervisor, "MOST_MISSED", 3)
         await until(lambda: it.team.workers[1] is not stuck and it.team.workers[1].serves)
         assert "worker 1 is stuck" in caplog.text
-        os.kill(it.team.workers[2]._process.pid, signal.SIGSTOP)
+        os.kill(pid_of(it.team.workers[2]), signal.SIGSTOP)
     assert "did not end in time, and were killed" in caplog.text
     assert not [worker for worker in it.team.workers.values() if not worker.gone.is_set()]
+
+
+async def test_a_place_stays_empty_while_the_file_is_broken_and_the_others_go_on(tmp_path, caplog):
+    async with asyncio.timeout(2 * LIMIT), supervised(tmp_path) as it:
+        sound = (tmp_path / "waterfall.yaml").read_text()
+        (tmp_path / "waterfall.yaml").write_text("routes: {}\n")
+        it.team.workers[1].kill()
+        await until(lambda: caplog.text.count("another takes its place") == 3)
+        pauses = [each.args[1] for each in caplog.records if "takes its place" in each.message]
+        assert pauses == [0.1, 0.2, 0.4]
+        assert "cannot start: waterfall.yaml" in it.team.workers[1].why, (
+            "the log says what is wrong"
+        )
+        assert it.team.workers[2].serves
+        (tmp_path / "waterfall.yaml").write_text(sound)
+        await until(lambda: it.team.workers[1].serves)
+
+
+@contextlib.asynccontextmanager
+async def supervised(folder, **changes):
+    """Two workers of a supervisor that is this process."""
+    path = folder / "waterfall.yaml"
+    path.write_text(yaml.safe_dump(config(server__workers=2, **changes)))
+    settings = read_settings(path, {})
+    with (folder / "requests.log").open("ab") as log:
+        log_to = log.fileno()
+        async with supervisor.supervising(settings, path, settings.server, log_to) as it:
+            yield it
+
+
+def pid_of(worker):
+    return worker._process.pid

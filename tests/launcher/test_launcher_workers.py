@@ -127,14 +127,20 @@ async def test_two_workers_are_one_gateway(tmp_path):
             assert {page[times] for page in pages} == {MANY}
             assert {page["workers",] for page in pages} == {2}
             await change_and_ask(it, admin, clients)
-        it.signal()
+            slow = ask_for("small", simulate="slow_first,seconds=1")
+            asking = asyncio.create_task(clients[0].post(CHAT, json=slow))
+            await asyncio.sleep(0.3)
+            for each in workers:  # as who stops all processes of a group does it
+                each.terminate()
+            it.signal()
+            assert (await asking).status_code == 200, "what was under way has ended well"
         assert await it.ended() == 0
         await gone(workers)
         with pytest.raises(OSError, match="onnect"):
             await asyncio.open_connection("127.0.0.1", port)
     served = [entry["request_id"] for entry in read.requests(tmp_path / "waterfall.db")]
     lines = [orjson.loads(line) for line in it.stdout.splitlines()]
-    assert len(served) == 4 * MANY
+    assert len(served) == 4 * MANY + 1
     assert sorted(line["request_id"] for line in lines if "route" in line) == sorted(served)
     assert sum(line["outcome"] == "refused" for line in lines) == 3
     assert "Traceback" not in it.stderr
