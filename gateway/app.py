@@ -25,6 +25,7 @@ from gateway.api.service import Latches, Service, Switch
 from gateway.checks import all_checks
 from gateway.config import (
     ConfigError,
+    LedgerSettings,
     ServerSettings,
     Settings,
     is_loopback,
@@ -109,7 +110,7 @@ class Gateway:
         self._marker = write_marker(secrets.randbits(64))
         self._latches = Latches(time.perf_counter)
         self._reloading = asyncio.Lock()
-        self.store = _open_ledger(settings.ledger.path)
+        self.store = _open_ledger(settings.ledger)
         with contextlib.ExitStack() as opened:
             opened.callback(self.store.close)
             self.log = RequestLog(_LINES[settings.server.log], log_to)
@@ -147,6 +148,7 @@ class Gateway:
             wall=CLOCKS.wall,
             new_id=CLOCKS.new_id,
             config=settings.digest,
+            keep_prompts=settings.ledger.content == "prompts",
         )
 
         async def close() -> None:
@@ -173,8 +175,8 @@ class Gateway:
     def main(self, render: Render | None = None) -> FastAPI:
         """Build the main listener's app; `render` speaks for all workers where there are more."""
         local = is_loopback(self.settings.server.host)
-        render = render or at_once(self.metrics.render)
-        return main_app(self.switch, CLOCKS, render if local else None)
+        render = (render or at_once(self.metrics.render)) if local else None
+        return main_app(self.switch, CLOCKS, self.store.labels, render)
 
     def admin(self) -> FastAPI:
         """Build the admin listener's app."""
@@ -266,11 +268,11 @@ class Gateway:
         self.log.close()
 
 
-def _open_ledger(path: Path) -> Store:
+def _open_ledger(ledger: LedgerSettings) -> Store:
     try:
-        return open_store(path)
+        return open_store(ledger.path, prompt_retention=ledger.prompt_retention)
     except OSError as error:
-        raise StartError(f"No ledger can be kept at {path}: {error.strerror}.") from error
+        raise StartError(f"No ledger can be kept at {ledger.path}: {error.strerror}.") from error
 
 
 def refuse_open_door(settings: Settings) -> None:

@@ -61,10 +61,10 @@ class Supervisor:
         self._metrics = Metrics((), {}, lambda: {"dropped_lines": float(self._log.dropped)})
         self._watcher = Watcher(settings.files, self.try_reload)
         orders = {
-            "path": str(path.absolute()),
+            "path": str(path),
             "bind": self._kept.getsockname()[:2],
             "server": asdict(server),
-            "ledger": str(settings.ledger.path.absolute()),
+            "ledger": {**asdict(settings.ledger), "path": str(settings.ledger.path)},
             "log_to": log_to,
         }
         self.team = Team(orders, self._watcher.follow, self._metrics)

@@ -87,9 +87,9 @@ def _settings(orders: dict[str, Any]) -> tuple[ServerSettings, Settings]:
     changed of them in the file since waits for the next one."""
     told = orders["server"]
     server = ServerSettings(**(told | {"admin": told["admin"] and tuple(told["admin"])}))
-    settings = read_settings(Path(orders["path"]))
-    ledger = LedgerSettings(Path(orders["ledger"]))
-    return server, replace(settings, ledger=ledger)
+    kept = orders["ledger"]
+    ledger = LedgerSettings(**(kept | {"path": Path(kept["path"])}))
+    return server, replace(read_settings(Path(orders["path"])), ledger=ledger)
 
 
 def _answers(gateway: Gateway, stopping: asyncio.Event) -> dict[str, Any]:

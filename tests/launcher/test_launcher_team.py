@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 
+import orjson
 import pytest
 import yaml
 from api.serving import LIMIT, config
@@ -14,7 +15,7 @@ from app.serving import until
 
 from gateway.app import read_settings
 from gateway.core.errors import BadRequest, GatewayError, NotReady
-from gateway.launcher import crew, supervisor, team
+from gateway.launcher import crew, supervisor, team, worker
 from gateway.launcher.channel import LineLost
 from gateway.launcher.team import Team
 from gateway.sinks.metrics import Metrics
@@ -44,7 +45,7 @@ class Told:
 
 def of(*workers):
     made = Team({"path": "w.yaml"}, lambda _: None, Metrics((), {}))
-    made.workers = {worker.number: worker for worker in workers}
+    made.workers = {each.number: each for each in workers}
     return made
 
 
@@ -125,7 +126,7 @@ async def test_a_worker_that_is_stuck_holds_up_nothing_and_is_replaced(
         assert "worker 1 is stuck" in caplog.text
         os.kill(pid_of(it.team.workers[2]), signal.SIGSTOP)
     assert "did not end in time, and were killed" in caplog.text
-    assert not [worker for worker in it.team.workers.values() if not worker.gone.is_set()]
+    assert not [each for each in it.team.workers.values() if not each.gone.is_set()]
 
 
 async def test_a_place_stays_empty_while_the_file_is_broken_and_the_others_go_on(tmp_path, caplog):
@@ -144,6 +145,20 @@ async def test_a_place_stays_empty_while_the_file_is_broken_and_the_others_go_on
         await until(lambda: it.team.workers[1].serves)
 
 
+async def test_a_worker_s_server_and_ledger_are_those_of_the_start(tmp_path):
+    path = tmp_path / "waterfall.yaml"
+    kept = {"server__drain": "7s", "server__admin_key": "k", "server__workers": 2}
+    path.write_text(yaml.safe_dump(config(**kept, ledger={"content": "prompts"})))
+    settings = read_settings(path, {})
+    it = supervisor.Supervisor(settings, path, settings.server, 1)
+    it.close()
+    orders = orjson.loads(orjson.dumps(await it.team._give_orders(Told(1), None)))
+    path.write_text(yaml.safe_dump(config(ledger={"url": "sqlite:///other.db"})))
+    server, read = worker._settings(orders)
+    assert (server, read.ledger) == (settings.server, settings.ledger)
+    assert orders["bind"][1] != 0, "the port that was found free"
+
+
 @contextlib.asynccontextmanager
 async def supervised(folder, **changes):
     """Two workers of a supervisor that is this process."""
@@ -156,5 +171,5 @@ async def supervised(folder, **changes):
             yield it
 
 
-def pid_of(worker):
-    return worker._process.pid
+def pid_of(one):
+    return one._process.pid
