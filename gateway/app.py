@@ -16,7 +16,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 import gateway
-from gateway.api.admin import Controls, admin_app
+from gateway.api.admin import Controls, Render, admin_app, at_once
 from gateway.api.auth import Key
 from gateway.api.planning import Clocks, require_thresholds
 from gateway.api.server import main_app
@@ -171,10 +171,10 @@ class Gateway:
             usable=Readiness(settings.upstreams.values(), CLOCKS.monotonic).check,
         )
 
-    def main(self) -> FastAPI:
-        """Build the main listener's app."""
+    def main(self, render: Render | None = None) -> FastAPI:
+        """Build the main listener's app; `render` speaks for all workers where there are more."""
         local = is_loopback(self.settings.server.host)
-        render = self.metrics.render if local else None
+        render = (render or at_once(self.metrics.render)) if local else None
         return main_app(self.switch, CLOCKS, self.store.labels, render)
 
     def admin(self) -> FastAPI:
@@ -183,9 +183,9 @@ class Gateway:
         controls = Controls(
             secret=self.admin_secret,
             is_local=is_loopback(host),
-            render_metrics=self.metrics.render,
+            render_metrics=at_once(self.metrics.render),
             reload=self.reload_or_refuse,
-            set_thresholds=self.set_thresholds,
+            set_thresholds=at_once(self.set_thresholds),
             refuse=self.refuse,
         )
         return admin_app(controls, CLOCKS)

@@ -60,7 +60,7 @@ class Server(Strict):
 
     host: Filled = "127.0.0.1"
     port: Annotated[int, PlainValidator(whole(0, 65535))] = 8080
-    workers: Annotated[int, only(1, "run one process, or several behind a balancer.")] = 1
+    workers: Annotated[int, PlainValidator(whole(1, 64))] = 1
     admin: Annotated[tuple[str, int] | None, PlainValidator(fields.address)] = ("127.0.0.1", 9090)
     admin_key: Secret = None
     max_body: Annotated[int, PlainValidator(size)] = 10_000_000

@@ -27,6 +27,7 @@ def server(draft: Draft) -> ServerSettings | None:
     return ServerSettings(
         host=keys.host,
         port=keys.port,
+        workers=keys.workers,
         admin=keys.admin,
         admin_key=admin_key,
         max_body=keys.max_body,

@@ -72,6 +72,7 @@ class Metrics:
         self._fallbacks = Counts(catalogue.FALLBACKS)
         self._candidates = Counts(catalogue.CANDIDATES)
         self._reloads = Counts(catalogue.RELOADS)
+        self._restarts = Counts(catalogue.RESTARTS)
         self._durations = Times(catalogue.DURATIONS)
         self._first_tokens = Times(catalogue.FIRST_TOKENS)
         self._upstream = Times(catalogue.UPSTREAM_DURATIONS)
@@ -83,6 +84,7 @@ class Metrics:
         self._names = Names()
         self._reloads.begin("ok")
         self._reloads.begin("failed")
+        self._restarts.begin()
         for outcome in ("client_error", "internal_error"):
             self._requests.begin(self._names.route(""), "none", outcome)
         self.rebuild(routes, build)
@@ -145,6 +147,10 @@ class Metrics:
         """Count a reload of the configuration."""
         self._reloads.add(("ok" if ok else "failed",))
 
+    def restarted(self) -> None:
+        """Count a worker that was replaced."""
+        self._restarts.add(())
+
     def render(self) -> bytes:
         """Write everything in Prometheus' text format."""
         return generate_latest(self.registry)
@@ -156,6 +162,7 @@ class Metrics:
             yield part.family()
         yield read_off(catalogue.IN_FLIGHT, _by_name(self._in_flight))
         yield read_off(catalogue.THRESHOLD, _by_name(self._thresholds))
+        yield read_off(catalogue.WORKERS, [((), 1.0)])
         yield read_off(catalogue.BUILD, [(self._build, 1.0)])
         yield from families(self._figures())
 

@@ -57,7 +57,13 @@ def test_version_and_help(capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["fly"], ["route"], *(["serve", f"--port={port}"] for port in ("x", "99999", "-1"))],
+    [
+        [],
+        ["fly"],
+        ["route"],
+        *(["serve", f"--port={port}"] for port in ("x", "99999", "-1")),
+        *(["serve", f"--workers={count}"] for count in ("two", "0", "65")),
+    ],
 )
 def test_a_wrong_use_is_a_2_with_the_usage(arguments, capsys):
     with pytest.raises(SystemExit) as ended:

@@ -189,6 +189,6 @@ def test_what_is_called_unsupported_is_refused_as_such():
     told = PAGE.partition("## Not supported by this version")[2]
     words = ["preset", "retries", "concurrency", "limits", "retention", "target_share"]
     assert [word for word in words if f"`{word}`" not in told and word not in told] == []
-    for line in ("server: {workers: 2}", "telemetry: {otlp: on}", "ledger: {retention: 1d}"):
+    for line in ("shared: {url: 'redis://x'}", "telemetry: {otlp: on}", "ledger: {retention: 1d}"):
         with pytest.raises(ConfigError, match="not supported by this version"):
             parse(f"{BASE}{line}\n", "w.yaml", {}, open_book)
