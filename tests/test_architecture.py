@@ -24,7 +24,7 @@ HOMES = {
     "httpx": "cli demo",
     "jsonschema": "checks",
     "numpy": "scorers",
-    "orjson": "api cli demo sinks store upstreams",
+    "orjson": "api cli demo launcher sinks store upstreams",
     "prometheus_client": "api sinks",
     "pydantic": "config prices",
     "referencing": "checks",
@@ -49,7 +49,13 @@ WORKSHOP_MAY_USE = (
     "gateway.store.training",
 )
 # Its commands read the same configuration and ledger as the gateway's own.
-COMMANDS_MAY_USE = (*WORKSHOP_MAY_USE, "gateway.app", "gateway.config", "gateway.store.archive")
+COMMANDS_MAY_USE = (
+    *WORKSHOP_MAY_USE,
+    "gateway.app",
+    "gateway.config",
+    "gateway.scoring",
+    "gateway.store.archive",
+)
 
 
 def _sources(folder: Path) -> list[Path]:

@@ -21,7 +21,8 @@ class Signals:
     """`text` is the last user message; `prompt_tokens` an estimate for the whole prompt.
 
     `schema_chars` is the length of the tools' schemas as JSON, `system_chars` of the system's and
-    developer's messages. `max_tokens` bounds each of the `choices`; their number is for the price, no scorer reads it.
+    developer's messages. `max_tokens` bounds each of the `choices`; their number is for the price,
+    no scorer reads it.
     """
 
     text: str = ""

@@ -152,7 +152,8 @@ def _fault(scorer: LinearScorer) -> str:
     clusters, reference, words = scorer.clusters, scorer.reference, scorer.lexicon
     single = (clusters.cap, clusters.sharpness, clusters.far, scorer.slack, scorer.unlike_share)
     arrays = [words.words, words.pairs, clusters.mean, clusters.middle, clusters.scale]
-    arrays += [clusters.centres, clusters.heads, scorer.intercept, scorer.watch.edges]
+    arrays += [clusters.centres, clusters.heads]
+    arrays += [scorer.intercept, scorer.watch.edges]
     arrays += [np.array(single), np.array(scorer.calibration), np.array(reference)]
     shares = [share for each in scorer.watched.values() for share in each]
     tests = {

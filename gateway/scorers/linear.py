@@ -27,8 +27,8 @@ class Clusters:
     A text's place there is its static vector, of length 1, less `mean` (D,), of length 1 again;
     and its counters, `(counter - middle) * scale`, each cut to within `cap`. `centres` is
     (K, D + C); likeness to a centre is `exp(-sharpness * squared distance)`, and `heads`, (K, H),
-    weighs it. `far` is the squared distance to the nearest centre beyond which a text is unlike
-    the training data.
+    weighs it. `far` is the squared distance to the nearest centre beyond which a text is unlike the
+    training data.
     """
 
     mean: Array
@@ -133,7 +133,8 @@ class LinearScorer:
         sums, terms = self.lexicon.sums(reading)
         traits = len(TRAITS)
         facts = counters(reading, sums[:, :traits])
-        likeness, nearest = self._likeness(sums[:, traits:], facts)
+        places = self._places(sums[:, traits:], facts)
+        likeness, nearest = self._likeness(places)
         lengths = np.sqrt(terms[:, -1:])
         lengths[lengths == 0.0] = 1.0
         raw: Array = likeness @ self.clusters.heads
@@ -141,7 +142,7 @@ class LinearScorer:
         raw += self.intercept
         return raw, facts[0], nearest
 
-    def _likeness(self, vectors: Array, facts: Array) -> tuple[Array, float]:
+    def _places(self, vectors: Array, facts: Array) -> Array:
         clusters = self.clusters
         dimensions = len(clusters.mean)
         places = np.empty((len(vectors), dimensions + len(COUNTERS)))
@@ -154,10 +155,13 @@ class LinearScorer:
         marks *= clusters.scale
         np.minimum(marks, clusters.cap, out=marks)
         np.maximum(marks, -clusters.cap, out=marks)
+        return places
+
+    def _likeness(self, places: Array) -> tuple[Array, float]:
         distances = self._squares - places @ self._towards
         distances += np.einsum("ij,ij->i", places, places)[:, None]
         nearest = float(distances[0].min())
-        distances *= -clusters.sharpness
+        distances *= -self.clusters.sharpness
         return np.exp(distances, out=distances), nearest
 
     def _profile(self, facts: Array) -> str:

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.app import ARTEFACTS, open_scorer, read_settings
+from gateway.app import read_settings
 from gateway.config import Settings
 from gateway.core import ranks
 from gateway.core.ports import Scorer
 from gateway.core.routing import Route
-from gateway.scorers import load
+from gateway.scoring import open_plain
 from gateway.store.archive import Archive
 from router_models.commands.common import CONFIG, UseError, tell
 
@@ -53,7 +53,7 @@ def open_ground(args: argparse.Namespace) -> Ground:
     """Open what --config and --route name. Raises ConfigError, ArtefactError or UseError."""
     path: Path = args.config or CONFIG
     if args.config is None and not path.exists() and args.data and not args.write:
-        scorer = load(ARTEFACTS / "default")
+        scorer = open_plain("default")
         tell(f"there is no {path}: tuned for {scorer.label}, which comes with the gateway")
         return Ground(scorer, _came_with(scorer))
     settings = read_settings(path, os.environ)
@@ -63,7 +63,12 @@ def open_ground(args: argparse.Namespace) -> Ground:
     route = settings.routes[name]
     if not route.thresholds:
         raise UseError(f"route {name} has one tier only: there is nothing to tune.")
-    scorer = open_scorer(route)
+    if not isinstance(route.scorer, str):
+        raise UseError(
+            f"the scorer of route {name} is asked while a request waits; only a target in the "
+            "configuration can tune it: threshold: {target_share: 0.2} or {target_quality: 0.98}."
+        )
+    scorer = open_plain(route.scorer)
     own = _own(settings, route, scorer)
     return Ground(scorer, own or _came_with(scorer), bool(own), settings, route)
 

@@ -42,16 +42,15 @@ UNLIKE: Final = 0.99
 class Settings:
     """How to train.
 
-    `alpha` is the ridge's penalty and `sharpness` the kernel's, for 500 rows; they grow with the
-    row number's powers `alpha_growth` and `sharpness_growth`, and `clusters` is the most of them. A
+    `alpha` is the ridge's penalty. `sharpness` is the kernel's, for 500 rows; it grows with the
+    power `sharpness_growth` of their number, and `clusters` is the most of them. A
     term is kept when `min_questions` different questions hold it, the commonest `max_terms` of
     them; no term moves a head by more than `term_cap`, no counter counts beyond `counter_cap`
     standard deviations. `slack` is how much, in standard deviations of the gain, a few words at
     either end may add to it.
     """
 
-    alpha: float = 10.0
-    alpha_growth: float = 0.4
+    alpha: float = 20.0
     sharpness: float = 0.47
     sharpness_growth: float = 0.3
     clusters: int = 192
@@ -144,9 +143,8 @@ class Pipeline:
         likeness = self._kernel(places) @ self.whitening
         self.level = likeness.mean(0)
         design = self._design(rows, likeness)
-        alpha = settings.alpha * growth**settings.alpha_growth
         # Sparse conjugate gradients start from 0 and draw no lots: the same rows, the same weights.
-        self.ridge = Ridge(alpha, solver="sparse_cg", tol=1e-5)
+        self.ridge = Ridge(settings.alpha, solver="sparse_cg", tol=1e-5)
         self.ridge.fit(design, table.outcomes, sample_weight=table.weights)
         words = len(self.vocabulary)
         capped = np.clip(self.ridge.coef_[:, :words], -settings.term_cap, settings.term_cap)
@@ -241,11 +239,16 @@ def gain(p_good: Array) -> Array:
     return gains
 
 
+def calibrated(raw: Array, calibration: Sequence[tuple[float, float]]) -> Array:
+    """Return (N, H) probabilities of the heads' (N, H) raw values."""
+    return np.array([[*map(logistic, row, calibration)] for row in raw.tolist()])
+
+
 def settle(raw: Sequence[Array], calibration: Sequence[tuple[float, float]], slack: float) -> Array:
     """Return (N, H) probabilities of N texts' (views, H) raw values; see LinearScorer.chances."""
     settled = []
     for values in raw:
-        views = np.array([[*map(logistic, row, calibration)] for row in values.tolist()])
+        views = calibrated(values, calibration)
         gains = gain(views)
         excess = gains[0] - gains.min() - slack
         share = max(excess, 0.0) / (excess + slack) if excess > 0 else 0.0
@@ -260,7 +263,7 @@ def _calibrate(
     heads = range(table.outcomes.shape[1])
     values = np.array([views[0] for views in raw])
     curves = tuple(fit_curve(values[:, h], table.outcomes[:, h], table.weights) for h in heads)
-    whole = gain(np.array([[*map(logistic, row, curves)] for row in values.tolist()]))
+    whole = gain(calibrated(values, curves))
     slack = settings.slack * float(np.std(whole))
     chances = np.clip(settle(raw, curves, slack), 1e-9, 1 - 1e-9)
     slopes, offsets = (np.array(each) for each in zip(*curves, strict=True))

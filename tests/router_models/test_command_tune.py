@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 from sample_entries import entry
 from sample_outcomes import rows_of, sums, write_rows
-from tuning_place import TOP, configure
+from tuning_place import FLOW, TOP, configure
 
 from gateway.cli import main
 from gateway.core.difficulty import Difficulty
@@ -181,6 +181,13 @@ def test_one_tier_has_nothing_to_tune(place, capsys):
     configure(place, TOP + "routes: {waterfall: {tiers: [small], scorer: scorer}}\n")
     assert main(["tune", "--target-share", "0.2", "--data", "fresh.csv"]) == 2
     assert "one tier only" in capsys.readouterr().err
+
+
+def test_a_scorer_that_is_asked_while_a_request_waits_is_tuned_live(place, capsys):
+    configure(place, FLOW.replace("./scorer", '"python:mine.score"'))
+    (place / "mine.py").write_text("def score(signals):\n    return 0.5\n")
+    assert main(["tune", "--target-share", "0.2", "--data", "fresh.csv"]) == 2
+    assert "{target_share: 0.2}" in capsys.readouterr().err
 
 
 def test_without_a_configuration_the_shipped_scorer_is_tuned(place, capsys):
