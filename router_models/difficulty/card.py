@@ -27,7 +27,7 @@ questions; features `{features}`.
 {sources}
 
 Rows that are marked as contaminated and repeated prompts were dropped ({dropped}). The artefact
-holds no prompt: only words that several questions share, weights, and a one-way mark of each
+holds no prompt: only words that several questions share, weights, and a one-way hash of each
 question, by which it is never judged on what it has met.
 
 ## How well, on questions it has not met
@@ -61,8 +61,9 @@ in {bins} bins, the worst head's.
 
 ## How it is made
 
-`waterfall train`: one linear head for each tier over the features, calibrated by folds of
-questions; the contribution of every feature is capped. Settings: {settings}.
+`waterfall train`: one ridge over words, pairs of words and likeness to clusters of texts, with a
+head for each tier, calibrated on folds of questions. What a feature may add is capped.
+Settings: {settings}.
 """
 _STEP: Final = 1.2
 """How many times as many labels it takes to speak of what they bring ..."""

@@ -193,6 +193,12 @@ def calibration_errors(chances: Array, outcomes: Array, weights: Array) -> Array
     return errors
 
 
+def calibration_error(chances: Array, outcomes: Array) -> float:
+    """Return the same of one head's (N,) probabilities, each row counted once."""
+    once = np.ones((1, len(chances)))
+    return float(calibration_errors(chances[:, None], outcomes[:, None], once)[0, 0])
+
+
 def head_aurocs(chances: Array, outcomes: Array, weights: Array) -> Array:
     """The chance that a good answer was promised more than a bad one, for each tier: (B, H)."""
     unpriced = np.full(len(chances), np.nan)

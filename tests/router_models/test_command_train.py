@@ -22,7 +22,7 @@ from router_models.difficulty.train import sizes_for, steps_of, train
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return write_rows(tmp_path_factory.mktemp("outcomes") / "sums.csv", sums(120))
+    return write_rows(tmp_path_factory.mktemp("outcomes") / "sums.csv", sums(200))
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ def test_it_trains_what_the_gateway_loads_and_says_how_good_it_is(data, tmp_path
 def test_it_marks_its_questions_and_keeps_none(data, tmp_path, capsys):
     out = tmp_path / "mine"
     main(["train", "--data", str(data), "--out", str(out)])
-    records = sums(120)
+    records = sums(200)
     assert load(out).seen == {question_hash(record["prompt"]) for record in records}
     text = (out / "scorer.json").read_text("utf-8") + (out / "card.md").read_text("utf-8")
     assert not [record for record in records if record["prompt"] in text]
@@ -125,7 +125,7 @@ def test_tiers_sources_and_what_is_said_of_the_data(tmp_path, capsys):
 
 
 def test_a_seed_makes_another_model():
-    outcomes = Outcomes(rows_of(sums(120)), ("weak", "strong"))
+    outcomes = Outcomes(rows_of(sums(200)), ("weak", "strong"))
     one, same, other = (train(outcomes, Settings(folds=3, seed=seed)) for seed in (0, 0, 1))
     assert one.model.calibration == same.model.calibration
     assert one.provenance == same.provenance

@@ -12,6 +12,7 @@ from router_models.difficulty.metrics import (
     Curve,
     Recorded,
     apgr,
+    calibration_error,
     calibration_errors,
     figures,
     head_aurocs,
@@ -151,6 +152,7 @@ def test_probabilities_are_judged():
     for promised, error in ((0.75, 0), (0.25, 0.5), (1.0, 0.25)):
         found = calibration_errors(np.full((4, 1), promised), outcomes, once)
         assert found[0, 0] == pytest.approx(error)
+        assert calibration_error(np.full(4, promised), outcomes[:, 0]) == found[0, 0]
     chances = np.array([[0.9], [0.8], [0.7], [0.1]])
     assert head_aurocs(chances, outcomes, once)[0, 0] == 1
     assert np.isnan(head_aurocs(chances, np.ones((4, 1)), once)[0, 0])

@@ -3,37 +3,39 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
+from sample_outcomes import quick_artefact
 
-import router_models
 from gateway.core.signals import Signals
 from gateway.scorers import ArtefactError, load, resolve
 from gateway.scorers.shelf import in_force, is_shelf
 
-DEFAULT = Path(router_models.__file__).parent / "artefacts" / "default"
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    return quick_artefact(tmp_path_factory.mktemp("plain") / "one", "one@1", n=60)
 
 
 @pytest.fixture
-def shelf(tmp_path):
+def shelf(plain, tmp_path):
     for name in ("one@1", "two@2"):
-        shutil.copytree(DEFAULT, tmp_path / name)
+        shutil.copytree(plain, tmp_path / name)
     (tmp_path / "in-force").write_text("one@1\n")
     return tmp_path
 
 
-def test_what_is_in_force_is_loaded(shelf):
+def test_what_is_in_force_is_loaded(shelf, plain):
     assert is_shelf(shelf)
-    assert not is_shelf(DEFAULT)
+    assert not is_shelf(plain)
     assert resolve(shelf) == shelf / "one@1"
-    assert resolve(DEFAULT) == DEFAULT
+    assert resolve(plain) == plain
     asked = Signals(text="What is 2 + 2?", turns=1)
-    assert load(shelf).score(asked) == load(DEFAULT).score(asked)
+    assert load(shelf).score(asked) == load(plain).score(asked)
     (shelf / "in-force").write_text("two@2")
     assert in_force(shelf) == "two@2"
     shutil.rmtree(shelf / "one@1")
-    assert load(shelf).score(asked) == load(DEFAULT).score(asked)
+    assert load(shelf).score(asked) == load(plain).score(asked)
 
 
 @pytest.mark.parametrize(
