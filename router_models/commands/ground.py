@@ -85,5 +85,8 @@ def _own(settings: Settings, route: Route, scorer: Scorer) -> Sequence[float]:
     row = Archive(settings.ledger.path).tunings().get(route.name)
     if row is None or row.scorer != scorer.label:
         return ()
-    reference: Sequence[float] = json.loads(row.state).get("reference") or ()
+    try:
+        reference: Sequence[float] = json.loads(row.state)["reference"] or ()
+    except (ValueError, KeyError, TypeError):  # of a version that wrote something else
+        return ()
     return reference

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -57,3 +58,15 @@ def test_the_help_of_all_loads_none_of_what_they_need():
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT
     )
     assert ended.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_page_names_no_command_and_no_option_that_there_is_not(capsys):
+    page = (ROOT / "docs" / "scorer.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`waterfall ([a-z]+)", page))
+    assert named == set(COMMANDS)
+    known = {"--help"}
+    for command in COMMANDS:
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        known |= set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    assert set(re.findall(r"--[a-z][a-z-]+", page)) <= known
