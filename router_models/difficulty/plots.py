@@ -77,7 +77,9 @@ def _curve(axes: Any, case: Case, run: Run, told: Mapping[str, Any]) -> None:
     high = max(float(oracle[1].max()), float(found[1].max()))
     axes.set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
     axes.xaxis.set_major_formatter(_percent)
-    axes.legend(loc="center", bbox_to_anchor=(0.6, 0.8), frameon=False, fontsize=9)
+    # Under the axes: the lines may be anywhere.
+    place = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.12), "ncols": 4}
+    axes.legend(**place, frameon=False, fontsize=8.5, columnspacing=1.2, handlelength=1.8)
 
 
 def _mark(
