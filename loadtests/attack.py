@@ -20,7 +20,7 @@ import numpy as np
 from gateway.core.signals import Signals
 from gateway.scorers import load
 from gateway.scorers.linear import LinearScorer
-from loadtests.scoring import DEFAULT, _texts
+from loadtests.scoring import DEFAULT, texts_of
 
 TOKENS = 20
 MARKS = (
@@ -112,15 +112,15 @@ def main() -> int:
     scorer, draw = load(options.scorer), random.Random(options.seed)
     if not isinstance(scorer, LinearScorer):
         raise SystemExit("Only a linear scorer's weights can be read.")
-    texts = list(dict.fromkeys(_texts(options.data)))
+    texts = list(dict.fromkeys(texts_of(options.data)))
     texts = draw.sample(texts, min(len(texts), 1500))
     values = difficulties(scorer, texts)
     threshold = options.threshold or float(np.quantile(values, 0.8))
     easy = [i for i in range(len(texts)) if values[i] < threshold]
     shown, judged = easy[: options.prompts], easy[options.prompts :][:500]
     lower = np.array([values[i] < np.quantile(values, 0.5) for i in judged])
-    print(f"{scorer.label} on {options.data.name}: {len(easy)} easy prompts of {len(texts)}, "
-          f"threshold {threshold:.3f}, seed {options.seed}")  # fmt: skip
+    told = f"{len(easy)} easy prompts of {len(texts)}, threshold {threshold:.3f}"
+    print(f"{scorer.label} on {options.data.name}: {told}, seed {options.seed}")
     worst = 0.0
     for name, place in PLACES.items():
         words, spent = search(
@@ -128,8 +128,8 @@ def main() -> int:
         )
         moved = difficulties(scorer, [place(words, texts[i]) for i in judged]) >= threshold
         worst = max(worst, float(moved.mean()))
-        print(f"  {name}: {moved.mean():.1%} of {len(judged)} sent up, {moved[lower].mean():.1%} of "
-              f"the lower half; {spent:,} scorings; {words!r}")  # fmt: skip
+        told = f"{moved.mean():.1%} of {len(judged)} sent up, {moved[lower].mean():.1%} of the"
+        print(f"  {name}: {told} lower half; {spent:,} scorings; {words!r}")
     return 0 if worst <= 0.1 else 1
 
 

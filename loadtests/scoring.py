@@ -81,7 +81,7 @@ def memory(folder: Path) -> float:
 def prompts_of(path: Path | None, scorer: Scorer, seed: int = 0) -> list[str]:
     """Return prompts of 450 to 550 characters: a pair file's, or words drawn by lot."""
     if path is not None:
-        return [text for text in _texts(path) if 450 <= len(text) <= 550][:2000]
+        return [text for text in texts_of(path) if 450 <= len(text) <= 550][:2000]
     draw = random.Random(seed)
     known = scorer.lexicon.rows if isinstance(scorer, LinearScorer) else static().places
     words = [word.decode("utf-8", "ignore") for word in known if word.isalpha()]
@@ -96,7 +96,8 @@ def _made(draw: random.Random, words: Sequence[str]) -> str:
     return text[:540]
 
 
-def _texts(path: Path) -> Iterator[str]:
+def texts_of(path: Path) -> Iterator[str]:
+    """Yield the prompts of a pair file (CSV, perhaps .gz)."""
     csv.field_size_limit(10_000_000)
     opened = gzip.open if path.suffix == ".gz" else open
     with opened(path, "rt", encoding="utf-8", newline="") as lines:

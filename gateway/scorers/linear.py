@@ -114,7 +114,8 @@ class LinearScorer:
     def chances(self, raw: Array) -> tuple[float, ...]:
         """Return each head's probability from the (views, H) raw values of a text."""
         views = [[*map(logistic, row, self.calibration)] for row in raw.tolist()]
-        return tuple(min(views, key=_gain))
+        gains = [_gain(view) for view in views]
+        return tuple(views[gains.index(min(gains))])
 
     def _read(self, reading: Reading) -> tuple[Array, Array, float]:
         """Return raw values, the whole text's counters, and the distance to its cluster."""

@@ -242,7 +242,7 @@ def calibrated(raw: Array, calibration: Sequence[tuple[float, float]]) -> Array:
 
 
 def settle(raw: Sequence[Array], calibration: Sequence[tuple[float, float]]) -> Array:
-    """Return (N, H) probabilities of N texts' (views, H) raw values: of the view with least gain."""
+    """Return (N, H) probabilities of N texts' (views, H) raw values: each of its least gain."""
     settled = []
     for values in raw:
         views = calibrated(values, calibration)
