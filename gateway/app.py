@@ -23,14 +23,7 @@ from gateway.api.planning import Clocks, require_thresholds
 from gateway.api.server import main_app
 from gateway.api.service import Latches, Service, Switch
 from gateway.checks import all_checks
-from gateway.config import (
-    ConfigError,
-    ServerSettings,
-    Settings,
-    is_loopback,
-    load,
-    with_digest,
-)
+from gateway.config import ConfigError, ServerSettings, Settings, is_loopback, load, with_digest
 from gateway.core.errors import BadRequest
 from gateway.core.ids import uuid7
 from gateway.core.ledger import Refusal
@@ -43,6 +36,7 @@ from gateway.sinks.log import RequestLog, human_line, json_line
 from gateway.sinks.metrics import Metrics
 from gateway.store.sqlite import LedgerUnusable
 from gateway.store.store import Store, open_store
+from gateway.tuning import Keeper
 from gateway.upstreams.opening import UpstreamUnusable, open_upstream
 from gateway.upstreams.probe import Readiness
 
@@ -114,9 +108,11 @@ class Gateway:
             opened.callback(self.store.close)
             self.log = RequestLog(_LINES[settings.server.log], log_to)
             opened.callback(self.log.close)
-            self.metrics = Metrics((), {}, self._figures)
+            self.keeper = Keeper(getattr(self.store, "archive", None), wall)
+            self.metrics = Metrics((), {}, self._figures, self.keeper.figures)
             self.switch = Switch(self._build(settings))
-            self._rename(self.switch.service)
+            self._take(self.switch.service)
+            self.keeper.start()
             opened.pop_all()
 
     def enter(self, route: str) -> None:
@@ -153,12 +149,14 @@ class Gateway:
             await asyncio.gather(*(each.aclose() for each in upstreams.values()))
 
         simulated = {name for name, each in settings.upstreams.items() if each.kind == "simulated"}
+        opened = _scorers(settings)
         return Service(
             engine=Engine(parts),
             routes=settings.routes,
             tiers=settings.tiers,
             aliases=settings.aliases,
-            scorers=_scorers(settings),
+            scorers=opened,
+            tuned=self.keeper.prepare(settings.routes, opened),
             keys=tuple(Key(k.name, k.digest, k.routes, k.allow) for k in settings.keys),
             latches=self._latches,
             meter=self,
@@ -214,8 +212,9 @@ class Gateway:
         _log.info("configuration %s is in force", settings.digest)
         return settings.digest
 
-    def _rename(self, service: Service) -> None:
-        """Show in metrics what a service is made of."""
+    def _take(self, service: Service) -> None:
+        """Keep a service's thresholds, and show in metrics what it is made of."""
+        self.keeper.watch(service.tuned)
         routes = service.routes.values()
         alone = [t for t in service.tiers.values() if not any(each.tier(t.name) for each in routes)]
         self.metrics.rebuild(routes, _build_info(self.settings, service), alone)
@@ -239,7 +238,7 @@ class Gateway:
         for label in settings.edited_in_place(self.settings):
             _log.warning("recipe %s has changed, but not its version: raise it", label)
         self.settings = settings
-        self._rename(service)
+        self._take(service)
         self.metrics.reloaded(ok=True)
         self.on_files(settings.files)
         for listener in self.on_settings:
@@ -253,14 +252,16 @@ class Gateway:
         if route is None:
             raise BadRequest(f"No route {name[:100]!r}.", param="route")
         require_thresholds(route, thresholds, "threshold")
-        routes = {**service.routes, name: replace(route, thresholds=thresholds)}
-        self.switch.service = replace(service, routes=routes)
-        self._rename(self.switch.service)
+        route = replace(route, thresholds=thresholds, target=None)
+        routes, tuned = {**service.routes, name: route}, service.tuned.fixed(route)
+        self.switch.service = replace(service, routes=routes, tuned=tuned)
+        self._take(self.switch.service)
         _log.info("threshold of %s set to %s until the next reload", name, thresholds)
 
     async def close(self) -> None:
         """Let go of upstreams, then write out everything that is still spooled."""
         await self.switch.service.close()
+        await asyncio.to_thread(self.keeper.close)
         await asyncio.to_thread(self.store.close)
         self.log.close()
 

@@ -79,7 +79,8 @@ class Chat:
     ) -> None:
         if self._dry:
             base = headers.ids(job.origin.request_id)
-            await answer_json(send, 200, describe(job), [*base, *headers.decision(job)])
+            told = describe(job) | {"tuning": service.tuned.describe(job.route.name)}
+            await answer_json(send, 200, told, [*base, *headers.decision(job)])
             return
         reply = _reply_for(service, arrival, job, send)
         service.meter.enter(job.route.name)

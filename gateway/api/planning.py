@@ -50,11 +50,11 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
     mode = _mode(route, asked, session or arrival.key.name or arrival.entry_id)
     began = clocks.monotonic()
     signals = measure(request)
-    difficulty = service.scorers[route.name].score(signals)
+    difficulty, thresholds = service.tuned.apply(route, service.scorers[route.name].score(signals))
+    asked = replace(asked, mode=mode, thresholds=asked.thresholds or thresholds)
     own = _own_session(arrival.key.name, session)
     latched = service.latches.floor(route, own) if session and route.latch else 0
-    plan = make_plan(route, signals, difficulty, replace(asked, mode=mode), latched)
-    thresholds = asked.thresholds or route.thresholds
+    plan = make_plan(route, signals, difficulty, asked, latched)
     return Job(
         request=request,
         origin=Origin(
@@ -71,7 +71,7 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
         signals=signals,
         difficulty=difficulty,
         plan=plan,
-        threshold=thresholds[0] if thresholds else None,
+        threshold=asked.thresholds[0] if asked.thresholds else None,
         arrived=arrival.at,
         decision=clocks.monotonic() - began,
     )

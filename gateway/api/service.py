@@ -15,6 +15,7 @@ from gateway.core.plan import Tier
 from gateway.core.ports import Scorer
 from gateway.core.routing import Route
 from gateway.engine import Engine
+from gateway.tuning import Tuned
 
 _LATCHES = 10_000
 
@@ -89,8 +90,9 @@ class InFlight:
 class Service:
     """Everything that requests need of one configuration.
 
-    `scorers` is by route. `simulated` names the tiers whose answers no model gave. `close` lets
-    go of its connections, once the last request has finished.
+    `scorers` is by route; `tuned` says how their scores rank, and which thresholds are in force.
+    `simulated` names the tiers whose answers no model gave. `close` lets go of its connections,
+    once the last request has finished.
     """
 
     engine: Engine
@@ -98,6 +100,7 @@ class Service:
     tiers: Mapping[str, Tier]
     aliases: Mapping[str, str]
     scorers: Mapping[str, Scorer]
+    tuned: Tuned
     keys: tuple[Key, ...]
     latches: Latches
     meter: Meter

@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from gateway.cli import common
+from gateway.cli import common, targets
 from gateway.config import Settings
 from gateway.core.money import dollars
 from gateway.core.plan import Tier
@@ -78,6 +78,8 @@ def _route(route: Route) -> dict[str, object]:
     return {
         "tiers": [_tier(tier) for tier in route.tiers],
         "thresholds": list(route.thresholds),
+        "target": targets.describe(route),
+        "reference": route.reference,
         "baseline": route.baseline_tier.name,
         "mode": route.mode,
         "scorer": route.scorer,
@@ -104,8 +106,7 @@ def _tier(tier: Tier) -> dict[str, object]:
 def _text(settings: Settings) -> str:
     lines = [f"This configuration is sound ({settings.digest})."]
     for route in settings.routes.values():
-        steps = ", ".join(f"{value:g}" for value in route.thresholds)
-        lines.append(f"\nroute {route.name}: starts higher from difficulty {steps}; {route.mode}")
+        lines.append(f"\nroute {route.name}: {targets.told(route)}; {route.mode}")
         for tier in route.tiers:
             price = f"${dollars(tier.price.input)} in, ${dollars(tier.price.output)} out"
             recipe = f", recipe {tier.recipe.label}" if tier.recipe else ""

@@ -12,7 +12,7 @@ from gateway.config.models import ClientKey, RouteKeys
 from gateway.config.problems import Trail
 from gateway.config.settings import KeySettings
 from gateway.core.cascade import Tier
-from gateway.core.routing import Route
+from gateway.core.routing import Route, Target
 
 DEFAULT_ROUTE, DEFAULT_ALIAS = "waterfall", "auto"
 _DEFAULT_THRESHOLD = 0.8
@@ -48,6 +48,8 @@ def _route(draft: Draft, entry: str, tiers: Mapping[str, Tier]) -> Route | None:
         aliases=tuple(_aliases(draft, entry, keys)),
         scorer=_scorer(draft, (*trail, "scorer"), keys.scorer),
         thresholds=_thresholds(draft, (*trail, "threshold"), keys),
+        target=keys.threshold if isinstance(keys.threshold, Target) else None,
+        reference="own" if keys.reference == "own" else "artefact",
         baseline=baseline or (keys.tiers[-1] if keys.tiers else ""),
         mode="observe" if keys.mode[0] == "observe" else "enforce",
         enforce_share=keys.mode[1],
@@ -85,10 +87,25 @@ def _thresholds(draft: Draft, trail: Trail, keys: RouteKeys) -> tuple[float, ...
     most = max(len(keys.tiers) - 1, 0)
     if keys.threshold is None:
         return (_DEFAULT_THRESHOLD,) if most else ()
+    if isinstance(keys.threshold, Target):
+        _check_target(draft, trail, keys.threshold, most)
+        return (keys.threshold.start,)
     if len(keys.threshold) > most:
         told = "one for each tier over the first" if most else "none where there is one tier"
         draft.complain(trail, f"too many thresholds: at most {most} ({told})")
     return keys.threshold
+
+
+def _check_target(draft: Draft, trail: Trail, target: Target, steps: int) -> None:
+    """A target moves the threshold of the first step, and so must be about that step alone."""
+    if not steps:
+        draft.complain(trail, "a target needs a second tier to send requests to")
+    elif target.quality is not None and steps > 1:
+        draft.complain(
+            trail,
+            "target_quality is a promise about one step up: it takes a route of two tiers "
+            "(use target_share or numbers for more)",
+        )
 
 
 def _scorer(draft: Draft, trail: Trail, wanted: str) -> str:
