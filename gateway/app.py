@@ -19,11 +19,20 @@ import gateway
 from gateway import scorers
 from gateway.api.admin import Controls, admin_app
 from gateway.api.auth import Key
+from gateway.api.build_info import build_info
 from gateway.api.planning import Clocks, require_thresholds
 from gateway.api.server import main_app
 from gateway.api.service import Latches, Service, Switch
 from gateway.checks import all_checks
-from gateway.config import ConfigError, ServerSettings, Settings, is_loopback, load, with_digest
+from gateway.config import (
+    ConfigError,
+    LedgerSettings,
+    ServerSettings,
+    Settings,
+    is_loopback,
+    load,
+    with_digest,
+)
 from gateway.core.errors import BadRequest
 from gateway.core.ids import uuid7
 from gateway.core.ledger import Refusal
@@ -41,7 +50,6 @@ from gateway.upstreams.opening import UpstreamUnusable, open_upstream
 from gateway.upstreams.probe import Readiness
 
 _log = logging.getLogger("waterfall")
-_LABEL = 200
 _LINES = {"human": human_line, "json": json_line}
 ARTEFACTS = Path(gateway.__file__).resolve().parent.parent / "router_models" / "artefacts"
 """Where the trained artefacts lie: data beside the package, in a checkout as in a wheel."""
@@ -103,12 +111,12 @@ class Gateway:
         self._marker = write_marker(secrets.randbits(64))
         self._latches = Latches(time.perf_counter)
         self._reloading = asyncio.Lock()
-        self.store = _open_ledger(settings.ledger.path)
+        self.store = _open_ledger(settings.ledger)
         with contextlib.ExitStack() as opened:
             opened.callback(self.store.close)
             self.log = RequestLog(_LINES[settings.server.log], log_to)
             opened.callback(self.log.close)
-            self.keeper = Keeper(getattr(self.store, "archive", None), wall)
+            self.keeper = Keeper(self.store.archive, wall)
             self.metrics = Metrics((), {}, self._figures, self.keeper.figures)
             self.switch = Switch(self._build(settings))
             self._take(self.switch.service)
@@ -143,6 +151,7 @@ class Gateway:
             wall=CLOCKS.wall,
             new_id=CLOCKS.new_id,
             config=settings.digest,
+            keep_prompts=settings.ledger.content == "prompts",
         )
 
         async def close() -> None:
@@ -171,7 +180,8 @@ class Gateway:
     def main(self) -> FastAPI:
         """Build the main listener's app."""
         local = is_loopback(self.settings.server.host)
-        return main_app(self.switch, CLOCKS, self.metrics.render if local else None)
+        render = self.metrics.render if local else None
+        return main_app(self.switch, CLOCKS, self.store.labels, render)
 
     def admin(self) -> FastAPI:
         """Build the admin listener's app."""
@@ -217,7 +227,7 @@ class Gateway:
         self.keeper.watch(service.tuned)
         routes = service.routes.values()
         alone = [t for t in service.tiers.values() if not any(each.tier(t.name) for each in routes)]
-        self.metrics.rebuild(routes, _build_info(self.settings, service), alone)
+        self.metrics.rebuild(routes, build_info(self.settings, service), alone)
 
     def _refused(self, told: str, looked_at: Iterable[Path] = ()) -> BadRequest:
         """Tell everyone that a reload was refused."""
@@ -266,11 +276,11 @@ class Gateway:
         self.log.close()
 
 
-def _open_ledger(path: Path) -> Store:
+def _open_ledger(ledger: LedgerSettings) -> Store:
     try:
-        return open_store(path)
+        return open_store(ledger.path, prompt_retention=ledger.prompt_retention)
     except OSError as error:
-        raise StartError(f"No ledger can be kept at {path}: {error.strerror}.") from error
+        raise StartError(f"No ledger can be kept at {ledger.path}: {error.strerror}.") from error
 
 
 def refuse_open_door(settings: Settings) -> None:
@@ -283,24 +293,6 @@ def refuse_open_door(settings: Settings) -> None:
         )
     if server.admin and not server.admin_key and not is_loopback(server.admin[0]):
         raise StartError("server.admin is open to other machines: set server.admin_key.")
-
-
-def _build_info(settings: Settings, service: Service) -> dict[str, str]:
-    """Return build_info's labels; of several versions, all that fit."""
-    tiers = settings.tiers.values()
-    return {
-        "version": gateway.__version__,
-        "config_hash": settings.digest,
-        "scorer_version": _joined(service.scorers[name].label for name in settings.routes),
-        "recipe_version": _joined(tier.recipe.label for tier in tiers if tier.recipe),
-        "price_version": _joined(tier.price.version for tier in tiers),
-    }
-
-
-def _joined(versions: Iterable[str]) -> str:
-    """Join what is distinct, in order, within the length of a label."""
-    told = ", ".join(sorted({version for version in versions if version}))
-    return told if len(told) <= _LABEL else f"{told[: _LABEL - 3]}..."
 
 
 def open_scorer(route: Route) -> Scorer:

@@ -37,7 +37,8 @@ HOMES = {
     "yaml": "config prices",
 }
 
-# The demo's models are trained on its questions and measured on the server that it runs.
+# The demo's models are trained on its questions and measured on the server that it runs; a team's
+# own scorer on what its ledger holds.
 WORKSHOP_MAY_USE = (
     "gateway.core",
     "gateway.scorers",
@@ -45,6 +46,7 @@ WORKSHOP_MAY_USE = (
     "gateway.demo.question_facts",
     "gateway.demo.questions",
     "gateway.demo.llama",
+    "gateway.store.training",
 )
 
 

@@ -17,7 +17,7 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 JSON = (b"content-type", b"application/json")
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _MAX_DEPTH = 64
 _CHEAP_BRACKETS = 64
 _CONTAINERS = frozenset({dict, list})
@@ -39,7 +39,7 @@ def header(scope: Scope, name: bytes) -> str | None:
 def request_id(scope: Scope, otherwise: str) -> str:
     """Return the client's own id when it is harmless, else ours."""
     own = header(scope, b"x-request-id")
-    return own if own is not None and _REQUEST_ID.fullmatch(own) else otherwise
+    return own if own is not None and REQUEST_ID.fullmatch(own) else otherwise
 
 
 async def read_json(scope: Scope, receive: Receive, limit: int) -> dict[str, Any]:

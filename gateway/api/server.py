@@ -10,13 +10,21 @@ from starlette.routing import Route
 from gateway.api.admin import metrics_endpoint
 from gateway.api.chat import Chat
 from gateway.api.endpoints import Endpoints, error_handlers
+from gateway.api.feedback import Feedback
 from gateway.api.planning import Clocks
 from gateway.api.service import Switch
 from gateway.core.ledger import Refusal
+from gateway.store.labels import Labels
 
 
-def main_app(switch: Switch, clocks: Clocks, render_metrics: Callable[[], bytes] | None) -> FastAPI:
-    """Build the app. `render_metrics` is None where the listener is not loopback's."""
+def main_app(
+    switch: Switch,
+    clocks: Clocks,
+    labels: Labels,
+    render_metrics: Callable[[], bytes] | None,
+) -> FastAPI:
+    """Build the app. `labels` takes feedback; `render_metrics` is None where the listener is not
+    loopback's."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
 
     def refuse(refused: Refusal) -> None:
@@ -28,6 +36,7 @@ def main_app(switch: Switch, clocks: Clocks, render_metrics: Callable[[], bytes]
     chat, dry = Chat(switch, clocks), Chat(switch, clocks, dry=True)
     app.router.routes.append(Route("/v1/chat/completions", chat, methods=["POST"]))
     app.router.routes.append(Route("/v1/route", dry, methods=["POST"]))
+    app.add_route("/v1/feedback", Feedback(switch, clocks, labels).post, ["POST"])
     app.add_route("/v1/models", small.models, ["GET"])
     app.add_route("/v1/models/{model:path}", small.model, ["GET"])
     app.add_route("/health/live", small.live, ["GET"])

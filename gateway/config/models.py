@@ -27,7 +27,7 @@ from gateway.config.fields import (
     whole,
 )
 from gateway.config.problems import unsupported
-from gateway.config.quantities import seconds, size
+from gateway.config.quantities import DAY, kept_for, seconds, size
 from gateway.core.routing import Target
 
 
@@ -198,7 +198,8 @@ class LedgerKeys(Strict):
     """Where the record goes."""
 
     url: Annotated[str, PlainValidator(fields.sqlite_path)] = "waterfall.db"
-    content: Annotated[str, only("off", "texts of prompts and replies are never kept.")] = "off"
+    content: Annotated[str, PlainValidator(choice("off", "prompts"))] = "off"
+    prompt_retention: Annotated[float, PlainValidator(kept_for)] = 30 * DAY
     durability: Annotated[str, only("process", "entries survive the process, not the machine.")] = (
         "process"
     )

@@ -12,6 +12,7 @@ from gateway.config.text import scalar
 from gateway.core.money import TOKEN_CAP, nano
 
 DAY = 86_400.0
+LONGEST_RETENTION = 3650 * 86_400
 SIZE_CAP = 1 << 30
 DOLLAR_CAP = 1_000_000
 
@@ -42,6 +43,14 @@ def seconds(value: object, *, least: float = 0.001, most: float = DAY) -> float:
     if amount is None or not Decimal(str(least)) <= amount <= Decimal(str(most)):
         low = "0s" if least == 0 else f"{round(least * 1000)}ms"
         raise ValueError(f"must be a duration such as 500ms, 2s or 10m, from {low} to {most:g}s")
+    return float(amount)
+
+
+def kept_for(value: object) -> float:
+    """Read for how long something is kept: `12h`, `30d`, or a number of seconds."""
+    amount = _amount(value, _SECONDS)
+    if amount is None or not 60 <= amount <= LONGEST_RETENTION:
+        raise ValueError("must be a duration such as 12h or 30d, from 1m to 3650d")
     return float(amount)
 
 

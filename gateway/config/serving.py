@@ -41,7 +41,13 @@ def ledger(draft: Draft) -> LedgerSettings | None:
     section(draft.document, TelemetryKeys, "telemetry")
     keys = section(draft.document, LedgerKeys, "ledger")
     path = draft.path(("ledger", "url"), keys.url) if keys else None
-    return None if path is None else LedgerSettings(path)
+    if keys is None or path is None:
+        return None
+    return LedgerSettings(
+        path=path,
+        content="prompts" if keys.content == "prompts" else "off",
+        prompt_retention=keys.prompt_retention,
+    )
 
 
 def warn_of_open_file(draft: Draft) -> None:

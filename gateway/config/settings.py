@@ -85,9 +85,12 @@ class PriceSettings:
 
 @dataclass(frozen=True, slots=True)
 class LedgerSettings:
-    """Where the record goes; `durability` says what an entry survives."""
+    """Where the record goes, and what of it. `content` says whether prompts are kept, and
+    `prompt_retention` for how many seconds; `durability` says what an entry survives."""
 
     path: Path = Path("waterfall.db")
+    content: Literal["off", "prompts"] = "off"
+    prompt_retention: float = 30 * 86_400.0
     durability: Literal["process"] = "process"
 
 

@@ -1,7 +1,7 @@
 """The record of one request: one entry, with every call, attempt and check behind it.
 
 Metrics, log and database all read this one record, so that they cannot disagree. It holds no
-prompt and no reply.
+reply, and no prompt unless the configuration asks for prompts.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from gateway.core.difficulty import Difficulty
 from gateway.core.errors import GatewayError, UpstreamTimeout
@@ -17,9 +16,6 @@ from gateway.core.money import Usage
 from gateway.core.outcome import Attempt, CallRecord, Outcome
 from gateway.core.routing import Route, recipe_tokens
 from gateway.core.signals import Signals
-
-SCHEMA = 1
-"""Raise it when a field changes meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,111 +204,3 @@ def baseline_cost(route: Route, outcome: Outcome, prompt_estimate: int) -> int:
     prompt = max(usage.prompt - recipe_tokens(served.tier.recipe), 0) or prompt_estimate
     prompt += recipe_tokens(tier.recipe)
     return tier.price.cost(Usage(prompt, usage.completion)).total
-
-
-def call_row(call: CallRecord) -> dict[str, Any]:
-    """Flatten a call for a log or a database."""
-    return {
-        "call_id": call.call_id,
-        "tier": call.tier,
-        "upstream": call.upstream,
-        "model": call.model,
-        "started": call.started,
-        "seconds": call.seconds,
-        "first_token": call.first_token,
-        "status": call.status,
-        "bare": call.bare,
-        "error": call.error,
-        "prompt_tokens": call.usage.prompt,
-        "cached_tokens": call.usage.cached,
-        "cache_write_tokens": call.usage.cache_write,
-        "completion_tokens": call.usage.completion,
-        "reasoning_tokens": call.usage.reasoning,
-        "estimated": call.usage.estimated,
-        "cost": call.cost.total,
-    }
-
-
-def attempt_row(attempt: Attempt, *, served: bool) -> dict[str, Any]:
-    """Flatten an attempt with its calls and checks."""
-    verdict = attempt.verdict
-    return {
-        "tier": attempt.tier.name,
-        "recipe": attempt.tier.recipe.label if attempt.tier.recipe else "",
-        "served": served,
-        "failure": attempt.failure.kind if attempt.failure else "",
-        "verdict": "" if verdict is None else "accept" if verdict.accepted else "defer",
-        "reason": verdict.reason if verdict else "",
-        "confidence": verdict.confidence if verdict else None,
-        "late_verdict": (
-            "" if attempt.late is None else "accept" if attempt.late.accepted else "defer"
-        ),
-        "left": attempt.left,
-        "bare": attempt.bare,
-        "released": attempt.released,
-        "cost": attempt.spent,
-        "price_version": attempt.tier.price.version,
-        "calls": [call_row(call) for call in attempt.calls],
-        "checks": [
-            {
-                "check": item.check,
-                "result": item.finding.result,
-                "reason": item.finding.reason,
-                "confidence": item.finding.confidence,
-                "seconds": item.seconds,
-                "cost": item.cost,
-            }
-            for item in attempt.evidence
-        ],
-    }
-
-
-def row(entry: Entry) -> dict[str, Any]:
-    """Flatten an entry into plain JSON values: the one shape that every store keeps."""
-    origin, outcome, difficulty = entry.origin, entry.outcome, entry.difficulty
-    usage = entry.usage
-    return {
-        "schema": SCHEMA,
-        "entry_id": origin.entry_id,
-        "request_id": origin.request_id,
-        "started_at": origin.started_at,
-        "route": entry.route,
-        "mode": entry.mode,
-        "api": origin.api,
-        "stream": origin.stream,
-        "key": origin.key,
-        "session": origin.session,
-        "requested_model": origin.requested_model,
-        "status": entry.status,
-        "outcome": entry.ending,
-        "tier": entry.served_tier,
-        "start_tier": entry.start_tier,
-        "start_reason": entry.start_reason,
-        "reason": entry.reason,
-        "escalated": outcome.escalated,
-        "degraded": outcome.degraded,
-        "difficulty": difficulty.value if difficulty else None,
-        "gain": difficulty.gain if difficulty else None,
-        "p_good": list(difficulty.p_good) if difficulty else [],
-        "scorer": difficulty.scorer if difficulty else "",
-        "threshold": entry.threshold,
-        "prompt_tokens": usage.prompt,
-        "cached_tokens": usage.cached,
-        "completion_tokens": usage.completion,
-        "reasoning_tokens": usage.reasoning,
-        "estimated": usage.estimated,
-        "cost": entry.cost,
-        "discarded_cost": entry.discarded,
-        "baseline_tier": entry.baseline_tier,
-        "baseline_cost": entry.baseline,
-        "seconds": entry.timing.total,
-        "first_token": entry.timing.first_token,
-        "overhead": entry.timing.overhead,
-        "decision": entry.timing.decision,
-        "config": entry.config,
-        "escalations": [
-            {"from": e.from_tier, "to": e.to_tier, "cause": e.cause, "reason": e.reason}
-            for e in escalations(outcome)
-        ],
-        "attempts": [attempt_row(a, served=a is outcome.served) for a in outcome.attempts],
-    }

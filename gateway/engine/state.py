@@ -19,6 +19,8 @@ from gateway.core.signals import Signals
 from gateway.core.verdict import ABSTAIN, FALL_DOWN, LAST_TIER, Bar, Check, Evidence, judge
 
 LOGGER = logging.getLogger("waterfall")
+LONGEST_KEPT = 1_000_000
+"""Characters of the longest prompt that is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ class Job:
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Everything that driving a request needs. `clock` is monotonic, `wall` UNIX time, both in
-    seconds; `marker` is the process's not-sure marker, `config` the configuration's digest."""
+    seconds; `marker` is the process's not-sure marker, `config` the configuration's digest.
+    `keep_prompts` says whether the record holds what the scorer read."""
 
     upstreams: Mapping[str, Upstream]
     checks: Mapping[str, Check]
@@ -51,6 +54,7 @@ class Parts:
     wall: Callable[[], float]
     new_id: Callable[[], str]
     config: str = ""
+    keep_prompts: bool = False
 
 
 class Run:
@@ -141,6 +145,7 @@ class Run:
             baseline_tier=job.route.baseline_tier.name,
             baseline=baseline_cost(job.route, outcome, job.signals.prompt_tokens),
             config=parts.config,
+            prompt=job.signals if parts.keep_prompts and _may_be_kept(job.signals) else None,
         )
         try:
             parts.journal.append(entry, tuple(self.slots))
@@ -152,6 +157,11 @@ class Run:
             except Exception:
                 LOGGER.exception("A sink could not read the entry %s.", job.origin.entry_id)
         return entry
+
+
+def _may_be_kept(signals: Signals) -> bool:
+    """A prompt without bound must not cost the spool the entry that it belongs to."""
+    return len(signals.text) <= LONGEST_KEPT
 
 
 def _unanswered(bar: Bar, evidence: Sequence[Evidence]) -> bool:

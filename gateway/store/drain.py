@@ -28,6 +28,7 @@ from gateway.store.sqlite import (
 BATCH_ROWS = 1000
 BATCH_BYTES = 2 << 20
 EVERY_SECONDS = 0.2
+TIDY_SECONDS = 3600.0
 LONGEST_WAIT = 5.0
 
 _log = logging.getLogger(__name__)
@@ -37,15 +38,22 @@ class Drain:
     """The ledger's one writer in this process.
 
     `first` runs once on the new thread with the ledger's connection, and again after each time it
-    fails, before anything is drained: recovery goes there.
+    fails, before anything is drained: recovery goes there. `tidy` runs once an hour, between two
+    batches, and again with the next one for as long as it says that there is more to do.
     """
 
     def __init__(
-        self, path: Path, spool: Spool, first: Callable[[sqlite3.Connection], None] | None = None
+        self,
+        path: Path,
+        spool: Spool,
+        first: Callable[[sqlite3.Connection], None] | None = None,
+        tidy: Callable[[sqlite3.Connection], bool] = lambda _: False,
     ) -> None:
         self._path = path
         self._spool = spool
         self._first = first
+        self._tidy = tidy
+        self._tidy_at = time.monotonic()
         self._connection: sqlite3.Connection | None = None
         self._offsets: dict[Path, int] = {}
         self._wake = threading.Event()
@@ -129,6 +137,12 @@ class Drain:
                     forget_offset(self._connection, segment.path.name)
         if self.position >= self._spool.position:
             self._caught_up_at = time.monotonic()
+        self._tidy_up(self._connection)
+
+    def _tidy_up(self, connection: sqlite3.Connection) -> None:
+        if time.monotonic() >= self._tidy_at:
+            more = self._tidy(connection)
+            self._tidy_at = time.monotonic() + (0.0 if more else TIDY_SECONDS)
 
     def _move(self, connection: sqlite3.Connection, segment: Segment) -> bool:
         """Move one batch; False when the segment is used up."""

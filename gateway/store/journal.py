@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.core.ledger import Entry, row
+from gateway.core.ledger import Entry
 from gateway.core.outcome import CallRecord
 from gateway.core.ports import OpenCall
+from gateway.core.rows import row
 from gateway.store.encode import encode
 from gateway.store.slots import Slots
 from gateway.store.spool import Spool

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from gateway.store.sqlite import connect_to_read
+
 _LATENCIES = (0.5, 0.95, 0.99)
 
 
@@ -61,7 +63,7 @@ def requests(
     """
     where, values = _where(session, route, request_id, since)
     query = f"SELECT * FROM request{where} ORDER BY started_at, id LIMIT ?"  # noqa: S608 - ours
-    with closing(_open(path)) as connection:
+    with closing(connect_to_read(path)) as connection:
         found = connection.execute(query, (*values, -1 if limit is None else limit))
         return [_request(row) for row in found]
 
@@ -71,7 +73,7 @@ def request(path: Path, request_id: str) -> dict[str, Any] | None:
 
     The latest one, where a client has used an id twice; None when there is none.
     """
-    with closing(_open(path)) as connection:
+    with closing(connect_to_read(path)) as connection:
         query = "SELECT * FROM request WHERE request_id = ? ORDER BY started_at DESC LIMIT 1"
         row = connection.execute(query, (request_id,)).fetchone()
         if row is None:
@@ -94,7 +96,7 @@ def summary(
 ) -> Summary:
     """Add up the requests of a session, of a route, since a UNIX time, or all of them."""
     where, values = _where(session, route, None, since)
-    with closing(_open(path)) as connection:
+    with closing(connect_to_read(path)) as connection:
         return _summary(connection, where, values)
 
 
@@ -105,7 +107,7 @@ def summaries(
     groups = {"session": "session", "route": "route", "key": '"key"'}
     column = groups[by]
     where, values = _where(None, None, None, since)
-    with closing(_open(path)) as connection:
+    with closing(connect_to_read(path)) as connection:
         query = f"SELECT DISTINCT {column} FROM request{where} ORDER BY 1"  # noqa: S608 - ours
         names = [row[0] for row in connection.execute(query, values).fetchall()]
         narrowed = f"{where} AND {column} = ?" if where else f" WHERE {column} = ?"
@@ -164,12 +166,6 @@ def _percentiles(
     return {round(q * 100): sorted_values[round(q * last)] for q in _LATENCIES}
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
-    connection.row_factory = sqlite3.Row
-    return connection
-
-
 def _where(
     session: str | None, route: str | None, request_id: str | None, since: float | None
 ) -> tuple[str, tuple[object, ...]]:
@@ -189,4 +185,6 @@ def _request(row: sqlite3.Row) -> dict[str, Any]:
         values[name] = json.loads(values[name])
     for name in ("stream", "escalated", "degraded", "estimated"):
         values[name] = bool(values[name])
+    if values.get("unlike") is not None:
+        values["unlike"] = bool(values["unlike"])
     return values

@@ -169,6 +169,6 @@ def _total_names(*tables: Iterable[str]) -> set[str]:
 
 
 def _blank(kind: str) -> str | int | None:
-    if not kind.endswith("NOT NULL"):
+    if "NOT NULL" not in kind:
         return None
     return "" if kind.startswith("TEXT") else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 1
+VERSION = 2
 """Of the database's layout; a newer one than this is refused."""
 
 # Money is in nano-dollars; `started_at` is a UNIX time in seconds, other times are seconds.
@@ -46,7 +46,24 @@ REQUEST = {
     "config": "TEXT NOT NULL",
     "escalations": "TEXT NOT NULL",
     "schema": "INTEGER NOT NULL",
+    # From layout 2 on. `score` is what `difficulty` is the rank of.
+    "score": "REAL",
+    "profile": "TEXT NOT NULL DEFAULT ''",
+    "unlike": "INTEGER",
+    "candidate": "TEXT NOT NULL DEFAULT ''",
+    "candidate_score": "REAL",
+    "candidate_value": "REAL",
 }
+ADDED: dict[str, str | None] = {
+    "score": None,
+    "profile": "",
+    "unlike": None,
+    "candidate": "",
+    "candidate_score": None,
+    "candidate_value": None,
+    "prompt": None,
+}
+"""What a record lacks that the version before this one has left in its spool."""
 ATTEMPT = {
     "request": "INTEGER NOT NULL",
     "seq": "INTEGER NOT NULL",
@@ -112,11 +129,40 @@ STATEMENTS = (
     "CREATE INDEX call_request ON call (request)",
     "CREATE INDEX call_started ON call (started_at)",
 )
+SCORED = "score IS NOT NULL AND start_reason <> 'override' AND mode <> 'off'"
+"""Requests that say something of the policy's traffic; the index knows these alone."""
+_LABEL = """CREATE TABLE label (
+    entry_id TEXT NOT NULL, tier TEXT NOT NULL, source TEXT NOT NULL,
+    score REAL NOT NULL, at REAL NOT NULL, PRIMARY KEY (entry_id, tier, source)
+) WITHOUT ROWID"""
+_PROMPT = "CREATE TABLE prompt (entry_id TEXT PRIMARY KEY, at REAL NOT NULL, signals TEXT NOT NULL)"
+_TUNING = """CREATE TABLE tuning (
+    number INTEGER PRIMARY KEY, route TEXT NOT NULL, scorer TEXT NOT NULL,
+    made_at REAL NOT NULL, state TEXT NOT NULL
+)"""
+TUNING_STATEMENTS = (
+    f"CREATE INDEX request_scored ON request (route, scorer) WHERE {SCORED}",
+    *(_LABEL, _PROMPT, _TUNING),
+    "CREATE INDEX prompt_at ON prompt (at)",
+    "CREATE INDEX tuning_route ON tuning (route)",
+)
+MIGRATIONS = {
+    1: (
+        "ALTER TABLE request ADD COLUMN score REAL",
+        "ALTER TABLE request ADD COLUMN profile TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE request ADD COLUMN unlike INTEGER",
+        "ALTER TABLE request ADD COLUMN candidate TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE request ADD COLUMN candidate_score REAL",
+        "ALTER TABLE request ADD COLUMN candidate_value REAL",
+        *TUNING_STATEMENTS,
+    ),
+}
+"""What makes the next layout of each older one."""
 
 
 def create_statements() -> list[str]:
     """Write the SQL that makes an empty ledger."""
-    return [*(_create(name) for name in TABLES), *STATEMENTS]
+    return [*(_create(name) for name in TABLES), *STATEMENTS, *TUNING_STATEMENTS]
 
 
 def insert_statement(table: str) -> str:

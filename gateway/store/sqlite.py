@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from gateway.store.schema import (
+    ADDED,
     ATTEMPT,
     CALL,
     CHECK_RESULT,
+    MIGRATIONS,
     REQUEST,
     VERSION,
     create_statements,
@@ -22,11 +25,14 @@ from gateway.store.schema import (
 )
 
 BUSY_SECONDS = 1.0
+_INSERT_PROMPT = "INSERT INTO prompt VALUES (?, ?, ?) ON CONFLICT (entry_id) DO NOTHING"
 _INSERT = {name: insert_statement(name) for name in ("request", "attempt", "call", "check_result")}
 _UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 _UNWRITABLE = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError)
 
 Row = tuple[Any, ...]
+
+_log = logging.getLogger(__name__)
 
 
 class LedgerUnusable(Exception):
@@ -49,7 +55,8 @@ class Inserted:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the ledger for writing; made (mode 0600) when it is not there.
+    """Open the ledger for writing; made (mode 0600) when it is not there, and brought to this
+    version's layout when it has an older one.
 
     Raises LedgerUnusable for a newer ledger or a file that is something else, and
     sqlite3.OperationalError while somebody else holds it locked.
@@ -62,6 +69,8 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
+        # A prompt whose time is over is to be gone from the file, not only from its table.
+        connection.execute("PRAGMA secure_delete = ON")
         _create_or_check(connection, path)
     except sqlite3.DatabaseError as error:
         connection.close()
@@ -72,6 +81,40 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """Open the ledger for reading alone; its rows go by their columns' names.
+
+    Raises sqlite3.OperationalError when there is none.
+    """
+    return _connect_to(path, "ro", 5.0)
+
+
+def connect_to_add(path: Path) -> sqlite3.Connection:
+    """Open a ledger that is there, for a short write beside the drain's.
+
+    Raises sqlite3.OperationalError when there is none.
+    """
+    connection = _connect_to(path, "rw", BUSY_SECONDS)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    return connection
+
+
+def _connect_to(path: Path, mode: str, timeout: float) -> sqlite3.Connection:
+    place = f"{path.absolute().as_uri()}?mode={mode}"
+    connection = sqlite3.connect(place, uri=True, timeout=timeout, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+@contextmanager
+def as_os_error(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises into OSError, naming the ledger."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise OSError(f"The ledger {path} is not to be had: {error}.") from error
 
 
 @contextmanager
@@ -87,7 +130,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def insert(connection: sqlite3.Connection, records: Sequence[dict[str, Any]]) -> Inserted:
-    """Write records (the shape of `core.ledger.row`) inside the caller's transaction.
+    """Write records (the shape of `core.rows.row`) inside the caller's transaction.
 
     A record that is there already is left as it is; one that cannot be written is skipped.
     """
@@ -148,7 +191,10 @@ def _create_or_check(connection: sqlite3.Connection, path: Path) -> None:
             raise LedgerUnusable(f"{path} is another database, not a ledger. Name another file.")
         found = connection.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
         version = int(found[0]) if found else 0
-        if version != VERSION:
+        if version in MIGRATIONS:
+            _migrate(connection, version)
+            _log.warning("The ledger %s had layout %d, it has %d now.", path, version, VERSION)
+        elif version != VERSION:
             age = "a newer" if version > VERSION else "an unknown"
             raise LedgerUnusable(
                 f"{path} was written by {age} version: its layout is {version}, this one knows "
@@ -156,16 +202,26 @@ def _create_or_check(connection: sqlite3.Connection, path: Path) -> None:
             )
 
 
+def _migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Bring the layout up step by step, in the caller's transaction: all of it or nothing."""
+    for step in range(version, VERSION):
+        for statement in MIGRATIONS[step]:
+            connection.execute(statement)
+    connection.execute("UPDATE meta SET value = ? WHERE name = 'schema'", (str(VERSION),))
+
+
 def _insert(connection: sqlite3.Connection, records: Sequence[dict[str, Any]]) -> Inserted:
     attempts: list[Row] = []
     calls: list[Row] = []
     checks: list[Row] = []
+    prompts: list[Row] = []
     new = 0
     for record in records:
         request = insert_request(connection, record)
         if request is None:
             continue
         new += 1
+        prompts.extend(_prompt(record))
         for seq, attempt in enumerate(record["attempts"]):
             attempts.append(_values(ATTEMPT, attempt, request=request, seq=seq))
             calls.extend(_calls(record, request, seq, attempt))
@@ -176,6 +232,7 @@ def _insert(connection: sqlite3.Connection, records: Sequence[dict[str, Any]]) -
     connection.executemany(_INSERT["attempt"], attempts)
     connection.executemany(_INSERT["call"], calls)
     connection.executemany(_INSERT["check_result"], checks)
+    connection.executemany(_INSERT_PROMPT, prompts)
     return Inserted(new=new, known=len(records) - new)
 
 
@@ -186,7 +243,13 @@ def _values(columns: Iterable[str], values: dict[str, Any], **more: object) -> R
 
 def _request_values(record: dict[str, Any]) -> Row:
     lists = {name: json.dumps(record[name]) for name in ("p_good", "escalations")}
-    return _values(REQUEST, record, **lists)
+    return _values(REQUEST, ADDED | record, **lists)
+
+
+def _prompt(record: dict[str, Any]) -> Iterator[Row]:
+    if record.get("prompt") is not None:
+        signals = json.dumps(record["prompt"], ensure_ascii=False)
+        yield record["entry_id"], record["started_at"], signals
 
 
 def _calls(

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from gateway.store.archive import Archive
 from gateway.store.drain import Drain
 from gateway.store.journal import Journal
+from gateway.store.labels import Labels
 from gateway.store.owner import Owner, claim
+from gateway.store.prompts import Forgetting
 from gateway.store.recover import Recovered, recover
 from gateway.store.slots import Slots
 from gateway.store.spool import Spool
 from gateway.store.sqlite import connect
 
+PROMPT_RETENTION = 30 * 86_400.0
+"""For how many seconds prompts are kept, where they are."""
+
 _log = logging.getLogger(__name__)
+
+
+def _now() -> float:
+    return datetime.now(tz=UTC).timestamp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +50,21 @@ class State:
 
 
 class Store:
-    """A ledger in use: `journal` is for the engine, the rest for whoever owns the lifetime."""
+    """A ledger in use: `journal` is for the engine, `labels` for feedback, `archive` for tuning,
+    the rest for whoever owns the lifetime."""
 
-    def __init__(self, path: Path, owner: Owner, spool: Spool, slots: Slots) -> None:
+    def __init__(
+        self, path: Path, owner: Owner, spool: Spool, slots: Slots, forgetting: Forgetting
+    ) -> None:
         self.path = path
         self.journal = Journal(slots, spool)
         self.recovered = Recovered()
         self._owner = owner
         self._spool = spool
         self._slots = slots
-        self._drain = Drain(path, spool, self._recover)
+        self._drain = Drain(path, spool, self._recover, forgetting.forget)
+        self.labels = Labels(path, self.flush)
+        self.archive = Archive(path)
         self._closed = False
 
     def start(self, timeout: float) -> bool:
@@ -115,13 +132,15 @@ def open_store(
     spool_cap: int = 1 << 30,
     segment_bytes: int = 8 << 20,
     wait: float = 5.0,
+    prompt_retention: float = PROMPT_RETENTION,
+    wall: Callable[[], float] = _now,
 ) -> Store:
     """Open the ledger at `path`, take over what a killed process left, and start draining.
 
-    The spool lies in `<path>.spool/` unless another folder is named; sizes are in bytes. A locked
-    ledger delays the recovery, never the start, by more than `wait` seconds. Raises
-    LedgerUnusable for a file that this version cannot write, OSError for a place that cannot be
-    written.
+    The spool lies in `<path>.spool/` unless another folder is named; sizes are in bytes. Prompts
+    are deleted after `prompt_retention` seconds; `wall` is UNIX time in seconds. A locked ledger
+    delays the recovery, never the start, by more than `wait` seconds. Raises LedgerUnusable for a
+    file that this version cannot write, OSError for a place that cannot be written.
     """
     try:
         connect(path).close()
@@ -129,6 +148,7 @@ def open_store(
         _log.warning("The ledger %s is not to be had yet: %s", path, error)
     owner = claim(spool_folder or path.with_name(f"{path.name}.spool"))
     spool = Spool(owner, segment_bytes=segment_bytes, cap_bytes=spool_cap)
-    store = Store(path, owner, spool, Slots(owner.slots))
+    forgetting = Forgetting(prompt_retention, wall)
+    store = Store(path, owner, spool, Slots(owner.slots), forgetting)
     store.start(wait)
     return store

@@ -26,14 +26,12 @@ LABELS_EVERY = 5
 class Keeper:
     """Keeps a `Tuned` up to date. `round` belongs to its own thread, the rest to its owner."""
 
-    def __init__(
-        self, archive: Archive | None, clock: Callable[[], float], every: float = EVERY
-    ) -> None:
-        """Start with nothing to keep; without an archive nothing ever changes.
+    def __init__(self, archive: Archive, clock: Callable[[], float], every: float = EVERY) -> None:
+        """Start with nothing to keep.
 
         `clock` is UNIX time in seconds, `every` the seconds between two rounds.
         """
-        self._rounds = Rounds(archive, clock) if archive is not None else None
+        self._rounds = Rounds(archive, clock)
         self._every = every
         self._tuned: Tuned | None = None
         self._count = 0
@@ -84,8 +82,6 @@ class Keeper:
 
     def _go(self, tuned: Tuned, *, labels: bool) -> None:
         """Go round. Whatever goes wrong, thresholds stay as they are; it is told of once."""
-        if self._rounds is None:
-            return
         try:
             self._rounds.go(tuned, labels=labels)
         except OSError as error:

@@ -41,7 +41,12 @@ NEARLY = st.builds(
 @pytest.fixture(scope="module")
 def ask():
     """One gateway for many requests, outside any test's own loop."""
-    with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        asyncio.Runner() as runner,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr("gateway.api.feedback._LOOK_AGAIN", ())  # once is enough: nobody else serves
         opening = house(Path(folder), config(server__max_body="64KB"))
         it = runner.run(opening.__aenter__())
         yield lambda raw, path=CHAT, **headers: runner.run(it.post(raw, path, **headers))
@@ -91,3 +96,23 @@ def test_no_headers_give_a_fault(ask, headers):
     assert answer.status in {200, 400, 413, 415, 504}, (answer.status, answer.body)
     assert b"\r" not in b"".join(value for _, value in answer.headers)
     assert b"\n" not in b"".join(value for _, value in answer.headers)
+
+
+FEEDBACK = st.fixed_dictionaries({}, optional={
+    "request_id": st.sampled_from(["known", "unheard-of"]) | JSON,
+    "score": st.floats(0, 1) | JSON,
+    "label": st.sampled_from(["judge", "a.b-c_d"]) | JSON,
+    "tier": st.sampled_from(["small", "large", "none", "waterfall"]) | JSON,
+    "more": JSON,
+})  # fmt: skip
+
+
+@given(body=FEEDBACK | JSON)
+def test_no_feedback_gives_a_fault(ask, body):
+    assert ask(orjson.dumps(SOUND), x_request_id="known").status == 200
+    sound_or_refused(ask(orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS), "/v1/feedback"))
+
+
+@given(raw=st.binary(max_size=300))
+def test_no_bytes_for_feedback_give_a_fault(ask, raw):
+    sound_or_refused(ask(raw, "/v1/feedback"))

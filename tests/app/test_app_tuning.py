@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 from api.serving import config, house
 from tuning.memory import Memory
 
+import gateway.store.store
 from gateway.core.ports import Labelled, Scored
-from gateway.store.store import Store
 
 SHARE = {"routes__waterfall__threshold": {"target_share": 0.2}}
 QUALITY = {"routes__waterfall__threshold": {"target_quality": 0.9}}
@@ -26,7 +27,7 @@ def archive(monkeypatch):
         Scored(number, score, score, above=False, threshold=0.8)
         for number, score in enumerate(rows, 1)
     ]
-    monkeypatch.setattr(Store, "archive", kept, raising=False)
+    monkeypatch.setattr(gateway.store.store, "Archive", lambda path: kept)
     return kept
 
 
@@ -130,3 +131,69 @@ async def test_the_options_of_a_target_reach_it(tmp_path, archive):
     asked = {"target_share": 0.5, "window": 200}
     async with house(tmp_path, routes__waterfall__threshold=asked) as it:
         assert (await dry(it)).json["threshold"] > 0.8, "of the last 200 alone"
+
+
+# ------------------------------------------------------------------ with the real ledger
+
+WORDS = "prove why step integral theorem code complexity because derive explain".split()
+
+
+def asked(chance):
+    """A request whose score by rules may be anything, mostly low."""
+    said = " ".join(chance.choice(WORDS) for _ in range(int(chance.random() ** 3 * 300) + 1))
+    return {"model": "waterfall", "messages": [{"role": "user", "content": said}]}
+
+
+async def send_up(it, chance, count):
+    """Plan and record requests; return the share that started above the first tier."""
+    answers = [await it.post(asked(chance)) for _ in range(count)]
+    assert {answer.status for answer in answers} == {200}
+    return sum(answer.told("start").startswith("large") for answer in answers) / count
+
+
+async def go_round(it):
+    assert it.gateway.store.flush(20)
+    await asyncio.to_thread(it.gateway.keeper.round)
+
+
+@pytest.mark.parametrize("threshold", [{"target_share": 0.2}, 0.8])
+async def test_a_fifth_of_the_gateway_s_own_traffic(tmp_path, threshold):
+    """Also of a second process with the same ledger, and after a reload and a restart."""
+    chance = random.Random(8)
+    changes = {"routes__waterfall__threshold": threshold}
+    async with house(tmp_path, **changes) as it, house(tmp_path, **changes) as other:
+        await send_up(it, chance, 600)
+        await send_up(other, chance, 400)
+        assert other.gateway.store.flush(20)
+        await go_round(it)
+        await go_round(other)
+        assert await send_up(it, chance, 500) == pytest.approx(0.2, abs=0.04)
+        assert (await dry(other)).json["tuning"] == (await dry(it)).json["tuning"]
+        kept = [(await dry(each, HARD)).told("difficulty") for each in (it, other)]
+        assert kept[0] == kept[1]
+        it.write(config(routes__waterfall__deadline="7s", **changes))
+        assert await it.gateway.reload()
+        assert (await dry(it, HARD)).told("difficulty") == kept[0]
+    async with house(tmp_path, **changes) as it:
+        told = await dry(it, HARD)
+        assert (told.told("difficulty"), told.json["tuning"]["reference"]) == (kept[0], "own")
+
+
+async def test_labels_that_clients_send_make_a_promise(tmp_path):
+    async with house(tmp_path, **QUALITY) as it:
+        entries = [await it.chat(messages=EASY) for _ in range(40)]
+        assert it.gateway.store.flush(20)
+        for answer in entries:
+            for tier in ("small", "large"):
+                body = {
+                    "request_id": answer.header("x-request-id"),
+                    "tier": tier,
+                    "score": 1.0,
+                    "label": "judge",
+                }
+                assert (await it.post(body, "/v1/feedback")).status in {200, 201, 202, 204}
+        for _ in range(6):
+            await go_round(it)
+        told = (await dry(it)).json["tuning"]
+    assert (told["basis"], told["labels"]) == ("quality", 40)
+    assert told["promise"]["void"] is False

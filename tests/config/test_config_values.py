@@ -210,6 +210,14 @@ def test_the_ledger(read, small, tmp_path):
     assert read(f"{small}ledger: {{url: 'sqlite:////a/b.db'}}\n").ledger.path == Path("/a/b.db")
 
 
+def test_what_the_ledger_keeps_of_prompts(read, small):
+    assert (read(small).ledger.content, read(small).ledger.prompt_retention) == ("off", 30 * 86_400)
+    kept = read(f"{small}ledger: {{content: prompts, prompt_retention: 12h}}\n").ledger
+    assert (kept.content, kept.prompt_retention) == ("prompts", 43_200)
+    longest = read(f"{small}ledger: {{prompt_retention: 3650d}}\n").ledger
+    assert longest.prompt_retention == 3650 * 86_400
+
+
 def test_what_asks_for_what_this_version_does_anyway(read, small):
     more = (
         "ledger: {content: off, durability: process}\nshared: {url: memory://}\n"

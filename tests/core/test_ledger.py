@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -35,13 +34,11 @@ from gateway.core.ledger import (
     ending,
     escalations,
     refusal,
-    row,
     status_of,
 )
 from gateway.core.money import Usage
 from gateway.core.outcome import Outcome
 from gateway.core.recipes import Recipe
-from gateway.core.verdict import Verdict
 
 ENDINGS = {
     "ok": (None, "ok", 200),
@@ -154,63 +151,3 @@ def test_what_a_recipe_added_is_taken_off():
 def test_the_estimate_stands_in_where_nothing_is_left():
     outcome = served(COOKED, Usage(10, 31))
     assert baseline_cost(ROUTE, outcome, 9) == LARGE.price.cost(Usage(9, 31)).total
-
-
-# ------------------------------------------------------------------ rows
-
-
-@pytest.mark.parametrize("make", [entry, escalated, fallen_through, cancelled, failed])
-def test_a_row_is_plain_json_and_its_money_adds_up(make):
-    flat = row(make())
-    assert json.loads(json.dumps(flat)) == flat
-    tries = flat["attempts"]
-    calls = sum(each["cost"] for one in tries for each in one["calls"])
-    checks = sum(each["cost"] for one in tries for each in one["checks"])
-    assert flat["cost"] == calls + checks == sum(one["cost"] for one in tries)
-    assert flat["discarded_cost"] == sum(one["cost"] for one in tries if not one["served"])
-    assert flat["prompt_tokens"] == sum(e["prompt_tokens"] for one in tries for e in one["calls"])
-
-
-def test_a_row_tells_of_each_attempt_and_check():
-    first, second = row(escalated())["attempts"]
-    assert (first["verdict"], first["reason"], first["confidence"]) == (
-        "defer",
-        "low_confidence",
-        0.31,
-    )
-    (check,) = first["checks"]
-    assert check == {
-        "check": "judge",
-        "result": "fail",
-        "reason": "low_confidence",
-        "confidence": 0.31,
-        "seconds": 0.02,
-        "cost": 1_003,
-    }
-    assert (second["verdict"], second["served"], first["served"]) == ("accept", True, False)
-    assert first["price_version"] == "book-1"
-
-
-def test_a_row_of_a_failure_has_no_verdict():
-    first, _ = row(fallen_through())["attempts"]
-    assert (first["verdict"], first["reason"], first["confidence"]) == ("", "", None)
-    assert (first["failure"], first["calls"][0]["error"]) == ("timeout", "timeout")
-
-
-@pytest.mark.parametrize(("accepted", "word"), [(True, "accept"), (False, "defer")])
-def test_a_late_verdict_stands_beside_the_first(accepted, word):
-    late = Verdict(accepted, "refusal" if not accepted else "passed")
-    one = attempt(COOKED, Verdict(True, "prefix_passed"), late=late, released=True)
-    (flat,) = row(entry(Outcome((one,), one)))["attempts"]
-    assert (flat["verdict"], flat["late_verdict"], flat["released"]) == ("accept", word, True)
-    assert flat["recipe"] == "r@1"
-
-
-def test_a_row_without_a_score():
-    flat = row(entry(difficulty=None))
-    assert (flat["difficulty"], flat["gain"], flat["p_good"], flat["scorer"]) == (
-        None,
-        None,
-        [],
-        "",
-    )

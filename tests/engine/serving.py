@@ -13,11 +13,12 @@ from gateway.api.reply import PlainReply, StreamedReply
 from gateway.checks import all_checks
 from gateway.core.chat import ChatRequest
 from gateway.core.difficulty import Difficulty
-from gateway.core.ledger import Entry, Origin, row
+from gateway.core.ledger import Entry, Origin
 from gateway.core.money import Price
 from gateway.core.plan import Hold, Plan, Tier
 from gateway.core.recipes import Recipe
 from gateway.core.routing import Route, make_plan
+from gateway.core.rows import row
 from gateway.core.signals import measure
 from gateway.core.verdict import Bar, CheckSpec
 from gateway.engine import Engine, Job, Parts

@@ -172,3 +172,15 @@ async def test_a_plain_reply_s_first_token_is_its_last():
     assert story.entry.timing.first_token == story.entry.timing.total
     failed = await serve(Setting(), tiers([DOWN], [DOWN], [DOWN]))
     assert failed.entry.timing.first_token is None
+
+
+@pytest.mark.parametrize(
+    ("keep", "length", "kept"),
+    [(False, 9, False), (True, 9, True), (True, 1_000_000, True), (True, 1_000_001, False)],
+)
+async def test_a_prompt_is_in_the_record_where_that_is_asked_for(keep, length, kept):
+    body = {"messages": [{"role": "user", "content": "x" * length}]}
+    engine, job, reply, (_, watch, _) = prepare(Setting(body=body), tiers(A))
+    engine._parts = replace(engine._parts, keep_prompts=keep)
+    await engine.run(job, reply)
+    assert watch.entries[0].prompt == (job.signals if kept else None)

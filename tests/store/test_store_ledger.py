@@ -7,8 +7,8 @@ import orjson
 import pytest
 from sample_entries import attempt, cancelled, entry, escalated, failed, fallen_through, open_call
 
-from gateway.core.ledger import row
 from gateway.core.outcome import Outcome
+from gateway.core.rows import row
 from gateway.store import read
 from gateway.store.drain import drain_segment, move_batch
 from gateway.store.schema import CALL, CHECK_RESULT, REQUEST
@@ -186,7 +186,7 @@ def test_a_place_that_cannot_be_written_says_so(tmp_path):
 def test_every_column_of_the_row_has_a_home(tmp_path):
     """A field that core adds to a row must be given a column, or be left out on purpose."""
     shape = row(escalated())
-    assert set(shape) - set(REQUEST) == {"attempts"}
+    assert set(shape) - set(REQUEST) == {"attempts", "prompt"}
     calls = shape["attempts"][0]["calls"][0]
     assert set(calls) - set(CALL) == {"started"}
     assert set(shape["attempts"][0]["checks"][0]) <= set(CHECK_RESULT)

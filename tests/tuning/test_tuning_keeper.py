@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from dataclasses import replace
 
@@ -234,13 +233,8 @@ def test_the_thread_goes_round_and_ends():
     assert not keeper._thread.is_alive()
 
 
-def test_without_an_archive_nothing_ever_changes(caplog):
-    caplog.set_level(logging.INFO)
-    keeper = Keeper(None, lambda: 0.0)
+def test_with_nothing_to_keep_there_is_nothing_to_do():
+    keeper = Keeper(Memory(), lambda: 0.0)
     assert keeper.figures() == {}
     keeper.round()
-    keeper.watch(keeper.prepare({"w": route(share(0.3))}, {"w": Gains()}))
-    keeper.round()
-    assert keeper.figures()["threshold"] == {("w",): 0.7}
     keeper.close()
-    assert caplog.messages == []

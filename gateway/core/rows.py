@@ -1,0 +1,128 @@
+"""An entry of the ledger as plain JSON values: the one shape that every store keeps."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from gateway.core.ledger import Entry, escalations
+from gateway.core.outcome import Attempt, CallRecord
+
+SCHEMA = 1
+"""Raise it when a field changes meaning."""
+
+
+def call_row(call: CallRecord) -> dict[str, Any]:
+    """Flatten a call for a log or a database."""
+    return {
+        "call_id": call.call_id,
+        "tier": call.tier,
+        "upstream": call.upstream,
+        "model": call.model,
+        "started": call.started,
+        "seconds": call.seconds,
+        "first_token": call.first_token,
+        "status": call.status,
+        "bare": call.bare,
+        "error": call.error,
+        "prompt_tokens": call.usage.prompt,
+        "cached_tokens": call.usage.cached,
+        "cache_write_tokens": call.usage.cache_write,
+        "completion_tokens": call.usage.completion,
+        "reasoning_tokens": call.usage.reasoning,
+        "estimated": call.usage.estimated,
+        "cost": call.cost.total,
+    }
+
+
+def attempt_row(attempt: Attempt, *, served: bool) -> dict[str, Any]:
+    """Flatten an attempt with its calls and checks."""
+    verdict = attempt.verdict
+    return {
+        "tier": attempt.tier.name,
+        "recipe": attempt.tier.recipe.label if attempt.tier.recipe else "",
+        "served": served,
+        "failure": attempt.failure.kind if attempt.failure else "",
+        "verdict": "" if verdict is None else "accept" if verdict.accepted else "defer",
+        "reason": verdict.reason if verdict else "",
+        "confidence": verdict.confidence if verdict else None,
+        "late_verdict": (
+            "" if attempt.late is None else "accept" if attempt.late.accepted else "defer"
+        ),
+        "left": attempt.left,
+        "bare": attempt.bare,
+        "released": attempt.released,
+        "cost": attempt.spent,
+        "price_version": attempt.tier.price.version,
+        "calls": [call_row(call) for call in attempt.calls],
+        "checks": [
+            {
+                "check": item.check,
+                "result": item.finding.result,
+                "reason": item.finding.reason,
+                "confidence": item.finding.confidence,
+                "seconds": item.seconds,
+                "cost": item.cost,
+            }
+            for item in attempt.evidence
+        ],
+    }
+
+
+def row(entry: Entry) -> dict[str, Any]:
+    """Flatten an entry into plain JSON values: the one shape that every store keeps."""
+    origin, outcome, difficulty = entry.origin, entry.outcome, entry.difficulty
+    candidate = entry.candidate
+    usage = entry.usage
+    return {
+        "schema": SCHEMA,
+        "entry_id": origin.entry_id,
+        "request_id": origin.request_id,
+        "started_at": origin.started_at,
+        "route": entry.route,
+        "mode": entry.mode,
+        "api": origin.api,
+        "stream": origin.stream,
+        "key": origin.key,
+        "session": origin.session,
+        "requested_model": origin.requested_model,
+        "status": entry.status,
+        "outcome": entry.ending,
+        "tier": entry.served_tier,
+        "start_tier": entry.start_tier,
+        "start_reason": entry.start_reason,
+        "reason": entry.reason,
+        "escalated": outcome.escalated,
+        "degraded": outcome.degraded,
+        "difficulty": difficulty.value if difficulty else None,
+        "gain": difficulty.gain if difficulty else None,
+        "p_good": list(difficulty.p_good) if difficulty else [],
+        "scorer": difficulty.scorer if difficulty else "",
+        "threshold": entry.threshold,
+        "score": difficulty.ranked if difficulty else None,
+        "profile": difficulty.profile if difficulty else "",
+        "unlike": difficulty.unlike if difficulty else None,
+        "candidate": candidate.scorer if candidate else "",
+        "candidate_score": candidate.ranked if candidate else None,
+        "candidate_value": candidate.value if candidate else None,
+        "prompt_tokens": usage.prompt,
+        "cached_tokens": usage.cached,
+        "completion_tokens": usage.completion,
+        "reasoning_tokens": usage.reasoning,
+        "estimated": usage.estimated,
+        "cost": entry.cost,
+        "discarded_cost": entry.discarded,
+        "baseline_tier": entry.baseline_tier,
+        "baseline_cost": entry.baseline,
+        "seconds": entry.timing.total,
+        "first_token": entry.timing.first_token,
+        "overhead": entry.timing.overhead,
+        "decision": entry.timing.decision,
+        "config": entry.config,
+        "escalations": [
+            {"from": e.from_tier, "to": e.to_tier, "cause": e.cause, "reason": e.reason}
+            for e in escalations(outcome)
+        ],
+        "attempts": [attempt_row(a, served=a is outcome.served) for a in outcome.attempts],
+        "prompt": asdict(entry.prompt) if entry.prompt else None,
+    }

@@ -1,0 +1,108 @@
+"""What a scorer can be trained on: the ledger's own prompts, with what their answers were worth."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from gateway.core.signals import Signals
+from gateway.store.prompts import read_signals
+from gateway.store.sqlite import connect_to_read
+
+_PROMPTS = "To keep them: `ledger: {content: prompts}` in the configuration, and a restart."
+_LABELS = "They come with POST /v1/feedback: {request_id, score, tier}."
+_LABELLED = """
+SELECT request.id, request.route, request.started_at, prompt.signals, label.tier,
+       avg(label.score) AS good
+FROM label
+CROSS JOIN prompt ON prompt.entry_id = label.entry_id
+CROSS JOIN request ON request.entry_id = label.entry_id
+WHERE :route IS NULL OR request.route = :route
+GROUP BY request.id, label.tier ORDER BY request.id, label.tier"""
+_COSTS = """
+SELECT attempt.tier, avg(attempt.cost)
+FROM request JOIN attempt ON attempt.request = request.id
+WHERE request.route = ? AND attempt.served
+GROUP BY attempt.tier"""
+
+
+class NothingToLearn(Exception):
+    """The ledger cannot be trained from; the message says what to do."""
+
+
+class LabelledPrompt(NamedTuple):
+    """A request that may be learnt from. `good` maps each tier that was labelled to a label from 0
+    to 1, of several sources the mean; `started_at` is a UNIX time in seconds."""
+
+    signals: Signals
+    good: Mapping[str, float]
+    route: str
+    started_at: float
+
+
+def labelled_prompts(path: Path, route: str | None = None) -> list[LabelledPrompt]:
+    """Read every labelled prompt, or those of one route, oldest first.
+
+    Raises NothingToLearn when there is none, with the reason and the remedy.
+    """
+    with _reading(path) as connection:
+        found = connection.execute(_LABELLED, {"route": route}).fetchall()
+        kept, labels = (_count(connection, table) for table in ("prompt", "label"))
+    good: dict[int, dict[str, float]] = {}
+    for row in found:
+        good.setdefault(row["id"], {})[row["tier"]] = row["good"]
+    firsts = {row["id"]: row for row in reversed(found)}
+    read = {number: read_signals(firsts[number]["signals"]) for number in good}
+    prompts = [
+        LabelledPrompt(signals, good[number], firsts[number]["route"], firsts[number]["started_at"])
+        for number, signals in read.items()
+        if signals is not None
+    ]
+    if not prompts:
+        raise NothingToLearn(_why_none(path, route, kept, labels))
+    return prompts
+
+
+def tier_costs(path: Path, route: str) -> dict[str, float]:
+    """Return what a reply has cost on average at each tier of a route that served: nano-dollars of
+    the serving attempts, their checks included. A tier that has not served is not there.
+
+    Raises NothingToLearn when the ledger cannot be read.
+    """
+    with _reading(path) as connection:
+        return dict(map(tuple, connection.execute(_COSTS, (route,))))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a ledger of this version's layout. Raises NothingToLearn for anything else."""
+    if not path.is_file():
+        raise NothingToLearn(f"There is no ledger at {path}.")
+    try:
+        with closing(connect_to_read(path)) as connection:
+            yield connection
+    except sqlite3.Error as error:
+        raise NothingToLearn(
+            f"{path} cannot be read as a ledger: {error}. If an older version wrote it, start this "
+            "one on it once; then it has all that is needed."
+        ) from error
+
+
+def _why_none(path: Path, route: str | None, prompts: int, labels: int) -> str:
+    if not prompts:
+        return f"{path} keeps no prompts. {_PROMPTS} Then label answers. {_LABELS}"
+    if not labels:
+        return f"{path} has {prompts} prompts, but no labels. {_LABELS}"
+    of_route = f" of the route {route!r}" if route is not None else ""
+    return (
+        f"{path} has {prompts} prompts and {labels} labels, but none{of_route} is of a request "
+        f"whose prompt is kept. {_PROMPTS}"
+    )
+
+
+def _count(connection: sqlite3.Connection, table: str) -> int:
+    query = f"SELECT count(*) FROM {table}"  # noqa: S608 - ours
+    return int(connection.execute(query).fetchone()[0])

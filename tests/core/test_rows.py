@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from sample_entries import SMALL, attempt, cancelled, entry, escalated, failed, fallen_through
+
+from gateway.core.difficulty import Difficulty
+from gateway.core.outcome import Outcome
+from gateway.core.recipes import Recipe
+from gateway.core.rows import row
+from gateway.core.signals import Signals
+from gateway.core.verdict import Verdict
+
+
+@pytest.mark.parametrize("make", [entry, escalated, fallen_through, cancelled, failed])
+def test_a_row_is_plain_json_and_its_money_adds_up(make):
+    flat = row(make())
+    assert json.loads(json.dumps(flat)) == flat
+    tries = flat["attempts"]
+    calls = sum(each["cost"] for one in tries for each in one["calls"])
+    checks = sum(each["cost"] for one in tries for each in one["checks"])
+    assert flat["cost"] == calls + checks == sum(one["cost"] for one in tries)
+    assert flat["discarded_cost"] == sum(one["cost"] for one in tries if not one["served"])
+    assert flat["prompt_tokens"] == sum(e["prompt_tokens"] for one in tries for e in one["calls"])
+
+
+def test_a_row_tells_of_each_attempt_and_check():
+    first, second = row(escalated())["attempts"]
+    assert (first["verdict"], first["reason"], first["confidence"]) == (
+        "defer",
+        "low_confidence",
+        0.31,
+    )
+    (check,) = first["checks"]
+    assert check == {
+        "check": "judge",
+        "result": "fail",
+        "reason": "low_confidence",
+        "confidence": 0.31,
+        "seconds": 0.02,
+        "cost": 1_003,
+    }
+    assert (second["verdict"], second["served"], first["served"]) == ("accept", True, False)
+    assert first["price_version"] == "book-1"
+
+
+def test_a_row_of_a_failure_has_no_verdict():
+    first, _ = row(fallen_through())["attempts"]
+    assert (first["verdict"], first["reason"], first["confidence"]) == ("", "", None)
+    assert (first["failure"], first["calls"][0]["error"]) == ("timeout", "timeout")
+
+
+@pytest.mark.parametrize(("accepted", "word"), [(True, "accept"), (False, "defer")])
+def test_a_late_verdict_stands_beside_the_first(accepted, word):
+    late = Verdict(accepted, "refusal" if not accepted else "passed")
+    cooked = replace(SMALL, recipe=Recipe("r", 1, before="x" * 40))
+    one = attempt(cooked, Verdict(True, "prefix_passed"), late=late, released=True)
+    (flat,) = row(entry(Outcome((one,), one)))["attempts"]
+    assert (flat["verdict"], flat["late_verdict"], flat["released"]) == ("accept", word, True)
+    assert flat["recipe"] == "r@1"
+
+
+def test_a_row_without_a_score():
+    flat = row(entry(difficulty=None))
+    assert (flat["difficulty"], flat["gain"], flat["p_good"], flat["scorer"]) == (
+        None,
+        None,
+        [],
+        "",
+    )
+
+
+def test_a_row_holds_what_tuning_reads():
+    scored = Difficulty(0.42, 0.1, (0.6, 0.9), "linear@3", 0.17, "0391", unlike=True)
+    tried = Difficulty(0.83, 0.3, (), "linear@4")
+    flat = row(entry(difficulty=scored, candidate=tried))
+    names = "score profile unlike candidate candidate_score candidate_value".split()
+    assert [flat[name] for name in names] == [0.17, "0391", True, "linear@4", 0.83, 0.83]
+    assert row(entry(difficulty=Difficulty(0.42)))["score"] == 0.42
+
+
+def test_a_row_holds_a_prompt_only_where_the_entry_does():
+    assert row(entry())["prompt"] is None
+    kept = row(entry(prompt=Signals("why?", prompt_tokens=7, wants_json=True)))["prompt"]
+    assert Signals(**json.loads(json.dumps(kept))) == Signals(
+        "why?", prompt_tokens=7, wants_json=True
+    )
