@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from gateway.core.ports import Scorer
 from gateway.core.routing import Route
 from gateway.core.tuning import quality_threshold
+
+if TYPE_CHECKING:
+    from gateway.tuning import Tuned
 
 
 def describe(route: Route) -> dict[str, Any] | None:
@@ -39,6 +44,22 @@ def told(route: Route) -> str:
         f"keeps {target.quality:g} of the strong tier's quality, {how}, once there are at least "
         f"{_labels(route)} labels (starts higher from difficulty {steps} until then)"
     )
+
+
+def in_force(ledger: Path, route: Route, scorer: Scorer) -> Tuned:
+    """Return what is in force for a route, as far as its ledger tells: without one, what a new
+    gateway starts with."""
+    from gateway.store.archive import Archive
+    from gateway.tuning import Tuned, yardsticks
+
+    tuned = Tuned({route.name: route}, yardsticks({route.name: scorer}))
+    try:
+        rows = Archive(ledger).tunings()
+    except OSError:
+        return tuned
+    for row in rows.values():
+        tuned.adopt(row)
+    return tuned
 
 
 def _labels(route: Route) -> int:

@@ -10,10 +10,11 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 
-from gateway.core.ports import Archive, Scorer
+from gateway.core.ports import Archive
 from gateway.core.routing import Route
 from gateway.tuning import report
 from gateway.tuning.rounds import Rounds
+from gateway.tuning.state import Known
 from gateway.tuning.tuned import Tuned, yardsticks
 
 _log = logging.getLogger("waterfall")
@@ -39,7 +40,7 @@ class Keeper:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tuning", daemon=True)
 
-    def prepare(self, routes: Mapping[str, Route], scorers: Mapping[str, Scorer]) -> Tuned:
+    def prepare(self, routes: Mapping[str, Route], scorers: Mapping[str, Known]) -> Tuned:
         """Return what a new configuration starts with: all that is known so far is in force.
 
         It blocks; without a ledger it falls back on what is kept now.

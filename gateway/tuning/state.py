@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from math import isfinite
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from gateway.core.difficulty import are_thresholds
-from gateway.core.ports import Scorer
 from gateway.core.routing import Route
 
 SCHEMA = 1
@@ -38,7 +37,16 @@ class Yardstick:
     unlike_share: float = 0.01
 
 
-def yardstick(scorer: Scorer) -> Yardstick:
+class Known(Protocol):
+    """Has a label: a scorer of any kind."""
+
+    @property
+    def label(self) -> str:
+        """Its `name@version`."""
+        ...
+
+
+def yardstick(scorer: Known) -> Yardstick:
     """Read off a scorer what it has of the attributes `reference`, `watched`, `unlike_share`."""
     reference = getattr(scorer, "reference", None)
     return Yardstick(

@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.core.difficulty import Difficulty
-from gateway.core.ports import Scorer, TuningRow
+from gateway.core.ports import TuningRow
 from gateway.core.ranks import rank
 from gateway.core.routing import Route
 from gateway.tuning.figures import Labels, Standing, describe, figures
-from gateway.tuning.state import Basis, Held, InForce, Yardstick, read_state, yardstick
+from gateway.tuning.state import Basis, Held, InForce, Known, Yardstick, read_state, yardstick
 
 
-def yardsticks(scorers: Mapping[str, Scorer]) -> dict[str, Yardstick]:
+def yardsticks(scorers: Mapping[str, Known]) -> dict[str, Yardstick]:
     """Read off each route's scorer what its training knows."""
     return {name: yardstick(scorer) for name, scorer in scorers.items()}
 

@@ -10,6 +10,7 @@ from api.serving import config, house
 from tuning.memory import Memory
 
 import gateway.store.store
+from gateway.cli.route import plan
 from gateway.core.ports import Labelled, Scored
 
 SHARE = {"routes__waterfall__threshold": {"target_share": 0.2}}
@@ -177,6 +178,11 @@ async def test_a_fifth_of_the_gateway_s_own_traffic(tmp_path, threshold):
     async with house(tmp_path, **changes) as it:
         told = await dry(it, HARD)
         assert (told.told("difficulty"), told.json["tuning"]["reference"]) == (kept[0], "own")
+        settings = it.gateway.settings
+    offline = plan(settings.routes["waterfall"], HARD[0]["content"], settings.ledger.path)
+    assert f"{offline['difficulty']:.4f}" == kept[0], "the command looks it up in the ledger"
+    assert offline["thresholds"] == [told.json["threshold"]]
+    assert offline["tuning"] == told.json["tuning"]
 
 
 async def test_labels_that_clients_send_make_a_promise(tmp_path):
