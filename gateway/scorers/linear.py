@@ -61,7 +61,7 @@ class LinearScorer:
         raw = self.raw(read(signals))
         p_good = tuple(map(logistic, raw, self.calibration))
         gain = max(p_good[1:]) - p_good[0]
-        return Difficulty(rank(gain, self.reference), gain, p_good, self.label)
+        return Difficulty(rank(gain, self.reference), gain, p_good, self.label, score=gain)
 
     def raw(self, reading: Reading) -> list[float]:
         """Return each head's value before calibration."""
