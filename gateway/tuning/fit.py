@@ -116,8 +116,8 @@ def _reference(
     if len(recent) < REFERENCE_AT:
         return None, ()
     rows = recent[-REFERENCE_AT:]
-    # Nine digits tell scores apart, and take half the room in the ledger.
-    points = tuple(float(f"{point:.9g}") for point in reference_of(row.score for row in rows))
+    # To the last digit: a tie is one, or half of its requests would change sides.
+    points = reference_of(row.score for row in rows)
     return points, feature_shares(list(yard.watched), rows)
 
 

@@ -154,7 +154,8 @@ async def send_up(it, chance, count):
 
 async def go_round(it):
     assert it.gateway.store.flush(20)
-    await asyncio.to_thread(it.gateway.keeper.round)
+    for _ in range(2):  # the keeper's own thread may have been faster, with less to go by
+        await asyncio.to_thread(it.gateway.keeper.round)
 
 
 @pytest.mark.parametrize("threshold", [{"target_share": 0.2}, 0.8])

@@ -106,10 +106,13 @@ def test_artefact_keeps_what_the_scorer_came_with_and_own_then_gathers_anew():
 
 def test_a_share_among_scores_that_tie():
     world = World(route(share(0.2)), Bare())
-    levels = [0.0] * 6 + [0.3, 0.6, 0.9, 0.9]
-    world.ask(1000, lambda chance: chance.choice(levels))
-    world.round()
+    levels = [1 / 7] * 6 + [2 / 7, 3 / 7, 6 / 7, 6 / 7]
+    for _ in range(3):
+        world.ask(1000, lambda chance: chance.choice(levels))
+        world.round()
     assert world.ask(2000, lambda chance: chance.choice(levels)) == pytest.approx(0.2, abs=0.03)
+    assert world.told()["alarms"] == []
+    assert world.figure("score_psi") < 0.05
 
 
 def test_the_window_is_what_it_says():
