@@ -15,9 +15,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-import gateway
-from gateway import scorers
-from gateway.api.admin import Controls, admin_app
+from gateway.api.admin import Controls, Render, admin_app, at_once
 from gateway.api.auth import Key
 from gateway.api.build_info import build_info
 from gateway.api.planning import Clocks, require_thresholds
@@ -36,11 +34,10 @@ from gateway.config import (
 from gateway.core.errors import BadRequest
 from gateway.core.ids import uuid7
 from gateway.core.ledger import Refusal
-from gateway.core.ports import Scorer
 from gateway.core.recipes import write_marker
-from gateway.core.routing import Route
 from gateway.engine import Engine, Parts
 from gateway.prices import open_book
+from gateway.scoring import UNUSABLE, open_scorers
 from gateway.sinks.log import RequestLog, human_line, json_line
 from gateway.sinks.metrics import Metrics
 from gateway.store.sqlite import LedgerUnusable
@@ -51,15 +48,13 @@ from gateway.upstreams.probe import Readiness
 
 _log = logging.getLogger("waterfall")
 _LINES = {"human": human_line, "json": json_line}
-ARTEFACTS = Path(gateway.__file__).resolve().parent.parent / "router_models" / "artefacts"
-"""Where the trained artefacts lie: data beside the package, in a checkout as in a wheel."""
 
 
 class StartError(Exception):
     """The gateway cannot start as it is configured; the message says what to change."""
 
 
-REFUSALS = (ConfigError, StartError, UpstreamUnusable, LedgerUnusable, scorers.ArtefactError)
+REFUSALS = (ConfigError, StartError, UpstreamUnusable, LedgerUnusable, *UNUSABLE)
 """Everything that may be wrong with a configuration."""
 
 
@@ -141,6 +136,7 @@ class Gateway:
 
     def _build(self, settings: Settings) -> Service:
         upstreams = {name: open_upstream(each) for name, each in settings.upstreams.items()}
+        opened = open_scorers(settings.routes, settings.tiers, upstreams)
         parts = Parts(
             upstreams=upstreams,
             checks=all_checks(self._marker),
@@ -155,17 +151,18 @@ class Gateway:
         )
 
         async def close() -> None:
-            await asyncio.gather(*(each.aclose() for each in upstreams.values()))
+            await asyncio.gather(opened.aclose(), *(each.aclose() for each in upstreams.values()))
 
         simulated = {name for name, each in settings.upstreams.items() if each.kind == "simulated"}
-        opened = _scorers(settings)
         return Service(
             engine=Engine(parts),
             routes=settings.routes,
             tiers=settings.tiers,
             aliases=settings.aliases,
-            scorers=opened,
-            tuned=self.keeper.prepare(settings.routes, opened),
+            scorers=opened.bases,
+            assessors=opened.assessors,
+            shadows=opened.shadows,
+            tuned=self.keeper.prepare(settings.routes, opened.deciding),
             keys=tuple(Key(k.name, k.digest, k.routes, k.allow) for k in settings.keys),
             latches=self._latches,
             meter=self,
@@ -177,10 +174,10 @@ class Gateway:
             usable=Readiness(settings.upstreams.values(), CLOCKS.monotonic).check,
         )
 
-    def main(self) -> FastAPI:
-        """Build the main listener's app."""
+    def main(self, render: Render | None = None) -> FastAPI:
+        """Build the main listener's app; `render` speaks for all workers where there are more."""
         local = is_loopback(self.settings.server.host)
-        render = self.metrics.render if local else None
+        render = (render or at_once(self.metrics.render)) if local else None
         return main_app(self.switch, CLOCKS, self.store.labels, render)
 
     def admin(self) -> FastAPI:
@@ -189,9 +186,9 @@ class Gateway:
         controls = Controls(
             secret=self.admin_secret,
             is_local=is_loopback(host),
-            render_metrics=self.metrics.render,
+            render_metrics=at_once(self.metrics.render),
             reload=self.reload_or_refuse,
-            set_thresholds=self.set_thresholds,
+            set_thresholds=at_once(self.set_thresholds),
             refuse=self.refuse,
         )
         return admin_app(controls, CLOCKS)
@@ -293,17 +290,3 @@ def refuse_open_door(settings: Settings) -> None:
         )
     if server.admin and not server.admin_key and not is_loopback(server.admin[0]):
         raise StartError("server.admin is open to other machines: set server.admin_key.")
-
-
-def open_scorer(route: Route) -> Scorer:
-    """Open the scorer a route names. Raises scorers.ArtefactError."""
-    if route.scorer == "rules":
-        return scorers.rules()
-    folder = ARTEFACTS / "default" if route.scorer == "default" else Path(route.scorer)
-    return scorers.load(folder)
-
-
-def _scorers(settings: Settings) -> dict[str, Scorer]:
-    """Open every route's scorer; a tier asked for by name is a route of its own, without steps."""
-    alone = dict.fromkeys(settings.tiers, scorers.rules())
-    return {**alone, **{name: open_scorer(route) for name, route in settings.routes.items()}}

@@ -171,9 +171,10 @@ def _judge_money(
     by_attempt: dict[tuple[int, int], int] = defaultdict(int)
     for call in tables["call"]:
         by_attempt[call["request"], call["attempt"]] += call["cost"]
+    scoring = {key[0]: cost for key, cost in by_attempt.items() if key[1] is None}
     for check in tables["check_result"]:
         by_attempt[check["request"], check["attempt"]] += check["cost"]
-    by_request: dict[int, int] = defaultdict(int)
+    by_request: dict[int, int] = defaultdict(int, scoring)
     for attempt in tables["attempt"]:
         by_request[attempt["request"]] += attempt["cost"]
     proof.none_of(
@@ -185,7 +186,7 @@ def _judge_money(
         [a for a in tables["attempt"] if a["cost"] != by_attempt[a["request"], a["seq"]]],
     )
     proof.none_of(
-        "a request costs what its attempts cost",
+        "a request costs what its attempts and its scorer's calls cost",
         [r["request_id"] for r in tables["request"] if r["cost"] != by_request[r["id"]]],
     )
     whole = sum(row["cost"] for row in tables["request"])

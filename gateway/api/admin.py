@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
@@ -22,20 +22,26 @@ from gateway.core.difficulty import are_thresholds
 from gateway.core.errors import BadRequest, Forbidden, Unauthorized
 from gateway.core.ledger import Refusal
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LIMIT = 64 * 1024
+
+Render = Callable[[], Awaitable[bytes]]
+"""Writes `/metrics`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Controls:
     """What the admin listener can do. `reload` returns the new configuration's digest and raises
-    BadRequest when it is refused; `set_thresholds` takes a route's name and its thresholds."""
+    BadRequest when it is refused; `set_thresholds` takes a route's name and its thresholds. What
+    speaks for several processes may raise GatewayError where not all of them could be asked."""
 
     secret: str
     is_local: bool
-    render_metrics: Callable[[], bytes]
+    render_metrics: Render
     reload: Callable[[], Awaitable[str]]
-    set_thresholds: Callable[[str, tuple[float, ...]], None]
+    set_thresholds: Callable[[str, tuple[float, ...]], Awaitable[None]]
     refuse: Callable[[Refusal], None]
 
 
@@ -51,12 +57,21 @@ def admin_app(controls: Controls, clocks: Clocks) -> FastAPI:
     return app
 
 
-def metrics_endpoint(render: Callable[[], bytes]) -> Callable[[Request], Awaitable[Response]]:
+def at_once(function: Callable[P, T]) -> Callable[P, Awaitable[T]]:
+    """Make a function that waits for nothing into one that may be awaited."""
+
+    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return function(*args, **kwargs)
+
+    return call
+
+
+def metrics_endpoint(render: Render) -> Callable[[Request], Awaitable[Response]]:
     """Return `/metrics` for the main port, where that is loopback."""
 
     async def metrics(request: Request) -> Response:
         require_local_host(request.scope)
-        return Response(render(), media_type=_METRICS_TYPE)
+        return Response(await render(), media_type=_METRICS_TYPE)
 
     return metrics
 
@@ -70,7 +85,7 @@ class _Admin:
             require_local_host(request.scope)
         else:
             self._require_secret(request)
-        return Response(self._controls.render_metrics(), media_type=_METRICS_TYPE)
+        return Response(await self._controls.render_metrics(), media_type=_METRICS_TYPE)
 
     async def reload(self, request: Request) -> Response:
         self._guard_write(request)
@@ -86,7 +101,7 @@ class _Admin:
         if not all(map(_is_number, values)) or not are_thresholds(values):
             message = "threshold must be a number from 0 to 1, or a list of them, never falling."
             raise BadRequest(message, param="threshold")
-        self._controls.set_thresholds(route, tuple(float(value) for value in values))
+        await self._controls.set_thresholds(route, tuple(float(value) for value in values))
         return JSONResponse({"route": route, "threshold": values})
 
     def _guard_write(self, request: Request) -> None:

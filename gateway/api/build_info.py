@@ -17,7 +17,7 @@ def build_info(settings: Settings, service: Service) -> dict[str, str]:
     return {
         "version": gateway.__version__,
         "config_hash": settings.digest,
-        "scorer_version": _joined(service.scorers[name].label for name in settings.routes),
+        "scorer_version": _joined(map(service.scorer_label, settings.routes)),
         "recipe_version": _joined(tier.recipe.label for tier in tiers if tier.recipe),
         "price_version": _joined(tier.price.version for tier in tiers),
     }

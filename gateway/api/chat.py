@@ -22,7 +22,7 @@ from gateway.api.http import (
     read_json,
     request_id,
 )
-from gateway.api.planning import Arrival, Clocks, latch, plan_job
+from gateway.api.planning import Arrival, Clocks, latch, plan_job, replan
 from gateway.api.reply import PlainReply, StreamedReply
 from gateway.api.service import Service, Switch
 from gateway.core.errors import GatewayError, NotReady
@@ -82,19 +82,26 @@ class Chat:
             told = describe(job) | {"tuning": service.tuned.describe(job.route.name)}
             await answer_json(send, 200, told, [*base, *headers.decision(job)])
             return
-        reply = _reply_for(service, arrival, job, send)
         service.meter.enter(job.route.name)
         async with _Departure(receive):
             try:
-                entry = await service.engine.run(job, reply)
-                await reply.finish(entry)
-            except Exception:  # noqa: BLE001 (a fault of ours: the client gets an answer, we a log)
-                await reply.fail(_fault())
-                return
+                await _answer(service, arrival, job, send)
             finally:
                 service.meter.leave(job.route.name)
-            if entry.outcome.error is None:
-                latch(service, job, entry)
+
+
+async def _answer(service: Service, arrival: Arrival, job: Job, send: Send) -> None:
+    if job.undecided is not None:
+        job = replan(service, await service.engine.assess(job))
+    reply = _reply_for(service, arrival, job, send)
+    try:
+        entry = await service.engine.run(job, reply)
+        await reply.finish(entry)
+    except Exception:  # noqa: BLE001 (a fault of ours: the client gets an answer, we a log)
+        await reply.fail(_fault())
+        return
+    if entry.outcome.error is None:
+        latch(service, job, entry)
 
 
 def _reply_for(
@@ -141,7 +148,8 @@ class _Departure:
 
 
 def describe(job: Job) -> dict[str, object]:
-    """Say what would happen to a request, and why; calls no model."""
+    """Say what would happen to a request, and why; calls no model. Where a scorer would have to be
+    asked first, `asks` names it, and the rest is what its base says."""
     plan, difficulty, signals = job.plan, job.difficulty, job.signals
     return {
         "object": "waterfall.plan",
@@ -150,6 +158,7 @@ def describe(job: Job) -> dict[str, object]:
         "difficulty": difficulty.value,
         "gain": difficulty.gain,
         "scorer": difficulty.scorer,
+        "asks": job.undecided.assessor.label if job.undecided else None,
         "threshold": job.threshold,
         "start": {"tier": plan.tiers[0].name, "reason": plan.reason},
         "tiers": [_described(job, tier) for tier in plan.tiers],

@@ -29,7 +29,10 @@ def decision(job: Job) -> Headers:
 
 
 def _difficulty(difficulty: Difficulty) -> Headers:
-    headers = [(b"x-waterfall-difficulty", b"%.4f" % difficulty.value)]
+    headers = [
+        (b"x-waterfall-difficulty", b"%.4f" % difficulty.value),
+        (b"x-waterfall-scorer", difficulty.scorer.encode()),
+    ]
     if difficulty.gain is not None:
         headers.append((b"x-waterfall-gain", b"%.4f" % difficulty.gain))
     return headers

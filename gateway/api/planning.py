@@ -12,11 +12,14 @@ from gateway.api.auth import Key
 from gateway.api.http import Scope
 from gateway.api.service import Service
 from gateway.api.wire import parse
-from gateway.core.errors import BadRequest
-from gateway.core.ledger import Entry, Origin
+from gateway.core.difficulty import Difficulty, start_index
+from gateway.core.errors import BadRequest, CeilingTooLow
+from gateway.core.ledger import Entry, Origin, scoring_cost
+from gateway.core.plan import Plan
 from gateway.core.routing import Mode, Overrides, Route, make_plan
-from gateway.core.signals import measure
-from gateway.engine import Job
+from gateway.core.signals import Signals, measure
+from gateway.engine import Job, Undecided
+from gateway.tuning import Tuned
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,16 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
     require_thresholds(route, asked.thresholds or ())
     session = overrides.session(arrival.scope)
     mode = _mode(route, asked, session or arrival.key.name or arrival.entry_id)
+    asked = replace(asked, mode=mode)
     began = clocks.monotonic()
     signals = measure(request)
-    difficulty, thresholds = service.tuned.apply(route, service.scorers[route.name].score(signals))
-    asked = replace(asked, mode=mode, thresholds=asked.thresholds or thresholds)
+    base = service.scorers[route.name].score(signals)
+    settled = _settle(service, route, asked, base)
     own = _own_session(arrival.key.name, session)
     latched = service.latches.floor(route, own) if session and route.latch else 0
-    plan = make_plan(route, signals, difficulty, asked, latched)
+    decided = _decide(service.tuned, route, signals, settled or base, asked, latched)
+    shadow = service.shadows.get(route.name)
+    candidate = shadow.score(signals) if shadow else None
     return Job(
         request=request,
         origin=Origin(
@@ -69,12 +75,80 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
         route=route,
         mode=mode,
         signals=signals,
-        difficulty=difficulty,
-        plan=plan,
-        threshold=asked.thresholds[0] if asked.thresholds else None,
+        difficulty=decided.difficulty,
+        plan=decided.plan,
+        threshold=decided.thresholds[0] if decided.thresholds else None,
         arrived=arrival.at,
         decision=clocks.monotonic() - began,
+        asked=asked,
+        latched=latched,
+        undecided=None if settled else Undecided(service.assessors[route.name], base),
+        candidate=candidate,
+        agreement=decided.agrees_with(candidate) if shadow else "",
     )
+
+
+def replan(service: Service, job: Job) -> Job:
+    """Plan anew what a scorer that waits has now decided, with what its calls have left of the
+    dollar ceiling. Where too little is left for that, the request keeps the plan it has."""
+    plan, asked = job.plan, job.asked
+    if plan.ceiling is not None:
+        left = max(plan.ceiling - scoring_cost(job.scoring.calls), 0)
+        plan, asked = replace(plan, ceiling=left), replace(asked, ceiling=left)
+    try:
+        decided = _decide(service.tuned, job.route, job.signals, job.difficulty, asked, job.latched)
+    except CeilingTooLow:
+        return replace(job, plan=replace(plan, reason="budget"))
+    return replace(
+        job,
+        difficulty=decided.difficulty,
+        plan=decided.plan,
+        threshold=decided.thresholds[0] if decided.thresholds else None,
+        agreement=job.agreement and decided.agrees_with(job.candidate),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """`thresholds` are in force, `first` those that a scorer starts with that is put in force."""
+
+    difficulty: Difficulty
+    thresholds: tuple[float, ...]
+    first: tuple[float, ...]
+    plan: Plan
+
+    def agrees_with(self, candidate: Difficulty | None) -> str:
+        """Would the candidate's word have started it at the same tier? See Entry.agreement."""
+        if candidate is None:
+            return "failed"
+        own = start_index(self.difficulty.value, self.thresholds)
+        return "true" if own == start_index(candidate.value, self.first) else "false"
+
+
+def _decide(
+    tuned: Tuned,
+    route: Route,
+    signals: Signals,
+    difficulty: Difficulty,
+    asked: Overrides,
+    latched: int,
+) -> _Decided:
+    difficulty, live = tuned.apply(route, difficulty)
+    thresholds = asked.thresholds or live
+    plan = make_plan(route, signals, difficulty, replace(asked, thresholds=thresholds), latched)
+    return _Decided(difficulty, thresholds, asked.thresholds or route.thresholds, plan)
+
+
+def _settle(
+    service: Service, route: Route, asked: Overrides, base: Difficulty
+) -> Difficulty | None:
+    """Return the difficulty, None where a scorer that waits has to be asked for it.
+
+    Nobody is asked, nor paid, for what the difficulty does not decide.
+    """
+    assessor = service.assessors.get(route.name)
+    idle = asked.tier is not None or asked.mode == "off" or len(route.tiers) == 1
+    return base if assessor is None or idle else assessor.settle(base)
 
 
 def latch(service: Service, job: Job, entry: Entry) -> None:

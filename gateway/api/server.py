@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from fastapi import FastAPI
 from starlette.routing import Route
 
-from gateway.api.admin import metrics_endpoint
+from gateway.api.admin import Render, metrics_endpoint
 from gateway.api.chat import Chat
 from gateway.api.endpoints import Endpoints, error_handlers
 from gateway.api.feedback import Feedback
@@ -18,10 +16,7 @@ from gateway.store.labels import Labels
 
 
 def main_app(
-    switch: Switch,
-    clocks: Clocks,
-    labels: Labels,
-    render_metrics: Callable[[], bytes] | None,
+    switch: Switch, clocks: Clocks, labels: Labels, render_metrics: Render | None
 ) -> FastAPI:
     """Build the app. `labels` takes feedback; `render_metrics` is None where the listener is not
     loopback's."""

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.api.auth import Key
+from gateway.core.difficulty import Difficulty
 from gateway.core.errors import NotFound
 from gateway.core.ledger import Refusal
 from gateway.core.plan import Tier
-from gateway.core.ports import Scorer
+from gateway.core.ports import Assessor, Scorer
 from gateway.core.routing import Route
+from gateway.core.signals import Signals
 from gateway.engine import Engine
 from gateway.tuning import Tuned
 
@@ -45,6 +47,14 @@ class Latches:
         self._tiers.move_to_end((route.name, session))
         if len(self._tiers) > _LATCHES:
             self._tiers.popitem(last=False)
+
+
+class Shadow(Protocol):
+    """A scorer that is tried beside the one in force, and decides nothing."""
+
+    def score(self, signals: Signals) -> Difficulty | None:
+        """Score one request; None when it failed."""
+        ...
 
 
 class Meter(Protocol):
@@ -90,9 +100,10 @@ class InFlight:
 class Service:
     """Everything that requests need of one configuration.
 
-    `scorers` is by route; `tuned` says how their scores rank, and which thresholds are in force.
-    `simulated` names the tiers whose answers no model gave. `close` lets go of its connections,
-    once the last request has finished.
+    `scorers` is by route; so are `assessors`, for the routes whose scorer waits (the one in
+    `scorers` is its base), and `shadows`, the candidates on trial. `tuned` says how scores rank,
+    and which thresholds are in force. `simulated` names the tiers whose answers no model gave.
+    `close` lets go of its connections, once the last request has finished.
     """
 
     engine: Engine
@@ -108,7 +119,13 @@ class Service:
     simulated: frozenset[str]
     close: Callable[[], Awaitable[None]]
     usable: Callable[[], Awaitable[bool]]
+    assessors: Mapping[str, Assessor] = field(default_factory=dict)
+    shadows: Mapping[str, Shadow] = field(default_factory=dict)
     in_flight: InFlight = field(default_factory=InFlight)
+
+    def scorer_label(self, route: str) -> str:
+        """Return the `name@version` of the scorer that decides for a route."""
+        return (self.assessors.get(route) or self.scorers[route]).label
 
     def models(self, key: Key) -> list[str]:
         """Return every name that a key may give as a model."""

@@ -15,6 +15,7 @@ from gateway.config import Settings
 from gateway.core.money import dollars
 from gateway.core.plan import Tier
 from gateway.core.routing import Route
+from gateway.core.scorer_spec import scorer_name
 
 if TYPE_CHECKING:
     from gateway.cli.online import Found
@@ -36,12 +37,12 @@ def run(args: argparse.Namespace) -> int:
     settings = common.read(args)
     if settings is None:
         return 2
-    from gateway.app import REFUSALS, open_scorer, refuse_open_door
+    from gateway.app import REFUSALS, refuse_open_door
+    from gateway.scoring import try_scorers
 
     try:
         refuse_open_door(settings)
-        for route in settings.routes.values():
-            open_scorer(route)
+        try_scorers(settings.routes)
     except REFUSALS as error:
         common.tell(f"waterfall: {error}")
         return 2
@@ -82,7 +83,8 @@ def _route(route: Route) -> dict[str, object]:
         "reference": route.reference,
         "baseline": route.baseline_tier.name,
         "mode": route.mode,
-        "scorer": route.scorer,
+        "scorer": scorer_name(route.scorer),
+        "candidate": route.candidate,
         "deadline_seconds": route.deadline,
         "max_cost_usd": None if route.ceiling is None else dollars(route.ceiling),
     }
@@ -107,6 +109,8 @@ def _text(settings: Settings) -> str:
     lines = [f"This configuration is sound ({settings.digest})."]
     for route in settings.routes.values():
         lines.append(f"\nroute {route.name}: {targets.told(route)}; {route.mode}")
+        tried = f"; candidate {route.candidate}" if route.candidate else ""
+        lines.append(f"  scorer: {scorer_name(route.scorer)}{tried}")
         for tier in route.tiers:
             price = f"${dollars(tier.price.input)} in, ${dollars(tier.price.output)} out"
             recipe = f", recipe {tier.recipe.label}" if tier.recipe else ""

@@ -33,31 +33,41 @@ def run(args: argparse.Namespace) -> int:
     if name not in settings.routes:
         common.tell(f"waterfall: no route {name!r}; there is: {', '.join(settings.routes)}")
         return 2
+    from gateway.scoring import UNUSABLE
+
     try:
         told = plan(settings.routes[name], args.prompt, settings.ledger.path)
     except GatewayError as error:
         common.tell(f"waterfall: {error.message}")
         return 1
+    except UNUSABLE as error:
+        common.tell(f"waterfall: {error}")
+        return 2
     common.show(json.dumps(told, indent=2) if args.json else _text(told))
     return 0
 
 
 def plan(route: Route, prompt: str, ledger: Path) -> dict[str, Any]:
-    """Plan a one-message request for `route`, as JSON values, by the thresholds that a ledger
-    says are in force. Raises GatewayError."""
-    from gateway.app import open_scorer
+    """Plan a one-message request for `route`, as JSON values, by the thresholds that a ledger says
+    are in force, and by the base of a scorer that waits, which `asks` names where it would be
+    asked. Raises GatewayError, or one of scoring.UNUSABLE."""
+    from gateway.scoring import try_scorers
 
     body = {"model": route.name, "messages": [{"role": "user", "content": prompt}]}
     signals = measure(ChatRequest(body))
-    scorer = open_scorer(route)
-    tuned = targets.in_force(ledger, route, scorer)
-    difficulty, thresholds = tuned.apply(route, scorer.score(signals))
+    opened = try_scorers({route.name: route})
+    difficulty = opened.bases[route.name].score(signals)
+    assessor = opened.assessors.get(route.name)
+    settled = assessor.settle(difficulty) if assessor else difficulty
+    tuned = targets.in_force(ledger, route, opened.deciding[route.name])
+    difficulty, thresholds = tuned.apply(route, settled or difficulty)
     made = make_plan(route, signals, difficulty, Overrides(thresholds=thresholds))
     return {
         "route": route.name,
         "difficulty": difficulty.value,
         "gain": difficulty.gain,
         "scorer": difficulty.scorer,
+        "asks": assessor.label if assessor and settled is None else None,
         "thresholds": list(thresholds),
         "tuning": tuned.describe(route.name),
         "start": {"tier": made.tiers[0].name, "reason": made.reason},
@@ -75,6 +85,8 @@ def _text(told: dict[str, Any]) -> str:
         f"starts at {start['tier']} ({start['reason']}), {_thresholds(told)}",
         f"then may fall through {' -> '.join(told['tiers'])}",
     ]
+    if told["asks"]:
+        lines.insert(1, f"but {told['asks']} would be asked first, and may say otherwise")
     return "\n".join([*lines, f"expected to be good: {chances}"] if chances else lines)
 
 

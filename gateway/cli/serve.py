@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gateway.cli import common
 
 if TYPE_CHECKING:
-    from gateway.launcher import Running
+    from gateway.launcher import Served
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -19,14 +19,23 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     common.add_config(parser)
     parser.add_argument("--host", help="in place of server.host")
     parser.add_argument("--port", type=_port, help="in place of server.port; 0 takes a free one")
+    parser.add_argument("--workers", type=_workers, help="in place of server.workers: processes")
     parser.set_defaults(run=run)
 
 
 def _port(written: str) -> int:
-    port = int(written)
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{port} is not from 0 to 65535")
-    return port
+    return _whole(written, 0, 65535)
+
+
+def _workers(written: str) -> int:
+    return _whole(written, 1, 64)
+
+
+def _whole(written: str, least: int, most: int) -> int:
+    number = int(written)
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"{number} is not from {least} to {most}")
+    return number
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.INFO, format="waterfall: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    changed = {"host": args.host, "port": args.port}
+    changed = {"host": args.host, "port": args.port, "workers": args.workers}
     server = replace(settings.server, **{k: v for k, v in changed.items() if v is not None})
     try:
         return launcher.run(launcher.serve(settings, args.config, announce, server))
@@ -48,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
 
 
-def announce(served: Running) -> None:
+def announce(served: Served) -> None:
     """Say where it listens."""
     from gateway.launcher import describe
 

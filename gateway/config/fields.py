@@ -19,6 +19,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 _DIGEST = re.compile(r"sha256:([0-9a-fA-F]{64})")
 _VISIBLE = re.compile(r"[!-~]+")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
+_SCORERS = ("python", "remote", "llm")
+"""Kinds of scorer that are written as a mapping."""
 _HOST_LENGTH = 253
 _OFF = "off"
 
@@ -204,12 +207,44 @@ def thresholds(value: object) -> tuple[float, ...]:
     return each
 
 
-def scorer(value: object) -> str:
-    """`default`, `rules`, or an artefact's folder."""
+def scorer(value: object) -> str | dict[str, Any]:
+    """A word, a folder, a function, or a mapping of one kind; what is in it is read later."""
+    if isinstance(value, dict) and len(set(value) & set(_SCORERS)) == 1:
+        return value
+    if isinstance(value, str) and value.startswith("python:"):
+        return f"python:{function(value.removeprefix('python:'))}"
+    if not isinstance(value, str) or not value.strip() or value in _SCORERS:
+        raise ValueError(
+            "must be default, rules, an artefact's folder, python:module.function, or one of "
+            "{python: module.function, timeout: 50ms}, {remote: {...}} and {llm: {...}}"
+        )
+    return str(value)
+
+
+def function(value: object) -> str:
+    """`module.function`."""
+    if isinstance(value, str) and _FUNCTION.fullmatch(value):
+        return str(value)
+    raise ValueError("must be the dotted name of a function, such as my_package.scoring.score")
+
+
+def candidate(value: object) -> str | None:
+    """`default`, `rules`, an artefact's folder, or off."""
+    if value == _OFF:
+        return None
     named = filled(value)
-    if named == "remote" or named.startswith("python:"):
-        raise unsupported("use default, rules, or the path of an artefact's folder")
+    if named in _SCORERS or named.startswith("python:"):
+        raise ValueError("must be default, rules, an artefact's folder, or off: it may not wait")
     return named
+
+
+def band(value: object) -> tuple[float, float]:
+    """`[low, high]`, two difficulties."""
+    if isinstance(value, list) and len(value) == 2:
+        low, high = quantities.share(value[0]), quantities.share(value[1])
+        if low < high:
+            return low, high
+    raise ValueError("must be two difficulties, [low, high], the first below the second")
 
 
 def sqlite_path(value: object) -> str:

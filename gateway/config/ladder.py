@@ -16,7 +16,7 @@ from gateway.config.models import (
     TierKeys,
     TimeoutKeys,
 )
-from gateway.config.problems import ConfigError, nearest
+from gateway.config.problems import ConfigError, Trail, nearest
 from gateway.config.recipe_file import load_recipe
 from gateway.config.settings import (
     PriceSettings,
@@ -27,11 +27,12 @@ from gateway.config.settings import (
 from gateway.core.cascade import Hold, Tier
 from gateway.core.money import Price
 from gateway.core.recipes import Recipe
+from gateway.core.scorer_spec import SCORER_TIER
 from gateway.core.verdict import Bar, CheckSpec
 
 CHECKS = ("shape", "refusal", "format", "tools", "logprob")
 """The checks a bar may ask for by name; all are free."""
-RESERVED = ("other", "none", "cache")
+RESERVED = ("other", "none", "cache", SCORER_TIER)
 """What metrics and records say where there is no route or tier of the configuration's."""
 UNSURE = "unsure"
 """The check for a recipe's not-sure marker, added by itself."""
@@ -148,24 +149,31 @@ def prices(draft: Draft) -> tuple[PriceSettings, Mapping[str, Price] | None]:
     return settings, None
 
 
-def _price(draft: Draft, entry: str, keys: TierKeys, book: Mapping[str, Price] | None) -> Price:
-    trail = ("tiers", entry, "price")
-    if keys.price is not None:
-        price = _own_price(keys.price)
+def price_of(
+    draft: Draft,
+    owner: Trail,
+    named: str,
+    written: PriceKeys | None,
+    book: Mapping[str, Price] | None,
+) -> Price:
+    """Return the price of the model `named` by what stands at `owner`: its own, or the book's."""
+    trail = (*owner, "price")
+    if written is not None:
+        price = _own_price(written)
         if price.input == price.output == price.request == 0:
             draft.warn(trail, "counted as free: savings will look larger than they are")
         return price
     given = at(draft.document, trail) is not None
-    if book is not None and keys.model not in book and not given:
-        model = draft.quoted(("tiers", entry, "model"), keys.model)
-        close = nearest(keys.model, book)
+    if book is not None and named not in book and not given:
+        model = draft.quoted((*owner, "model"), named)
+        close = nearest(named, book)
         hint = f" The price book has similar names: {close}" if close.startswith("did") else ""
         draft.complain(
             trail,
             f"no price is known for model {model}: write price: {{input: ..., output: ...}} "
             f"in US dollars per million tokens, or add the model to prices.file.{hint}",
         )
-    return (book or {}).get(keys.model, Price())
+    return (book or {}).get(named, Price())
 
 
 def _own_price(keys: PriceKeys) -> Price:
@@ -202,7 +210,7 @@ def _tier(
         name=entry,
         upstream=keys.upstream,
         model=keys.model,
-        price=_price(draft, entry, keys, book),
+        price=price_of(draft, ("tiers", entry), keys.model, keys.price, book),
         recipe=recipe,
         bar=_bar(draft, entry, keys, recipe),
         hold=Hold(cast("Any", keys.hold[0]), keys.hold[1]),

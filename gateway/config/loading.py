@@ -69,7 +69,7 @@ def _settings(draft: Draft) -> Settings:
     upstreams = ladder.upstreams(draft)
     price_settings, book = ladder.prices(draft)
     tiers = ladder.tiers(draft, draft.names("upstreams"), book)
-    routes = policy.routes(draft, tiers)
+    routes = policy.routes(draft, tiers, book)
     aliases = policy.aliases(draft, routes)
     keys = policy.keys(draft)
     draft.finish()

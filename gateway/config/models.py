@@ -61,7 +61,7 @@ class Server(Strict):
 
     host: Filled = "127.0.0.1"
     port: Annotated[int, PlainValidator(whole(0, 65535))] = 8080
-    workers: Annotated[int, only(1, "run one process, or several behind a balancer.")] = 1
+    workers: Annotated[int, PlainValidator(whole(1, 64))] = 1
     admin: Annotated[tuple[str, int] | None, PlainValidator(fields.address)] = ("127.0.0.1", 9090)
     admin_key: Secret = None
     max_body: Annotated[int, PlainValidator(size)] = 10_000_000
@@ -159,12 +159,56 @@ class SessionKeys(Strict):
     ttl: Seconds = 600.0
 
 
+class PythonScorerKeys(Strict):
+    """A function of the user's own that scores."""
+
+    python: Annotated[str, PlainValidator(fields.function)]
+    timeout: Seconds = 0.05
+
+
+class RemoteKeys(Strict):
+    """An embeddings endpoint and what reads its vectors."""
+
+    url: Filled
+    model: Filled
+    artefact: Filled
+    api_key: Secret = None
+    timeout: Seconds = 0.3
+    price: Usd = 0
+
+
+class RemoteScorerKeys(Strict):
+    """A scorer of kind remote."""
+
+    remote: RemoteKeys
+
+
+class LlmKeys(Strict):
+    """A model that is asked within a band of its base's difficulty."""
+
+    tier: Name | None = None
+    upstream: Name | None = None
+    model: Filled | None = None
+    price: PriceKeys | None = None
+    band: Annotated[tuple[float, float], PlainValidator(fields.band)] = (0.6, 0.9)
+    base: Filled = "default"
+    timeout: Seconds = 2.0
+    prompt: Filled | None = None
+
+
+class LlmScorerKeys(Strict):
+    """A scorer of kind llm."""
+
+    llm: LlmKeys
+
+
 class RouteKeys(Strict):
     """A waterfall: its tiers, cheap to strong, and its policy."""
 
     tiers: list[Name]
     aliases: list[Name] | None = None
-    scorer: Annotated[str, PlainValidator(fields.scorer)] = "default"
+    scorer: Annotated[Any, PlainValidator(fields.scorer)] = "default"
+    candidate: Annotated[str | None, PlainValidator(fields.candidate)] = None
     threshold: Annotated[tuple[float, ...] | Target | None, PlainValidator(targets.threshold)] = (
         None
     )

@@ -10,26 +10,27 @@ from gateway.config.fields import name
 from gateway.config.ladder import entries
 from gateway.config.models import ClientKey, RouteKeys
 from gateway.config.problems import Trail
+from gateway.config.scorer import Book, warn_of_idle_band, word_or_folder
+from gateway.config.scorer import scorer as read_scorer
 from gateway.config.settings import KeySettings
 from gateway.core.cascade import Tier
-from gateway.core.routing import Route, Target
+from gateway.core.routing import Route, Target, Yardstick
+from gateway.core.scorer_spec import LlmSpec, ScorerSpec
 
 DEFAULT_ROUTE, DEFAULT_ALIAS = "waterfall", "auto"
 _DEFAULT_THRESHOLD = 0.8
-_WORDS = ("default", "rules")
-"""Scorers that are not a folder."""
 
 
 # ------------------------------------------------------------------ routes
 
 
-def routes(draft: Draft, tiers: Mapping[str, Tier]) -> dict[str, Route]:
+def routes(draft: Draft, tiers: Mapping[str, Tier], book: Book) -> dict[str, Route]:
     """Read `routes` over the tiers that could be read."""
-    read = {entry: _route(draft, entry, tiers) for entry in entries(draft, "routes")}
+    read = {entry: _route(draft, entry, tiers, book) for entry in entries(draft, "routes")}
     return {entry: route for entry, route in read.items() if route}
 
 
-def _route(draft: Draft, entry: str, tiers: Mapping[str, Tier]) -> Route | None:
+def _route(draft: Draft, entry: str, tiers: Mapping[str, Tier], book: Book) -> Route | None:
     trail = ("routes", entry)
     keys = check(draft.document, RouteKeys, trail)
     if keys is None:
@@ -42,14 +43,19 @@ def _route(draft: Draft, entry: str, tiers: Mapping[str, Tier]) -> Route | None:
         draft.known((*trail, "baseline", "tier"), baseline, own, "tier of this route")
     if not keys.session.latch and "ttl" in keys.session.model_fields_set:
         draft.complain((*trail, "session", "ttl"), "means nothing with latch: false; remove it")
+    scorer = read_scorer(draft, (*trail, "scorer"), keys.scorer, tiers, book)
+    thresholds = _thresholds(draft, (*trail, "threshold"), keys)
+    target = keys.threshold if isinstance(keys.threshold, Target) else None
+    if target is None:
+        warn_of_idle_band(draft, (*trail, "scorer"), scorer, thresholds)
     return Route(
         name=entry,
         tiers=tuple(tiers[tier] for tier in keys.tiers if tier in tiers),
         aliases=tuple(_aliases(draft, entry, keys)),
-        scorer=_scorer(draft, (*trail, "scorer"), keys.scorer),
-        thresholds=_thresholds(draft, (*trail, "threshold"), keys),
-        target=keys.threshold if isinstance(keys.threshold, Target) else None,
-        reference="own" if keys.reference == "own" else "artefact",
+        scorer=scorer,
+        thresholds=thresholds,
+        target=target,
+        reference=_reference(keys, scorer),
         baseline=baseline or (keys.tiers[-1] if keys.tiers else ""),
         mode="observe" if keys.mode[0] == "observe" else "enforce",
         enforce_share=keys.mode[1],
@@ -57,6 +63,7 @@ def _route(draft: Draft, entry: str, tiers: Mapping[str, Tier]) -> Route | None:
         ceiling=keys.max_cost_usd,
         fall_down=keys.fall_down,
         latch=keys.session.ttl if keys.session.latch else None,
+        candidate=keys.candidate and word_or_folder(draft, (*trail, "candidate"), keys.candidate),
     )
 
 
@@ -108,11 +115,11 @@ def _check_target(draft: Draft, trail: Trail, target: Target, steps: int) -> Non
         )
 
 
-def _scorer(draft: Draft, trail: Trail, wanted: str) -> str:
-    if wanted in _WORDS:
-        return wanted
-    folder = draft.existing(trail, wanted, folder=True)
-    return wanted if folder is None else str(folder)
+def _reference(keys: RouteKeys, scorer: ScorerSpec) -> Yardstick:
+    """A band is of the base's own ranks, and so is what comes of it, unless told otherwise."""
+    if isinstance(scorer, LlmSpec) and "reference" not in keys.model_fields_set:
+        return "artefact"
+    return "own" if keys.reference == "own" else "artefact"
 
 
 # ------------------------------------------------------------------ aliases

@@ -27,6 +27,7 @@ def server(draft: Draft) -> ServerSettings | None:
     return ServerSettings(
         host=keys.host,
         port=keys.port,
+        workers=keys.workers,
         admin=keys.admin,
         admin_key=admin_key,
         max_body=keys.max_body,
@@ -63,5 +64,6 @@ def warn_of_open_file(draft: Draft) -> None:
 
 def _secrets(draft: Draft) -> list[tuple[str, ...]]:
     upstreams = [("upstreams", name, "api_key") for name in draft.names("upstreams")]
-    places: list[tuple[str, ...]] = [("server", "admin_key"), *upstreams]
+    scorers = [("routes", name, "scorer", "remote", "api_key") for name in draft.names("routes")]
+    places: list[tuple[str, ...]] = [("server", "admin_key"), *upstreams, *scorers]
     return [trail for trail in places if at(draft.document, trail)]

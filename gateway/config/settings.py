@@ -13,11 +13,12 @@ from gateway.core.routing import Route
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Where the gateway listens. `max_body` is in bytes, `drain` in seconds; `admin` is the admin
-    listener's (host, port), None when it is off."""
+    """Where the gateway listens, in how many processes. `max_body` is in bytes, `drain` in
+    seconds; `admin` is the admin listener's (host, port), None when it is off."""
 
     host: str = "127.0.0.1"
     port: int = 8080
+    workers: int = 1
     admin: tuple[str, int] | None = ("127.0.0.1", 9090)
     admin_key: str | None = field(default=None, repr=False)
     max_body: int = 10_000_000

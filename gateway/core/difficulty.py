@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,11 @@ class Difficulty:
         if not self.p_good:
             return None
         return self.p_good[min(index, len(self.p_good) - 1)]
+
+
+def fallen_back(base: Difficulty) -> Difficulty:
+    """Return the word of a base whose scorer could not give its own, marked as such."""
+    return replace(base, scorer=f"{base.scorer}+fallback")
 
 
 def are_thresholds(values: Sequence[float]) -> bool:

@@ -6,7 +6,7 @@ reply, and no prompt unless the configuration asks for prompts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -88,8 +88,11 @@ def refusal(request_id: str, at: float, error: GatewayError) -> Refusal:
 class Entry:
     """One request, whole. Money is in nano-dollars.
 
-    `candidate` is what a scorer that is only being tried said of it; `prompt` is kept only where
-    the configuration says so.
+    `candidate` is what a scorer that is only being tried said of it, `agreement` what that comes
+    to (true: it would have started at the same tier, false, failed; empty without a candidate);
+    `scoring` are the calls that the scorer in force made, and `fallback` is why it could not say
+    anything of its own (empty when it could); `prompt` is kept only where the configuration says
+    so.
     """
 
     origin: Origin
@@ -106,6 +109,9 @@ class Entry:
     baseline: int
     config: str = ""
     candidate: Difficulty | None = None
+    agreement: str = ""
+    scoring: tuple[CallRecord, ...] = ()
+    fallback: str = ""
     prompt: Signals | None = None
 
     @property
@@ -121,7 +127,7 @@ class Entry:
     @property
     def cost(self) -> int:
         """Everything the request cost."""
-        return self.outcome.spent
+        return self.outcome.spent + scoring_cost(self.scoring)
 
     @property
     def discarded(self) -> int:
@@ -131,11 +137,12 @@ class Entry:
     @property
     def usage(self) -> Usage:
         """The tokens of every call."""
-        return sum((attempt.usage for attempt in self.outcome.attempts), Usage())
+        return sum((call.usage for call in self.calls), Usage())
 
     @property
     def calls(self) -> Iterator[CallRecord]:
-        """Every call, in order."""
+        """Every call, in order: the scorer's, then the attempts'."""
+        yield from self.scoring
         for attempt in self.outcome.attempts:
             yield from attempt.calls
 
@@ -147,6 +154,11 @@ class Entry:
         if self.outcome.cancelled:
             return "cancelled"
         return (self.outcome.error.code or "error") if self.outcome.error else ""
+
+
+def scoring_cost(calls: Sequence[CallRecord]) -> int:
+    """What a scorer's calls cost, in nano-dollars."""
+    return sum(call.cost.total for call in calls)
 
 
 def reason_of(attempt: Attempt) -> str:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from gateway.core.chat import Delta
 from gateway.core.difficulty import Difficulty
 from gateway.core.ledger import Entry
+from gateway.core.money import Usage
 from gateway.core.outcome import CallRecord, Outcome
 from gateway.core.plan import Plan, Tier
 from gateway.core.signals import Signals
 
+Answer = TypeVar("Answer")
 Receive = Callable[[Delta], Awaitable[bool]]
 """Takes one delta; False means: enough, close the upstream now."""
 
@@ -65,6 +67,56 @@ class Scorer(Protocol):
 
     def score(self, signals: Signals) -> Difficulty:
         """Score one request."""
+        ...
+
+
+Send = Callable[[Callable[[], None]], Awaitable[tuple[Answer, Usage | None]]]
+"""Makes one call: what it is given is to be called as `UpstreamCall.on_sent` is. Returns what came
+back, and what the upstream says it used."""
+
+
+class Calls(Protocol):
+    """Makes a scorer's own calls for one request: each is marked before it leaves, timed, priced
+    and recorded, however it ends."""
+
+    async def make(self, tier: Tier, guess: Usage, seconds: float, send: Send[Answer]) -> Answer:
+        """Make one call at `tier`, expected to use `guess`, within `seconds`.
+
+        Raises UpstreamError; a cancel passes through, and what was spent is recorded all the same.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What a scorer that waits came to. `fallback` is why it is only its base's word, in one
+    bounded word; empty when it is its own."""
+
+    difficulty: Difficulty
+    fallback: str = ""
+
+
+class Assessor(Protocol):
+    """A scorer that has to wait for somebody: a model, an endpoint, a thread. It refines what its
+    base, a Scorer, has said at once, and falls back to that."""
+
+    @property
+    def label(self) -> str:
+        """Its `name@version`."""
+        ...
+
+    def settle(self, base: Difficulty) -> Difficulty | None:
+        """Return its word where the base's settles it; None where it has to be asked."""
+        ...
+
+    def estimate(self, signals: Signals) -> int:
+        """Estimate what asking costs, in nano-dollars."""
+        ...
+
+    async def assess(
+        self, signals: Signals, base: Difficulty, seconds: float, calls: Calls
+    ) -> Assessment:
+        """Score one request within `seconds`. Raises nothing of its own; a cancel ends it."""
         ...
 
 
@@ -147,7 +199,7 @@ class Journal(Protocol):
 @dataclass(frozen=True, slots=True)
 class OpenCall:
     """What must be known of a call that may never come back. `cost_estimate` is in nano-dollars,
-    `opened_at` a UNIX time in seconds."""
+    `opened_at` a UNIX time in seconds; `purpose` is serve, or score for a scorer's own call."""
 
     call_id: str
     entry_id: str
@@ -159,6 +211,7 @@ class OpenCall:
     prompt_estimate: int
     completion_estimate: int
     cost_estimate: int
+    purpose: str = "serve"
 
 
 Sink = Callable[[Entry], None]

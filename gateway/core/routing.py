@@ -12,6 +12,7 @@ from gateway.core.errors import BadRequest, CeilingTooLow
 from gateway.core.money import Usage, dollars
 from gateway.core.plan import Plan, StartReason, Tier
 from gateway.core.recipes import Recipe
+from gateway.core.scorer_spec import ScorerSpec
 from gateway.core.signals import Signals
 
 Mode = Literal["enforce", "observe", "off"]
@@ -53,13 +54,14 @@ class Route:
     ranked: the gateway's own, once there is enough, or what the scorer came with. `deadline` is
     in seconds, `ceiling` in nano-dollars. `enforce_share` is the share of traffic, 0..1, that
     the policy decides for; the rest is observed. `latch` is for how many seconds a session keeps
-    to the tier it last escalated to (None: it does not).
+    to the tier it last escalated to (None: it does not). `candidate` is a scorer that is tried on
+    the same traffic and decides nothing: a word or an artefact's folder.
     """
 
     name: str
     tiers: tuple[Tier, ...]
     aliases: tuple[str, ...] = ()
-    scorer: str = "default"
+    scorer: ScorerSpec = "default"
     thresholds: tuple[float, ...] = (0.8,)
     target: Target | None = None
     reference: Yardstick = "own"
@@ -70,6 +72,7 @@ class Route:
     ceiling: int | None = None
     fall_down: bool = True
     latch: float | None = 600.0
+    candidate: str | None = None
 
     def tier(self, name: str) -> Tier | None:
         """Return the tier of that name, if the route has it."""

@@ -125,4 +125,5 @@ def row(entry: Entry) -> dict[str, Any]:
         ],
         "attempts": [attempt_row(a, served=a is outcome.served) for a in outcome.attempts],
         "prompt": asdict(entry.prompt) if entry.prompt else None,
+        "scoring": [call_row(call) for call in entry.scoring],
     }

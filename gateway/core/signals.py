@@ -8,17 +8,21 @@ from dataclasses import dataclass
 
 from gateway.core.chat import CHARS_PER_TOKEN, ChatRequest, Message
 
-VERSION = 1
+VERSION = 2
 """Raise it when a signal changes meaning: artefacts trained on another version are refused."""
 IMAGE_TOKENS = 765
 """What one image of common size costs in tokens (OpenAI's high-detail figure for 1024 x 1024)."""
+
+_INSTRUCTING = ("system", "developer")
 
 
 @dataclass(frozen=True, slots=True)
 class Signals:
     """`text` is the last user message; `prompt_tokens` an estimate for the whole prompt.
 
-    `max_tokens` bounds each of the `choices`; their number is for the price, no scorer reads it.
+    `schema_chars` is the length of the tools' schemas as JSON, `system_chars` of the system's and
+    developer's messages. `max_tokens` bounds each of the `choices`; their number is for the price,
+    no scorer reads it.
     """
 
     text: str = ""
@@ -30,6 +34,8 @@ class Signals:
     wants_json: bool = False
     max_tokens: int | None = None
     choices: int = 1
+    schema_chars: int = 0
+    system_chars: int = 0
 
 
 def measure(request: ChatRequest) -> Signals:
@@ -51,6 +57,8 @@ def measure(request: ChatRequest) -> Signals:
         wants_json=_wants_json(request.body.get("response_format")),
         max_tokens=request.max_tokens,
         choices=request.choices,
+        schema_chars=schema_chars,
+        system_chars=sum(len(text_of(m)) for m in messages if m.get("role") in _INSTRUCTING),
     )
 
 

@@ -11,10 +11,11 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
-from gateway.app import ARTEFACTS, read_settings
+from gateway.app import read_settings
 from gateway.config import Settings
 from gateway.demo.llama import serve_model
 from gateway.demo.questions import Question
+from gateway.scoring import ARTEFACTS
 from gateway.upstreams.simulated import Accuracy, Answer, Behaviour, Model, Pace, serve_simulated
 
 FOLDER = Path("waterfall-demo")

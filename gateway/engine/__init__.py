@@ -12,15 +12,18 @@ from dataclasses import replace
 from typing import assert_never
 
 from gateway.core.cascade import Call, Consult, Deliver, GiveUp, next_step
+from gateway.core.chat import Delta
+from gateway.core.difficulty import fallen_back
 from gateway.core.errors import GatewayError
 from gateway.core.ledger import Entry
 from gateway.core.outcome import Outcome
 from gateway.core.plan import Tier
-from gateway.core.ports import Client
+from gateway.core.ports import Assessment, Client, Head
 from gateway.engine.drafting import Drafting
-from gateway.engine.state import Job, Parts, Run
+from gateway.engine.scoring import ScorerCalls
+from gateway.engine.state import LOGGER, Job, Parts, Run, Undecided
 
-__all__ = ["Engine", "Job", "Parts"]
+__all__ = ["Engine", "Job", "Parts", "Undecided"]
 
 
 class Engine:
@@ -29,6 +32,33 @@ class Engine:
     def __init__(self, parts: Parts) -> None:
         """`parts` is what driving a request needs."""
         self._parts = parts
+
+    async def assess(self, job: Job) -> Job:
+        """Ask the scorer that `job.undecided` names: returns the job with its difficulty, not yet
+        planned anew. Its calls count towards the request's deadline and dollar ceiling.
+
+        Raises nothing of its own; cancelled, it records what was spent and is cancelled.
+        """
+        pending = job.undecided
+        if pending is None:
+            return job
+        calls = ScorerCalls(self._parts, job)
+        began = self._parts.clock()
+        try:
+            found = await _assess(pending, job, calls, job.plan.deadline - (began - job.arrived))
+        except asyncio.CancelledError:
+            Run(self._parts, replace(job, scoring=calls.book), _NOBODY).record(
+                Outcome(cancelled=True)
+            )
+            raise
+        return replace(
+            job,
+            difficulty=found.difficulty,
+            fallback=found.fallback,
+            scoring=calls.book,
+            decision=job.decision + self._parts.clock() - began,
+            undecided=None,
+        )
 
     async def run(self, job: Job, client: Client) -> Entry:
         """Serve one request, pushing a streamed reply into `client` as it may be seen.
@@ -47,6 +77,34 @@ class Engine:
             run.record(Outcome(run.attempts, error=error))
             raise
         return run.record(outcome)
+
+
+class _Nobody:
+    """The client of a request that never got as far as a reply; fits core.ports.Client."""
+
+    async def start(self, head: Head) -> None:
+        raise AssertionError(head)
+
+    async def send(self, delta: Delta) -> None:
+        raise AssertionError(delta)
+
+
+_NOBODY = _Nobody()
+
+
+async def _assess(pending: Undecided, job: Job, calls: ScorerCalls, seconds: float) -> Assessment:
+    """Ask, unless there is no time or money for it."""
+    assessor, base, plan = pending.assessor, pending.base, job.plan
+    if seconds <= 0:
+        return Assessment(fallen_back(base), "deadline")
+    expected = assessor.estimate(job.signals) + plan.expected.get(plan.tiers[0].name, 0)
+    if plan.ceiling is not None and expected > plan.ceiling:
+        return Assessment(fallen_back(base), "budget")
+    try:
+        return await assessor.assess(job.signals, base, seconds, calls)
+    except Exception:  # noqa: BLE001 (a fault of ours: the base still has a word)
+        LOGGER.exception("The scorer %s failed.", assessor.label)
+        return Assessment(fallen_back(base), "error")
 
 
 async def _drive(run: Run) -> Outcome:

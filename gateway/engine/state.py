@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gateway.core.chat import ChatRequest, Delta, Reply
 from gateway.core.difficulty import Difficulty
 from gateway.core.dispatch import as_asked_of
 from gateway.core.ledger import Entry, Origin, Timing, baseline_cost, status_of
-from gateway.core.outcome import Attempt, Outcome
+from gateway.core.outcome import Attempt, CallRecord, Outcome
 from gateway.core.plan import Plan, Tier
-from gateway.core.ports import Client, Head, Journal, Sink, Upstream
-from gateway.core.routing import Route
+from gateway.core.ports import Assessor, Client, Head, Journal, Sink, Upstream
+from gateway.core.routing import Overrides, Route
 from gateway.core.signals import Signals
 from gateway.core.verdict import ABSTAIN, FALL_DOWN, LAST_TIER, Bar, Check, Evidence, judge
 
@@ -24,8 +24,30 @@ LONGEST_KEPT = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class Undecided:
+    """A scorer that has yet to be asked, and what its base said."""
+
+    assessor: Assessor
+    base: Difficulty
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """The calls that a scorer made, the slots of their marks, and the seconds they took."""
+
+    calls: tuple[CallRecord, ...] = ()
+    slots: tuple[int, ...] = ()
+    waited: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """One request, planned. `arrived` and `decision` are on the engine's clock, in seconds."""
+    """One request, planned. `arrived` and `decision` are on the engine's clock, in seconds.
+
+    `asked` and `latched` are what the plan was made with; `undecided` says that the plan is only
+    the base's, and whom `Engine.assess` must ask. `candidate`, `agreement` and `fallback` are as
+    in Entry.
+    """
 
     request: ChatRequest
     origin: Origin
@@ -37,6 +59,13 @@ class Job:
     threshold: float | None
     arrived: float
     decision: float = 0.0
+    asked: Overrides = field(default_factory=Overrides)
+    latched: int = 0
+    undecided: Undecided | None = None
+    scoring: Scoring = field(default_factory=Scoring)
+    fallback: str = ""
+    candidate: Difficulty | None = None
+    agreement: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +93,9 @@ class Run:
         """Begin with nothing tried."""
         self.parts, self.job, self.client = parts, job, client
         self.attempts: tuple[Attempt, ...] = ()
-        self.slots: list[int] = []
+        self.slots: list[int] = [*job.scoring.slots]
         self.first_token: float | None = None
-        self.waited = 0.0
+        self.waited = job.scoring.waited
         self.paused = 0.0
 
     def elapsed(self) -> float:
@@ -146,6 +175,10 @@ class Run:
             baseline=baseline_cost(job.route, outcome, job.signals.prompt_tokens),
             config=parts.config,
             prompt=job.signals if parts.keep_prompts and _may_be_kept(job.signals) else None,
+            candidate=job.candidate,
+            agreement=job.agreement,
+            scoring=job.scoring.calls,
+            fallback=job.fallback,
         )
         try:
             parts.journal.append(entry, tuple(self.slots))

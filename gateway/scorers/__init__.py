@@ -1,4 +1,4 @@
-"""From a request's signals to its difficulty: learnt from outcomes, or by rules alone."""
+"""From a request's signals to its difficulty: learnt from outcomes, by rules, or by asking."""
 
 from __future__ import annotations
 
@@ -6,9 +6,26 @@ from pathlib import Path
 
 from gateway.core.ports import Scorer
 from gateway.scorers.artefact import ArtefactError, read_artefact
+from gateway.scorers.embedding import Embedder, RemoteScorer, read_heads
+from gateway.scorers.function import FunctionError, FunctionScorer
+from gateway.scorers.guard import Guarded
 from gateway.scorers.heuristic import RulesScorer
+from gateway.scorers.llm import LlmScorer
+from gateway.scorers.shadow import Shadow
 
-__all__ = ["ArtefactError", "load", "rules"]
+__all__ = [
+    "ArtefactError",
+    "Embedder",
+    "FunctionError",
+    "FunctionScorer",
+    "Guarded",
+    "LlmScorer",
+    "RemoteScorer",
+    "Shadow",
+    "load",
+    "read_heads",
+    "rules",
+]
 
 
 def load(folder: Path) -> Scorer:

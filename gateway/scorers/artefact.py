@@ -15,9 +15,12 @@ import numpy as np
 
 from gateway.core import signals
 from gateway.scorers import features
-from gateway.scorers.linear import Array, LinearScorer, Weights
+from gateway.scorers.features import Array
+from gateway.scorers.lexicon import lexicon
+from gateway.scorers.linear import Clusters, LinearScorer, Watch
+from gateway.scorers.static import static
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """Of the folder's layout. Another one is refused."""
 MANIFEST: Final = "scorer.json"
 WEIGHTS: Final = "weights.npz"
@@ -25,7 +28,7 @@ LARGEST: Final = 40_000_000
 """Bytes of a file of an artefact."""
 
 _LABEL: Final = re.compile(r"[A-Za-z0-9._-]{1,64}@[A-Za-z0-9._-]{1,32}")
-_REMEDY: Final = "Restore the folder, or train it again (python -m router_models.difficulty.train)."
+_REMEDY: Final = "Restore the folder, or train it again (waterfall train)."
 
 
 class ArtefactError(ValueError):
@@ -77,52 +80,89 @@ def _manifest(path: Path) -> dict[str, Any]:
     if manifest.get("features") != feature_version():
         found = manifest.get("features")
         _refuse(path, f"was trained on {found!r}, this gateway measures {feature_version()!r}")
+    if manifest.get("static") != static().digest:
+        _refuse(path, "was trained on other word vectors than this gateway has")
     if manifest.get("digest") != digest(manifest):
         _refuse(path, "was changed after training: its digest differs")
     return manifest
 
 
-def _scorer(manifest: Mapping[str, Any], arrays: Mapping[str, Array]) -> LinearScorer:
+def _scorer(manifest: Mapping[str, Any], arrays: Mapping[str, Any]) -> LinearScorer:
     """Put the parts together; raises KeyError, TypeError or ValueError for a part that is none."""
     names = arrays["names"].tobytes().split(b"\n")
-    parts = ("idf", "terms", "mean", "scale", "counters", "intercept")
-    if any(np.iscomplexobj(arrays[part]) for part in parts):
-        raise TypeError("weights are real numbers")
-    numbers = {part: np.array(arrays[part], dtype=np.float64) for part in parts}
-    shapes = {part: array.shape for part, array in numbers.items()}
-    terms, counters, heads = len(set(names)), len(features.COUNTERS), len(manifest["calibration"])
+    calibration = [(float(slope), float(at)) for slope, at in manifest["calibration"]]
+    watched = {str(name): tuple(map(float, shares)) for name, shares in manifest["watched"].items()}
+    parts = _parts(arrays, len(names), len(calibration), len(watched))
+    idf = parts["idf"][:, None]
+    with np.errstate(over="ignore"):
+        weights = np.hstack([idf * parts["terms"], idf * idf])
+    return LinearScorer(
+        label=str(manifest["label"]),
+        lexicon=lexicon(static(), names, weights),
+        clusters=_clusters(manifest, parts),
+        intercept=parts["intercept"],
+        calibration=calibration,
+        reference=[float(gain) for gain in manifest["reference"]],
+        slack=float(manifest["slack"]),
+        watch=Watch(tuple(map(features.COUNTERS.index, watched)), parts["edges"], watched),
+        unlike_share=float(manifest["unlike_share"]),
+        seen=frozenset(np.array(arrays["seen"], dtype=np.uint64).tolist()),
+    )
+
+
+def _clusters(manifest: Mapping[str, Any], parts: Mapping[str, Array]) -> Clusters:
+    return Clusters(
+        mean=parts["mean"],
+        middle=parts["middle"],
+        scale=parts["scale"],
+        cap=float(manifest["cap"]),
+        centres=parts["centres"],
+        sharpness=float(manifest["sharpness"]),
+        heads=parts["heads"],
+        far=float(manifest["far"]),
+    )
+
+
+def _parts(arrays: Mapping[str, Any], terms: int, heads: int, watched: int) -> dict[str, Array]:
+    """Return the arrays as floats; raises ValueError unless all are of the shape they should be."""
+    clusters, counters = len(arrays["centres"]), len(features.COUNTERS)
+    dimensions = static().vectors.shape[1]
     expected = {
         "idf": (terms,),
         "terms": (terms, heads),
-        "mean": (counters,),
+        "mean": (dimensions,),
+        "middle": (counters,),
         "scale": (counters,),
-        "counters": (counters, heads),
+        "centres": (clusters, dimensions + counters),
+        "heads": (clusters, heads),
         "intercept": (heads,),
+        "edges": (watched, 9),
     }
+    if any(np.iscomplexobj(arrays[part]) for part in expected):
+        raise TypeError("weights are real numbers")
+    numbers = {part: np.array(arrays[part], dtype=np.float64) for part in expected}
+    shapes = {part: array.shape for part, array in numbers.items()}
     if shapes != expected:
         raise ValueError(f"arrays are of shape {shapes}, not {expected}")
-    return LinearScorer(
-        label=str(manifest["label"]),
-        index={name: row for row, name in enumerate(names)},
-        weights=Weights(cap=float(manifest["cap"]), **numbers),
-        calibration=tuple((float(slope), float(at)) for slope, at in manifest["calibration"]),
-        reference=tuple(float(gain) for gain in manifest["reference"]),
-    )
+    return numbers
 
 
 def _fault(scorer: LinearScorer) -> str:
     """What makes the numbers unusable, or nothing."""
-    weights, reference = scorer.weights, scorer.reference
-    arrays = [weights.idf, weights.terms, weights.mean, weights.scale]
-    arrays += [weights.counters, weights.intercept, np.array([weights.cap])]
-    arrays += [np.array(scorer.calibration), np.array(reference)]
-    with np.errstate(over="ignore"):
-        arrays.append(weights.terms * weights.idf[:, None])
+    clusters, reference, words = scorer.clusters, scorer.reference, scorer.lexicon
+    single = (clusters.cap, clusters.sharpness, clusters.far, scorer.slack, scorer.unlike_share)
+    arrays = [words.words, words.pairs, clusters.mean, clusters.middle, clusters.scale]
+    arrays += [clusters.centres, clusters.heads]
+    arrays += [scorer.intercept, scorer.watch.edges]
+    arrays += [np.array(single), np.array(scorer.calibration), np.array(reference)]
+    shares = [share for each in scorer.watched.values() for share in each]
     tests = {
         "holds a number that is not finite": all(np.isfinite(array).all() for array in arrays),
-        "holds a scale, cap or term weight that is not above 0": bool(
-            weights.cap > 0 and (weights.scale > 0).all() and (weights.idf > 0).all()
+        "holds a cap, sharpness or distance that is not above 0": min(single[:3]) > 0,
+        "holds a scale, slack or share that is below 0": bool(
+            min(single[3:]) >= 0 and (clusters.scale >= 0).all() and min(shares, default=0) >= 0
         ),
+        "lacks a share for one of ten tenths": all(len(e) == 10 for e in scorer.watched.values()),
         "has fewer than two heads": len(scorer.calibration) >= 2,
         "has a calibration that falls": all(slope >= 0 for slope, _ in scorer.calibration),
         "has a reference that falls, or is too short": len(reference) >= 2

@@ -1,50 +1,76 @@
-"""What a scorer sees of a request: its words, as terms, and some thirty bounded counters.
+"""What a scorer sees of a request: its words, and some fifty bounded counters.
 
 Everything here is bounded for any input: a prompt is cut to its head and tail before it is read,
-the only pattern has no alternative ways to match, and the words are capped.
+there is no pattern to match, and the words are capped.
+
+A text is read in up to four **views**: whole, without its first WINDOW words, without its last, and
+without both. Whoever puts words before or after a prompt has no say in at least one of them.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Container, Iterable
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from math import log1p
 from types import MappingProxyType
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gateway.core.signals import Signals
 
-VERSION: Final = 1
-"""Raise it when a term or a counter changes meaning: artefacts of another version are refused."""
+Array = NDArray[np.float64]
+VERSION: Final = 2
+"""Raise it when a word or a counter changes meaning: artefacts of another version are refused."""
 HEAD: Final = 1500
 TAIL: Final = 500
 """Characters read from a prompt's start and end, so that a pasted document cannot drown it."""
 FIRST_WORDS: Final = 450
 LAST_WORDS: Final = 150
+WINDOW: Final = 20
+"""Words at either end that may have been put there to be scored rather than answered."""
 MOST: Final = 1e6
 """A count of the context is not read beyond this."""
+LONG: Final = 8
+"""A word of more bytes is a long one."""
 
-# One class or one symbol at a time: there is never a second way to match, so nothing to go back to.
-_WORD: Final = re.compile(rb"[0-9a-z_\x80-\xff]+|[-+*/=<>^%]")
+# ASCII letters in lower case, digits, `_`, and every byte of a character beyond ASCII are words'.
+_CUT: Final = bytes(
+    ord(chr(b).lower()) if b < 128 and (chr(b).isalnum() or b == 95) else b if b > 127 else 32
+    for b in range(256)
+)
 _NUMBERS: Final = tuple(b"#%d" % digits for digits in range(7))
-_UNKNOWN: Final = tuple(b"~%d" % min((size + 1) // 2, 7) for size in range(16))
 
-_CHARACTERS: Final = MappingProxyType(
+BYTES: Final = MappingProxyType(
     {
-        "questions": "?",
-        "lines": "\n",
-        "arithmetic": "+-*/=^",
-        "brackets": "([{",
-        "latex": "\\$",
-        "quotes": '"',
-        "code_marks": "`{;",
-        "percents": "%",
-        "commas": ",",
+        "questions": b"?",
+        "lines": b"\n",
+        "equals": b"=",
+        "sums": b"+-*/^",
+        "parentheses": b"(",
+        "brackets": b"[",
+        "latex": b"\\$",
+        "quotes": b'"',
+        "code_marks": b"`{};",
+        "percents": b"%",
+        "commas": b",",
+        "dots": b".",
+        "capitals": b"ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        "digits": b"0123456789",
+        "foreign": bytes(range(128, 256)),
+        "accents": bytes(range(0xC3, 0xCA)),
+        "greek_cyrillic": bytes(range(0xCE, 0xD4)),
+        "hebrew_arabic": bytes(range(0xD6, 0xDC)),
+        "indic_asian": bytes(range(0xE0, 0xEE)),
+        "symbols": b"\xf0",
     }
 )
-_WORD_SETS: Final = MappingProxyType(
+"""Counters of bytes: which. The last six tell scripts apart by their characters' first byte."""
+WORDS: Final = MappingProxyType(
     {
         name: frozenset(words.encode().split())
         for name, words in {
@@ -54,58 +80,104 @@ _WORD_SETS: Final = MappingProxyType(
             "condition": "if then unless suppose assume given each every per total twice half "
             "percent remaining more than less",
             "asking": "what who when where which define list name",
-            "code_words": "def class import return function var const select print assert",
+            "code_words": "def class import from return function var const select print assert",
             "writing": "write poem story essay email translate summarize summarise rewrite",
-            "sequence": "first second finally after before next last previous",
+            "expert": "court plaintiff defendant statute contract patient diagnosis theorem",
+            "sequence": "first second finally before after next last previous",
             "choices": "a b c d e f g h i j",
         }.items()
     }
 )
+"""Counters of words: which."""
+TRAITS: Final = ("numbers", "long_numbers", "long_words", *WORDS)
+"""What is counted of words, in the order of `traits_of`."""
+RATIOS: Final = ("letters_per_word", "number_share", "long_share", "capital_share")
+ENDS: Final = ("ends_asking", "ends_said", "ends_open", "starts_capital")
+CONTEXT: Final = (
+    "history", "turns", "tools", "schema", "system", "images", "wants_json", "max_tokens",
+)  # fmt: skip
+COUNTERS: Final = ("chars", "words", *BYTES, *TRAITS, *CONTEXT, *RATIOS, *ENDS)
+"""The counters' names, in the order of a row of `counters`; all before RATIOS are logarithms of
+one more than the count."""
+LOGS: Final = len(COUNTERS) - len(RATIOS) - len(ENDS)
 
-COUNTERS: Final = (
-    "chars",
-    "foreign",
-    "words",
-    "letters_per_word",
-    "longest_word",
-    "long_words",
-    "distinct",
-    "numbers",
-    "digits",
-    "longest_number",
-    "long_numbers",
-    *_CHARACTERS,
-    *_WORD_SETS,
-    "history",
-    "turns",
-    "tools",
-    "images",
-    "wants_json",
-    "max_tokens",
+# Each byte is a character, a byte of some groups, and no word; what is counted last is words.
+_GROUPS: Final = np.array(
+    [
+        *([1, 0, *(b in held for held in BYTES.values())] for b in range(256)),
+        [0, 1] + [0] * len(BYTES),
+    ],
+    np.float64,
 )
-"""The counters' names, in the order of `Reading.counters`."""
+_CAPITALS = 2 + list(BYTES).index("capitals")
+_TRAITS = 2 + len(BYTES)
+
+# Which of the pieces that two cuts make of a text belong to which view.
+_WHOLE: Final = np.ones((1, 1))
+_OVERLAPPING: Final = np.array([[1.0, 1, 1], [0, 0, 1], [1, 0, 0]])
+_APART: Final = np.array([[1.0, 1, 1], [0, 1, 1], [1, 1, 0], [0, 1, 0]])
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """`words` are lower-cased bytes with numbers as shapes (`#2` has two digits); `counters` are
-    logarithms of counts, in the order of COUNTERS."""
+    """A request as read.
+
+    `words` are lower-cased bytes (at most 600), numbers as shapes (`#2` has two digits). `cuts` are
+    the places at which the words fall into pieces, of which `mix`, (views, pieces), adds up each
+    view; `pair_cuts` the same for pairs of neighbours: one that a cut takes apart is in no view
+    that lacks either of its words. `marks`, (views, 2 + BYTES), holds a view's characters, words
+    and bytes, `ends`, (views, ENDS), how it begins and ends, `context` the logarithms of CONTEXT.
+    """
 
     words: list[bytes]
-    counters: list[float]
+    cuts: tuple[int, ...]
+    pair_cuts: tuple[int, ...]
+    mix: Array
+    marks: Array
+    ends: list[tuple[float, ...]]
+    context: tuple[float, ...]
+
+    def view(self, number: int) -> list[bytes]:
+        """Return the words of one view."""
+        bounds = (*self.cuts, len(self.words))
+        held = np.flatnonzero(self.mix[number])
+        return self.words[bounds[held[0]] : bounds[held[-1] + 1]]
 
 
 def read(signals: Signals) -> Reading:
     """Read a request; the work is bounded whatever its size."""
-    text = clip(signals.text)
-    lowered = text.lower()
-    found = _WORD.findall(encoded := lowered.encode("utf-8", "replace"))
-    if len(found) > FIRST_WORDS + LAST_WORDS:
-        found = found[:FIRST_WORDS] + found[-LAST_WORDS:]
-    foreign = len(encoded) - len(lowered)
-    counts = [len(text), foreign, *_sizes(found), *_marks(text, set(found)), *_context(signals)]
-    words = [_NUMBERS[min(len(word), 6)] if word.isdigit() else word for word in found]
-    return Reading(words, [log1p(count) for count in counts])
+    text = clip(signals.text).encode("utf-8", "replace")
+    plain = text.translate(_CUT)
+    words = plain.split()
+    size = len(words)
+    cuts: tuple[int, ...] = (0,)
+    pair_cuts = cuts
+    if size <= WINDOW:
+        mix, pieces, spans = _WHOLE, [text], [text]
+    else:
+        after = len(plain) - len(plain.split(None, WINDOW)[WINDOW])
+        before = len(plain.rsplit(None, WINDOW)[0])
+        low, high = min(after, before), max(after, before)
+        pieces = [text[:low], text[low:high], text[high:]]
+        spans = [text, text[after:], text[:before]]
+        if size > FIRST_WORDS + LAST_WORDS:
+            words = words[:FIRST_WORDS] + words[-LAST_WORDS:]
+            size = len(words)
+        inner = size - WINDOW
+        if inner > WINDOW:
+            spans.append(text[after:before])
+            mix, cuts, pair_cuts = _APART, (0, WINDOW, inner), (0, WINDOW, inner - 1)
+        else:
+            mix, cuts, pair_cuts = _OVERLAPPING, (0, inner, WINDOW), (0, inner - 1, WINDOW)
+    return Reading(
+        words=[_NUMBERS[min(len(w), 6)] if w.isdigit() else w for w in words],
+        cuts=cuts,
+        pair_cuts=pair_cuts,
+        mix=mix,
+        marks=_marks(pieces, (*cuts, size), mix),
+        ends=[_ends(span) for span in spans],
+        context=_context(signals),
+    )
 
 
 def clip(text: str) -> str:
@@ -113,34 +185,73 @@ def clip(text: str) -> str:
     return text if len(text) <= HEAD + TAIL else f"{text[:HEAD]} {text[-TAIL:]}"
 
 
-def terms(words: Iterable[bytes], known: Container[bytes]) -> list[bytes]:
-    """Words and pairs of neighbours; a word that is not `known` stands as its length (`~3`)."""
-    single = [
-        word if word in known or word[:1] == b"#" else _UNKNOWN[min(len(word), 15)]
-        for word in words
-    ]
-    return single + list(map(b" ".join, pairwise(single)))
+def question_hash(text: str) -> int:
+    """Return 64 bits that tell a question from others, whatever its case and layout."""
+    normal = " ".join(text.casefold().split()).encode("utf-8", "replace")
+    return int.from_bytes(hashlib.blake2b(normal, digest_size=8).digest())
 
 
-def _sizes(words: list[bytes]) -> tuple[float, ...]:
-    numbers = [len(word) for word in words if word.isdigit()]
-    lengths = [len(word) for word in words if not word.isdigit()]
+def counters(reading: Reading, traits: Array) -> Array:
+    """Return (views, COUNTERS) counters; `traits` are the views' sums of `traits_of`."""
+    marks = reading.marks
+    views, at = len(marks), _TRAITS
+    found = np.empty((views, len(COUNTERS)))
+    found[:, :at] = marks
+    found[:, at : at + len(TRAITS)] = traits
+    np.log1p(found[:, : at + len(TRAITS)], out=found[:, : at + len(TRAITS)])
+    found[:, at + len(TRAITS) : LOGS] = reading.context
+    counts = marks[:, 1] + 1.0
+    ratios = found[:, LOGS : LOGS + len(RATIOS)]
+    np.divide(marks[:, 0], counts, out=ratios[:, 0])
+    np.divide(traits[:, 0], counts, out=ratios[:, 1])
+    np.divide(traits[:, 2], counts, out=ratios[:, 2])
+    np.divide(marks[:, _CAPITALS], marks[:, 0] + 1.0, out=ratios[:, 3])
+    found[:, LOGS + len(RATIOS) :] = reading.ends
+    return found
+
+
+@lru_cache(maxsize=1 << 16)
+def traits_of(word: bytes) -> tuple[int, ...]:
+    """Say of which TRAITS a word (a number as its shape) is."""
+    digits = int(word[1:]) if word[:1] == b"#" else 0
     return (
-        len(words),
-        sum(lengths) / (len(lengths) or 1),
-        max(lengths, default=0),
-        sum(length > 8 for length in lengths),
-        len(set(words)) / (len(words) or 1),
-        len(numbers),
-        sum(numbers),
-        max(numbers, default=0),
-        sum(digits > 1 for digits in numbers),
+        int(digits > 0),
+        int(digits > 1),
+        int(not digits and len(word) > LONG),
+        *(int(word in held) for held in WORDS.values()),
     )
 
 
-def _marks(text: str, words: set[bytes]) -> list[int]:
-    marks = [sum(map(text.count, characters)) for characters in _CHARACTERS.values()]
-    return marks + [len(words & kind) for kind in _WORD_SETS.values()]
+def sum_traits(words: Iterable[bytes]) -> list[int]:
+    """Add up the traits of words."""
+    return [sum(column) for column in zip(*map(traits_of, words), strict=True)] or [0] * len(TRAITS)
+
+
+def slow_counters(reading: Reading) -> Array:
+    """Return what `counters` returns, reckoned word by word: for training, and for rules."""
+    views = range(len(reading.mix))
+    return counters(reading, np.array([sum_traits(reading.view(view)) for view in views], float))
+
+
+def _marks(pieces: Sequence[bytes], bounds: Sequence[int], mix: Array) -> Array:
+    """Count characters, words and bytes of each piece, and add the pieces up to views."""
+    found = np.empty((len(pieces), 257))
+    for row, piece in zip(found, pieces, strict=True):
+        row[:256] = np.bincount(np.frombuffer(piece, np.uint8), minlength=256)
+    found[:, 256] = [high - low for low, high in pairwise(bounds)]
+    added: Array = (mix @ found) @ _GROUPS
+    return added
+
+
+def _ends(text: bytes) -> tuple[float, ...]:
+    text = text.strip()
+    last, first = text[-1:], text[:1]
+    return (
+        float(last == b"?"),
+        float(last == b"."),
+        float(last == b":"),
+        float(b"A" <= first <= b"Z"),
+    )
 
 
 def _context(signals: Signals) -> tuple[float, ...]:
@@ -148,8 +259,10 @@ def _context(signals: Signals) -> tuple[float, ...]:
         signals.prompt_chars - len(signals.text),
         signals.turns,
         signals.tools,
+        signals.schema_chars,
+        signals.system_chars,
         signals.images,
         signals.wants_json,
         signals.max_tokens or 0,
     )
-    return tuple(min(max(count, 0), MOST) for count in counts)
+    return tuple(log1p(min(max(count, 0), MOST)) for count in counts)

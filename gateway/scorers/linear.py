@@ -1,99 +1,186 @@
-"""The shipped kind of scorer: weighted words and counters, one calibrated head for each tier."""
+"""The shipped kind of scorer: weighted words, likeness to clusters, one calibrated head a tier."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from math import exp, log
+from dataclasses import dataclass
+from math import exp
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gateway.core.difficulty import Difficulty
+from gateway.core.ranks import rank
 from gateway.core.signals import Signals
-from gateway.scorers.features import Reading, read, terms
+from gateway.scorers.features import COUNTERS, TRAITS, Array, Reading, counters, read
+from gateway.scorers.lexicon import Lexicon
 
-Array = NDArray[np.float64]
-_STEEPEST = 60.0
+_STEEPEST: Final = 60.0
 """Beyond this a logistic curve is 0 or 1 to every digit, and exp() nears its limit."""
+_DIGITS: Final = bytes(range(48, 58))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clusters:
+    """K clusters of texts in a space of D static dimensions and C counters; H heads.
+
+    A text's place there is its static vector, of length 1, less `mean` (D,), of length 1 again;
+    and its counters, `(counter - middle) * scale`, each cut to within `cap`. `centres` is
+    (K, D + C); likeness to a centre is `exp(-sharpness * squared distance)`, and `heads`, (K, H),
+    weighs it. `far` is the squared distance to the nearest centre beyond which a text is unlike the
+    training data.
+    """
+
+    mean: Array
+    middle: Array
+    scale: Array
+    cap: float
+    centres: Array
+    sharpness: float
+    heads: Array
+    far: float
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
-    """T terms, C counters, H heads (one for each tier, cheap to strong; at least two).
+class Watch:
+    """Counters watched for drift: their places, (W, 9) edges between tenths of the training data,
+    and the share of that data in each of the ten."""
 
-    `idf` is (T,) and `terms` (T, H); `counters` is (C, H) for the standardised counters
-    `(counter - mean) / scale`, each cut to within `cap` of 0; `intercept` is (H,).
-    """
-
-    idf: Array
-    terms: Array
-    mean: Array
-    scale: Array
-    cap: float
-    counters: Array
-    intercept: Array
+    places: tuple[int, ...]
+    edges: Array
+    shares: Mapping[str, tuple[float, ...]]
 
 
-@dataclass(slots=True, eq=False)
 class LinearScorer:
-    """Scores from `weights`; fits `gateway.core.ports.Scorer`.
+    """Scores with a lexicon and clusters; fits `gateway.core.ports.Scorer`.
 
-    `index` maps a term to its row. `calibration` holds (slope, offset) of each head's logistic
-    curve; `reference` the gains of reference traffic, rising, at evenly spaced ranks.
+    A head's raw value is the sum of its terms' weights, divided by the length of the text's vector
+    of terms, plus its clusters' weights, plus its `intercept`; `calibration` holds the (slope,
+    offset) of each head's logistic curve, `reference` the gains of reference traffic, rising, at
+    evenly spaced ranks.
+
+    A text's gain is the least of its views', plus `slack`, if that is less than the whole text's:
+    what a few words at either end add beyond the slack does not count.
     """
 
-    label: str
-    index: Mapping[bytes, int]
-    weights: Weights
-    calibration: tuple[tuple[float, float], ...]
-    reference: tuple[float, ...]
-    _rows: Array = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        idf = self.weights.idf[:, None]
-        self._rows = np.hstack([idf, idf * self.weights.terms])
+    def __init__(
+        self,
+        *,
+        label: str,
+        lexicon: Lexicon,
+        clusters: Clusters,
+        intercept: Array,
+        calibration: Sequence[tuple[float, float]],
+        reference: Sequence[float],
+        slack: float,
+        watch: Watch,
+        unlike_share: float,
+        seen: frozenset[int] = frozenset(),
+    ) -> None:
+        self.label = label
+        self.lexicon = lexicon
+        self.clusters = clusters
+        self.intercept = intercept
+        self.calibration = tuple(calibration)
+        self.reference = tuple(reference)
+        self.slack = slack
+        self.watch = watch
+        self.watched = watch.shares
+        """The share of training data in each tenth, by counter, in a profile's order."""
+        self.unlike_share = unlike_share
+        """The share of training data that is unlike the rest of it."""
+        self.seen = seen
+        """Hashes of the questions it was trained on, as `features.question_hash` makes them."""
+        self._towards = np.ascontiguousarray(clusters.centres.T * 2.0)
+        self._squares = (clusters.centres**2).sum(1)
 
     def score(self, signals: Signals) -> Difficulty:
         """Score one request; pure, and bounded whatever the request's size."""
-        raw = self.raw(read(signals))
-        p_good = tuple(map(logistic, raw, self.calibration))
+        raw, facts, nearest = self._read(read(signals))
+        p_good = self.chances(raw)
         gain = max(p_good[1:]) - p_good[0]
-        return Difficulty(rank(gain, self.reference), gain, p_good, self.label, score=gain)
+        return Difficulty(
+            rank(gain, self.reference),
+            gain,
+            p_good,
+            self.label,
+            score=gain,
+            profile=self._profile(facts),
+            unlike=nearest > self.clusters.far,
+        )
 
-    def raw(self, reading: Reading) -> list[float]:
-        """Return each head's value before calibration."""
-        weights = self.weights
-        scaled = (np.array(reading.counters) - weights.mean) / weights.scale
-        np.clip(scaled, -weights.cap, weights.cap, out=scaled)
-        values = scaled @ weights.counters + weights.intercept
-        counts = Counter(terms(reading.words, self.index))
-        found = [term for term in counts if term in self.index]
-        if found:
-            # The more often a term comes, the less each further time counts; then unit length.
-            often = np.array([1.0 if (n := counts[term]) == 1 else 1.0 + log(n) for term in found])
-            rows = self._rows.take([self.index[term] for term in found], 0)
-            sums = often @ rows[:, 1:]
-            present = often * rows[:, 0]
-            values += sums / float(np.sqrt(present @ present))
-        return [float(value) for value in values]
+    def raw(self, reading: Reading) -> Array:
+        """Return (views, H) values before calibration."""
+        return self._read(reading)[0]
+
+    def chances(self, raw: Array) -> tuple[float, ...]:
+        """Return each head's probability from the (views, H) raw values of a text.
+
+        It lies between the whole text's and that of the view with the least gain, where the slack
+        puts the gain.
+        """
+        views = [[*map(logistic, row, self.calibration)] for row in raw.tolist()]
+        gains = [max(view[1:]) - view[0] for view in views]
+        whole, least = gains[0], min(gains)
+        if whole - least <= self.slack:
+            return tuple(views[0])
+        share = 1.0 - self.slack / (whole - least)
+        lowest = views[gains.index(least)]
+        return tuple(a + (b - a) * share for a, b in zip(views[0], lowest, strict=True))
+
+    def _read(self, reading: Reading) -> tuple[Array, Array, float]:
+        """Return raw values, the whole text's counters, and the distance to its cluster."""
+        sums, terms = self.lexicon.sums(reading)
+        traits = len(TRAITS)
+        facts = counters(reading, sums[:, :traits])
+        places = self._places(sums[:, traits:], facts)
+        likeness, nearest = self._likeness(places)
+        lengths = np.sqrt(terms[:, -1:])
+        lengths[lengths == 0.0] = 1.0
+        raw: Array = likeness @ self.clusters.heads
+        raw += terms[:, :-1] / lengths
+        raw += self.intercept
+        return raw, facts[0], nearest
+
+    def _places(self, vectors: Array, facts: Array) -> Array:
+        clusters = self.clusters
+        dimensions = len(clusters.mean)
+        places = np.empty((len(vectors), dimensions + len(COUNTERS)))
+        place = places[:, :dimensions]
+        np.divide(vectors, norms(vectors), out=place)
+        place -= clusters.mean
+        place /= norms(place)
+        marks = places[:, dimensions:]
+        np.subtract(facts, clusters.middle, out=marks)
+        marks *= clusters.scale
+        np.minimum(marks, clusters.cap, out=marks)
+        np.maximum(marks, -clusters.cap, out=marks)
+        return places
+
+    def _likeness(self, places: Array) -> tuple[Array, float]:
+        distances = self._squares - places @ self._towards
+        distances += np.einsum("ij,ij->i", places, places)[:, None]
+        nearest = float(distances[0].min())
+        distances *= -self.clusters.sharpness
+        return np.exp(distances, out=distances), nearest
+
+    def _profile(self, facts: Array) -> str:
+        held = facts.take(self.watch.places)[:, None] >= self.watch.edges
+        return bytes(held.sum(1).astype(np.uint8)).translate(_PROFILE).decode()
+
+
+_PROFILE: Final = _DIGITS + bytes(246)
+
+
+def norms(vectors: Array) -> Array:
+    """Return the (N, 1) lengths of (N, D) vectors, 1 for a vector of zeros."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    lengths[lengths == 0.0] = 1.0
+    found: Array = lengths[:, None]
+    return found
 
 
 def logistic(value: float, curve: tuple[float, float]) -> float:
     """Return a probability from a head's raw value."""
     slope, offset = curve
     return 1.0 / (1.0 + exp(-min(max(slope * value + offset, -_STEEPEST), _STEEPEST)))
-
-
-def rank(gain: float, reference: Sequence[float]) -> float:
-    """Return the share, 0..1, of reference traffic whose gain is less than this one.
-
-    `reference` holds at least two gains, rising, at evenly spaced ranks.
-    """
-    above = bisect_left(reference, gain)
-    if above in {0, len(reference)}:
-        return float(above > 0)
-    low, high = reference[above - 1], reference[above]
-    return (above - 1 + (gain - low) / (high - low)) / (len(reference) - 1)

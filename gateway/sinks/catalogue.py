@@ -14,16 +14,20 @@ FIRST_TOKEN = (0.001, 0.005, *DURATION[:13])
 OVERHEAD = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25)
 DECISION = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
 
+Merge = Literal["sum", "max", "one"]
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric; its name is without the prefix. `buckets` are a histogram's bounds, seconds."""
+    """One metric; its name is without the prefix. `buckets` are a histogram's bounds, seconds;
+    `merge` says what several workers' values make together: `one` is any worker's."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     labels: tuple[str, ...]
     help: str
     buckets: tuple[float, ...] = ()
+    merge: Merge = "sum"
 
     @property
     def full_name(self) -> str:
@@ -35,8 +39,8 @@ def _counter(name: str, labels: str, text: str) -> Metric:
     return Metric(name, "counter", tuple(labels.split()), text)
 
 
-def _gauge(name: str, labels: str, text: str) -> Metric:
-    return Metric(name, "gauge", tuple(labels.split()), text)
+def _gauge(name: str, labels: str, text: str, merge: Merge = "one") -> Metric:
+    return Metric(name, "gauge", tuple(labels.split()), text, merge=merge)
 
 
 def _histogram(name: str, labels: str, buckets: tuple[float, ...], text: str) -> Metric:
@@ -67,7 +71,7 @@ TOKENS = _counter(
 COST = _counter(
     "cost_usd_total",
     "route tier model kind",
-    "Dollars spent: input, cache_read, cache_write, output, request, check",
+    "Dollars spent: input, cache_read, cache_write, output, request, check, score",
 )
 BASELINE = _counter(
     "baseline_cost_usd_total",
@@ -106,6 +110,14 @@ DECIDING = _histogram(
 DIFFICULTY = _counter(
     "difficulty_scores_total", "route bin", "Difficulty in tenths: bin 0 is [0, 0.1)"
 )
+FALLBACKS = _counter(
+    "scorer_fallbacks_total", "route reason", "Requests whose scorer could not decide: its base did"
+)
+CANDIDATES = _counter(
+    "candidate_scores_total",
+    "route agree",
+    "Requests a candidate scored too: would it have started them at the same tier? Or failed",
+)
 THRESHOLD = _gauge("threshold", "route", "The (first) threshold in force")
 TARGET_SHARE = _gauge(
     "target_share", "route", "The share of traffic that is to start over the first tier"
@@ -138,8 +150,10 @@ DRIFT_ALARM = _gauge(
     "route kind",
     "1 while traffic differs from what is relied on: score, feature, unlike, share",
 )
-IN_FLIGHT = _gauge("in_flight_requests", "route", "Requests under way")
+IN_FLIGHT = _gauge("in_flight_requests", "route", "Requests under way", "sum")
 RELOADS = _counter("config_reloads_total", "result", "Reloads of the configuration: ok, failed")
+WORKERS = _gauge("workers", "", "Processes that serve", "sum")
+RESTARTS = _counter("worker_restarts_total", "", "Workers replaced because they had ended")
 BUILD = _gauge(
     "build_info",
     "version scorer_version recipe_version price_version config_hash",
@@ -159,11 +173,11 @@ LEDGER_RECOVERED = _counter(
 )
 LEDGER_FAILURES = _counter("ledger_write_failures_total", "sink", "Batches the database refused")
 LEDGER_TORN = _counter("ledger_torn_bytes_total", "", "Bytes of half-written records, skipped")
-LEDGER_BYTES = _gauge("ledger_spool_bytes", "", "Bytes of the spool on disk")
+LEDGER_BYTES = _gauge("ledger_spool_bytes", "", "Bytes of the spool on disk", "sum")
 LEDGER_BEHIND = _gauge(
-    "ledger_oldest_unflushed_seconds", "", "Age of the oldest row not yet in the database"
+    "ledger_oldest_unflushed_seconds", "", "Age of the oldest row not yet in the database", "max"
 )
-LEDGER_OPEN = _gauge("ledger_open_calls", "", "Marks in use: calls of requests under way")
+LEDGER_OPEN = _gauge("ledger_open_calls", "", "Marks in use: calls of requests under way", "sum")
 
 TUNING = (
     TARGET_SHARE,
@@ -198,10 +212,14 @@ CATALOGUE = (
     OVERHEADS,
     DECIDING,
     DIFFICULTY,
+    FALLBACKS,
+    CANDIDATES,
     THRESHOLD,
     *TUNING,
     IN_FLIGHT,
     RELOADS,
+    WORKERS,
+    RESTARTS,
     BUILD,
     LEDGER_ROWS,
     LEDGER_DROPPED,

@@ -11,8 +11,9 @@ import os
 import re
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from select import PIPE_BUF
 from typing import Any
 
 import orjson
@@ -82,10 +83,14 @@ class RequestLog:
             while self._entries:
                 count = min(len(self._entries), BATCH)
                 lines = [self._line(self._entries.popleft()) for _ in range(count)]
-                try:
-                    _write_all(self._descriptor, b"".join(lines))
-                except OSError:  # the reader has gone
-                    self.dropped += sum(map(bool, lines))
+                for piece in _pieces(lines):
+                    self._write_out(piece)
+
+    def _write_out(self, lines: list[bytes]) -> None:
+        try:
+            _write_all(self._descriptor, b"".join(lines))
+        except OSError:  # the reader has gone
+            self.dropped += sum(map(bool, lines))
 
     def _line(self, record: Entry | Refusal) -> bytes:
         """Form a line; b"", counted as dropped, of what cannot be formed."""
@@ -178,6 +183,21 @@ def _in_words(entry: Entry) -> str:
         f"${dollars(entry.cost)} (baseline ${dollars(entry.baseline)}) "
         f"{entry.origin.request_id[:LONGEST]}"
     )
+
+
+def _pieces(lines: list[bytes]) -> Iterator[list[bytes]]:
+    """Split lines into what a pipe takes as a whole, so that the lines of several processes that
+    write into one do not mix; a line longer than that is on its own."""
+    piece: list[bytes] = []
+    size = 0
+    for line in lines:
+        if piece and size + len(line) > PIPE_BUF:
+            yield piece
+            piece, size = [], 0
+        piece.append(line)
+        size += len(line)
+    if piece:
+        yield piece
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -21,7 +21,9 @@ from gateway.sinks import catalogue
 from gateway.sinks.cells import Counts, Labels, Times, read_off
 from gateway.sinks.ledger_figures import families
 from gateway.sinks.names import (
+    AGREEMENTS,
     FAILURES,
+    FALLBACKS,
     KINDS,
     MOVE_REASONS,
     OUTCOMES,
@@ -31,6 +33,7 @@ from gateway.sinks.names import (
     among,
     baseline_basis,
     discard_reason,
+    scorer_tiers,
 )
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -69,7 +72,10 @@ class Metrics:
         self._discarded = Counts(catalogue.DISCARDED, NANO)
         self._unpriced = Counts(catalogue.UNPRICED)
         self._difficulty = Counts(catalogue.DIFFICULTY)
+        self._fallbacks = Counts(catalogue.FALLBACKS)
+        self._candidates = Counts(catalogue.CANDIDATES)
         self._reloads = Counts(catalogue.RELOADS)
+        self._restarts = Counts(catalogue.RESTARTS)
         self._durations = Times(catalogue.DURATIONS)
         self._first_tokens = Times(catalogue.FIRST_TOKENS)
         self._upstream = Times(catalogue.UPSTREAM_DURATIONS)
@@ -81,6 +87,7 @@ class Metrics:
         self._names = Names()
         self._reloads.begin("ok")
         self._reloads.begin("failed")
+        self._restarts.begin()
         for outcome in ("client_error", "internal_error"):
             self._requests.begin(self._names.route(""), "none", outcome)
         self.rebuild(routes, build)
@@ -116,6 +123,7 @@ class Metrics:
         if entry.difficulty is not None:
             step = min(max(int(entry.difficulty.value * BINS), 0), BINS - 1)
             self._difficulty.add((route, str(step)))
+        self._observe_scoring(route, entry)
         for attempt in entry.outcome.attempts:
             self._observe_attempt(route, attempt)
             if attempt is not entry.outcome.served and (spent := attempt.spent):
@@ -142,6 +150,10 @@ class Metrics:
         """Count a reload of the configuration."""
         self._reloads.add(("ok" if ok else "failed",))
 
+    def restarted(self) -> None:
+        """Count a worker that was replaced."""
+        self._restarts.add(())
+
     def render(self) -> bytes:
         """Write everything in Prometheus' text format."""
         return generate_latest(self.registry)
@@ -159,6 +171,7 @@ class Metrics:
         for metric in catalogue.TUNING:
             if values := tuning.get(metric.name):
                 yield read_off(metric, values.items())
+        yield read_off(catalogue.WORKERS, [((), 1.0)])
         yield read_off(catalogue.BUILD, [(self._build, 1.0)])
         yield from families(self._figures())
 
@@ -175,8 +188,17 @@ class Metrics:
             self._baseline.begin(route.name, basis)
         self._discarded.begin(route.name, "low_confidence")
         self._in_flight.setdefault(route.name, 0)
-        for rung in route.tiers:
+        for rung in (*route.tiers, *scorer_tiers(route)):
             self._begin_tier(route.name, rung)
+        self._begin_scorer(route)
+
+    def _begin_scorer(self, route: Route) -> None:
+        if not isinstance(route.scorer, str):
+            for reason in FALLBACKS:
+                self._fallbacks.begin(route.name, reason)
+        if route.candidate is not None:
+            for agree in AGREEMENTS:
+                self._candidates.begin(route.name, agree)
 
     def _begin_tier(self, route: str, tier: Tier) -> None:
         for status in STATUSES:
@@ -185,6 +207,15 @@ class Metrics:
             self._cost.begin(route, tier.name, tier.model, kind)
         for reason in ("missing_price", "estimated_tokens"):
             self._unpriced.begin(tier.model, reason)
+
+    def _observe_scoring(self, route: str, entry: Entry) -> None:
+        for call in entry.scoring:
+            tier = self._names.tier(call.tier)
+            self._observe_call(route, tier, call, priced=True, scoring=True)
+        if entry.fallback:
+            self._fallbacks.add((route, among(entry.fallback, FALLBACKS)))
+        if entry.agreement:
+            self._candidates.add((route, among(entry.agreement, AGREEMENTS)))
 
     def _observe_attempt(self, route: str, attempt: Attempt) -> None:
         tier = self._names.tier(attempt.tier.name)
@@ -202,7 +233,9 @@ class Metrics:
             model = self._names.model(attempt.tier.model)
             self._cost.add((route, tier, model, "check"), attempt.check_cost)
 
-    def _observe_call(self, route: str, tier: str, call: CallRecord, *, priced: bool) -> None:
+    def _observe_call(
+        self, route: str, tier: str, call: CallRecord, *, priced: bool, scoring: bool = False
+    ) -> None:
         model = self._names.model(call.model)
         self._attempts.add((tier, model, among(call.status, STATUSES)))
         if call.status == "failed":
@@ -214,10 +247,14 @@ class Metrics:
             self._unpriced.add((model, "estimated_tokens"))
         if not priced:
             self._unpriced.add((model, "missing_price"))
-        self._observe_usage((route, tier, model), call)
+        self._observe_tokens(tier, model, call)
+        parts = (call.cost.total,) if scoring else _parts(call)
+        for kind, amount in zip(("score",) if scoring else KINDS, parts, strict=False):
+            if amount:
+                self._cost.add((route, tier, model, kind), amount)
 
-    def _observe_usage(self, labels: tuple[str, str, str], call: CallRecord) -> None:
-        usage, cost = call.usage, call.cost
+    def _observe_tokens(self, tier: str, model: str, call: CallRecord) -> None:
+        usage = call.usage
         for name, tokens in (
             ("input", usage.prompt),
             ("output", usage.completion),
@@ -226,11 +263,7 @@ class Metrics:
             ("reasoning", usage.reasoning),
         ):
             if tokens:
-                self._tokens.add((*labels[1:], name), tokens)
-        parts = (cost.input, cost.cached_input, cost.cache_write, cost.output, cost.request)
-        for kind, amount in zip(KINDS, parts, strict=False):
-            if amount:
-                self._cost.add((*labels, kind), amount)
+                self._tokens.add((tier, model, name), tokens)
 
     def _observe_times(self, entry: Entry, route: str, tier: str) -> None:
         timing = entry.timing
@@ -240,6 +273,11 @@ class Metrics:
             self._first_tokens.observe((route, tier), timing.first_token)
         self._overheads.observe((route,), timing.overhead)
         self._deciding.observe((route,), timing.decision)
+
+
+def _parts(call: CallRecord) -> tuple[int, ...]:
+    cost = call.cost
+    return cost.input, cost.cached_input, cost.cache_write, cost.output, cost.request
 
 
 def _by_name(values: Mapping[str, float]) -> list[tuple[Labels, float]]:

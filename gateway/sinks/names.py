@@ -9,6 +9,7 @@ from gateway.core.ledger import Entry
 from gateway.core.outcome import Attempt
 from gateway.core.plan import StartReason, Tier
 from gateway.core.routing import Route
+from gateway.core.scorer_spec import LlmSpec, RemoteSpec
 from gateway.core.verdict import REASONS
 
 OTHER = "other"
@@ -27,7 +28,20 @@ FAILURES = (
 )
 """Every `kind` of the core's upstream errors."""
 STATUSES = ("ok", "failed", "left", "cancelled")
-KINDS = ("input", "cache_read", "cache_write", "output", "request", "check")
+KINDS = ("input", "cache_read", "cache_write", "output", "request", "check", "score")
+FALLBACKS = (
+    "timeout",
+    "unreachable",
+    "unusable",
+    "rejected",
+    "raised",
+    "open",
+    "budget",
+    "deadline",
+    "error",
+)
+"""Why a scorer that waits could not give a word of its own."""
+AGREEMENTS = ("true", "false", "failed")
 START_REASONS = frozenset(get_args(StartReason))
 MOVE_REASONS = REASONS | {*FAILURES}
 
@@ -44,7 +58,7 @@ class Names:
     def learn(self, route: Route) -> None:
         """Add a route's names."""
         self.routes.add(route.name)
-        for tier in route.tiers:
+        for tier in (*route.tiers, *scorer_tiers(route)):
             self._learn_tier(tier)
 
     def learn_alone(self, tier: Tier) -> None:
@@ -74,6 +88,12 @@ class Names:
         return name if name in self._checks else OTHER
 
 
+def scorer_tiers(route: Route) -> tuple[Tier, ...]:
+    """Return what a route's scorer calls on its own account: one, or none."""
+    spec = route.scorer
+    return (spec.tier,) if isinstance(spec, RemoteSpec | LlmSpec) else ()
+
+
 def among(word: str, known: Collection[str]) -> str:
     """Bound a word to a known set."""
     return word if word in known else OTHER
@@ -83,7 +103,7 @@ def baseline_basis(entry: Entry) -> str:
     """Was the baseline's cost measured, or reckoned from another tier's reply?"""
     if entry.served_tier != entry.baseline_tier:
         return "estimated"
-    return "estimated" if any(call.usage.estimated for call in entry.calls) else "measured"
+    return "estimated" if any(a.usage.estimated for a in entry.outcome.attempts) else "measured"
 
 
 def discard_reason(attempt: Attempt, entry: Entry) -> str:

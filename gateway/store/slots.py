@@ -33,6 +33,8 @@ FREE, OPEN, SETTLED = 0, 0x4F, 0x53
 _PART = struct.Struct("<HI")
 _OPENING = 8
 _SETTLING = 688
+_FIELDS = (len(OpenCall.__slots__) - 1, len(OpenCall.__slots__))
+"""How many values an opening has; the version before this one had no purpose."""
 _LONGEST_NAME = 64
 _LONGEST_ID = 128
 
@@ -134,7 +136,7 @@ def read_marks(path: Path) -> Marks:
     marks, torn = [], 0
     for state, slot in _taken(path.read_bytes()):
         opening = _read(slot, _OPENING)
-        if not isinstance(opening, list) or len(opening) != len(OpenCall.__slots__):
+        if not isinstance(opening, list) or len(opening) not in _FIELDS:
             torn += 1
             continue
         settled = _read(slot, _SETTLING) if state == SETTLED else None

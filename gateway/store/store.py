@@ -125,6 +125,17 @@ class Store:
         self.recovered += recover(self._owner.folder, connection)
 
 
+def prepare(path: Path) -> None:
+    """Make the ledger's tables where there are none, which is best done by one process alone.
+
+    A locked ledger is left for later. Raises as `open_store`.
+    """
+    try:
+        connect(path).close()
+    except sqlite3.OperationalError as error:
+        _log.warning("The ledger %s is not to be had yet: %s", path, error)
+
+
 def open_store(
     path: Path,
     *,
@@ -142,10 +153,7 @@ def open_store(
     delays the recovery, never the start, by more than `wait` seconds. Raises LedgerUnusable for a
     file that this version cannot write, OSError for a place that cannot be written.
     """
-    try:
-        connect(path).close()
-    except sqlite3.OperationalError as error:
-        _log.warning("The ledger %s is not to be had yet: %s", path, error)
+    prepare(path)
     owner = claim(spool_folder or path.with_name(f"{path.name}.spool"))
     spool = Spool(owner, segment_bytes=segment_bytes, cap_bytes=spool_cap)
     forgetting = Forgetting(prompt_retention, wall)

@@ -45,7 +45,7 @@ class OpenAIUpstream:
     ) -> None:
         self.name = name
         self._api_key = api_key
-        self._headers = _headers(name, api_key)
+        self._headers = request_headers(f"upstream {name!r}", api_key)
         self._timeouts = timeouts
         self._pool = Pool(base_url, limit=limit)
 
@@ -171,7 +171,8 @@ async def _end(exchange: Exchange) -> None:
                 pass
 
 
-def _headers(name: str, api_key: str | None) -> bytes:
+def request_headers(owner: str, api_key: str | None) -> bytes:
+    """Return a request's headers; raises ValueError, naming `owner`, for a key that is none."""
     lines = [
         b"content-type: application/json",
         b"accept: application/json, text/event-stream",
@@ -179,6 +180,6 @@ def _headers(name: str, api_key: str | None) -> bytes:
     ]
     if api_key:
         if not (api_key.isascii() and api_key.isprintable()) or " " in api_key:
-            raise ValueError(f"the API key of upstream {name!r} has characters that no key has")
+            raise ValueError(f"the API key of {owner} has characters that no key has")
         lines.append(b"authorization: Bearer " + api_key.encode())
     return b"\r\n".join((*lines, b""))

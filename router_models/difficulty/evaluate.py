@@ -11,8 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from gateway.scorers.features import read
-from gateway.scorers.linear import Array
+from gateway.scorers.features import Array, read
 from router_models.difficulty.data import Row, balance, near_duplicates, read_pairs, read_rows
 from router_models.difficulty.metrics import auroc, calibration_error, curve, interval
 from router_models.difficulty.model import Settings, Table, fit, folds, gain

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from gateway.scorers.linear import Array
+from gateway.scorers.features import Array
 
 BINS = 10
 

@@ -1,71 +1,205 @@
-"""The model behind the scorer, as a scikit-learn pipeline: fitted, calibrated, never served."""
+"""The model behind the scorer, made of scikit-learn's parts: fitted, calibrated, never served.
+
+One ridge regression of all tiers' outcomes on two kinds of features: tf-idf of words and pairs of
+words, and likeness to clusters of texts (a radial kernel's Nystroem map, Williams and Seeger 2001,
+with k-means centres for its landmarks). The heads share one penalty: what they differ in is the
+gain, and a head shrunk more than another would turn difficulty into gain. Each head is calibrated
+by a logistic curve (Platt 1999) on folds by question.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Final
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
+from scipy.sparse import csr_matrix, diags, hstack
+from sklearn.cluster import KMeans
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.model_selection import GroupKFold
-from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import StandardScaler, normalize
 
-from gateway.scorers.features import Reading, terms
-from gateway.scorers.linear import Array, logistic
+from gateway.scorers.features import Array, Reading, slow_counters
+from gateway.scorers.linear import logistic
+from gateway.scorers.static import static
 from router_models.difficulty.data import DataError
 
-COUNTER_SHARE: Final = 0.06
-"""How large a standardised counter is beside a prompt's terms, whose vector has length 1."""
+TERM_SHARE: Final = 0.5
+"""How long a text's vector of terms is, beside a map of clusters of about length 1."""
+COUNTER_SHARE: Final = 0.15
+"""How far a standard deviation of a counter moves a text whose static vector has length 1."""
 REFERENCE_SIZE: Final = 513
+UNLIKE: Final = 0.99
+"""The share of held-out texts that lie nearer to a cluster than one that is unlike them all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to train. `alpha` is the ridge's penalty; a term is kept when `min_questions` different
-    questions hold it, the commonest `max_terms` of them; no term may move a head by more than
-    `term_cap`, no counter beyond `counter_cap` standard deviations."""
+    """How to train.
 
-    alpha: float = 16.0
+    `alpha` is the ridge's penalty. `sharpness` is the kernel's, for 500 rows; it grows with the
+    power `sharpness_growth` of their number, and `clusters` is the most of them. A
+    term is kept when `min_questions` different questions hold it, the commonest `max_terms` of
+    them; no term moves a head by more than `term_cap`, no counter counts beyond `counter_cap`
+    standard deviations. `slack` is how much, in standard deviations of the gain, a few words at
+    either end may add to it.
+    """
+
+    alpha: float = 20.0
+    sharpness: float = 0.47
+    sharpness_growth: float = 0.3
+    clusters: int = 192
     min_questions: int = 3
     max_terms: int = 25_000
     term_cap: float = 0.25
     counter_cap: float = 4.0
+    slack: float = 0.25
     folds: int = 5
     seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """Readings laid out one view a row: reading i has the rows from `bounds[i]` to the next bound.
+    `counters` is (rows, COUNTERS), `vectors` (rows, dimensions)."""
+
+    words: Sequence[Sequence[bytes]]
+    counters: Array
+    vectors: Array
+    bounds: Sequence[int]
+
+    @classmethod
+    def of(cls, readings: Sequence[Reading]) -> Rows:
+        """Lay readings out."""
+        words = [r.view(view) for r in readings for view in range(len(r.mix))]
+        return cls(
+            words,
+            np.concatenate([slow_counters(reading) for reading in readings]),
+            np.array([_vector(each) for each in words]),
+            [0, *np.cumsum([len(reading.mix) for reading in readings]).tolist()],
+        )
+
+    def take(self, readings: Sequence[int], *, whole: bool = False) -> Rows:
+        """Return the rows of some readings; `whole`: only their first views."""
+        spans = [range(self.bounds[i], self.bounds[i] + 1 if whole else self.bounds[i + 1])
+                 for i in readings]  # fmt: skip
+        at = [row for span in spans for row in span]
+        bounds = [0, *np.cumsum([len(span) for span in spans]).tolist()]
+        words = [self.words[row] for row in at]
+        return Rows(words, self.counters[at], self.vectors[at], bounds)
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
-    """N rows: what was read of each, (N, H) outcomes 0..1, question groups and weights."""
+    """N rows: what was read of each, (N, H) outcomes 0..1, question groups and weights. `rows`
+    holds the same readings laid out, once for all fits."""
 
     readings: Sequence[Reading]
     outcomes: Array
     groups: Sequence[int]
     weights: Array
+    rows: Rows | None = None
+
+    @property
+    def laid_out(self) -> Rows:
+        """The readings' views, laid out."""
+        return self.rows or Rows.of(self.readings)
 
     def take(self, rows: Sequence[int]) -> Table:
         """Return some of the rows."""
         readings = [self.readings[i] for i in rows]
         groups = [self.groups[i] for i in rows]
-        return Table(readings, self.outcomes[rows], groups, self.weights[rows])
+        laid_out = self.laid_out.take(rows)
+        return Table(readings, self.outcomes[rows], groups, self.weights[rows], laid_out)
+
+
+class Pipeline:
+    """The features and the ridge over them, before calibration."""
+
+    def __init__(self, table: Table, settings: Settings) -> None:
+        """Fit on a table. Raises DataError for rows too few or too alike."""
+        rows = table.laid_out.take(range(len(table.readings)), whole=True)
+        growth = len(table.readings) / 500
+        self.vocabulary = _vocabulary(table, settings)
+        self.counter = CountVectorizer(analyzer=_names, vocabulary=self.vocabulary)
+        # Its smooth weights only: the text's own length is measured word by word, below.
+        self.weigher = TfidfTransformer(norm=None).fit(self.counter.transform(rows.words))
+        self.scaler = StandardScaler().fit(rows.counters)
+        self.flat = np.ptp(rows.counters, axis=0) == 0  # what never varied says nothing later
+        self.cap = settings.counter_cap
+        self.mean = normalize(rows.vectors).mean(0)
+        self.sharpness = settings.sharpness * growth**settings.sharpness_growth
+        places = self.places(rows)
+        count = max(min(settings.clusters, len(places) // 3), 2)
+        with np.errstate(all="ignore"):  # k-means of fewer different texts than clusters
+            clustered = KMeans(count, n_init=1, max_iter=10, random_state=settings.seed)
+            self.centres = clustered.fit(places).cluster_centers_
+        self.whitening = _inverse_root(self._kernel(self.centres))
+        likeness = self._kernel(places) @ self.whitening
+        self.level = likeness.mean(0)
+        design = self._design(rows, likeness)
+        # Sparse conjugate gradients start from 0 and draw no lots: the same rows, the same weights.
+        self.ridge = Ridge(settings.alpha, solver="sparse_cg", tol=1e-5)
+        self.ridge.fit(design, table.outcomes, sample_weight=table.weights)
+        words = len(self.vocabulary)
+        capped = np.clip(self.ridge.coef_[:, :words], -settings.term_cap, settings.term_cap)
+        self.ridge.coef_[:, :words] = capped
+
+    def predict(self, rows: Rows) -> list[Array]:
+        """Return each reading's (views, H) raw values."""
+        likeness = self._kernel(self.places(rows)) @ self.whitening
+        values = self.ridge.predict(self._design(rows, likeness))
+        return [values[low:high] for low, high in pairwise(rows.bounds)]
+
+    def places(self, rows: Rows) -> Array:
+        """Return each row's place among the clusters; see `gateway.scorers.linear.Clusters`."""
+        vectors = normalize(normalize(rows.vectors) - self.mean)
+        scaled = np.clip(self.scaler.transform(rows.counters), -self.cap, self.cap)
+        scaled[:, self.flat] = 0.0
+        return np.hstack([vectors, COUNTER_SHARE * scaled])
+
+    def nearest(self, rows: Rows) -> Array:
+        """Return each row's squared distance to the nearest cluster."""
+        distances = euclidean_distances(self.places(rows), self.centres, squared=True)
+        least: Array = distances.min(1)
+        return least
+
+    def _kernel(self, places: Array) -> Array:
+        distances = euclidean_distances(places, self.centres, squared=True)
+        kernel: Array = np.exp(-self.sharpness * distances)
+        return kernel
+
+    def _design(self, rows: Rows, likeness: Array) -> Any:
+        counts = self.counter.transform(rows.words)
+        lengths = np.sqrt(counts @ self.weigher.idf_**2)
+        lengths[lengths == 0] = 1.0
+        terms = diags(TERM_SHARE / lengths) @ self.weigher.transform(counts.astype(float))
+        return hstack([terms, csr_matrix(likeness - self.level)]).tocsr()
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A fitted pipeline, (slope, offset) of each head, and the reference gains, rising."""
+    """A fitted pipeline, (slope, offset) of each head, the reference gains, rising, the slack
+    between the views' gains, and the squared distance beyond which UNLIKE texts lie."""
 
     pipeline: Pipeline
     calibration: tuple[tuple[float, float], ...]
     reference: tuple[float, ...]
+    slack: float
+    far: float
 
     def p_good(self, readings: Sequence[Reading]) -> Array:
         """Return (N, H) probabilities, by scikit-learn's own evaluation."""
-        return calibrated(self.pipeline.predict(readings), self.calibration)
+        return self.chances(Rows.of(readings))
+
+    def chances(self, rows: Rows) -> Array:
+        """Return (N, H) probabilities of N readings that are laid out already."""
+        return settle(self.pipeline.predict(rows), self.calibration, self.slack)
 
 
 def fit(table: Table, settings: Settings) -> Model:
@@ -77,17 +211,19 @@ def fit(table: Table, settings: Settings) -> Model:
         raise DataError(f"{len(set(table.groups))} different questions are too few to learn from.")
     if np.ptp(table.outcomes, axis=0).max() == 0:
         raise DataError("Every model is equally good in every row: there is nothing to learn.")
-    held_out = np.zeros_like(table.outcomes)
+    table = replace(table, rows=table.laid_out)
+    held_out: list[Array] = [np.empty(0)] * len(table.readings)
+    distances = np.zeros(len(table.readings))
     for train, test in folds(table, settings):
-        held_out[test] = fit_pipeline(table.take(train), settings).predict(
-            [table.readings[i] for i in test]
-        )
-    heads = range(table.outcomes.shape[1])
-    calibration = tuple(
-        _curve(held_out[:, head], table.outcomes[:, head], table.weights) for head in heads
-    )
-    gains = gain(calibrated(held_out, calibration))
-    return Model(fit_pipeline(table, settings), calibration, _quantiles(gains, table.weights))
+        part, rows = Pipeline(table.take(train), settings), table.laid_out.take(test)
+        distances[test] = part.nearest(rows.take(range(len(test)), whole=True))
+        for place, values in zip(test, part.predict(rows), strict=True):
+            held_out[place] = values
+    calibration, slack = _calibrate(held_out, table, settings)
+    gains = gain(settle(held_out, calibration, slack))
+    reference = quantiles(gains, table.weights)
+    far = float(np.quantile(distances, UNLIKE))
+    return Model(Pipeline(table, settings), calibration, reference, slack, far)
 
 
 def folds(table: Table, settings: Settings) -> Iterator[tuple[list[int], list[int]]]:
@@ -97,32 +233,6 @@ def folds(table: Table, settings: Settings) -> Iterator[tuple[list[int], list[in
         yield train.tolist(), test.tolist()
 
 
-def fit_pipeline(table: Table, settings: Settings) -> Pipeline:
-    """Fit the ridge of all heads on terms and counters, its term weights capped."""
-    known, vocabulary = _vocabulary(table, settings)
-    words = TfidfVectorizer(
-        analyzer=partial(_terms, known=known),
-        vocabulary=vocabulary,
-        sublinear_tf=True,
-        lowercase=False,
-    )
-    counters = Pipeline(
-        [
-            ("read", FunctionTransformer(_counters)),
-            ("scale", StandardScaler()),
-            ("cap", FunctionTransformer(_cap, kw_args={"cap": settings.counter_cap})),
-        ]
-    )
-    union = FeatureUnion([("terms", words), ("counters", counters)])
-    # Sparse conjugate gradients start from 0 and draw no lots: the same rows give the same weights.
-    ridge = Ridge(settings.alpha, solver="sparse_cg", tol=1e-5)
-    pipeline = Pipeline([("features", union), ("ridge", ridge)])
-    pipeline.fit(table.readings, table.outcomes, ridge__sample_weight=table.weights)
-    size = len(vocabulary)
-    ridge.coef_[:, :size] = np.clip(ridge.coef_[:, :size], -settings.term_cap, settings.term_cap)
-    return pipeline
-
-
 def gain(p_good: Array) -> Array:
     """Return (N,) gains of (N, H) probabilities: a stronger tier's over the first one's."""
     gains: Array = p_good[:, 1:].max(axis=1) - p_good[:, 0]
@@ -130,23 +240,50 @@ def gain(p_good: Array) -> Array:
 
 
 def calibrated(raw: Array, calibration: Sequence[tuple[float, float]]) -> Array:
-    """Return (N, H) probabilities of the heads' raw values."""
-    rows = [[*map(logistic, row, calibration)] for row in raw.tolist()]
-    return np.array(rows)
+    """Return (N, H) probabilities of the heads' (N, H) raw values."""
+    return np.array([[*map(logistic, row, calibration)] for row in raw.tolist()])
 
 
-def _vocabulary(table: Table, settings: Settings) -> tuple[frozenset[bytes], dict[str, int]]:
-    """The words that enough different questions hold, and a row for each of the commonest terms."""
-    known = frozenset(_common((set(r.words) for r in table.readings), table.groups, settings))
-    held = (set(terms(r.words, known)) for r in table.readings)
+def settle(raw: Sequence[Array], calibration: Sequence[tuple[float, float]], slack: float) -> Array:
+    """Return (N, H) probabilities of N texts' (views, H) raw values; see LinearScorer.chances."""
+    settled = []
+    for values in raw:
+        views = calibrated(values, calibration)
+        gains = gain(views)
+        excess = gains[0] - gains.min() - slack
+        share = max(excess, 0.0) / (excess + slack) if excess > 0 else 0.0
+        settled.append(views[0] + share * (views[gains.argmin()] - views[0]))
+    return np.array(settled)
+
+
+def _calibrate(
+    raw: Sequence[Array], table: Table, settings: Settings
+) -> tuple[tuple[tuple[float, float], ...], float]:
+    """Fit each head's curve to held-out raw values, then again to what the views leave of them."""
+    heads = range(table.outcomes.shape[1])
+    values = np.array([views[0] for views in raw])
+    curves = tuple(fit_curve(values[:, h], table.outcomes[:, h], table.weights) for h in heads)
+    whole = gain(calibrated(values, curves))
+    slack = settings.slack * float(np.std(whole))
+    chances = np.clip(settle(raw, curves, slack), 1e-9, 1 - 1e-9)
+    slopes, offsets = (np.array(each) for each in zip(*curves, strict=True))
+    steady = np.where(slopes > 0, slopes, 1.0)
+    left = np.where(slopes > 0, (np.log(chances / (1 - chances)) - offsets) / steady, values)
+    again = (fit_curve(left[:, h], table.outcomes[:, h], table.weights) for h in heads)
+    return tuple(again), slack
+
+
+def _vocabulary(table: Table, settings: Settings) -> dict[str, int]:
+    """A row for each of the commonest terms that enough different questions hold."""
+    held = (set(_names(reading.words)) for reading in table.readings)
     chosen = _common(held, table.groups, settings)[: settings.max_terms]
     if not chosen:
         raise DataError(f"No word is in {settings.min_questions} questions: too few to learn from.")
-    return known, {_text(term): row for row, term in enumerate(sorted(chosen))}
+    return {term: row for row, term in enumerate(sorted(chosen))}
 
 
-def _common(held: Iterable[set[bytes]], groups: Sequence[int], settings: Settings) -> list[bytes]:
-    by_question: dict[int, set[bytes]] = {}
+def _common(held: Iterable[set[str]], groups: Sequence[int], settings: Settings) -> list[str]:
+    by_question: dict[int, set[str]] = {}
     for each, group in zip(held, groups, strict=True):
         by_question.setdefault(group, set()).update(each)
     counts = Counter(term for each in by_question.values() for term in each)
@@ -154,24 +291,23 @@ def _common(held: Iterable[set[bytes]], groups: Sequence[int], settings: Setting
     return sorted(kept, key=lambda term: (-counts[term], term))
 
 
-def _terms(reading: Reading, known: Container[bytes]) -> list[str]:
-    return [_text(term) for term in terms(reading.words, known)]
+def _names(words: Sequence[bytes]) -> list[str]:
+    """Words and pairs of neighbours, one character for each byte: scikit-learn wants text."""
+    return [w.decode("latin-1") for w in (*words, *(a + b" " + b for a, b in pairwise(words)))]
 
 
-def _text(term: bytes) -> str:
-    """One character for each byte: scikit-learn wants text, and sorts it as it would the bytes."""
-    return term.decode("latin-1")
+def _vector(words: Sequence[bytes]) -> Array:
+    added: Array = static().embed(words).sum(0, dtype=np.float64)
+    return added
 
 
-def _counters(readings: Sequence[Reading]) -> Array:
-    return np.array([reading.counters for reading in readings])
+def _inverse_root(kernel: Array) -> Array:
+    values, vectors = np.linalg.eigh(kernel)
+    root: Array = vectors / np.sqrt(np.maximum(values, 1e-8)) @ vectors.T
+    return root
 
 
-def _cap(values: Array, cap: float) -> Array:
-    return np.clip(values, -cap, cap) * COUNTER_SHARE
-
-
-def _curve(raw: Array, outcomes: Array, weights: Array) -> tuple[float, float]:
+def fit_curve(raw: Array, outcomes: Array, weights: Array) -> tuple[float, float]:
     """Fit a logistic curve to outcomes 0..1; a head that learnt nothing gets a level one."""
     # As Platt did: nobody is certain after N rows, so that a model that never fails has a curve.
     outcomes = np.clip(outcomes, 1 / (len(raw) + 2), 1 - 1 / (len(raw) + 2))
@@ -186,7 +322,7 @@ def _curve(raw: Array, outcomes: Array, weights: Array) -> tuple[float, float]:
     return 0.0, float(np.log(mean / (1 - mean)))
 
 
-def _quantiles(values: Array, weights: Array) -> tuple[float, ...]:
+def quantiles(values: Array, weights: Array) -> tuple[float, ...]:
     """The values at evenly spaced ranks of the weighted rows."""
     order = np.argsort(values, kind="stable")
     sums = np.cumsum(weights[order])

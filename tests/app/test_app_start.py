@@ -11,6 +11,7 @@ from api.serving import config
 
 from gateway import launcher
 from gateway.app import Gateway, StartError, read_settings, refuse_open_door
+from gateway.launcher import process
 from gateway.upstreams.opening import UpstreamUnusable
 
 
@@ -24,7 +25,7 @@ def bound(monkeypatch):
         sockets.append(real(*address))
         return sockets[-1]
 
-    monkeypatch.setattr(launcher, "listen", listen)
+    monkeypatch.setattr(process, "listen", listen)
     return sockets
 
 

@@ -12,6 +12,7 @@ from api.serving import LIMIT, ask_for, config
 from app.serving import Wire, listening, posted, until
 
 from gateway import launcher
+from gateway.launcher import process
 from gateway.store import read
 from gateway.upstreams.simulated import serve_simulated
 
@@ -46,7 +47,7 @@ def real(server):
 async def test_every_socket_sends_at_once(tmp_path, monkeypatch):
     made = []
     listen = launcher.listen
-    monkeypatch.setattr(launcher, "listen", lambda *at: made.append(listen(*at)) or made[-1])
+    monkeypatch.setattr(process, "listen", lambda *at: made.append(listen(*at)) or made[-1])
     async with listening(tmp_path) as served:
         flags = [sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for sock in made]
         assert len(flags) == 2

@@ -57,7 +57,13 @@ def test_version_and_help(capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["fly"], ["route"], *(["serve", f"--port={port}"] for port in ("x", "99999", "-1"))],
+    [
+        [],
+        ["fly"],
+        ["route"],
+        *(["serve", f"--port={port}"] for port in ("x", "99999", "-1")),
+        *(["serve", f"--workers={count}"] for count in ("two", "0", "65")),
+    ],
 )
 def test_a_wrong_use_is_a_2_with_the_usage(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
@@ -107,6 +113,34 @@ def test_check_shows_what_a_file_comes_to(write, capsys):
     tiers = told["routes"]["waterfall"]["tiers"]
     assert [tier["tier"] for tier in tiers] == ["small", "large"]
     assert tiers[0]["input_usd_per_million"] == "1.0"
+
+
+def test_scorers_that_wait_are_shown_and_never_asked(write, capsys):
+    band = {"llm": {"tier": "small", "band": [0, 1], "base": "rules"}}
+    write(routes__waterfall__scorer=band, routes__waterfall__candidate="default")
+    assert main(["check"]) == 0
+    told = capsys.readouterr().out
+    assert "scorer: llm s-model from 0 to 1 of rules; candidate default" in told
+    assert main(["route", "Say hello."]) == 0
+    assert "but llm-rules@" in capsys.readouterr().out
+    assert main(["route", "Say hello.", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["asks"].startswith("llm-rules@")
+    assert told["scorer"] == "rules@1"
+    write(routes__waterfall__scorer={"llm": band["llm"] | {"band": [0.9, 1]}})
+    assert main(["route", "Say hello.", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["asks"], told["scorer"].partition("@")[0]) == (None, "llm-rules")
+    write(routes__waterfall__scorer="python:nowhere_at_all.score")
+    for command in (["check"], ["route", "Say hello."]):
+        assert main(command) == 2
+        assert "nowhere_at_all" in capsys.readouterr().err
+
+
+def test_check_warns_of_a_band_that_decides_nothing(write, capsys):
+    write(routes__waterfall__scorer={"llm": {"tier": "small", "band": [0.1, 0.2]}})
+    assert main(["check"]) == 0
+    assert "scorer.llm.band: no threshold of the route lies in it" in capsys.readouterr().out
 
 
 def test_check_shows_no_secret_and_tells_of_open_doors(write, capsys, monkeypatch):

@@ -79,6 +79,9 @@ TABLES = {
     "tiers.bar": [models.BarKeys],
     "tiers.price": [models.PriceKeys],
     "routes": [models.RouteKeys],
+    "routes.python": [models.PythonScorerKeys],
+    "routes.remote": [models.RemoteKeys],
+    "routes.llm": [models.LlmKeys],
     "keys": [models.ClientKey],
     "prices": [models.PriceBookKeys],
     "ledger": [models.LedgerKeys],
@@ -114,6 +117,11 @@ PLACES = {
     "tiers.bar": BASE.replace("gpt-5-nano", "gpt-5-nano, bar: {%s}"),
     "tiers.price": BASE.replace("gpt-5-nano", "gpt-5-nano, price: {input: 1, output: 1, %s}"),
     "routes": BASE.replace("[small, large]", "[small, large], %s"),
+    "routes.python": BASE.replace("large]", "large], scorer: {python: a.b, %s}"),
+    "routes.remote": BASE.replace(
+        "large]", 'large], scorer: {remote: {url: "http://127.0.0.1/e", model: m, artefact: ., %s}}'
+    ),
+    "routes.llm": BASE.replace("large]", "large], scorer: {llm: {tier: small, %s}}"),
 }
 SIMULATED = BASE.replace("base_url: https://api.openai.com/v1", "kind: simulated, %s")
 DEFAULTS = [
@@ -191,6 +199,6 @@ def test_what_is_called_unsupported_is_refused_as_such():
     told = PAGE.partition("## Not supported by this version")[2]
     words = ["preset", "retries", "concurrency", "limits", "retention"]
     assert [word for word in words if f"`{word}`" not in told and word not in told] == []
-    for line in ("server: {workers: 2}", "telemetry: {otlp: on}", "ledger: {retention: 1d}"):
+    for line in ("shared: {url: 'redis://x'}", "telemetry: {otlp: on}", "ledger: {retention: 1d}"):
         with pytest.raises(ConfigError, match="not supported by this version"):
             parse(f"{BASE}{line}\n", "w.yaml", {}, open_book)

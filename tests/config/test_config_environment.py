@@ -59,11 +59,11 @@ def test_a_reference(read, small, written, value):
         ("server: {drain: ${N}ms}", lambda settings: settings.server.drain == 0.081),
         ("server:\n  max_body: ${N}KB", lambda settings: settings.server.max_body == 81_000),
         ("server: {admin: '127.0.0.1:${N}'}", lambda s: s.server.admin == ("127.0.0.1", 81)),
-        ("server: {workers: ${ONE}}", lambda settings: settings.server.port == 8080),
+        ("server: {workers: ${TWO}}", lambda settings: settings.server.workers == 2),
     ],
 )
 def test_a_number_may_come_from_the_environment(read, small, line, read_back):
-    assert read_back(read(f"{small}{line}\n", {"N": "81", "ONE": "1"}))
+    assert read_back(read(f"{small}{line}\n", {"N": "81", "TWO": "2"}))
 
 
 def test_a_flag_may_too(read, small):

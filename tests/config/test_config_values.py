@@ -81,10 +81,11 @@ def test_defaults(read, small, tmp_path):
         ("drain: 2.5", "drain", 2.5),
         ("drain: 5m", "drain", 300.0),
         ("log: human", "log", "human"),
+        ("workers: 64", "workers", 64),
     ],
 )
 def test_server(read, small, line, field, value):
-    settings = read(f"{small}server: {{{line}, workers: 1}}\n")
+    settings = read(f"{small}server: {{{line}}}\n")
     assert getattr(settings.server, field) == value
 
 
@@ -221,7 +222,7 @@ def test_what_the_ledger_keeps_of_prompts(read, small):
 def test_what_asks_for_what_this_version_does_anyway(read, small):
     more = (
         "ledger: {content: off, durability: process}\nshared: {url: memory://}\n"
-        "telemetry: {otlp: off}\nserver: {workers: 1}\n"
+        "telemetry: {otlp: off}\n"
     )
     assert read(small + more) == read(small)
 

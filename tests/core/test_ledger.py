@@ -39,6 +39,7 @@ from gateway.core.ledger import (
 from gateway.core.money import Usage
 from gateway.core.outcome import Outcome
 from gateway.core.recipes import Recipe
+from gateway.core.rows import row
 
 ENDINGS = {
     "ok": (None, "ok", 200),
@@ -67,6 +68,17 @@ def test_a_client_that_left():
         "cancelled",
         "none",
     )
+
+
+def test_what_the_scorer_called_is_spent_and_not_discarded():
+    asked = (call(SMALL), call(SMALL, "failed"))
+    plain, kept = entry(), entry(scoring=asked)
+    assert kept.cost - plain.cost == sum(each.cost.total for each in asked) > 0
+    assert (kept.discarded, kept.outcome.spent) == (plain.discarded, plain.outcome.spent)
+    assert list(kept.calls)[:2] == list(asked)
+    assert kept.usage.prompt == plain.usage.prompt + 2 * USAGE.prompt
+    assert [each["call_id"] for each in row(kept)["scoring"]] == [each.call_id for each in asked]
+    assert row(kept)["cost"] == kept.cost
 
 
 def test_a_refusal_goes_by_its_error_s_code_or_type():

@@ -116,6 +116,22 @@ def test_a_reader_that_stalls_costs_lines_and_never_waits(pipe):
     assert taken.count(b"\n") + log.dropped == 2_000
 
 
+def test_the_lines_of_several_processes_do_not_mix(pipe):
+    reader, writer = pipe
+    forms = [lambda _, letter=letter: letter * 700 + b"\n" for letter in (b"a", b"b", b"c")]
+    logs = [RequestLog(form, writer) for form in forms]
+    for _ in range(500):  # more than the pipe holds: its writers wait for room, side by side
+        for log in logs:
+            log.write(entry())
+    taken = bytearray()
+    while taken.count(b"\n") < 1_500:
+        taken += os.read(reader, 1_000)
+    for log in logs:
+        log.close()
+    lines = set(bytes(taken).splitlines())
+    assert lines == {b"a" * 700, b"b" * 700, b"c" * 700}
+
+
 def test_a_reader_that_has_gone_is_counted(pipe):
     reader, writer = pipe
     os.close(reader)

@@ -295,7 +295,7 @@ def test_everything_exported_is_in_the_catalogue():
     tuning = {each.name: {names[: len(each.labels)]: 1.0} for each in TUNING}
     metrics = Metrics([ROUTE], BUILD, lambda: dict.fromkeys(FIGURES, 1), lambda: tuning)
     for make in (entry, escalated, fallen_through):
-        metrics.observe(make())
+        metrics.observe(make(agreement="true", fallback="timeout"))
     families = {
         family.name: family for family in text_string_to_metric_families(metrics.render().decode())
     }

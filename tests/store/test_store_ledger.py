@@ -5,7 +5,16 @@ from contextlib import closing
 
 import orjson
 import pytest
-from sample_entries import attempt, cancelled, entry, escalated, failed, fallen_through, open_call
+from sample_entries import (
+    attempt,
+    call,
+    cancelled,
+    entry,
+    escalated,
+    failed,
+    fallen_through,
+    open_call,
+)
 
 from gateway.core.outcome import Outcome
 from gateway.core.rows import row
@@ -44,22 +53,46 @@ def test_an_entry_is_kept_whole(store):
         "confidence": 0.31,
         "cost": 1_003,
     }
-    for call, record in zip(found["calls"], kept.calls, strict=True):
-        assert (call["call_id"], call["cost"]) == (record.call_id, record.cost.total)
-        assert (call["prompt_tokens"], call["cached_tokens"]) == (101, 17)
-        assert (call["started_at"], call["purpose"]) == (kept.origin.started_at + 0.25, "serve")
-        assert (call["entry_id"], call["request"]) == (kept.origin.entry_id, found["id"])
+    for each, record in zip(found["calls"], kept.calls, strict=True):
+        assert (each["call_id"], each["cost"]) == (record.call_id, record.cost.total)
+        assert (each["prompt_tokens"], each["cached_tokens"]) == (101, 17)
+        assert (each["started_at"], each["purpose"]) == (kept.origin.started_at + 0.25, "serve")
+        assert (each["entry_id"], each["request"]) == (kept.origin.entry_id, found["id"])
 
 
 def test_money_adds_up_from_check_to_request(store):
-    for each in (entry(), escalated(), fallen_through(), cancelled(), failed()):
+    asked = entry(scoring=(call(), call(status="failed")))
+    for each in (entry(), escalated(), fallen_through(), cancelled(), failed(), asked):
         store.journal.append(each, ())
     store.flush()
     spent = query(store.path, "SELECT sum(cost) FROM request")
-    assert spent == query(store.path, "SELECT sum(cost) FROM attempt")
+    scoring = query(store.path, "SELECT sum(cost) FROM call WHERE purpose = 'score'")[0][0]
+    assert scoring == sum(each.cost.total for each in asked.scoring) > 0
+    assert spent[0][0] - scoring == query(store.path, "SELECT sum(cost) FROM attempt")[0][0]
     calls = query(store.path, "SELECT sum(cost) FROM call")[0][0]
     checks = query(store.path, "SELECT sum(cost) FROM check_result")[0][0]
     assert spent[0][0] == calls + checks
+
+
+def test_a_scorer_s_calls_come_before_the_attempts(store):
+    kept = entry(name="asked", scoring=(call(), call()))
+    store.journal.append(kept, ())
+    store.flush()
+    calls = read.request(store.path, "asked")["calls"]
+    assert [(each["purpose"], each["attempt"], each["seq"]) for each in calls] == [
+        ("score", None, 0),
+        ("score", None, 1),
+        ("serve", 0, 0),
+    ]
+    assert [each["call_id"] for each in calls] == [each.call_id for each in kept.calls]
+
+
+def test_a_record_of_the_version_before_knows_no_scoring(store):
+    record = row(entry(name="old"))
+    del record["scoring"]
+    with closing(connect(store.path)) as connection, transaction(connection):
+        assert insert(connection, [record]).new == 1
+    assert len(read.request(store.path, "old")["calls"]) == 1
 
 
 def test_one_request_id_twice_is_two_requests(store):
@@ -186,7 +219,7 @@ def test_a_place_that_cannot_be_written_says_so(tmp_path):
 def test_every_column_of_the_row_has_a_home(tmp_path):
     """A field that core adds to a row must be given a column, or be left out on purpose."""
     shape = row(escalated())
-    assert set(shape) - set(REQUEST) == {"attempts", "prompt"}
+    assert set(shape) - set(REQUEST) == {"attempts", "prompt", "scoring"}
     calls = shape["attempts"][0]["calls"][0]
     assert set(calls) - set(CALL) == {"started"}
     assert set(shape["attempts"][0]["checks"][0]) <= set(CHECK_RESULT)

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
+import zlib
 
 import pytest
 from sample_entries import call, open_call
 
+from gateway.core.ports import OpenCall
+from gateway.store.encode import encode
 from gateway.store.slots import CHUNK_SLOTS, MAX_SLOTS, SLOT, UNMARKED, Slots, read_marks
 
 
@@ -14,6 +18,23 @@ def slots(tmp_path):
     marks = Slots(tmp_path / "a.slots")
     yield marks
     marks.close()
+
+
+def test_a_mark_of_the_version_before_has_no_purpose(slots):
+    before = encode([getattr(open_call(7), name) for name in OpenCall.__slots__][:-1])
+    slots.open(open_call(7, purpose="score"))
+    data = slots.path.read_bytes()
+    opening = struct.pack("<HI", len(before), zlib.crc32(before)) + before
+    slots.path.write_bytes(data[:8] + opening + data[8 + len(opening) :])
+    (mark,) = read_marks(slots.path).marks
+    assert mark.call == open_call(7)
+    assert mark.call.purpose == "serve"
+
+
+def test_a_mark_says_what_the_call_is_for(slots):
+    slots.open(asked := open_call(7, purpose="score"))
+    (mark,) = read_marks(slots.path).marks
+    assert mark.call == asked
 
 
 def test_an_open_call_is_read_back_whole(slots):

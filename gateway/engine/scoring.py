@@ -1,0 +1,121 @@
+"""The calls that a scorer makes before there is a plan: booked like every other call."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from gateway.core.errors import UpstreamError, UpstreamTimeout
+from gateway.core.money import FREE, Usage
+from gateway.core.outcome import CallRecord
+from gateway.core.plan import Tier
+from gateway.core.ports import Answer, OpenCall, Send
+from gateway.engine.drafting import UNBILLED
+from gateway.engine.state import Job, Parts, Scoring
+
+Status = Literal["ok", "failed", "cancelled"]
+
+
+class ScorerCalls:
+    """One request's book of them; fits `gateway.core.ports.Calls`."""
+
+    def __init__(self, parts: Parts, job: Job) -> None:
+        """Begin with none."""
+        self._parts, self._job = parts, job
+        self._records: list[CallRecord] = []
+        self._slots: list[int] = []
+        self._waited = 0.0
+
+    @property
+    def book(self) -> Scoring:
+        """What has been called so far."""
+        return Scoring(tuple(self._records), tuple(self._slots), self._waited)
+
+    async def make(self, tier: Tier, guess: Usage, seconds: float, send: Send[Answer]) -> Answer:
+        """Make one call; see `gateway.core.ports.Calls`."""
+        call = _Call(self._parts, self._job, tier, guess)
+        began = self._parts.clock()
+        try:
+            async with asyncio.timeout(seconds):
+                answer, usage = await send(call.mark)
+            call.end("ok", usage or replace(guess, estimated=True))
+        except TimeoutError as error:
+            late = UpstreamTimeout("The scorer's call took too long.")
+            call.end("failed", call.unreported(), late.kind)
+            raise late from error
+        except UpstreamError as error:
+            used = None if error.kind in UNBILLED else call.unreported()
+            call.end("failed", used, error.kind)
+            raise
+        except BaseException as error:
+            gone = isinstance(error, asyncio.CancelledError)
+            call.end("cancelled" if gone else "failed", call.unreported())
+            raise
+        finally:
+            self._waited += self._parts.clock() - began
+            self._records += call.records
+            self._slots += call.slots
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    call_id: str
+    slot: int
+    at: float
+
+
+class _Call:
+    """From its mark to its record. Sent anew over a dead connection, it is one call more."""
+
+    def __init__(self, parts: Parts, job: Job, tier: Tier, guess: Usage) -> None:
+        self._parts, self._job, self._tier, self._guess = parts, job, tier, guess
+        self._sent: _Sent | None = None
+        self.records: list[CallRecord] = []
+        self.slots: list[int] = []
+
+    def unreported(self) -> Usage:
+        """What is assumed of a call that ended without a reply: its prompt was read."""
+        return Usage(self._guess.prompt, 0, estimated=True)
+
+    def mark(self) -> None:
+        """Write the call down as under way, in the instant before it leaves."""
+        self.end("failed", None, "connect")
+        tier, guess, call_id = self._tier, self._guess, self._parts.new_id()
+        opened = OpenCall(
+            call_id=call_id,
+            entry_id=self._job.origin.entry_id,
+            route=self._job.route.name,
+            tier=tier.name,
+            upstream=tier.upstream,
+            model=tier.model,
+            opened_at=self._parts.wall(),
+            prompt_estimate=guess.prompt,
+            completion_estimate=guess.completion,
+            cost_estimate=tier.price.cost(guess).total,
+            purpose="score",
+        )
+        slot = self._parts.journal.open(opened)
+        self._sent = _Sent(call_id, slot, self._parts.clock())
+        self.slots.append(slot)
+
+    def end(self, status: Status, usage: Usage | None, error: str = "") -> None:
+        """Write down how it ended; None was billed nothing. What never left leaves no record."""
+        sent, self._sent = self._sent, None
+        if sent is None:
+            return
+        record = CallRecord(
+            call_id=sent.call_id,
+            tier=self._tier.name,
+            upstream=self._tier.upstream,
+            model=self._tier.model,
+            started=sent.at - self._job.arrived,
+            seconds=self._parts.clock() - sent.at,
+            status=status,
+            usage=usage or Usage(),
+            cost=FREE if usage is None else self._tier.price.cost(usage),
+            error=error,
+        )
+        self._parts.journal.settle(sent.slot, record)
+        self.records.append(record)

@@ -1,0 +1,148 @@
+"""All workers of a gateway, spoken to as one: their metrics together, and changes made in each.
+
+Changes go through one lock, one at a time, and a worker that starts meanwhile catches up before it
+counts as serving: one value for all workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gateway.core.errors import BadRequest, GatewayError, NotReady
+from gateway.launcher.channel import LineLost
+from gateway.launcher.crew import Worker
+from gateway.sinks.merged import Snapshot, counted, merged, render, snapshot
+from gateway.sinks.metrics import Metrics
+
+_log = logging.getLogger("waterfall")
+CHANGE_LIMIT = 60.0
+"""Seconds that a worker may take to reload."""
+
+
+class Team:
+    """The workers. `follow` is called with the files whose change calls for a reload."""
+
+    def __init__(
+        self,
+        orders: Mapping[str, Any],
+        follow: Callable[[Iterable[Path]], None],
+        own: Metrics,
+    ) -> None:
+        """`orders` are what every worker is told at its start, as JSON values; `own` are this
+        process's metrics, whose counters belong to the whole."""
+        self.workers: dict[int, Worker] = {}
+        """By their place, those that have ended and are not replaced yet included."""
+        self._orders = orders
+        self._follow = follow
+        self._own = own
+        self._ended: Snapshot = []
+        self._changing = asyncio.Lock()
+        self._changes = 0
+        self._thresholds: dict[str, tuple[float, ...]] = {}
+
+    async def hire(self, number: int) -> Worker:
+        """Start a worker in its place."""
+        worker = Worker(number)
+        await worker.start(
+            {
+                "orders": partial(self._give_orders, worker),
+                "ready": partial(self._welcome, worker),
+                "files": self._hear_of_files,
+                "metrics": self._page,
+            }
+        )
+        self.workers[number] = worker
+        return worker
+
+    def lose(self, worker: Worker) -> None:
+        """Keep what a worker that has ended had counted."""
+        self._ended = counted([self._ended, worker.figures])
+        worker.figures = []
+
+    async def read(self) -> list[Worker]:
+        """Read every worker's figures; return those that should have answered and did not."""
+        asked = list(self.workers.values())
+        answered = await asyncio.gather(*(worker.read() for worker in asked))
+        silent = [worker for worker, told in zip(asked, answered, strict=True) if not told]
+        return [worker for worker in silent if worker.serves]
+
+    async def metrics(self) -> bytes:
+        """Write the metrics of all workers together, those that have ended included."""
+        await self.read()
+        past = counted([self._ended, snapshot(self._own)])
+        return render(merged([*(worker.figures for worker in self.workers.values()), past]))
+
+    async def reload(self) -> str:
+        """Have every worker load the file again; return the configuration's digest.
+
+        Raises BadRequest where it is refused, GatewayError where not every worker has taken it.
+        """
+        async with self._changing:
+            digest = await self._everyone("reload", None)
+            self._thresholds.clear()
+        return str(digest)
+
+    async def set_thresholds(self, route: str, thresholds: tuple[float, ...]) -> None:
+        """Set a route's thresholds in every worker until the next reload. Raises as `reload`."""
+        async with self._changing:
+            await self._everyone("threshold", [route, thresholds])
+            self._thresholds[route] = thresholds
+
+    async def _everyone(self, name: str, given: Any) -> Any:
+        """Ask every worker that serves for a change; return the first one's answer."""
+        asked = [worker for worker in self.workers.values() if worker.serves]
+        if not asked:
+            raise NotReady("No worker serves just now. Send it again.", retry_after=1)
+        self._changes += 1
+        asking = (worker.ask(name, given, CHANGE_LIMIT) for worker in asked)
+        return _agreed(asked, await asyncio.gather(*asking, return_exceptions=True))
+
+    async def _give_orders(self, worker: Worker, _: Any) -> Any:
+        worker.version = self._changes
+        return {**self._orders, "thresholds": self._thresholds}
+
+    async def _welcome(self, worker: Worker, _: Any) -> None:
+        """Take a worker for one that serves, once it knows what has changed since its orders."""
+        async with self._changing:
+            if worker.version != self._changes:
+                await self._catch_up(worker)
+            worker.welcome()
+
+    async def _catch_up(self, worker: Worker) -> None:
+        try:
+            await worker.ask("reload", None, CHANGE_LIMIT)
+            for route, thresholds in self._thresholds.items():
+                await worker.ask("threshold", [route, thresholds], CHANGE_LIMIT)
+        except (LineLost, BadRequest) as error:
+            _log.error("worker %d may differ from the others: %s", worker.number, error)
+
+    async def _hear_of_files(self, files: Any) -> None:
+        self._follow([Path(each) for each in files])
+
+    async def _page(self, _: Any) -> str:
+        return (await self.metrics()).decode()
+
+
+def _agreed(asked: Sequence[Worker], answers: Sequence[Any]) -> Any:
+    """Return the first answer when nobody failed; otherwise raise what says who did."""
+    failures = [
+        (worker, answer)
+        for worker, answer in zip(asked, answers, strict=True)
+        if isinstance(answer, BaseException)
+    ]
+    if not failures:
+        return answers[0]
+    worker, error = failures[0]
+    if not isinstance(error, BadRequest | LineLost):
+        raise error
+    if isinstance(error, BadRequest) and len(failures) == len(asked):
+        raise error
+    raise GatewayError(
+        f"Only {len(asked) - len(failures)} of {len(asked)} workers took it; worker "
+        f"{worker.number}: {error} Send it again."
+    )

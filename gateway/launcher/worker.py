@@ -1,0 +1,119 @@
+"""One of several processes that serve: `python -c ... FD NUMBER`, started by the supervisor alone.
+
+It asks the supervisor what to serve, says when it does, and ends when it is told to or when the
+supervisor has gone: no worker outlives who could stop it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gateway.app import REFUSALS, Gateway, read_settings
+from gateway.config import LedgerSettings, ServerSettings, Settings
+from gateway.core.errors import BadRequest, NotReady
+from gateway.launcher.channel import Channel, LineLost
+from gateway.launcher.process import run
+from gateway.launcher.servers import first_of, serving, signals
+from gateway.launcher.sockets import listen
+from gateway.sinks.merged import snapshot
+
+_log = logging.getLogger("waterfall")
+
+
+def main() -> int:
+    """Serve as the supervisor says until told to stop; return the exit code."""
+    descriptor, number = sys.argv[1:3]
+    logging.basicConfig(level=logging.INFO, format=f"waterfall[{number}]: %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    return run(_work(socket.socket(fileno=int(descriptor))))
+
+
+async def _work(line: socket.socket) -> int:
+    channel = await Channel.over(line, {})
+    try:
+        await _serve(channel, await channel.ask("orders"))
+    except LineLost:
+        return 1
+    except REFUSALS as error:
+        channel.tell("refused", str(error))
+        return 2
+    finally:
+        await channel.close()
+    return 0
+
+
+async def _serve(channel: Channel, orders: dict[str, Any]) -> None:
+    """Serve what is ordered until a signal, or until the supervisor has gone."""
+    stopping = asyncio.Event()
+    with signals(stopping, lambda: None, _leave_it):
+        server, settings = _settings(orders)
+        sock = listen(*orders["bind"], shared=True)
+        gateway = Gateway(settings, Path(orders["path"]), orders["log_to"], server)
+        gateway.on_files = lambda files: channel.tell("files", [str(each) for each in files])
+        for route, thresholds in orders["thresholds"].items():
+            _set(gateway, route, thresholds)
+        try:
+            app = gateway.main(lambda: _page(channel))
+            async with serving([(app, sock)], server.drain):
+                channel.answers.update(_answers(gateway, stopping))
+                channel.tell("ready")
+                await first_of(stopping, channel.closed)
+                gateway.switch.draining = True
+            channel.tell("figures", snapshot(gateway.metrics))
+        finally:
+            await gateway.close()
+
+
+async def _leave_it() -> None:
+    """Leave a reload to the supervisor, who tells every worker of it."""
+
+
+async def _page(channel: Channel) -> bytes:
+    """Fetch the metrics of all workers together."""
+    try:
+        return str(await channel.ask("metrics")).encode()
+    except LineLost as error:
+        raise NotReady(f"The supervisor {error}: it has the metrics of all workers.") from error
+
+
+def _settings(orders: dict[str, Any]) -> tuple[ServerSettings, Settings]:
+    """Read the configuration, with the server and ledger of the supervisor's start: what has
+    changed of them in the file since waits for the next one."""
+    told = orders["server"]
+    server = ServerSettings(**(told | {"admin": told["admin"] and tuple(told["admin"])}))
+    kept = orders["ledger"]
+    ledger = LedgerSettings(**(kept | {"path": Path(kept["path"])}))
+    return server, replace(read_settings(Path(orders["path"])), ledger=ledger)
+
+
+def _answers(gateway: Gateway, stopping: asyncio.Event) -> dict[str, Any]:
+    """Return what the supervisor may ask for."""
+
+    async def figures(_: Any) -> Any:
+        return snapshot(gateway.metrics)
+
+    async def reload(_: Any) -> str:
+        return await gateway.reload_or_refuse()
+
+    async def threshold(given: Any) -> None:
+        route, values = given
+        gateway.set_thresholds(route, tuple(values))
+
+    async def stop(_: Any) -> None:
+        stopping.set()
+
+    return {"figures": figures, "reload": reload, "threshold": threshold, "stop": stop}
+
+
+def _set(gateway: Gateway, route: str, thresholds: list[float]) -> None:
+    """Take over thresholds that were set since the last reload, where they still fit."""
+    try:
+        gateway.set_thresholds(route, tuple(thresholds))
+    except BadRequest as error:
+        _log.warning("threshold of %s not taken over: %s", route, error)

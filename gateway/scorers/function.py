@@ -1,0 +1,140 @@
+"""A user's own Python function as a scorer: `python:module.function`."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from types import MappingProxyType
+from typing import Any, Final
+
+from gateway.core.difficulty import Difficulty
+from gateway.core.ports import Calls
+from gateway.core.signals import Signals
+from gateway.scorers.guard import Raised, Unusable
+from gateway.scorers.threads import Taken, Threads
+
+Request = Mapping[str, Any]
+_FIELDS: Final = tuple(each.name for each in fields(Signals))
+_KINDS: Final = ("difficulty", "gain", "p_good")
+_UNFIT: Final = re.compile(r"[^A-Za-z0-9._-]")
+
+
+class FunctionError(ValueError):
+    """A function that cannot be used; the message says what to change."""
+
+
+class FunctionScorer:
+    """Asks a function; fits `gateway.scorers.guard.Waiting`.
+
+    The function is given a read-only mapping with the fields of Signals. It returns a difficulty
+    0..1, or a mapping with `difficulty`, `gain` (-1..1) or `p_good` (a probability for each tier).
+    An async function is awaited on the event loop, any other runs in a thread of its own few.
+    """
+
+    def __init__(self, target: str) -> None:
+        """Import `target`, `module.function`. Raises FunctionError."""
+        self._function, version = find(target)
+        own_call = getattr(self._function, "__call__", None)  # noqa: B004 (an object's own)
+        self._awaits = any(map(inspect.iscoroutinefunction, (self._function, own_call)))
+        self._threads = Threads()
+        self.label = f"{_UNFIT.sub('_', target)[-64:]}@{_UNFIT.sub('_', version)[:32] or '0'}"
+
+    def settle(self, base: Difficulty) -> Difficulty | None:
+        """None: it has to be asked."""
+        del base
+        return None
+
+    def estimate(self, signals: Signals) -> int:
+        """Nothing."""
+        del signals
+        return 0
+
+    async def ask(
+        self, signals: Signals, base: Difficulty, seconds: float, calls: Calls
+    ) -> Difficulty:
+        """Call the function; what it makes the thread or the loop wait for cannot be ended."""
+        del base, calls
+        request = MappingProxyType({name: getattr(signals, name) for name in _FIELDS})
+        async with asyncio.timeout(seconds):
+            said = await self._call(request)
+        return reading(said, self.label)
+
+    async def aclose(self) -> None:
+        """Let go of the threads."""
+        self._threads.close()
+
+    async def _call(self, request: Request) -> object:
+        try:
+            if self._awaits:
+                return await self._function(request)
+            return await self._threads.run(lambda: self._function(request))
+        except Taken:
+            raise
+        except (Exception, SystemExit) as error:
+            raise Raised(f"it raised {type(error).__name__}") from error
+
+
+def find(target: str) -> tuple[Callable[[Request], Any], str]:
+    """Import a function; return it and its module's `__version__`, or "0"."""
+    where, _, name = target.rpartition(".")
+    try:
+        module = importlib.import_module(where)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise FunctionError(
+            f"scorer python:{target}: importing {where} raised {error!r}. Its folder must be on "
+            f"PYTHONPATH, or its package installed."
+        ) from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise FunctionError(f"scorer python:{target}: {where} has no function {name!r}.")
+    return function, str(getattr(module, "__version__", "0"))
+
+
+def reading(said: object, label: str) -> Difficulty:
+    """Read what a function returned. Raises Unusable for what is none of its three kinds.
+
+    A gain has no reference here: its value is (gain + 1) / 2, an order and not a rank.
+    """
+    kind, value = "difficulty", said
+    if isinstance(said, Mapping):
+        kind = next((each for each in _KINDS if each in said), "")
+        value = said.get(kind)
+    if kind == "p_good":
+        chances = _chances(value)
+        return _by_gain(max(chances[1:]) - chances[0], label, chances)
+    number = _number(value)
+    if kind == "difficulty" and 0 <= number <= 1:
+        return Difficulty(number, scorer=label)
+    if kind == "gain" and -1 <= number <= 1:
+        return _by_gain(number, label)
+    raise Unusable(
+        "it returned neither a number from 0 to 1 nor a mapping with difficulty, gain or p_good"
+    )
+
+
+def _by_gain(gain: float, label: str, p_good: tuple[float, ...] = ()) -> Difficulty:
+    # Ranked by the value: a function may return difficulties too, and those are from 0 to 1.
+    return Difficulty((gain + 1) / 2, gain, p_good, label)
+
+
+def _chances(value: object) -> tuple[float, ...]:
+    listed = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else ()
+    chances = tuple(map(_number, listed))
+    if len(chances) < 2 or not all(0 <= chance <= 1 for chance in chances):
+        raise Unusable("its p_good is not two probabilities or more")
+    return chances
+
+
+def _number(value: object) -> float:
+    """Read a real number, numpy's too; NaN for what is none."""
+    try:
+        return math.nan if isinstance(value, str | bytes | bool) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return math.nan

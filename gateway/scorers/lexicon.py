@@ -1,0 +1,104 @@
+"""The words and pairs of words that a scorer knows, and what each of them adds to its sums."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.scorers.features import LONG, TRAITS, WORDS, Array, Reading, traits_of
+from gateway.scorers.static import Static
+
+Ids = NDArray[np.int64]
+Floats = NDArray[np.float32]
+_SHORT, _LONG = 0, 1
+STANDING: Final = (b"\n", b"\n" * (LONG + 1), *(b"#%d" % digits for digits in range(1, 7)))
+"""What stands in the first rows: unknown words, short and long, and numbers by their shapes. No
+word holds a line's end."""
+
+
+class _Rows(dict[bytes, int]):
+    """Word to row; a word that is not there has the row of its kind."""
+
+    __slots__ = ()
+
+    def __missing__(self, word: bytes) -> int:
+        return _LONG if len(word) > LONG else _SHORT
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lexicon:
+    """W rows of words, B pairs of them, T columns of term weights.
+
+    `traits` is (W, TRAITS + dimensions): a word's traits, then its static vector, all of them whole
+    numbers as 32-bit floats, so that a text's sums are exact. `words` is (W, T), `pairs` (B + 1, T)
+    with a last row of 0 for pairs that nobody knows; `keys` are the pairs as `first * W + second`,
+    rising.
+    """
+
+    rows: Mapping[bytes, int]
+    traits: Floats
+    words: Array
+    keys: Ids
+    pairs: Array
+
+    def sums(self, reading: Reading) -> tuple[Array, Array]:
+        """Add up each view of a text: (views, TRAITS + dimensions) and (views, T) of terms."""
+        words, cuts = reading.words, reading.cuts
+        if not words:
+            return np.zeros((1, self.traits.shape[1])), np.zeros((1, self.words.shape[1]))
+        ids = np.fromiter(map(self.rows.__getitem__, words), np.int64, len(words))
+        pieces = np.add.reduceat(self.traits.take(ids, 0), cuts, 0)
+        if len(cuts) > 1 and cuts[1] == cuts[2]:
+            pieces[1] = 0  # an empty piece, for which reduceat gives the word at its place
+        terms = _pieces(self.words.take(ids, 0), cuts)
+        if len(words) > 1:
+            terms += _pieces(self._pairs_of(ids), reading.pair_cuts)
+        return reading.mix @ pieces, reading.mix @ terms
+
+    def _pairs_of(self, ids: Ids) -> Array:
+        keys = ids[:-1] * len(self.traits)
+        keys += ids[1:]
+        places = self.keys.searchsorted(keys)
+        known = self.keys.take(places, mode="clip") == keys
+        return self.pairs.take(np.where(known, places, -1), 0)
+
+
+def _pieces(rows: Array, cuts: Sequence[int]) -> Array:
+    """Add up rows between cuts; pieces may be empty."""
+    running = np.zeros((len(rows) + 1, rows.shape[1]))
+    np.cumsum(rows, 0, out=running[1:])
+    added: Array = running.take((*cuts[1:], len(rows)), 0)
+    added -= running.take(cuts, 0)
+    return added
+
+
+def lexicon(static: Static, terms: Sequence[bytes], weights: Array) -> Lexicon:
+    """Build a lexicon of every word that has a static vector, a weight, or a place in a list.
+
+    `terms` are N different words, and pairs as two words with a space between; `weights` is (N, T).
+    Raises ValueError for a term that is neither.
+    """
+    split = [term.split(b" ") for term in terms]
+    if len(set(terms)) < len(terms) or not all(all(parts) and len(parts) < 3 for parts in split):
+        raise ValueError("terms are different words, or pairs of words with one space between")
+    ours = [word for parts in split for word in parts]
+    listed = sorted(held for each in WORDS.values() for held in each)
+    names = list(dict.fromkeys([*STANDING, *static.places, *listed, *ours]))
+    rows = _Rows((name, row) for row, name in enumerate(names))
+    traits = np.empty((len(names), len(TRAITS) + static.vectors.shape[1]), np.float32)
+    traits[:, : len(TRAITS)] = [traits_of(name) for name in names]
+    traits[:, len(TRAITS) :] = static.embed(names)
+    words = np.zeros((len(names), weights.shape[1]))
+    alone = [place for place, parts in enumerate(split) if len(parts) == 1]
+    words[[rows[terms[place]] for place in alone]] = weights[alone]
+    both = [place for place, parts in enumerate(split) if len(parts) == 2]
+    keys = np.array(
+        [rows[split[p][0]] * len(names) + rows[split[p][1]] for p in both], dtype=np.int64
+    )
+    order = np.argsort(keys)
+    pairs = np.vstack([weights[both][order], np.zeros((1, weights.shape[1]))])
+    return Lexicon(rows, traits, words, keys[order], pairs)

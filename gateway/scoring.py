@@ -1,0 +1,134 @@
+"""From the scorers that routes name to scorers in use: opened at the start, closed at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import gateway
+from gateway import scorers
+from gateway.core.plan import Tier
+from gateway.core.ports import Assessor, Receive, Scorer, Upstream, UpstreamCall
+from gateway.core.routing import Route
+from gateway.core.scorer_spec import LlmSpec, PythonSpec, RemoteSpec
+from gateway.upstreams.embeddings import Embeddings
+from gateway.upstreams.opening import UpstreamUnusable
+
+ARTEFACTS = Path(gateway.__file__).resolve().parent.parent / "router_models" / "artefacts"
+"""Where the trained artefacts lie: data beside the package, in a checkout as in a wheel."""
+UNUSABLE = (scorers.ArtefactError, scorers.FunctionError, UpstreamUnusable)
+"""Everything that opening a scorer raises."""
+
+Close = Callable[[], Awaitable[None]]
+
+
+class _Nowhere:
+    """The upstream of a scorer that is only looked at; fits core.ports.Upstream."""
+
+    async def call(self, call: UpstreamCall, receive: Receive) -> None:
+        raise AssertionError(call, receive)
+
+    async def aclose(self) -> None:
+        return None
+
+
+_NOWHERE = _Nowhere()
+
+
+@dataclass(slots=True)
+class Scorers:
+    """By route: in `bases` what has a word at once; in `assessors` the scorers that wait, for the
+    routes that have one; in `shadows` the candidates. `closing` lets go of what they hold."""
+
+    bases: dict[str, Scorer] = field(default_factory=dict)
+    assessors: dict[str, Assessor] = field(default_factory=dict)
+    shadows: dict[str, scorers.Shadow] = field(default_factory=dict)
+    closing: list[Close] = field(default_factory=list)
+
+    @property
+    def deciding(self) -> dict[str, Scorer | Assessor]:
+        """By route: whoever has the last word."""
+        return {**self.bases, **self.assessors}
+
+    async def aclose(self) -> None:
+        """Close connections and threads."""
+        for close in self.closing:
+            await close()
+
+
+def open_scorers(
+    routes: Mapping[str, Route], tiers: Mapping[str, Tier], upstreams: Mapping[str, Upstream]
+) -> Scorers:
+    """Open every route's scorers; a tier asked for by name is a route of its own, without steps.
+
+    Raises one of UNUSABLE.
+    """
+    opened = Scorers(dict.fromkeys(tiers, scorers.rules()))
+    for name, route in routes.items():
+        opened.bases[name] = open_base(route)
+        if assessor := _open_assessor(route, opened, upstreams):
+            opened.assessors[name] = assessor
+        if route.candidate is not None:
+            opened.shadows[name] = scorers.Shadow(open_plain(route.candidate))
+    return opened
+
+
+def try_scorers(routes: Mapping[str, Route]) -> Scorers:
+    """Open scorers for a look at them: nothing can be asked, and nothing needs closing.
+
+    Raises one of UNUSABLE.
+    """
+    asked = [each.scorer for each in routes.values() if isinstance(each.scorer, LlmSpec)]
+    return open_scorers(routes, {}, {spec.tier.upstream: _NOWHERE for spec in asked})
+
+
+def open_base(route: Route) -> Scorer:
+    """Open the scorer of a route that has a word at once: its own, or the base of one that waits.
+
+    Raises ArtefactError.
+    """
+    match route.scorer:
+        case str(word):
+            return open_plain(word)
+        case LlmSpec(base=base):
+            return open_plain(base)
+        case PythonSpec():
+            return scorers.rules()
+        case RemoteSpec():
+            return open_plain("default")
+
+
+def open_plain(word: str) -> Scorer:
+    """Open `default`, `rules` or an artefact's folder. Raises ArtefactError."""
+    if word == "rules":
+        return scorers.rules()
+    return scorers.load(ARTEFACTS / "default" if word == "default" else Path(word))
+
+
+def _open_assessor(
+    route: Route, opened: Scorers, upstreams: Mapping[str, Upstream]
+) -> Assessor | None:
+    match route.scorer:
+        case PythonSpec(target, timeout):
+            function = scorers.FunctionScorer(target)
+            opened.closing.append(function.aclose)
+            return scorers.Guarded(function, timeout)
+        case RemoteSpec() as spec:
+            heads = scorers.read_heads(Path(spec.artefact))
+            endpoint = _endpoint(spec)
+            opened.closing.append(endpoint.aclose)
+            return scorers.Guarded(scorers.RemoteScorer(spec, heads, endpoint), spec.timeout)
+        case LlmSpec() as spec:
+            base = opened.bases[route.name].label
+            upstream = upstreams[spec.tier.upstream]
+            return scorers.Guarded(scorers.LlmScorer(spec, upstream, base), spec.timeout)
+        case _:
+            return None
+
+
+def _endpoint(spec: RemoteSpec) -> Embeddings:
+    try:
+        return Embeddings(spec.url, spec.model, spec.api_key)
+    except ValueError as error:
+        raise UpstreamUnusable(f"scorer.remote: {error}.") from error
