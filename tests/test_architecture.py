@@ -48,6 +48,14 @@ WORKSHOP_MAY_USE = (
     "gateway.demo.llama",
     "gateway.store.training",
 )
+# Its commands read the same configuration and ledger as the gateway's own.
+COMMANDS_MAY_USE = (
+    *WORKSHOP_MAY_USE,
+    "gateway.app",
+    "gateway.config",
+    "gateway.scoring",
+    "gateway.store.archive",
+)
 
 
 def _sources(folder: Path) -> list[Path]:
@@ -122,7 +130,9 @@ def test_the_gateway_does_not_need_the_workshop():
 def test_the_workshop_uses_only_the_lower_floors():
     for path in _sources(WORKSHOP):
         used = {name for name in _imports(path) if _is_under(name, ("gateway",))}
-        upstairs = {name for name in used if not _is_under(name, WORKSHOP_MAY_USE)}
+        command = path.parent.name == "commands"
+        allowed = COMMANDS_MAY_USE if command else WORKSHOP_MAY_USE
+        upstairs = {name for name in used if not _is_under(name, allowed)}
         assert not upstairs, f"{path.relative_to(WORKSHOP)} imports {upstairs}"
 
 
@@ -140,6 +150,18 @@ def test_every_file_fits_its_room(folder: Path):
 def test_every_file_says_what_it_is_for(folder: Path):
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in _sources(folder)}
     assert [path.name for path, tree in trees.items() if not ast.get_docstring(tree)] == []
+
+
+COMMANDS = sorted(path.stem for path in (WORKSHOP / "commands").glob("[!_]*.py"))
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"common", "edit", "ground"}))
+def test_a_command_of_the_workshop_costs_nothing_until_it_is_run(name: str):
+    heavy = "{'gateway.app', 'matplotlib', 'numpy', 'pyarrow', 'rich', 'sklearn', 'yaml'}"
+    module = f"router_models.commands.{name}"
+    command = [sys.executable, "-c", f"import {module}, sys; print({heavy} & set(sys.modules))"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    assert (done.stdout.strip(), done.stderr) == ("set()", "")
 
 
 @pytest.mark.parametrize("module", ["gateway", "gateway.app", "gateway.cli"])

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Final
 
 import gateway
 from gateway.cli import check, demo, route, serve
 
-_COMMANDS = (serve, demo, check, route)
+_COMMANDS: Final = (serve, demo, check, route)
+_OTHERS: Final = "waterfall.commands"
+"""Entry points of more commands, each a module like ours: serving needs none of them."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,9 +36,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=gateway.__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in _COMMANDS:
+    for module in (*_COMMANDS, *_others()):
         module.add_to(commands)
     return parser
+
+
+def _others() -> Iterator[ModuleType]:
+    """The commands of what is installed beside us; one that cannot be imported stops no other."""
+    for entry in entry_points(group=_OTHERS):
+        try:
+            yield entry.load()
+        except ImportError as error:
+            print(f"waterfall: without {entry.name}: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

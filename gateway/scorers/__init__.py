@@ -12,6 +12,7 @@ from gateway.scorers.guard import Guarded
 from gateway.scorers.heuristic import RulesScorer
 from gateway.scorers.llm import LlmScorer
 from gateway.scorers.shadow import Shadow
+from gateway.scorers.shelf import resolve
 
 __all__ = [
     "ArtefactError",
@@ -24,13 +25,15 @@ __all__ = [
     "Shadow",
     "load",
     "read_heads",
+    "resolve",
     "rules",
 ]
 
 
 def load(folder: Path) -> Scorer:
-    """Return the scorer kept in a folder; raises ArtefactError when it is not to be trusted."""
-    return read_artefact(folder)
+    """Return the scorer kept in a folder, or the one in force on a shelf; raises ArtefactError
+    when it is not to be trusted."""
+    return read_artefact(resolve(folder))
 
 
 def rules() -> Scorer:

@@ -3,7 +3,7 @@
 They are one half of that split; `gateway.demo.tune` chooses its figures on the other.
 
     python -m router_models.demo_pair.outcomes --out rows.jsonl
-    python -m router_models.difficulty.train --rows rows.jsonl --label demo@1 --out SCORER
+    waterfall train --data rows.jsonl --label demo@1 --out SCORER
 """
 
 from __future__ import annotations

@@ -2,90 +2,143 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping
+from itertools import pairwise
+from math import log2
+from typing import Any, Final
 
 from gateway.scorers.artefact import feature_version
-from router_models.difficulty.evaluate import Result, as_markdown
+from router_models.difficulty import tables
 from router_models.difficulty.metrics import BINS
+from router_models.difficulty.train import FOLDS, Trained
 
-SOURCES: Final = """\
-| rows | tiers, small and large | published by | licence |
-|---|---|---|---|
-| routellm_mmlu, _gsm8k | Mixtral-8x7B, GPT-4-1106 | lm-sys/RouteLLM | Apache-2.0, MIT |
-| nim_llama8b_nemotron51b | Llama-3.1-8B, Nemotron-51B | ulab-uiuc/LLMRouter | MIT |
-| mmlupro_llama8b_llama70b | Llama-3.1-8B, 70B | TIGER-AI-Lab/MMLU-Pro | Apache-2.0, MIT |
-| zeroeval_gsm, _mathl5, _crux | Llama-3.1-8B, GPT-4o | WildEval/ZeroEval | Apache-2.0 |
-
-About half of each source's questions were used. Rows that their publishers mark as contaminated
-and repeated prompts were dropped; near-duplicates (ten words in a row shared) are never on both
-sides of a fold, across all sources; a source counts as the root of its size."""
-
-OWN_ROWS: Final = """\
-Rows of one's own, given with `--rows`. Near-duplicates (ten words in a row shared) are never on
-both sides of a fold."""
-
+OWN_ROWS: Final = "Rows of one's own: the gateway's traffic or files of it."
 TEXT: Final = """\
 # Difficulty scorer `{label}`
 
-Estimates, from a prompt alone, the chance that the small and that the large tier answer well, and
-ranks prompts by the difference. {rows:,} rows of {questions:,} questions; seed {seed};
-features `{features}`.
+Estimates, from a request alone, the chance that each tier ({tiers}) answers it well, and ranks
+requests by what a stronger tier is expected to gain. {date}; {rows:,} rows of {questions:,}
+questions; features `{features}`.
 
 ## What it learnt from
 
-{data}
+{about}
 
-The artefact holds no prompt: only words, and pairs of neighbouring words, that at least
-{min_questions} different questions share, each with its weights. Numbers are kept as digit counts.
+{sources}
+
+Rows that are marked as contaminated and repeated prompts were dropped ({dropped}). The artefact
+holds no prompt: only words that several questions share, weights, and a one-way hash of each
+question, by which it is never judged on what it has met.
 
 ## How well, on questions it has not met
 
-Random routing has APGR .5, CPT50 50 % and CPT80 80 %. CPT: the share of traffic that must go to
-the large tier to recover 50 % (80 %) of the gap between the tiers. ECE: mean gap between promised
-and kept probability, {bins} bins. "length-only" sends the longest prompts up.
+Trained and judged by {folds} folds of questions; near-duplicates across them (ten words in a row
+shared, or static vectors of cosine .95) are not learnt from. Random routing has APGR .5, CPT50 50 %
+and CPT80 80 %; "length" sends the longest first, "oracle" knows all answers. CPT: the share of
+traffic that must go up to recover 50 % (80 %) of the gap between the tiers. Saved: of the strong
+tier's cost, keeping 95 % (98 %) of its quality. ECE: mean gap between promised and kept probability
+in {bins} bins, the worst head's.
 
-{results}
+{figures}
+
+{remarks}
+{by_source}
+## What more labels would bring
+
+{efficiency}
+
 ## Where not to trust it
 
-- **It does not transfer.** On sources whose questions it has not met it is near chance (the table
-  on other sources where given; published routers fare the same), and its probabilities are then
-  not calibrated. On other traffic or another pair of models take it for a rough order at best, and
-  train on a few hundred outcomes of your own: `python -m router_models.difficulty.train --rows`.
-- Sorting by length alone does as well or better on: {beaten}.
-- It learns mostly which kind of task benefits, little about which question: inside one
-  hard, homogeneous set it hardly beats chance.
-- The rank (`value`) refers to the rows above. On other traffic the share above a threshold is not
-  one minus the threshold.
-- The context's counters (tools, turns, JSON, history) weigh only where rows vary in
-  them{varied}.
-- English only. It reads the first 1,500 and the last 500 characters of the last user message.
+- **It does not transfer.** On traffic or a pair of models that it has not learnt from it is near
+  chance, as published routers are, and its probabilities are then not calibrated: take it for a
+  rough order at best, and train on a few hundred outcomes of your own:
+  `waterfall train --data labels.csv --out my-scorer`.
+- It learns mostly which kind of task benefits, little about which question: inside one hard,
+  homogeneous set it hardly beats chance.
+- A difficulty is a rank among the rows above until the gateway has gathered traffic of its own.
+- It reads the first 1,500 and the last 500 characters of the last user message. What its rows did
+  not vary in (language, tools, turns) it knows nothing of.
 
 ## How it is made
 
-Ridge (penalty {alpha}) on tf-idf of words and word pairs ({terms:,} terms at most) and bounded
-counters; each head calibrated by a logistic curve on folds by question. A term moves a head's raw
-value by at most {term_cap}, a counter counts to {counter_cap} standard deviations at most.
+`waterfall train`: one ridge over words, pairs of words and likeness to clusters of texts, with a
+head for each tier, calibrated on folds of questions. What a feature may add is capped.
+Settings: {settings}.
 """
+_STEP: Final = 1.2
+"""How many times as many labels it takes to speak of what they bring ..."""
+_NOISE: Final = 0.005
+"""... and the APGR a doubling must bring."""
+_TOLD: Final = frozenset(
+    "rows questions tiers sources dropped figures interval efficiency date about".split()
+)
+"""Of a provenance: what is no setting."""
 
 
-def write_card(
-    label: str, provenance: dict[str, object], results: Sequence[Result], *, shipped: bool
-) -> str:
-    """Return the card's Markdown. `provenance` holds the settings and the rows' numbers."""
-    beaten = [
-        one.source
-        for one in results
-        if one.training == results[0].training and one.length_apgr >= one.apgr
-    ]
+def write_card(label: str, trained: Trained, provenance: Mapping[str, Any], about: str) -> str:
+    """Return the card's Markdown. `about` says whose the rows are and under which licence."""
     return TEXT.format(
         label=label,
+        tiers=", ".join(provenance["tiers"]),
+        date=provenance.get("date", ""),
+        rows=provenance["rows"],
+        questions=provenance["questions"],
         features=feature_version(),
-        data=SOURCES if shipped else OWN_ROWS,
-        varied="; in these they do not" if shipped else "",
-        results=as_markdown(results),
-        beaten=", ".join(beaten) or "none of the sources",
+        about=about.strip() or OWN_ROWS,
+        sources="\n".join(
+            f"- `{source}`: {count:,} rows" for source, count in provenance["sources"].items()
+        ),
+        dropped=", ".join(f"{n:,} {why}" for why, n in provenance["dropped"].items()) or "none",
+        folds=FOLDS,
         bins=BINS,
-        terms=provenance["max_terms"],
-        **{key: value for key, value in provenance.items() if key != "sources"},
+        figures=_figures(trained.figures),
+        remarks="\n".join(tables.remarks(trained.figures)) + "\n",
+        by_source=_by_source(trained.figures),
+        efficiency=efficiency(trained.efficiency),
+        settings=", ".join(f"{k} {v}" for k, v in provenance.items() if k not in _TOLD),
     )
+
+
+def efficiency(curve: Mapping[int, float]) -> str:
+    """Say what labels have brought, and what a doubling brought last."""
+    if not curve:
+        return "Too few rows to say: an experiment leaves as many to judge on as it learns from."
+    lines = ["| labels | APGR |", "|---|---|"]
+    lines += [f"| {labels:,} | {apgr:.3f} |" for labels, apgr in curve.items()]
+    steps = [step for step in pairwise(curve.items()) if step[1][0] >= _STEP * step[0][0]]
+    if steps:
+        (fewer, before), (more, after) = steps[-1]
+        doubling = (after - before) / log2(more / fewer)
+        lines += ["", f"From {fewer:,} to {more:,} labels APGR moved by {after - before:+.3f}:"]
+        lines += [
+            f"expect {doubling:+.3f} or less of twice as many."
+            if doubling > _NOISE
+            else "no more than chance; more of the same kind would hardly help."
+        ]
+    return "\n".join(lines)
+
+
+def _figures(told: Mapping[str, Any]) -> str:
+    lines = ["| | value | 95 % | random | length | oracle |", "|---|---|---|---|---|---|"]
+    for name, title in tables.NAMES.items():
+        cells = [title, tables.cell(name, told[name]), tables.interval(name, told[name])]
+        cells += [tables.cell(name, told[each].get(name)) for each in tables.BESIDE]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _by_source(told: Mapping[str, Any]) -> str:
+    """Each source, after learning from all and after learning from the others alone."""
+    if "by_source" not in told:
+        return ""
+    lines = [
+        "| source | n | APGR | 95 % | length | ECE | APGR after the other sources alone |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for source, own in told["by_source"].items():
+        other = told["by_others"].get(source, {})
+        cells = [source, f"{own['n']:,}", tables.cell("apgr", own["apgr"])]
+        cells += [tables.interval("apgr", own["apgr"]), tables.cell("apgr", own["length"]["apgr"])]
+        cells += [tables.cell("ece", own["ece"]), tables.cell("apgr", other.get("apgr"))]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])

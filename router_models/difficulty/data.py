@@ -1,102 +1,68 @@
-"""Recorded outcomes to learn from: read from pair files or one's own rows, cleaned and grouped."""
+"""Recorded outcomes to learn from: read from files or a ledger, cleaned, one row a question."""
 
 from __future__ import annotations
 
-import csv
-import gzip
 import json
-import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from math import isnan
 from pathlib import Path
 from typing import Any, Final
 
 from gateway.core.chat import CHARS_PER_TOKEN
 from gateway.core.signals import Signals
+from router_models.difficulty.duplicates import near_duplicates, normal
+from router_models.difficulty.formats import DataError, Record, is_ledger, records
+from router_models.difficulty.rows import Outcomes, Row, clean
 
-PAIR_FILES: Final = (
-    "routellm_mmlu",
-    "routellm_gsm8k",
-    "nim_llama8b_nemotron51b",
-    "mmlupro_llama8b_llama70b",
-    "zeroeval_gsm_llama8b_gpt4o",
-    "zeroeval_mathl5_llama8b_gpt4o",
-    "zeroeval_crux_llama8b_gpt4o",
-)
-"""What the shipped scorer learns from: pairs whose tiers differ by at least .05."""
-SHINGLE: Final = 10
-"""Two questions that share this many words in a row are near-duplicates ..."""
-TEMPLATE: Final = 8
-"""... unless more rows than this share them: then they are the wording of a task."""
+__all__ = [
+    "DataError",
+    "Outcomes",
+    "Row",
+    "balance",
+    "near_duplicates",
+    "normal",
+    "read_files",
+]
 
-_WORD: Final = re.compile(r"\w+")
-_LONGEST_FIELD: Final = 10_000_000
-
-
-class DataError(ValueError):
-    """A file that cannot be learnt from. The message names it and says what is wrong."""
+PAIR: Final = ("weak", "strong")
+"""The tiers of a pair file, by its columns weak_score and strong_score."""
+_MOST: Final = 1e9
+_LOOKED_AT: Final = 5
+"""Rows whose columns are looked at before a file is taken or refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One request and how good, 0..1, each model's answer was, cheap to strong."""
+def read_files(
+    paths: Iterable[Path],
+    tiers: Sequence[str] = (),
+    advance: Callable[[], object] = lambda: None,
+) -> Outcomes:
+    """Read pair files, one's own rows and ledgers, without contaminated rows and repeated prompts.
 
-    signals: Signals
-    scores: tuple[float, ...]
-    source: str
-
-
-def read_pairs(folder: Path, names: Iterable[str] = PAIR_FILES) -> list[Row]:
-    """Read `NAME.csv.gz` of each name, without contaminated rows and repeated prompts.
-
-    Raises DataError for a missing file or column and for a score that is none.
+    Columns: prompt, and a score for each tier: weak_score and strong_score, or score_TIER for any
+    number of tiers, cheap to strong in the order of `tiers` or else of the columns. Where known:
+    task, costs (weak_cost or cost_TIER, USD), cost_kind, extra (JSON with `contaminated`), turns,
+    tools, wants_json, max_tokens. `advance` is called after each file. Raises DataError for a file
+    that cannot be learnt from.
     """
-    rows = []
-    for name in names:
-        seen = set()
-        for record in _records(folder / f"{name}.csv.gz"):
-            row = _row(record, name)
-            key = normal(row.signals.text)
-            if key not in seen and not json.loads(record.get("extra") or "{}").get("contaminated"):
-                rows.append(row)
-            seen.add(key)
-    return rows
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Read one's own rows: CSV, or JSON lines (`.jsonl`), either of them `.gz` if it likes.
-
-    Columns: prompt, weak_score, strong_score; where known also turns, tools, wants_json,
-    max_tokens. Raises DataError as `read_pairs` does, and for a file without rows.
-    """
-    rows = [_row(record, path.name.partition(".")[0]) for record in _records(path)]
-    if not rows:
-        raise DataError(f"{path}: it holds no rows.")
-    return rows
-
-
-def normal(text: str) -> str:
-    """Return the text in lower case and single spaces: layout makes no two questions of one."""
-    return " ".join(text.casefold().split())
-
-
-def near_duplicates(texts: Sequence[str]) -> list[int]:
-    """Number the texts so that near-duplicates share a number.
-
-    Near-duplicates have the same words, or share SHINGLE words in a row that at most TEMPLATE
-    texts share.
-    """
-    words = [_WORD.findall(text.casefold()) for text in texts]
-    holders: dict[int, list[int]] = defaultdict(list)
-    for i, each in enumerate(words):
-        for shingle in {hash(tuple(each[j : j + SHINGLE])) for j in range(len(each) - SHINGLE + 1)}:
-            holders[shingle].append(i)
-    same: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for i, each in enumerate(words):
-        same[tuple(each)].append(i)
-    linked = [group for group in holders.values() if len(group) <= TEMPLATE]
-    return _components(len(texts), [*same.values(), *linked])
+    every: list[Outcomes] = []
+    for path in paths:
+        one = _ledger(path, tiers) if is_ledger(path) else _file(path, tiers)
+        if every and one.tiers != every[0].tiers:
+            raise DataError(
+                f"{path}: its tiers are {', '.join(one.tiers)}, those of the file before "
+                f"{', '.join(every[0].tiers)}; say which with --tiers."
+            )
+        every.append(one)
+        advance()
+    if not every:
+        raise DataError("No file was given.")
+    dropped: Counter[str] = Counter()
+    for each in every:
+        dropped.update(each.dropped)
+    return Outcomes(tuple(row for each in every for row in each.rows), every[0].tiers, dropped)
 
 
 def balance(sources: Sequence[str]) -> list[float]:
@@ -107,63 +73,164 @@ def balance(sources: Sequence[str]) -> list[float]:
     return [weight / mean for weight in weights]
 
 
-def _components(size: int, groups: Iterable[Sequence[int]]) -> list[int]:
-    parent = list(range(size))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    for group in groups:
-        for i in group[1:]:
-            first, second = sorted((root(group[0]), root(i)))
-            parent[second] = first
-    return [root(i) for i in range(size)]
+# --------------------------------------------------------------------------- files
 
 
-def _records(path: Path) -> Iterator[Mapping[str, Any]]:
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file.")
-    csv.field_size_limit(_LONGEST_FIELD)
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8", newline="") as lines:
-        if ".jsonl" in path.suffixes:
-            yield from (_object(line, path) for line in lines if line.strip())
-        else:
-            yield from csv.DictReader(lines)
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The columns that hold each tier's score and cost, and the tiers' names."""
+
+    tiers: tuple[str, ...]
+    scores: tuple[str, ...]
+    costs: tuple[str, ...]
 
 
-def _object(line: str, path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except ValueError as error:
-        raise DataError(f"{path}: a line is not JSON ({error}).") from error
-    if not isinstance(record, dict):
-        raise DataError(f"{path}: a line is not an object.")
-    return record
+def _file(path: Path, tiers: Sequence[str]) -> Outcomes:
+    stream = iter(records(path))
+    first = list(islice(stream, _LOOKED_AT))
+    if not first:
+        raise DataError(f"{path}: it holds no rows.")
+    names = list(dict.fromkeys(name for record in first for name in record if name))
+    columns = _columns(path, names, tiers)
+    source = path.name.partition(".")[0]
+
+    def read() -> Iterable[Row | str]:
+        for number, record in enumerate((*first, *stream), 1):
+            try:
+                yield _row(record, columns, source)
+            except ValueError as error:
+                raise DataError(f"{path}, row {number}: {error}") from error
+
+    rows, dropped = clean(read(), path)
+    return Outcomes(rows, columns.tiers, dropped)
 
 
-def _row(record: Mapping[str, Any], source: str) -> Row:
-    try:
-        text = str(record["prompt"])
-        scores = (float(record["weak_score"]), float(record["strong_score"]))
-        bound = int(record.get("max_tokens") or 0) or None
-        turns, tools = (int(record.get(name) or 0) for name in ("turns", "tools"))
-    except KeyError as error:
-        raise DataError(f"{source}: a row has no column {error}.") from error
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{source}: a row's value is no number ({error}).") from error
+def _columns(path: Path, names: Sequence[str], tiers: Sequence[str]) -> _Columns:
+    if "prompt" not in names:
+        long = " A file with one row a model holds no prompts: give the pair file."
+        raise DataError(
+            f"{path}: no column 'prompt' (there are: {', '.join(names)})."
+            + (long if {"prompt_id", "model"} <= set(names) else "")
+        )
+    found = list(tiers) or [n.removeprefix("score_") for n in names if n.startswith("score_")]
+    found = found or list(PAIR)
+    columns = [_column(names, tier, "score") for tier in found]
+    if len(found) == len(PAIR) and None in columns:
+        # A pair file says weak and strong, whatever the tiers are called in the configuration.
+        pair = [_column(names, tier, "score") for tier in PAIR]
+        if None not in pair:
+            costs = [_column(names, tier, "cost") or "" for tier in PAIR]
+            return _Columns(tuple(found), tuple(filter(None, pair)), tuple(costs))
+    if None in columns:
+        missing = found[columns.index(None)]
+        wanted = f"{missing}_score" if tuple(found) == PAIR else f"score_{missing}"
+        raise DataError(f"{path}: no column '{wanted}' (there are: {', '.join(names)}).")
+    if len(found) < 2:
+        raise DataError(f"{path}: scores of one tier only ({found[0]}); at least two are compared.")
+    costs = [_column(names, tier, "cost") or "" for tier in found]
+    return _Columns(tuple(found), tuple(filter(None, columns)), tuple(costs))
+
+
+def _column(names: Sequence[str], tier: str, kind: str) -> str | None:
+    return next((name for name in (f"{kind}_{tier}", f"{tier}_{kind}") if name in names), None)
+
+
+def read_prompts(paths: Iterable[Path]) -> list[Signals]:
+    """Read the prompts of files, whether anybody knows an outcome or not. Raises DataError."""
+    found = []
+    for path in paths:
+        for number, record in enumerate(records(path), 1):
+            if "prompt" not in record:
+                raise DataError(f"{path}: no column 'prompt' (there are: {', '.join(record)}).")
+            try:
+                signals = _signals(record)
+            except ValueError as error:
+                raise DataError(f"{path}, row {number}: {error}") from error
+            if signals.text.strip():
+                found.append(signals)
+    if not found:
+        raise DataError("No prompt was given.")
+    return found
+
+
+def _row(record: Record, columns: _Columns, source: str) -> Row | str:
+    """Read a row, or say why it is dropped. Raises ValueError for a value that is none."""
+    if _is_contaminated(record.get("extra")):
+        return "contaminated"
+    if any(_is_blank(record.get(name)) for name in columns.scores):
+        return "without a score for every tier"
+    scores = tuple(_number(record, name) for name in columns.scores)
     if not all(0 <= score <= 1 for score in scores):
-        raise DataError(f"{source}: scores are 0..1, this row has {scores}.")
-    signals = Signals(
+        raise ValueError(f"scores are 0..1, this row has {scores}.")
+    kind = str(record.get("cost_kind") or "recorded")
+    costs = tuple(None if kind == "none" else _cost(record, name) for name in columns.costs)
+    return Row(
+        _signals(record),
+        scores,
+        source,
+        str(record.get("task") or source),
+        costs,
+        "none" if all(cost is None for cost in costs) else kind,
+    )
+
+
+def _signals(record: Record) -> Signals:
+    text = str(record.get("prompt") or "")
+    turns, tools, bound = (_count(record, name) for name in ("turns", "tools", "max_tokens"))
+    return Signals(
         text=text,
         prompt_chars=len(text),
         prompt_tokens=len(text) // CHARS_PER_TOKEN + 4,
         turns=turns or 1,
         tools=tools,
         wants_json=str(record.get("wants_json") or "").lower() in {"1", "true", "yes"},
-        max_tokens=bound,
+        max_tokens=bound or None,
     )
-    return Row(signals, scores, source)
+
+
+def _cost(record: Record, name: str) -> float | None:
+    """A cost in USD; what is not written down is unknown, never free."""
+    if not name or _is_blank(record.get(name)):
+        return None
+    cost = _number(record, name)
+    if not 0 <= cost < float("inf"):
+        raise ValueError(f"{name} is {cost}, not a cost in USD.")
+    return cost
+
+
+def _count(record: Record, name: str) -> int:
+    number = 0.0 if _is_blank(record.get(name)) else _number(record, name)
+    if not 0 <= number < _MOST:
+        raise ValueError(f"{name} is {number:g}, not a count.")
+    return int(number)
+
+
+def _number(record: Record, name: str) -> float:
+    try:
+        return float(record[name])
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} is {str(record[name])[:40]!r}, which is no number.") from None
+
+
+def _is_blank(value: Any) -> bool:
+    """Nothing, in any of the ways in which a table writes that down."""
+    if isinstance(value, float):
+        return isnan(value)
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _is_contaminated(extra: Any) -> bool:
+    if isinstance(extra, str) and "contaminated" in extra:
+        try:
+            extra = json.loads(extra)
+        except ValueError:
+            return False
+    return isinstance(extra, Mapping) and bool(extra.get("contaminated"))
+
+
+def _ledger(path: Path, tiers: Sequence[str]) -> Outcomes:
+    """What was said of a gateway's own traffic."""
+    # It brings the store with it.
+    from router_models.difficulty.ledger import labelled  # noqa: PLC0415
+
+    return labelled(path, tiers)

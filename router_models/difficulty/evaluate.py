@@ -1,165 +1,167 @@
-"""Judge the scorer on questions it has not met: `python -m router_models.difficulty.evaluate`."""
+"""Run experiments: learn from some rows, or take an artefact, and say what it thinks of others."""
 
 from __future__ import annotations
 
-import argparse
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
-from gateway.scorers.features import Array, read
-from router_models.difficulty.data import Row, balance, near_duplicates, read_pairs, read_rows
-from router_models.difficulty.metrics import auroc, calibration_error, curve, interval
-from router_models.difficulty.model import Settings, Table, fit, folds, gain
+from gateway.core.ports import Scorer
+from gateway.core.signals import Signals
+from gateway.scorers import load
+from gateway.scorers.features import question_hash, read
+from gateway.scorers.linear import LinearScorer
+from router_models.difficulty.data import Outcomes, Row, balance
+from router_models.difficulty.duplicates import (
+    Embed,
+    Integers,
+    near_duplicates,
+    nearness,
+    questions,
+)
+from router_models.difficulty.formats import DataError
+from router_models.difficulty.metrics import Array
+from router_models.difficulty.model import Rows, Settings, Table, fit, gain
+from router_models.difficulty.splits import Split, all_others, by_question, few_labels
 
-RESAMPLES: Final = 200
-EVERY: Final = "all"
-TRAININGS: Final = {
-    "mixed": "all sources, folds by question: what is shipped",
-    "own": "this source alone, folds by question: what labels of one's own give",
-    "others": "all other sources and none of this one's questions: out of domain",
-}
-COLUMNS: Final = (
-    "apgr", "low", "high", "cpt50", "cpt80", "auroc_weak", "auroc_strong", "ece_weak",
-    "ece_strong", "length_apgr",
-)  # fmt: skip
+Advance = Callable[[], object]
+"""Told after each step of something long."""
+_CHEAPER: Settings = Settings(folds=3)
+"""An experiment's calibration needs not as many folds of its own as the real one's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A source judged after one way of training; `random` is APGR .5, CPT .5 and .8 by definition.
+MET = "met in training"
 
-    `length_apgr` ranks the longest prompt first. `low` and `high` bound APGR (bootstrap, 95 %).
-    """
 
-    training: str
-    source: str
-    n: int
-    apgr: float
-    low: float
-    high: float
-    cpt50: float
-    cpt80: float
-    auroc_weak: float
-    auroc_strong: float
-    ece_weak: float
-    ece_strong: float
-    length_apgr: float
+def _nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """What was said of `rows` (R,) by something that had not met their questions: a ranking (R,),
+    highest first to the strong tier, and P(good) of each tier, (R, H), H 0 where none is said.
+    `values` are difficulties 0..1, where an artefact said them. `removed` counts the rows that
+    were near-duplicates across the split and were left out."""
+
+    rows: Integers
+    ranking: Array
+    p_good: Array
+    values: Array | None = None
+    removed: int = 0
 
 
 def table_of(rows: Sequence[Row]) -> Table:
     """Read every row once and number its question."""
+    readings = [read(row.signals) for row in rows]
     return Table(
-        [read(row.signals) for row in rows],
+        readings,
         np.array([row.scores for row in rows]),
         near_duplicates([row.signals.text for row in rows]),
         np.array(balance([row.source for row in rows])),
+        Rows.of(readings),
     )
 
 
-def evaluate(rows: Sequence[Row], settings: Settings, trainings: Sequence[str]) -> list[Result]:
-    """Judge each source after each way of training; see TRAININGS."""
-    table = table_of(rows)
-    sources = [row.source for row in rows]
-    lengths = np.array([float(len(row.signals.text)) for row in rows])
-    names = sorted(set(sources))
-    results = []
-    for training in trainings:
-        chances = _held_out(table, sources, settings, training)
-        for name in [*names, EVERY] if training == "mixed" and len(names) > 1 else names:
-            at = [i for i, source in enumerate(sources) if name in {source, EVERY}]
-            results.append(_judge(training, name, chances[at], table.outcomes[at], lengths[at]))
-    return results
+class Bench:
+    """Rows ready for experiments: read once, compared once."""
+
+    def __init__(self, rows: Sequence[Row], settings: Settings, embed: Embed | None = None) -> None:
+        """`embed` gives the static vectors by which near-duplicates are found too."""
+        texts = [row.signals.text for row in rows]
+        self._table = table_of(rows)
+        self._settings = replace(settings, folds=min(settings.folds, _CHEAPER.folds))
+        self._heads = len(rows[0].scores)
+        self._numbers = questions(texts)
+        self._nearness = nearness(texts, embed)
+
+    def by_folds(self, folds: int, seed: int, advance: Advance = _nothing) -> Run:
+        """Judge every row after learning from other questions' rows. Raises DataError."""
+        runs = []
+        for split in by_question(self._numbers, self._nearness, folds, seed):
+            runs.append(self._run(split, seed))
+            advance()
+        return joined(runs)
+
+    def by_labels(self, labels: int, seed: int, advance: Advance = _nothing) -> Run:
+        """Judge all rows but `labels` of them, drawn by `seed`, that are learnt from."""
+        run = self._run(few_labels(self._numbers, self._nearness, labels, seed), seed)
+        advance()
+        return run
+
+    def by_others(self, sources: Sequence[str], advance: Advance = _nothing) -> Run:
+        """Judge every source after learning from the others: out of domain. A source is left out
+        where the others, without what is like its own questions, teach nothing."""
+        runs = [Run(np.empty(0, np.int64), np.empty(0), np.empty((0, self._heads)))]
+        for source in sorted(set(sources)):
+            own = np.array([i for i, each in enumerate(sources) if each == source], np.int64)
+            with suppress(DataError):
+                runs.append(self._run(all_others(self._numbers, self._nearness, own), 0))
+            advance()
+        return joined(runs)
+
+    def _run(self, split: Split, seed: int) -> Run:
+        settings = replace(self._settings, seed=seed)
+        model = fit(self._table.take(split.train.tolist()), settings)
+        p_good = model.chances(self._table.laid_out.take(split.test.tolist()))
+        return Run(split.test, gain(p_good), p_good, removed=split.removed)
 
 
-def as_markdown(results: Sequence[Result]) -> str:
-    """Return the results as tables, one for each way of training."""
-    lines = []
-    for training in dict.fromkeys(result.training for result in results):
-        lines += [f"**{training}**: {TRAININGS[training]}", ""]
-        lines += ["| source | n | APGR | 95 % | CPT50 | CPT80 | AUROC weak / strong "]
-        lines[-1] += "| ECE weak / strong | length-only APGR |"
-        lines += ["|---|---|---|---|---|---|---|---|---|"]
-        lines += [_line(result) for result in results if result.training == training]
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _line(one: Result) -> str:
-    cells = (
-        one.source, str(one.n), f"{one.apgr:.3f}", f"{one.low:.2f}-{one.high:.2f}",
-        f"{one.cpt50:.0%}", f"{one.cpt80:.0%}", f"{one.auroc_weak:.2f} / {one.auroc_strong:.2f}",
-        f"{one.ece_weak:.3f} / {one.ece_strong:.3f}", f"{one.length_apgr:.3f}",
-    )  # fmt: skip
-    return f"| {' | '.join(cells)} |"
-
-
-def _held_out(table: Table, sources: Sequence[str], settings: Settings, training: str) -> Array:
-    """Each row's (H,) probabilities from a model that has not met its question."""
-    chances = np.zeros_like(table.outcomes)
-    for train, test in _splits(table, sources, settings, training):
-        # The calibration's own folds need not be as many as the test's.
-        model = fit(table.take(train), replace(settings, folds=3))
-        chances[test] = model.p_good([table.readings[i] for i in test])
-    return chances
-
-
-def _splits(
-    table: Table, sources: Sequence[str], settings: Settings, training: str
-) -> Iterator[tuple[list[int], list[int]]]:
-    if training == "mixed":
-        yield from folds(table, settings)
-        return
-    for name in sorted(set(sources)):
-        own = [i for i, source in enumerate(sources) if source == name]
-        if training == "others":
-            met = {table.groups[i] for i in own}
-            yield [i for i, group in enumerate(table.groups) if group not in met], own
-            continue
-        for train, test in folds(table.take(own), settings):
-            yield [own[i] for i in train], [own[i] for i in test]
-
-
-def _judge(training: str, source: str, chances: Array, outcomes: Array, lengths: Array) -> Result:
-    weak, strong = outcomes[:, 0], outcomes[:, -1]
-    gains = gain(chances)
-    return Result(
-        training,
-        source,
-        len(weak),
-        **asdict(curve(gains, weak, strong)),
-        **dict(zip(("low", "high"), interval(gains, weak, strong, RESAMPLES), strict=True)),
-        auroc_weak=auroc(chances[:, 0], weak),
-        auroc_strong=auroc(chances[:, -1], strong),
-        ece_weak=calibration_error(chances[:, 0], weak),
-        ece_strong=calibration_error(chances[:, -1], strong),
-        length_apgr=curve(lengths, weak, strong).apgr,
+def joined(runs: Sequence[Run]) -> Run:
+    """Put runs together that judged different rows."""
+    rows = np.concatenate([run.rows for run in runs])
+    order = np.argsort(rows)
+    return Run(
+        rows[order],
+        np.concatenate([run.ranking for run in runs])[order],
+        np.concatenate([run.p_good for run in runs])[order],
+        removed=round(sum(run.removed for run in runs) / len(runs)),
     )
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Evaluate by folds on pair files or one's own rows, and print tables or JSON."""
-    parser = argparse.ArgumentParser(prog="python -m router_models.difficulty.evaluate")
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--data", type=Path, metavar="DIR", help="folder of pair files")
-    where.add_argument("--rows", type=Path, metavar="FILE", help="one's own rows, CSV or JSONL")
-    parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--training", choices=TRAININGS, action="append")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(argv)
-    rows = read_pairs(options.data) if options.data else read_rows(options.rows)
-    ways = options.training or (list(TRAININGS) if options.data else ["own"])
-    results = evaluate(rows, replace(Settings(), folds=options.folds, seed=options.seed), ways)
-    if options.json:
-        print(json.dumps([asdict(result) for result in results], indent=1))
-    else:
-        print(as_markdown(results))
+def by_artefact(rows: Sequence[Row], scorer: Scorer, advance: Advance = _nothing) -> Run:
+    """Judge every row as the gateway would: by what its own scorer ranks on."""
+    said = []
+    for row in rows:
+        said.append(scorer.score(row.signals))
+        advance()
+    chances = np.array([each.p_good for each in said], dtype=np.float64)
+    return Run(
+        np.arange(len(rows)),
+        np.array([each.ranked for each in said]),
+        chances.reshape(len(rows), -1),
+        np.array([each.value for each in said]),
+    )
 
 
-if __name__ == "__main__":
-    main()
+def seen_by(scorer: Scorer) -> frozenset[int]:
+    """Return the hashes of the questions that a scorer was trained on; none if it says none."""
+    return scorer.seen if isinstance(scorer, LinearScorer) else frozenset()
+
+
+def unseen(outcomes: Outcomes, scorers: Sequence[Scorer]) -> Outcomes:
+    """Drop the rows whose questions any of these scorers was trained on.
+
+    Raises DataError when none is left.
+    """
+    known = frozenset[int]().union(*map(seen_by, scorers))
+    rows = tuple(row for row in outcomes.rows if question_hash(row.signals.text) not in known)
+    if not rows:
+        raise DataError(
+            "Every row is among those that the artefact was trained on: judge it on others, or "
+            "judge its training by folds (without --scorer)."
+        )
+    met = {MET: len(outcomes.rows) - len(rows)}
+    return replace(outcomes, rows=rows, dropped={**outcomes.dropped, **met})
+
+
+def open_artefact(folder: Path, heads: int) -> Scorer:
+    """Open an artefact whose heads are for as many tiers. Raises ArtefactError or DataError."""
+    scorer = load(folder)
+    found = len(scorer.score(Signals(text="?", turns=1)).p_good)
+    if found not in {0, heads}:
+        raise DataError(f"{folder}: it knows {found} tiers, the data has {heads}.")
+    return scorer

@@ -1,74 +1,115 @@
-"""Train a scorer from recorded outcomes: `python -m router_models.difficulty.train`."""
+"""Train a scorer on recorded outcomes, and judge what such a training is worth."""
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from statistics import fmean
+from typing import Any, Final
 
-from router_models.difficulty.card import write_card
-from router_models.difficulty.data import DataError, Row, read_pairs, read_rows
-from router_models.difficulty.evaluate import TRAININGS, evaluate, table_of
-from router_models.difficulty.export import write_artefact
-from router_models.difficulty.model import Model, Settings, fit
+from router_models.difficulty import report
+from router_models.difficulty.data import Outcomes
+from router_models.difficulty.duplicates import Embed
+from router_models.difficulty.evaluate import Bench, table_of
+from router_models.difficulty.formats import DataError
+from router_models.difficulty.model import Model, Settings, Table, fit
 
-CARD = "card.md"
+SIZES: Final = (250, 500, 1_000)
+"""Numbers of labels whose worth is measured, beside all of them."""
+DRAWS: Final = 3
+FOLDS: Final = 5
+RESAMPLES: Final = 500
+SHARE: Final = 0.2
+"""What goes up at the default threshold of .8."""
 
 
-def train(rows: Sequence[Row], settings: Settings) -> tuple[Model, dict[str, Any]]:
-    """Fit on all rows; returns the model and where it came from.
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A model, what it was fitted to and where it is from, its figures by folds of questions, and
+    APGR by labels."""
 
-    The same rows and settings give the same model. Raises DataError when the rows are too few or
-    too alike.
+    model: Model
+    table: Table
+    texts: tuple[str, ...]
+    provenance: dict[str, Any]
+    figures: dict[str, Any]
+    efficiency: dict[int, float]
+
+
+def sizes_for(rows: int) -> tuple[int, ...]:
+    """Return the numbers of labels worth measuring: each leaves half of the rows to judge on."""
+    return tuple(size for size in SIZES if 2 * size <= rows)
+
+
+def steps_of(outcomes: Outcomes) -> int:
+    """Return how often `train` calls `advance`."""
+    sources = len({row.source for row in outcomes.rows})
+    return 1 + FOLDS + (sources if sources > 1 else 0) + DRAWS * len(sizes_for(len(outcomes.rows)))
+
+
+def train(
+    outcomes: Outcomes,
+    settings: Settings,
+    embed: Embed | None = None,
+    advance: Callable[[], object] = lambda: None,
+) -> Trained:
+    """Fit on all rows, and judge the same training on questions it has not met.
+
+    The same rows and settings give the same model, whatever the day. Raises DataError when the
+    rows are too few or too alike.
     """
+    rows = outcomes.rows
     table = table_of(rows)
+    model = fit(table, settings)
+    advance()
+    bench = Bench(rows, settings, embed)
+    case = report.case_of(rows, by="source")
+    run = bench.by_folds(FOLDS, settings.seed, advance)
+    figures = report.judge(case, [run], resamples=RESAMPLES) | {
+        "operating": report.operating(case, run, SHARE),
+        "tiers": list(outcomes.tiers),
+        "how": {"what": f"trained and judged by {FOLDS} folds of questions"},
+    }
+    if len(set(case.tasks)) > 1:
+        figures["by_source"] = report.by_task(case, [run])
+        others = bench.by_others(case.tasks, advance)
+        figures["by_others"] = report.by_task(case, [others])
+    efficiency = {
+        size: _worth(bench, case, size, settings.seed, advance) for size in sizes_for(len(rows))
+    }
+    if figures["apgr"]["value"] is not None:
+        efficiency[len(rows) * (FOLDS - 1) // FOLDS] = figures["apgr"]["value"]
     provenance = {
         "rows": len(rows),
         "questions": len(set(table.groups)),
+        "tiers": list(outcomes.tiers),
         "sources": dict(sorted(Counter(row.source for row in rows).items())),
+        "dropped": dict(outcomes.dropped),
+        "figures": {
+            name: figures[name]["value"]
+            for name in ("apgr", "cpt50", "cpt80", "save95", "save98", "auroc", "ece", "aiq")
+        },
+        "interval": [figures["apgr"]["low"], figures["apgr"]["high"]],
+        "efficiency": {str(labels): round(apgr, 4) for labels, apgr in efficiency.items()},
         **asdict(settings),
     }
-    return fit(table, settings), provenance
+    texts = tuple(row.signals.text for row in rows)
+    return Trained(model, table, texts, provenance, figures, efficiency)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Train on pair files or one's own rows; write artefact and card, and print the figures."""
-    parser = argparse.ArgumentParser(prog="python -m router_models.difficulty.train")
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--data", type=Path, metavar="DIR", help="folder of pair files")
-    where.add_argument(
-        "--rows",
-        type=Path,
-        metavar="FILE",
-        help="one's own rows, CSV or JSONL: prompt, weak_score, strong_score",
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--label", default="default@1", help="name@version (default: default@1)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--alpha", type=float, default=Settings().alpha, help="the ridge's penalty")
-    parser.add_argument(
-        "--judge",
-        choices=TRAININGS,
-        action="append",
-        help="what the card reports (default: mixed for --data, own for --rows)",
-    )
-    options = parser.parse_args(argv)
-    settings = Settings(alpha=options.alpha, seed=options.seed)
-    try:
-        rows = read_pairs(options.data) if options.data else read_rows(options.rows)
-        model, provenance = train(rows, settings)
-        ways = options.judge or ["mixed" if options.data else "own"]
-        results = evaluate(rows, settings, ways)
-    except DataError as error:
-        parser.exit(2, f"{error}\n")
-    write_artefact(options.out, model, options.label, provenance)
-    card = write_card(options.label, provenance, results, shipped=bool(options.data))
-    (options.out / CARD).write_text(card, encoding="utf-8")
-    print(card)
-
-
-if __name__ == "__main__":
-    main()
+def _worth(
+    bench: Bench, case: report.Case, size: int, seed: int, advance: Callable[[], object]
+) -> float:
+    """APGR on all other rows after so many labels, the mean over draws; nan where there is none."""
+    worth = []
+    for draw in range(DRAWS):
+        try:
+            run = bench.by_labels(size, seed + draw)
+        except DataError:
+            continue
+        finally:
+            advance()
+        told = report.judge(case, [run], resamples=1)["apgr"]["value"]
+        worth.append(float("nan") if told is None else told)
+    return fmean(worth) if worth else float("nan")

@@ -1,45 +1,16 @@
-"""What the workshop reads and how it judges: rows without surprises, figures worked by hand."""
+"""What the workshop reads: rows without surprises, and a sentence for what it cannot read."""
 
 from __future__ import annotations
 
-import csv
-import gzip
 import json
 
-import numpy as np
 import pytest
+from sample_outcomes import TREES, write_rows
 
-from router_models.difficulty.data import (
-    DataError,
-    balance,
-    near_duplicates,
-    read_pairs,
-    read_rows,
-)
-from router_models.difficulty.metrics import auroc, calibration_error, curve, interval
+from router_models.difficulty.data import DataError, balance, read_files, read_prompts
 
-TREES = "ash birch cedar elm fir hazel larch maple oak pine".split()
-CONTEXT = {"turns": 2, "tools": 1, "wants_json": True}
-
-
-# ------------------------------------------------------------------------------- data
-
-
-def test_near_duplicates_share_a_number_and_a_task_s_wording_does_not_join():
-    question = "A farmer has twelve cows and sells three of them to a neighbour for gold"
-    wording = "You are given a function and must say what it returns for this input: "
-    texts = [
-        question,
-        f"Q: {question} A:",
-        question.upper(),
-        *(f"{wording}{tree}" for tree in TREES),
-        "Why?",
-        "why",
-    ]
-    numbers = near_duplicates(texts)
-    assert len(set(numbers[:3])) == 1
-    assert len(set(numbers[3 : 3 + len(TREES)])) == len(TREES)
-    assert numbers[-2] == numbers[-1]
+CONTEXT = {"turns": 2, "tools": 1, "wants_json": True, "max_tokens": 40}
+BASE = {"weak_score": 0, "strong_score": 1}
 
 
 def test_balance_counts_a_source_as_the_root_of_its_size():
@@ -48,85 +19,170 @@ def test_balance_counts_a_source_as_the_root_of_its_size():
     assert sum(weights[:100]) / sum(weights[100:]) == pytest.approx(5)
 
 
-def write_csv(path, records):
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "wt", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, records[0].keys())
-        writer.writeheader()
-        writer.writerows(records)
-
-
-def test_csv_and_jsonl_read_alike(tmp_path):
+@pytest.mark.parametrize("end", ["csv", "csv.gz", "jsonl", "jsonl.gz", "parquet"])
+def test_every_format_reads_alike(tmp_path, end):
     records = [
         {"prompt": f"{tree}, why?\n", "weak_score": 0.5, "strong_score": 1, **CONTEXT}
         for tree in TREES
     ]
-    write_csv(tmp_path / "mine.csv", records)
-    write_csv(tmp_path / "mine.csv.gz", records)
-    lines = "\n".join(map(json.dumps, records))
-    (tmp_path / "mine.jsonl").write_text(lines, "utf-8")
-    first, *others = (read_rows(tmp_path / f"mine.{end}") for end in ("csv", "csv.gz", "jsonl"))
-    assert others == [first, first]
-    assert (first[0].signals.turns, first[0].signals.tools) == (2, 1)
-    assert first[0].signals.wants_json is True
-    assert first[0].signals.text == records[0]["prompt"]
-    assert first[0].source == "mine"
+    found = read_files([write_rows(tmp_path / f"mine.{end}", records)])
+    first = found.rows[0]
+    assert [row.signals.text for row in found.rows] == [each["prompt"] for each in records]
+    assert first.scores == (0.5, 1.0)
+    assert (first.signals.turns, first.signals.tools, first.signals.max_tokens) == (2, 1, 40)
+    assert first.signals.wants_json is True
+    assert (first.source, first.task, found.tiers) == ("mine", "mine", ("weak", "strong"))
 
 
-def test_contaminated_and_repeated_pairs_are_dropped(tmp_path):
-    base = {"weak_score": 0, "strong_score": 1, "extra": "{}"}
+def test_a_byte_order_mark_is_no_part_of_a_column_s_name(tmp_path):
+    path = tmp_path / "excel.csv"
+    path.write_text("prompt,weak_score,strong_score\nWhy?,0,1\n", "utf-8-sig")
+    assert read_files([path]).rows[0].signals.text == "Why?"
+
+
+def test_what_teaches_nothing_is_dropped_and_counted(tmp_path):
     records = [
-        {**base, "prompt": "Why is the sky blue?"},
-        {**base, "prompt": "why is  the sky\nblue?"},
-        {**base, "prompt": "Seen before", "extra": '{"contaminated": true}'},
-        {**base, "prompt": "2+3"},
-        {**base, "prompt": "2*3", "extra": ""},
+        {**BASE, "prompt": "Why is the sky blue?", "extra": "{}"},
+        {**BASE, "prompt": "why is  the sky\nblue?", "extra": "{}"},
+        {**BASE, "prompt": "Seen before", "extra": '{"contaminated": true}'},
+        {**BASE, "prompt": "2+3", "extra": '{"contaminated": false}'},
+        {**BASE, "prompt": "2*3", "extra": "contaminated, but no JSON"},
+        {**BASE, "prompt": " ", "extra": ""},
+        {**BASE, "prompt": "Unknown", "strong_score": "", "extra": ""},
     ]
-    write_csv(tmp_path / "pair.csv.gz", records)
-    texts = [row.signals.text for row in read_pairs(tmp_path, ["pair"])]
-    assert texts == ["Why is the sky blue?", "2+3", "2*3"]
+    found = read_files([write_rows(tmp_path / "pair.csv.gz", records)])
+    assert [row.signals.text for row in found.rows] == ["Why is the sky blue?", "2+3", "2*3"]
+    assert found.dropped == {
+        "repeated": 1,
+        "contaminated": 1,
+        "without a prompt": 1,
+        "without a score for every tier": 1,
+    }
+    assert "3 rows (dropped: " in found.told
+    assert "1 contaminated" in found.told
+
+
+def test_a_blank_cost_is_unknown_and_a_nought_is_free(tmp_path):
+    records = [
+        {**BASE, "prompt": "a", "weak_cost": "", "strong_cost": "0.5", "cost_kind": "est"},
+        {**BASE, "prompt": "b", "weak_cost": "0", "strong_cost": "0.25", "cost_kind": ""},
+        {**BASE, "prompt": "c", "weak_cost": "0.1", "strong_cost": "0.25", "cost_kind": "none"},
+        {**BASE, "prompt": "d", "weak_cost": "nan", "strong_cost": "", "cost_kind": "est"},
+    ]
+    for record in records[3:]:
+        record["weak_cost"] = ""
+    rows = read_files([write_rows(tmp_path / "costs.csv", records)]).rows
+    assert [row.costs for row in rows] == [(None, 0.5), (0.0, 0.25), (None, None), (None, None)]
+    assert [row.cost_kind for row in rows] == ["est", "recorded", "none", "none"]
+
+
+def test_a_table_s_nan_is_a_blank(tmp_path):
+    nan = float("nan")
+    records = [
+        {**BASE, "prompt": "a", "weak_cost": nan, "turns": nan},
+        {**BASE, "prompt": "b", "weak_cost": 0.5, "turns": 3.0},
+        {"prompt": "c", "weak_score": nan, "strong_score": 1.0, "weak_cost": 1.0, "turns": 1.0},
+    ]
+    for record in records:
+        record["weak_score"] = float(record["weak_score"])
+        record["strong_score"] = float(record["strong_score"])
+    found = read_files([write_rows(tmp_path / "frame.parquet", records)])
+    assert [(row.costs[0], row.signals.turns) for row in found.rows] == [(None, 1), (0.5, 3)]
+    assert found.dropped == {"without a score for every tier": 1}
+
+
+# ------------------------------------------------------------------------------- tiers
+
+
+def test_any_number_of_tiers_in_the_order_of_columns_or_as_asked(tmp_path):
+    record = {"prompt": "a", "score_large": 1, "score_small": 0, "score_mid": 0.5, "cost_mid": 2}
+    path = write_rows(tmp_path / "three.csv", [record])
+    found = read_files([path])
+    assert (found.tiers, found.rows[0].scores) == (("large", "small", "mid"), (1, 0, 0.5))
+    found = read_files([path], ["small", "mid", "large"])
+    assert found.rows[0].scores == (0, 0.5, 1)
+    assert found.rows[0].costs == (None, 2, None)
+    assert read_files([path], ["small", "large"]).rows[0].scores == (0, 1)
+
+
+def test_a_pair_s_columns_stand_for_the_two_tiers_that_are_named(tmp_path):
+    path = write_rows(tmp_path / "pair.csv", [{**BASE, "prompt": "a", "weak_cost": 3}])
+    found = read_files([path], ["small", "large"])
+    assert (found.tiers, found.rows[0].scores) == (("small", "large"), (0, 1))
+    assert found.rows[0].costs == (3, None)
+
+
+def test_files_of_other_tiers_do_not_mix(tmp_path):
+    one = write_rows(tmp_path / "one.csv", [{**BASE, "prompt": "a"}])
+    two = write_rows(tmp_path / "two.csv", [{"prompt": "b", "score_s": 0, "score_l": 1}])
+    with pytest.raises(DataError, match=r"two\.csv: its tiers are s, l, those"):
+        read_files([one, two])
+    assert len(read_files([one, one]).rows) == 2
+
+
+# ------------------------------------------------------------------------------- refusals
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ('{"prompt": "a", "weak_score": 1}', "no column 'strong_score'"),
-        ('{"prompt": "a", "weak_score": 2, "strong_score": 1}', "scores are 0..1"),
+        ('{"weak_score": 1, "strong_score": 1}', "no column 'prompt'"),
+        ('{"prompt_id": "1", "model": "m", "score": 1}', "give the pair file"),
+        ('{"prompt": "", "weak_score": 1, "strong_score": 1}', "1 without a prompt"),
+        ('{"prompt": "a", "score_one": 1}', "scores of one tier only"),
+        ('{"prompt": "a", "weak_score": 2, "strong_score": 1}', "row 1: scores are 0..1"),
         ('{"prompt": "a", "weak_score": "good", "strong_score": 1}', "no number"),
-        ('{"prompt": "a", "weak_score": NaN, "strong_score": 1}', "scores are 0..1"),
+        ('{"prompt": "a", "weak_score": 1, "strong_score": [1]}', "no number"),
+        ('{"prompt": "a", "weak_score": 1, "strong_score": 1, "turns": -1}', "turns is -1"),
+        ('{"prompt": "a", "weak_score": 1, "strong_score": 1, "turns": 1e999}', "turns is inf"),
+        ('{"prompt": "a", "weak_score": 1, "strong_score": 1, "weak_cost": -1}', "not a cost"),
         ("{", "is not JSON"),
         ("[]", "is not an object"),
         ("", "holds no rows"),
     ],
 )
-def test_bad_rows_are_named(tmp_path, line, message):
+def test_what_cannot_be_learnt_from_is_named(tmp_path, line, message):
     path = tmp_path / "mine.jsonl"
     path.write_text(line, "utf-8")
     with pytest.raises(DataError, match="mine") as caught:
-        read_rows(path)
+        read_files([path])
     assert message in str(caught.value)
 
 
-# ------------------------------------------------------------------------------- metrics
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("none.csv", None, "there is no such file"),
+        ("mine.xlsx", b"", "give a .csv, .jsonl, .parquet"),
+        ("mine.csv.gz", b"not gzip", "cannot be read"),
+        ("mine.csv", b"\xff\xfe\x00", "cannot be read"),
+        ("mine.parquet", b"PAR1 not quite", "is not Parquet"),
+    ],
+)
+def test_a_file_that_is_no_table_is_named(tmp_path, name, content, message):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_files([path])
 
 
-def test_a_perfect_ranking_recovers_all_and_a_reversed_one_nothing():
-    weak = np.array([0.0] * 10 + [1.0] * 90)
-    strong = np.ones(100)
-    best, worst = curve(strong - weak, weak, strong), curve(weak, weak, strong)
-    assert best.apgr == pytest.approx(0.95)
-    assert worst.apgr == pytest.approx(0.05)
-    assert (best.cpt50, best.cpt80) == (0.05, 0.08)
-    random_ranking = curve(np.zeros(100), weak, strong, seed=3)
-    assert 0.3 < random_ranking.apgr < 0.7
-    low, high = interval(strong - weak, weak, strong, resamples=50)
-    assert low <= best.apgr <= high
+def test_no_file_is_no_data():
+    with pytest.raises(DataError, match="No file"):
+        read_files([])
 
 
-def test_probabilities_are_judged():
-    outcomes = np.array([1.0, 1.0, 1.0, 0.0])
-    assert calibration_error(np.full(4, 0.75), outcomes) == pytest.approx(0)
-    assert calibration_error(np.full(4, 0.25), outcomes) == pytest.approx(0.5)
-    assert calibration_error(np.ones(4), outcomes) == pytest.approx(0.25)
-    assert auroc(np.array([0.9, 0.8, 0.7, 0.1]), outcomes) == 1
-    assert np.isnan(auroc(np.array([0.9, 0.8]), np.ones(2)))
+# ------------------------------------------------------------------------------- prompts
+
+
+def test_prompts_need_no_outcome(tmp_path):
+    path = write_rows(tmp_path / "asked.csv", [{"prompt": "a"}, {"prompt": " "}, {"prompt": "a"}])
+    assert [signals.text for signals in read_prompts([path])] == ["a", "a"]
+    with pytest.raises(DataError, match="no column 'prompt'"):
+        read_prompts([write_rows(tmp_path / "odd.csv", [{"question": "a"}])])
+    with pytest.raises(DataError, match="No prompt was given"):
+        read_prompts([write_rows(tmp_path / "empty.csv", [{"prompt": ""}])])
+    (tmp_path / "bad.jsonl").write_text(json.dumps({"prompt": "a", "turns": "x"}))
+    with pytest.raises(DataError, match="row 1: turns"):
+        read_prompts([tmp_path / "bad.jsonl"])

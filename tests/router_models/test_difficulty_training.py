@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 
 import numpy as np
@@ -13,13 +12,10 @@ from hypothesis import strategies as st
 from gateway.core.signals import Signals
 from gateway.scorers import load
 from gateway.scorers.features import read
-from router_models.difficulty import train as command
 from router_models.difficulty.data import DataError, Row
-from router_models.difficulty.evaluate import evaluate, table_of
-from router_models.difficulty.evaluate import main as evaluate_main
+from router_models.difficulty.evaluate import table_of
 from router_models.difficulty.export import write_artefact
 from router_models.difficulty.model import Settings, fit, folds, gain
-from router_models.difficulty.train import train
 
 WORDS = "ash birch cedar elm fir hazel larch maple oak pine rowan spruce willow yew".split()
 QUICK = Settings(folds=3)
@@ -51,9 +47,14 @@ def rows_of(records) -> list[Row]:
     ]
 
 
+def train(rows):
+    """Fit quickly; the provenance is what any artefact has."""
+    return fit(table_of(rows), QUICK), {"rows": len(rows)}
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    model, provenance = train(rows_of(own_rows(300)), QUICK)
+    model, provenance = train(rows_of(own_rows(300)))
     folder = tmp_path_factory.mktemp("artefact")
     write_artefact(folder, model, "own@1", provenance)
     return model, load(folder), folder
@@ -92,7 +93,7 @@ def test_three_heads_are_served_too(tmp_path):
         Row(row.signals, (row.scores[0], float(i % 3 > 0), row.scores[1]), "own")
         for i, row in enumerate(rows_of(own_rows(200)))
     ]
-    model, provenance = train(rows, QUICK)
+    model, provenance = train(rows)
     write_artefact(tmp_path, model, "three@1", provenance)
     difficulty = load(tmp_path).score(rows[0].signals)
     expected = model.p_good([read(rows[0].signals)])[0]
@@ -115,17 +116,9 @@ def test_it_tells_long_sums_from_short_ones(trained):
         assert long.p_good[0] < 0.3
 
 
-def test_held_out_figures_beat_chance():
-    (result,) = evaluate(rows_of(own_rows(300)), QUICK, ["own"])
-    assert (result.source, result.n) == ("own", 300)
-    assert result.low > 0.6
-    assert result.auroc_weak > 0.8
-    assert result.ece_weak < 0.15
-
-
 def test_the_same_rows_and_seed_give_the_same_bytes(trained, tmp_path):
     _, _, folder = trained
-    model, provenance = train(rows_of(own_rows(300)), QUICK)
+    model, provenance = train(rows_of(own_rows(300)))
     write_artefact(tmp_path, model, "own@1", provenance)
     for name in ("scorer.json", "weights.npz"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
@@ -137,7 +130,7 @@ def test_the_artefact_keeps_no_rare_word(tmp_path):
         record["prompt"] = f"password hunter2 {record['prompt']}"
     # However often it comes, one question is one question.
     records += [{**records[3], "prompt": "repeated secretword " + "again " * 20}] * 9
-    model, provenance = train(rows_of(records), QUICK)
+    model, provenance = train(rows_of(records))
     write_artefact(tmp_path, model, "own@1", provenance)
     with np.load(tmp_path / "weights.npz") as arrays:
         names = arrays["names"].tobytes().decode().split("\n")
@@ -194,25 +187,3 @@ def test_noise_is_not_turned_upside_down():
     records = [{**r, "weak_score": draw.randrange(2)} for r in own_rows(60)]
     model = fit(table_of(rows_of(records)), QUICK)
     assert all(slope >= 0 for slope, _ in model.calibration)
-
-
-# ------------------------------------------------------------------------------- commands
-
-
-def test_the_commands_train_judge_and_refuse(tmp_path, capsys):
-    rows = tmp_path / "mine.jsonl"
-    rows.write_text("\n".join(map(json.dumps, own_rows(120))), "utf-8")
-    command.main(["--rows", str(rows), "--out", str(tmp_path / "out"), "--label", "mine@7"])
-    card = (tmp_path / "out" / "card.md").read_text("utf-8")
-    assert "# Difficulty scorer `mine@7`" in card
-    assert "does not transfer" in card
-    assert "length alone does as well or better on: none of the sources." in card
-    assert "mine@7" in capsys.readouterr().out
-    assert load(tmp_path / "out").label == "mine@7"
-    evaluate_main(["--rows", str(rows), "--folds", "3", "--json"])
-    (result,) = json.loads(capsys.readouterr().out)
-    assert result["n"] == 120
-    with pytest.raises(SystemExit) as caught:
-        command.main(["--rows", str(tmp_path / "none.csv"), "--out", str(tmp_path)])
-    assert caught.value.code == 2
-    assert "there is no such file" in capsys.readouterr().err

@@ -1,0 +1,102 @@
+"""Puts a route's threshold into a configuration file, and leaves every other byte as it was."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gateway.app import read_settings
+from gateway.config import Settings
+from gateway.config.environment import mask
+from router_models.commands.common import UseError
+
+_BY_HAND = "set routes.{route}.threshold to {value} by hand"
+
+
+def write_threshold(path: Path, route: str, threshold: float) -> str:
+    """Set `routes.ROUTE.threshold` in the file; return how it was written before.
+
+    A list keeps its other thresholds; a live form is replaced. The edited file must load, and come
+    to the same settings but for this threshold, before it takes the old one's place in one step.
+    Raises UseError when it cannot be edited so, ConfigError when the result is not sound.
+    """
+    before = path.read_bytes()
+    text = before.decode("utf-8")
+    value = f"{threshold:.6f}".rstrip("0").rstrip(".")
+    start, end, put = _place(text, route, value)
+    edited = text[:start] + put + text[end:]
+    _swap(path, edited, route, value, read_settings(path, os.environ))
+    return text[start:end].strip()
+
+
+def _place(text: str, route: str, value: str) -> tuple[int, int, str]:
+    """Where in the text what is to be put: (start, end, new text)."""
+    bare = text.removeprefix("\ufeff")
+    shift = len(text) - len(bare)
+    root = yaml.compose(mask(bare), Loader=yaml.BaseLoader)
+    node = _child(_child(root, "routes"), route)
+    if not isinstance(node, yaml.MappingNode) or not node.value:
+        raise UseError(f"the route cannot be found in the text; {_by_hand(route, value)}.")
+    found = _child(node, "threshold")
+    if found is None:
+        # Before the first key: whatever stands behind it, comments included, stays behind it.
+        at = node.value[0][0].start_mark
+        gap = ", " if node.flow_style else f"\n{' ' * at.column}"
+        if not node.flow_style and "\r\n" in text:
+            gap = gap.replace("\n", "\r\n")
+        return at.index + shift, at.index + shift, f"threshold: {value}{gap}"
+    if isinstance(found, yaml.SequenceNode) and found.value:
+        found = found.value[0]
+    if isinstance(found, yaml.CollectionNode) and not found.flow_style:
+        raise UseError(f"the threshold is spread over several lines; {_by_hand(route, value)}.")
+    return found.start_mark.index + shift, found.end_mark.index + shift, value
+
+
+def _child(node: yaml.Node | None, key: str) -> yaml.Node | None:
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    return next((below for name, below in node.value if name.value == key), None)
+
+
+def _swap(path: Path, edited: str, route: str, value: str, before: Settings) -> None:
+    """Put the edited file in place once it is known to say what is meant and nothing else."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".yaml")
+    draft = path.parent / Path(name).name  # relative paths in it start from where they did
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(edited.encode("utf-8"))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.chmod(path.stat().st_mode & 0o7777)
+        after = read_settings(draft, os.environ)
+        changed = after.routes[route].thresholds
+        if changed[:1] != (float(value),) or not _same_but(before, after, route):
+            raise UseError(
+                f"an edit would change more than the threshold; {_by_hand(route, value)}."
+            )
+        draft.replace(path.resolve())
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _same_but(before: Settings, after: Settings, route: str) -> bool:
+    """Do both say the same, but for what one route's threshold is?"""
+    # A live form's target goes with the threshold.
+    bare: dict[str, Any] = {"thresholds": (), "target": None}
+    known = {key: value for key, value in bare.items() if hasattr(after.routes[route], key)}
+
+    def stripped(settings: Settings) -> Settings:
+        routes = dict(settings.routes)
+        routes[route] = replace(routes[route], **known)
+        return replace(settings, routes=routes, digest="", warnings=(), files=())
+
+    return stripped(before) == stripped(after)
+
+
+def _by_hand(route: str, value: str) -> str:
+    return _BY_HAND.format(route=route, value=value)

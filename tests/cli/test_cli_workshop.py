@@ -1,0 +1,72 @@
+"""The workshop's commands, found by their entry points; serving needs none of them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+import gateway.cli
+from gateway.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = ("train", "evaluate", "tune", "scorers", "promote", "rollback")
+
+
+def test_they_are_in_the_help_beside_our_own(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = capsys.readouterr().out
+    for command in ("serve", "check", *COMMANDS):
+        assert f"\n    {command} " in said
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: waterfall {command}" in capsys.readouterr().out
+
+
+def test_one_that_cannot_be_imported_stops_no_other(monkeypatch, capsys):
+    real = gateway.cli.entry_points
+
+    def with_a_broken_one(group):
+        return [EntryPoint("broken", "router_models.nowhere", group), *real(group=group)]
+
+    monkeypatch.setattr(gateway.cli, "entry_points", with_a_broken_one)
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    said = capsys.readouterr()
+    assert "without broken" in said.err
+    assert "usage: waterfall train" in said.out
+
+
+def test_the_help_of_all_loads_none_of_what_they_need():
+    code = (
+        "import sys\n"
+        "from gateway.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print(sorted({'sklearn', 'scipy', 'matplotlib', 'pyarrow', 'rich'} & set(sys.modules)))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_page_names_no_command_and_no_option_that_there_is_not(capsys):
+    page = (ROOT / "docs" / "scorer.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`waterfall ([a-z]+)", page))
+    assert named == set(COMMANDS)
+    known = {"--help"}
+    for command in COMMANDS:
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        known |= set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    assert set(re.findall(r"--[a-z][a-z-]+", page)) <= known

@@ -1,0 +1,91 @@
+"""`waterfall tune --write`: the threshold is put in, and every other byte stays."""
+
+from __future__ import annotations
+
+import pytest
+from tuning_place import FLOW, TOP, configure
+
+from gateway.app import read_settings
+from gateway.cli import main
+
+BLOCK = """\
+routes:
+  # a
+  waterfall:
+    # b
+    @tiers: [small, large]  # c
+    scorer: scorer"""
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "after"),
+    [
+        ("routes: {waterfall: {@tiers: [small, large], scorer: ./scorer}} # e\n", "", "@, "),
+        (BLOCK, "", "@\n    "),
+        (BLOCK.replace("\n", "\r\n") + "\r\n", "", "@\r\n    "),
+        (BLOCK.replace("# c", "# c\n    @ # d"), "threshold:   80%", "threshold:   N"),
+        (
+            "routes: {waterfall: {tiers: [small, large], @, scorer: scorer}}",
+            "threshold: '80%'",
+            "@",
+        ),
+        (
+            "routes: {waterfall: {tiers: [small, mid, large], @, scorer: scorer}}\n",
+            "threshold: [ 0.1 , 0.99 ]",
+            "threshold: [ N , 0.99 ]",
+        ),
+    ],
+    ids=["flow", "block", "windows", "scalar", "quoted", "list"],
+)
+def test_only_the_threshold_is_written(tune, place, text, before, after):
+    if text.count("@") > 1:
+        text = text.replace("@", "", 1)
+    path = configure(place, TOP + text.replace("@", before))
+    told = tune("--target-share", 0.4, "--data", "fresh.csv", "--write")
+    assert told["written"] is True
+    put = after.replace("@", "threshold: N").replace("N", str(told["threshold"]))
+    assert path.read_bytes().decode() == TOP + text.replace("@", put)
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert read_settings(path, {}).routes["waterfall"].thresholds[0] == told["threshold"]
+    assert sorted(each.name for each in place.iterdir() if each.name.startswith(".")) == []
+
+
+def test_another_route_and_file_are_written_where_they_are_named(tune, place):
+    text = TOP + (
+        "routes:\n  first: {tiers: [small, large], scorer: scorer}\n"
+        "  second: {tiers: [small, large], scorer: scorer, threshold: 0.5}\n"
+    )
+    path = configure(place, "\ufeff" + text, "other.yaml")
+    default = (place / "waterfall.yaml").read_bytes()
+    given = ["--config", path, "--route", "second", "--target-share", 0.4, "--data", "fresh.csv"]
+    told = tune(*given, "--write")
+    assert told["route"] == "second"
+    assert path.read_text() == "\ufeff" + text.replace("0.5", str(told["threshold"]))
+    assert (place / "waterfall.yaml").read_bytes() == default
+    assert tune(*given)["written"] is False
+
+
+def test_a_link_to_the_file_stays_a_link(tune, place):
+    real = configure(place, FLOW, "real.yaml")
+    (place / "waterfall.yaml").unlink()
+    (place / "waterfall.yaml").symlink_to("real.yaml")
+    told = tune("--target-share", 0.4, "--data", "fresh.csv", "--write")
+    assert (place / "waterfall.yaml").is_symlink()
+    assert f"threshold: {told['threshold']}" in real.read_text()
+
+
+ALIASED = "routes: {waterfall: &a {tiers: [small, large], scorer: scorer}, second: *a}\n"
+FALLING = "routes: {waterfall: {tiers: [small, mid, large], threshold: [0, 0.02], scorer: scorer}}"
+
+
+@pytest.mark.parametrize(
+    ("routes", "said"),
+    # Of the first, both routes are one node: that would change more than was asked.
+    [(ALIASED, "an edit would change more"), (FALLING, "never falls")],
+)
+def test_what_cannot_be_edited_alone_is_left_and_said(place, routes, said, capsys):
+    path = configure(place, TOP + routes)
+    assert main(["tune", "--target-share", "0.4", "--data", "fresh.csv", "--write"]) == 2
+    assert said in capsys.readouterr().err
+    assert path.read_text() == TOP + routes
+    assert [each.name for each in place.iterdir() if each.name.startswith(".")] == []
