@@ -15,9 +15,9 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-import gateway
 from gateway.api.admin import Controls, Render, admin_app, at_once
 from gateway.api.auth import Key
+from gateway.api.build_info import build_info
 from gateway.api.planning import Clocks, require_thresholds
 from gateway.api.server import main_app
 from gateway.api.service import Latches, Service, Switch
@@ -42,11 +42,11 @@ from gateway.sinks.log import RequestLog, human_line, json_line
 from gateway.sinks.metrics import Metrics
 from gateway.store.sqlite import LedgerUnusable
 from gateway.store.store import Store, open_store
+from gateway.tuning import Keeper
 from gateway.upstreams.opening import UpstreamUnusable, open_upstream
 from gateway.upstreams.probe import Readiness
 
 _log = logging.getLogger("waterfall")
-_LABEL = 200
 _LINES = {"human": human_line, "json": json_line}
 
 
@@ -111,9 +111,11 @@ class Gateway:
             opened.callback(self.store.close)
             self.log = RequestLog(_LINES[settings.server.log], log_to)
             opened.callback(self.log.close)
-            self.metrics = Metrics((), {}, self._figures)
+            self.keeper = Keeper(self.store.archive, wall)
+            self.metrics = Metrics((), {}, self._figures, self.keeper.figures)
             self.switch = Switch(self._build(settings))
-            self._rename(self.switch.service)
+            self._take(self.switch.service)
+            self.keeper.start()
             opened.pop_all()
 
     def enter(self, route: str) -> None:
@@ -160,6 +162,7 @@ class Gateway:
             scorers=opened.bases,
             assessors=opened.assessors,
             shadows=opened.shadows,
+            tuned=self.keeper.prepare(settings.routes, opened.deciding),
             keys=tuple(Key(k.name, k.digest, k.routes, k.allow) for k in settings.keys),
             latches=self._latches,
             meter=self,
@@ -216,11 +219,12 @@ class Gateway:
         _log.info("configuration %s is in force", settings.digest)
         return settings.digest
 
-    def _rename(self, service: Service) -> None:
-        """Show in metrics what a service is made of."""
+    def _take(self, service: Service) -> None:
+        """Keep a service's thresholds, and show in metrics what it is made of."""
+        self.keeper.watch(service.tuned)
         routes = service.routes.values()
         alone = [t for t in service.tiers.values() if not any(each.tier(t.name) for each in routes)]
-        self.metrics.rebuild(routes, _build_info(self.settings, service), alone)
+        self.metrics.rebuild(routes, build_info(self.settings, service), alone)
 
     def _refused(self, told: str, looked_at: Iterable[Path] = ()) -> BadRequest:
         """Tell everyone that a reload was refused."""
@@ -241,7 +245,7 @@ class Gateway:
         for label in settings.edited_in_place(self.settings):
             _log.warning("recipe %s has changed, but not its version: raise it", label)
         self.settings = settings
-        self._rename(service)
+        self._take(service)
         self.metrics.reloaded(ok=True)
         self.on_files(settings.files)
         for listener in self.on_settings:
@@ -255,14 +259,16 @@ class Gateway:
         if route is None:
             raise BadRequest(f"No route {name[:100]!r}.", param="route")
         require_thresholds(route, thresholds, "threshold")
-        routes = {**service.routes, name: replace(route, thresholds=thresholds)}
-        self.switch.service = replace(service, routes=routes)
-        self._rename(self.switch.service)
+        route = replace(route, thresholds=thresholds, target=None)
+        routes, tuned = {**service.routes, name: route}, service.tuned.fixed(route)
+        self.switch.service = replace(service, routes=routes, tuned=tuned)
+        self._take(self.switch.service)
         _log.info("threshold of %s set to %s until the next reload", name, thresholds)
 
     async def close(self) -> None:
         """Let go of upstreams, then write out everything that is still spooled."""
         await self.switch.service.close()
+        await asyncio.to_thread(self.keeper.close)
         await asyncio.to_thread(self.store.close)
         self.log.close()
 
@@ -284,21 +290,3 @@ def refuse_open_door(settings: Settings) -> None:
         )
     if server.admin and not server.admin_key and not is_loopback(server.admin[0]):
         raise StartError("server.admin is open to other machines: set server.admin_key.")
-
-
-def _build_info(settings: Settings, service: Service) -> dict[str, str]:
-    """Return build_info's labels; of several versions, all that fit."""
-    tiers = settings.tiers.values()
-    return {
-        "version": gateway.__version__,
-        "config_hash": settings.digest,
-        "scorer_version": _joined(map(service.scorer_label, settings.routes)),
-        "recipe_version": _joined(tier.recipe.label for tier in tiers if tier.recipe),
-        "price_version": _joined(tier.price.version for tier in tiers),
-    }
-
-
-def _joined(versions: Iterable[str]) -> str:
-    """Join what is distinct, in order, within the length of a label."""
-    told = ", ".join(sorted({version for version in versions if version}))
-    return told if len(told) <= _LABEL else f"{told[: _LABEL - 3]}..."

@@ -46,6 +46,11 @@ class Scorers:
     shadows: dict[str, scorers.Shadow] = field(default_factory=dict)
     closing: list[Close] = field(default_factory=list)
 
+    @property
+    def deciding(self) -> dict[str, Scorer | Assessor]:
+        """By route: whoever has the last word."""
+        return {**self.bases, **self.assessors}
+
     async def aclose(self) -> None:
         """Close connections and threads."""
         for close in self.closing:

@@ -79,7 +79,8 @@ class Chat:
     ) -> None:
         if self._dry:
             base = headers.ids(job.origin.request_id)
-            await answer_json(send, 200, describe(job), [*base, *headers.decision(job)])
+            told = describe(job) | {"tuning": service.tuned.describe(job.route.name)}
+            await answer_json(send, 200, told, [*base, *headers.decision(job)])
             return
         service.meter.enter(job.route.name)
         async with _Departure(receive):
@@ -91,7 +92,7 @@ class Chat:
 
 async def _answer(service: Service, arrival: Arrival, job: Job, send: Send) -> None:
     if job.undecided is not None:
-        job = replan(await service.engine.assess(job))
+        job = replan(service, await service.engine.assess(job))
     reply = _reply_for(service, arrival, job, send)
     try:
         entry = await service.engine.run(job, reply)

@@ -19,6 +19,7 @@ from gateway.core.plan import Plan
 from gateway.core.routing import Mode, Overrides, Route, make_plan
 from gateway.core.signals import Signals, measure
 from gateway.engine import Job, Undecided
+from gateway.tuning import Tuned
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
     settled = _settle(service, route, asked, base)
     own = _own_session(arrival.key.name, session)
     latched = service.latches.floor(route, own) if session and route.latch else 0
-    decided = _decide(route, signals, settled or base, asked, latched)
+    decided = _decide(service.tuned, route, signals, settled or base, asked, latched)
     shadow = service.shadows.get(route.name)
     candidate = shadow.score(signals) if shadow else None
     return Job(
@@ -87,7 +88,7 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
     )
 
 
-def replan(job: Job) -> Job:
+def replan(service: Service, job: Job) -> Job:
     """Plan anew what a scorer that waits has now decided, with what its calls have left of the
     dollar ceiling. Where too little is left for that, the request keeps the plan it has."""
     plan, asked = job.plan, job.asked
@@ -95,7 +96,7 @@ def replan(job: Job) -> Job:
         left = max(plan.ceiling - scoring_cost(job.scoring.calls), 0)
         plan, asked = replace(plan, ceiling=left), replace(asked, ceiling=left)
     try:
-        decided = _decide(job.route, job.signals, job.difficulty, asked, job.latched)
+        decided = _decide(service.tuned, job.route, job.signals, job.difficulty, asked, job.latched)
     except CeilingTooLow:
         return replace(job, plan=replace(plan, reason="budget"))
     return replace(
@@ -109,29 +110,33 @@ def replan(job: Job) -> Job:
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
+    """`thresholds` are in force, `first` those that a scorer starts with that is put in force."""
+
     difficulty: Difficulty
     thresholds: tuple[float, ...]
+    first: tuple[float, ...]
     plan: Plan
 
     def agrees_with(self, candidate: Difficulty | None) -> str:
         """Would the candidate's word have started it at the same tier? See Entry.agreement."""
         if candidate is None:
             return "failed"
-        first, second = (
-            start_index(each.value, self.thresholds) for each in (self.difficulty, candidate)
-        )
-        return "true" if first == second else "false"
+        own = start_index(self.difficulty.value, self.thresholds)
+        return "true" if own == start_index(candidate.value, self.first) else "false"
 
 
 def _decide(
+    tuned: Tuned,
     route: Route,
     signals: Signals,
     difficulty: Difficulty,
     asked: Overrides,
     latched: int,
 ) -> _Decided:
-    plan = make_plan(route, signals, difficulty, asked, latched)
-    return _Decided(difficulty, asked.thresholds or route.thresholds, plan)
+    difficulty, live = tuned.apply(route, difficulty)
+    thresholds = asked.thresholds or live
+    plan = make_plan(route, signals, difficulty, replace(asked, thresholds=thresholds), latched)
+    return _Decided(difficulty, thresholds, asked.thresholds or route.thresholds, plan)
 
 
 def _settle(

@@ -17,6 +17,7 @@ from gateway.core.ports import Assessor, Scorer
 from gateway.core.routing import Route
 from gateway.core.signals import Signals
 from gateway.engine import Engine
+from gateway.tuning import Tuned
 
 _LATCHES = 10_000
 
@@ -100,9 +101,9 @@ class Service:
     """Everything that requests need of one configuration.
 
     `scorers` is by route; so are `assessors`, for the routes whose scorer waits (the one in
-    `scorers` is its base), and `shadows`, the candidates on trial. `simulated` names the tiers
-    whose answers no model gave. `close` lets go of its connections, once the last request has
-    finished.
+    `scorers` is its base), and `shadows`, the candidates on trial. `tuned` says how scores rank,
+    and which thresholds are in force. `simulated` names the tiers whose answers no model gave.
+    `close` lets go of its connections, once the last request has finished.
     """
 
     engine: Engine
@@ -110,6 +111,7 @@ class Service:
     tiers: Mapping[str, Tier]
     aliases: Mapping[str, str]
     scorers: Mapping[str, Scorer]
+    tuned: Tuned
     keys: tuple[Key, ...]
     latches: Latches
     meter: Meter

@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from gateway.cli import common
+from gateway.cli import common, targets
 from gateway.config import Settings
 from gateway.core.money import dollars
 from gateway.core.plan import Tier
@@ -79,6 +79,8 @@ def _route(route: Route) -> dict[str, object]:
     return {
         "tiers": [_tier(tier) for tier in route.tiers],
         "thresholds": list(route.thresholds),
+        "target": targets.describe(route),
+        "reference": route.reference,
         "baseline": route.baseline_tier.name,
         "mode": route.mode,
         "scorer": scorer_name(route.scorer),
@@ -106,8 +108,7 @@ def _tier(tier: Tier) -> dict[str, object]:
 def _text(settings: Settings) -> str:
     lines = [f"This configuration is sound ({settings.digest})."]
     for route in settings.routes.values():
-        steps = ", ".join(f"{value:g}" for value in route.thresholds)
-        lines.append(f"\nroute {route.name}: starts higher from difficulty {steps}; {route.mode}")
+        lines.append(f"\nroute {route.name}: {targets.told(route)}; {route.mode}")
         tried = f"; candidate {route.candidate}" if route.candidate else ""
         lines.append(f"  scorer: {scorer_name(route.scorer)}{tried}")
         for tier in route.tiers:

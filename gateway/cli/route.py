@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
-from gateway.cli import common
+from gateway.cli import common, targets
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import GatewayError
-from gateway.core.routing import Route, make_plan
+from gateway.core.routing import Overrides, Route, make_plan
 from gateway.core.signals import measure
 
 
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from gateway.scoring import UNUSABLE
 
     try:
-        told = plan(settings.routes[name], args.prompt)
+        told = plan(settings.routes[name], args.prompt, settings.ledger.path)
     except GatewayError as error:
         common.tell(f"waterfall: {error.message}")
         return 1
@@ -46,9 +47,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def plan(route: Route, prompt: str) -> dict[str, Any]:
-    """Plan a one-message request for `route`, as JSON values: by the base of a scorer that waits,
-    which `asks` names where it would be asked. Raises GatewayError, or one of scoring.UNUSABLE."""
+def plan(route: Route, prompt: str, ledger: Path) -> dict[str, Any]:
+    """Plan a one-message request for `route`, as JSON values, by the thresholds that a ledger says
+    are in force, and by the base of a scorer that waits, which `asks` names where it would be
+    asked. Raises GatewayError, or one of scoring.UNUSABLE."""
     from gateway.scoring import try_scorers
 
     body = {"model": route.name, "messages": [{"role": "user", "content": prompt}]}
@@ -57,15 +59,17 @@ def plan(route: Route, prompt: str) -> dict[str, Any]:
     difficulty = opened.bases[route.name].score(signals)
     assessor = opened.assessors.get(route.name)
     settled = assessor.settle(difficulty) if assessor else difficulty
-    difficulty = settled or difficulty
-    made = make_plan(route, signals, difficulty)
+    tuned = targets.in_force(ledger, route, opened.deciding[route.name])
+    difficulty, thresholds = tuned.apply(route, settled or difficulty)
+    made = make_plan(route, signals, difficulty, Overrides(thresholds=thresholds))
     return {
         "route": route.name,
         "difficulty": difficulty.value,
         "gain": difficulty.gain,
         "scorer": difficulty.scorer,
         "asks": assessor.label if assessor and settled is None else None,
-        "thresholds": list(route.thresholds),
+        "thresholds": list(thresholds),
+        "tuning": tuned.describe(route.name),
         "start": {"tier": made.tiers[0].name, "reason": made.reason},
         "tiers": [tier.name for tier in made.tiers],
         "p_good": dict(made.p_good),
@@ -78,9 +82,17 @@ def _text(told: dict[str, Any]) -> str:
     start = told["start"]
     lines = [
         f"difficulty {told['difficulty']:.3f}{gain} by {told['scorer']}",
-        f"starts at {start['tier']} ({start['reason']}), thresholds {told['thresholds']}",
+        f"starts at {start['tier']} ({start['reason']}), {_thresholds(told)}",
         f"then may fall through {' -> '.join(told['tiers'])}",
     ]
     if told["asks"]:
         lines.insert(1, f"but {told['asks']} would be asked first, and may say otherwise")
     return "\n".join([*lines, f"expected to be good: {chances}"] if chances else lines)
+
+
+def _thresholds(told: dict[str, Any]) -> str:
+    tuning = told["tuning"]
+    if tuning is None:
+        return "no threshold"
+    among = "its own traffic" if tuning["reference"] == "own" else "the scorer's reference"
+    return f"thresholds {told['thresholds']} ({tuning['basis']}), ranked among {among}"

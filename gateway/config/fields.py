@@ -201,8 +201,6 @@ def mode(value: object) -> tuple[str, float]:
 
 def thresholds(value: object) -> tuple[float, ...]:
     """One difficulty, or a list of them that never falls."""
-    if isinstance(value, dict) and set(value) & {"target_share", "target_quality"}:
-        raise unsupported("give a number such as 0.8, or one for each tier over the first")
     each = tuple(quantities.share(item) for item in (value if isinstance(value, list) else [value]))
     if not are_thresholds(each):
         raise ValueError("must be a number from 0 to 1, or a list of such that never falls")

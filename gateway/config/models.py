@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, PlainValidator
 
-from gateway.config import fields
+from gateway.config import fields, targets
 from gateway.config.fields import (
     Filled,
     Flag,
@@ -28,6 +28,7 @@ from gateway.config.fields import (
 )
 from gateway.config.problems import unsupported
 from gateway.config.quantities import DAY, kept_for, seconds, size
+from gateway.core.routing import Target
 
 
 def _pause(value: object) -> float:
@@ -208,7 +209,10 @@ class RouteKeys(Strict):
     aliases: list[Name] | None = None
     scorer: Annotated[Any, PlainValidator(fields.scorer)] = "default"
     candidate: Annotated[str | None, PlainValidator(fields.candidate)] = None
-    threshold: Annotated[tuple[float, ...] | None, PlainValidator(fields.thresholds)] = None
+    threshold: Annotated[tuple[float, ...] | Target | None, PlainValidator(targets.threshold)] = (
+        None
+    )
+    reference: Annotated[str, PlainValidator(choice("own", "artefact"))] = "own"
     baseline: BaselineKeys = BaselineKeys()
     mode: Annotated[tuple[str, float], PlainValidator(fields.mode)] = ("enforce", 1.0)
     deadline: Seconds = 60.0

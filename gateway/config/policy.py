@@ -14,7 +14,8 @@ from gateway.config.scorer import Book, warn_of_idle_band, word_or_folder
 from gateway.config.scorer import scorer as read_scorer
 from gateway.config.settings import KeySettings
 from gateway.core.cascade import Tier
-from gateway.core.routing import Route
+from gateway.core.routing import Route, Target, Yardstick
+from gateway.core.scorer_spec import LlmSpec, ScorerSpec
 
 DEFAULT_ROUTE, DEFAULT_ALIAS = "waterfall", "auto"
 _DEFAULT_THRESHOLD = 0.8
@@ -44,13 +45,17 @@ def _route(draft: Draft, entry: str, tiers: Mapping[str, Tier], book: Book) -> R
         draft.complain((*trail, "session", "ttl"), "means nothing with latch: false; remove it")
     scorer = read_scorer(draft, (*trail, "scorer"), keys.scorer, tiers, book)
     thresholds = _thresholds(draft, (*trail, "threshold"), keys)
-    warn_of_idle_band(draft, (*trail, "scorer"), scorer, thresholds)
+    target = keys.threshold if isinstance(keys.threshold, Target) else None
+    if target is None:
+        warn_of_idle_band(draft, (*trail, "scorer"), scorer, thresholds)
     return Route(
         name=entry,
         tiers=tuple(tiers[tier] for tier in keys.tiers if tier in tiers),
         aliases=tuple(_aliases(draft, entry, keys)),
         scorer=scorer,
         thresholds=thresholds,
+        target=target,
+        reference=_reference(keys, scorer),
         baseline=baseline or (keys.tiers[-1] if keys.tiers else ""),
         mode="observe" if keys.mode[0] == "observe" else "enforce",
         enforce_share=keys.mode[1],
@@ -89,10 +94,32 @@ def _thresholds(draft: Draft, trail: Trail, keys: RouteKeys) -> tuple[float, ...
     most = max(len(keys.tiers) - 1, 0)
     if keys.threshold is None:
         return (_DEFAULT_THRESHOLD,) if most else ()
+    if isinstance(keys.threshold, Target):
+        _check_target(draft, trail, keys.threshold, most)
+        return (keys.threshold.start,)
     if len(keys.threshold) > most:
         told = "one for each tier over the first" if most else "none where there is one tier"
         draft.complain(trail, f"too many thresholds: at most {most} ({told})")
     return keys.threshold
+
+
+def _check_target(draft: Draft, trail: Trail, target: Target, steps: int) -> None:
+    """A target moves the threshold of the first step, and so must be about that step alone."""
+    if not steps:
+        draft.complain(trail, "a target needs a second tier to send requests to")
+    elif target.quality is not None and steps > 1:
+        draft.complain(
+            trail,
+            "target_quality is a promise about one step up: it takes a route of two tiers "
+            "(use target_share or numbers for more)",
+        )
+
+
+def _reference(keys: RouteKeys, scorer: ScorerSpec) -> Yardstick:
+    """A band is of the base's own ranks, and so is what comes of it, unless told otherwise."""
+    if isinstance(scorer, LlmSpec) and "reference" not in keys.model_fields_set:
+        return "artefact"
+    return "own" if keys.reference == "own" else "artefact"
 
 
 # ------------------------------------------------------------------ aliases

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from math import fsum, log, sqrt
+from math import fsum, log, log1p, sqrt
 from statistics import NormalDist
 
 POINTS = 513
@@ -56,9 +56,9 @@ def rank(score: float, reference: Sequence[float]) -> float:
 
 
 def _fading(distance: float, spread: float) -> float:
-    """Fall from 1 to 0 as a distance grows, by half within one spread (of a reference)."""
-    scale = spread or 1.0
-    return scale / (scale + distance)
+    """Fall from 1 as a distance from a reference of some spread grows; so slowly that it is over 0
+    at any distance."""
+    return 1.0 / (1.0 + log1p(distance / (spread or 1.0)))
 
 
 # ------------------------------------------------------------------ shares

@@ -20,12 +20,39 @@ ASSUMED_REPLY_TOKENS = 256
 """A reply's expected length where the client set no bound."""
 
 
+Yardstick = Literal["own", "artefact"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a route's threshold is to bring about, from live traffic; `share` or `quality` is set.
+
+    `share` is the part of the traffic, over 0 and under 1, that starts over the first tier, seen
+    over the last `window` scores. `quality` is what is served on average, as a part of the
+    strongest tier's: promised in expectation, or, given a `confidence`, in all but 1 - confidence
+    of the calibrations; `until` is the threshold for as long as nothing can be promised.
+    """
+
+    share: float | None = None
+    quality: float | None = None
+    confidence: float | None = None
+    window: int = 1000
+    until: float = 0.0
+
+    @property
+    def start(self) -> float:
+        """The threshold before anything is known."""
+        return self.until if self.share is None else 1.0 - self.share
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """A waterfall: its tiers, cheap to strong, and its policy.
 
-    `thresholds` has at most one entry for each tier over the first, and never falls. `deadline`
-    is in seconds, `ceiling` in nano-dollars. `enforce_share` is the share of traffic, 0..1, that
+    `thresholds` has at most one entry for each tier over the first, and never falls; with a
+    `target` it is what the route starts with. `reference` says among whose traffic a score is
+    ranked: the gateway's own, once there is enough, or what the scorer came with. `deadline` is
+    in seconds, `ceiling` in nano-dollars. `enforce_share` is the share of traffic, 0..1, that
     the policy decides for; the rest is observed. `latch` is for how many seconds a session keeps
     to the tier it last escalated to (None: it does not). `candidate` is a scorer that is tried on
     the same traffic and decides nothing: a word or an artefact's folder.
@@ -36,6 +63,8 @@ class Route:
     aliases: tuple[str, ...] = ()
     scorer: ScorerSpec = "default"
     thresholds: tuple[float, ...] = (0.8,)
+    target: Target | None = None
+    reference: Yardstick = "own"
     baseline: str = ""
     mode: Mode = "enforce"
     enforce_share: float = 1.0

@@ -103,7 +103,6 @@ def _scorer(manifest: Mapping[str, Any], arrays: Mapping[str, Any]) -> LinearSco
         intercept=parts["intercept"],
         calibration=calibration,
         reference=[float(gain) for gain in manifest["reference"]],
-        slack=float(manifest["slack"]),
         watch=Watch(tuple(map(features.COUNTERS.index, watched)), parts["edges"], watched),
         unlike_share=float(manifest["unlike_share"]),
         seen=frozenset(np.array(arrays["seen"], dtype=np.uint64).tolist()),
@@ -150,7 +149,7 @@ def _parts(arrays: Mapping[str, Any], terms: int, heads: int, watched: int) -> d
 def _fault(scorer: LinearScorer) -> str:
     """What makes the numbers unusable, or nothing."""
     clusters, reference, words = scorer.clusters, scorer.reference, scorer.lexicon
-    single = (clusters.cap, clusters.sharpness, clusters.far, scorer.slack, scorer.unlike_share)
+    single = (clusters.cap, clusters.sharpness, clusters.far, scorer.unlike_share)
     arrays = [words.words, words.pairs, clusters.mean, clusters.middle, clusters.scale]
     arrays += [clusters.centres, clusters.heads]
     arrays += [scorer.intercept, scorer.watch.edges]
@@ -159,7 +158,7 @@ def _fault(scorer: LinearScorer) -> str:
     tests = {
         "holds a number that is not finite": all(np.isfinite(array).all() for array in arrays),
         "holds a cap, sharpness or distance that is not above 0": min(single[:3]) > 0,
-        "holds a scale, slack or share that is below 0": bool(
+        "holds a scale or share that is below 0": bool(
             min(single[3:]) >= 0 and (clusters.scale >= 0).all() and min(shares, default=0) >= 0
         ),
         "lacks a share for one of ten tenths": all(len(e) == 10 for e in scorer.watched.values()),

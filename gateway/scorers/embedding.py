@@ -90,6 +90,7 @@ class RemoteScorer:
             )
         self._tier, self._heads, self._embedder = spec.tier, heads, embedder
         self.label = heads.label
+        self.reference = heads.reference
 
     def settle(self, base: Difficulty) -> Difficulty | None:
         """None: it has to be asked."""

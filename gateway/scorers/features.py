@@ -13,7 +13,6 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from math import log1p
 from types import MappingProxyType
 from typing import Final
@@ -112,36 +111,22 @@ _GROUPS: Final = np.array(
 _CAPITALS = 2 + list(BYTES).index("capitals")
 _TRAITS = 2 + len(BYTES)
 
-# Which of the pieces that two cuts make of a text belong to which view.
-_WHOLE: Final = np.ones((1, 1))
-_OVERLAPPING: Final = np.array([[1.0, 1, 1], [0, 0, 1], [1, 0, 0]])
-_APART: Final = np.array([[1.0, 1, 1], [0, 1, 1], [1, 1, 0], [0, 1, 0]])
-
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A request as read.
 
-    `words` are lower-cased bytes (at most 600), numbers as shapes (`#2` has two digits). `cuts` are
-    the places at which the words fall into pieces, of which `mix`, (views, pieces), adds up each
-    view; `pair_cuts` the same for pairs of neighbours: one that a cut takes apart is in no view
-    that lacks either of its words. `marks`, (views, 2 + BYTES), holds a view's characters, words
-    and bytes, `ends`, (views, ENDS), how it begins and ends, `context` the logarithms of CONTEXT.
+    `words` are lower-cased bytes (at most 600), numbers as shapes (`#2` has two digits); `spans`
+    are the views, each from its first word to before its last's next, the whole text first.
+    `marks`, (views, 2 + BYTES), holds a view's characters, words and bytes, `ends`, (views, ENDS),
+    how it begins and ends, `context` the logarithms of CONTEXT.
     """
 
     words: list[bytes]
-    cuts: tuple[int, ...]
-    pair_cuts: tuple[int, ...]
-    mix: Array
+    spans: tuple[tuple[int, int], ...]
     marks: Array
     ends: list[tuple[float, ...]]
     context: tuple[float, ...]
-
-    def view(self, number: int) -> list[bytes]:
-        """Return the words of one view."""
-        bounds = (*self.cuts, len(self.words))
-        held = np.flatnonzero(self.mix[number])
-        return self.words[bounds[held[0]] : bounds[held[-1] + 1]]
 
 
 def read(signals: Signals) -> Reading:
@@ -149,35 +134,43 @@ def read(signals: Signals) -> Reading:
     text = clip(signals.text).encode("utf-8", "replace")
     plain = text.translate(_CUT)
     words = plain.split()
+    views = [(text[low:high], (low, high)) for low, high in _views(text)]
     size = len(words)
-    cuts: tuple[int, ...] = (0,)
-    pair_cuts = cuts
-    if size <= WINDOW:
-        mix, pieces, spans = _WHOLE, [text], [text]
-    else:
-        after = len(plain) - len(plain.split(None, WINDOW)[WINDOW])
-        before = len(plain.rsplit(None, WINDOW)[0])
-        low, high = min(after, before), max(after, before)
-        pieces = [text[:low], text[low:high], text[high:]]
-        spans = [text, text[after:], text[:before]]
-        if size > FIRST_WORDS + LAST_WORDS:
-            words = words[:FIRST_WORDS] + words[-LAST_WORDS:]
-            size = len(words)
-        inner = size - WINDOW
-        if inner > WINDOW:
-            spans.append(text[after:before])
-            mix, cuts, pair_cuts = _APART, (0, WINDOW, inner), (0, WINDOW, inner - 1)
-        else:
-            mix, cuts, pair_cuts = _OVERLAPPING, (0, inner, WINDOW), (0, inner - 1, WINDOW)
+    if size > FIRST_WORDS + LAST_WORDS:
+        words = words[:FIRST_WORDS] + words[-LAST_WORDS:]
+    kept = len(words)
+    spans = tuple(
+        (
+            len(plain[:low].split()) if low else 0,
+            kept - len(plain[high:].split()) if high < len(text) else kept,
+        )
+        for _, (low, high) in views
+    )
     return Reading(
         words=[_NUMBERS[min(len(w), 6)] if w.isdigit() else w for w in words],
-        cuts=cuts,
-        pair_cuts=pair_cuts,
-        mix=mix,
-        marks=_marks(pieces, (*cuts, size), mix),
-        ends=[_ends(span) for span in spans],
+        spans=spans,
+        marks=_marks([view for view, _ in views], spans),
+        ends=[_ends(view) for view, _ in views],
         context=_context(signals),
     )
+
+
+def _views(text: bytes) -> list[tuple[int, int]]:
+    """Return where each view begins and ends, the whole text first.
+
+    Words are counted here as anybody counts them, by the spaces between: who adds a number of them
+    adds no more than that number, whatever is in them.
+    """
+    size, whole = len(text.split()), (0, len(text))
+    views = [whole]
+    for window in sorted({min(WINDOW, size // 2), WINDOW}):
+        if 0 < window < size:
+            low = len(text) - len(text.split(None, window)[window])
+            high = len(text.rsplit(None, window)[0])
+            views += [(low, len(text)), (0, high)]
+            if window == WINDOW and size > 2 * WINDOW:
+                views.append((low, high))
+    return views
 
 
 def clip(text: str) -> str:
@@ -229,18 +222,18 @@ def sum_traits(words: Iterable[bytes]) -> list[int]:
 
 def slow_counters(reading: Reading) -> Array:
     """Return what `counters` returns, reckoned word by word: for training, and for rules."""
-    views = range(len(reading.mix))
-    return counters(reading, np.array([sum_traits(reading.view(view)) for view in views], float))
+    traits = [sum_traits(reading.words[start:stop]) for start, stop in reading.spans]
+    return counters(reading, np.array(traits, float))
 
 
-def _marks(pieces: Sequence[bytes], bounds: Sequence[int], mix: Array) -> Array:
-    """Count characters, words and bytes of each piece, and add the pieces up to views."""
-    found = np.empty((len(pieces), 257))
-    for row, piece in zip(found, pieces, strict=True):
-        row[:256] = np.bincount(np.frombuffer(piece, np.uint8), minlength=256)
-    found[:, 256] = [high - low for low, high in pairwise(bounds)]
-    added: Array = (mix @ found) @ _GROUPS
-    return added
+def _marks(views: Sequence[bytes], spans: Sequence[tuple[int, int]]) -> Array:
+    """Count each view's characters, words and bytes."""
+    found = np.empty((len(views), 257))
+    for row, view, (start, stop) in zip(found, views, spans, strict=True):
+        row[:256] = np.bincount(np.frombuffer(view, np.uint8), minlength=256)
+        row[256] = stop - start
+    counted: Array = found @ _GROUPS
+    return counted
 
 
 def _ends(text: bytes) -> tuple[float, ...]:

@@ -120,7 +120,8 @@ def reading(said: object, label: str) -> Difficulty:
 
 
 def _by_gain(gain: float, label: str, p_good: tuple[float, ...] = ()) -> Difficulty:
-    return Difficulty((gain + 1) / 2, gain, p_good, label, score=gain)
+    # Ranked by the value: a function may return difficulties too, and those are from 0 to 1.
+    return Difficulty((gain + 1) / 2, gain, p_good, label)
 
 
 def _chances(value: object) -> tuple[float, ...]:

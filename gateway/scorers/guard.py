@@ -7,6 +7,7 @@ raises on some text, a deadline of its own) never opens the breaker: it would be
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.core.difficulty import Difficulty, fallen_back
@@ -64,6 +65,8 @@ class Guarded:
         self._breaker = breaker or Breaker()
         self._told: set[str] = set()
         self.label = inner.label
+        self.reference: Sequence[float] | None = getattr(inner, "reference", None)
+        """What ranks its scores, where the inner one has that."""
 
     def settle(self, base: Difficulty) -> Difficulty | None:
         """Return its word where the base's settles it; None where it has to be asked."""

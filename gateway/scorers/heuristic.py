@@ -43,4 +43,4 @@ class RulesScorer:
         value = sum(
             most * min(counters[_PLACE[name]] / full, 1.0) for name, (most, full) in _FULL.items()
         )
-        return Difficulty(min(_STRETCH * value, 1.0), scorer=self.label)
+        return Difficulty(float(min(_STRETCH * value, 1.0)), scorer=self.label)

@@ -46,18 +46,22 @@ class Lexicon:
     pairs: Array
 
     def sums(self, reading: Reading) -> tuple[Array, Array]:
-        """Add up each view of a text: (views, TRAITS + dimensions) and (views, T) of terms."""
-        words, cuts = reading.words, reading.cuts
+        """Add up each view of a text: (views, TRAITS + dimensions) and (views, T) of terms. A pair
+        is in the views that hold both its words."""
+        words, spans = reading.words, reading.spans
         if not words:
             return np.zeros((1, self.traits.shape[1])), np.zeros((1, self.words.shape[1]))
         ids = np.fromiter(map(self.rows.__getitem__, words), np.int64, len(words))
-        pieces = np.add.reduceat(self.traits.take(ids, 0), cuts, 0)
-        if len(cuts) > 1 and cuts[1] == cuts[2]:
-            pieces[1] = 0  # an empty piece, for which reduceat gives the word at its place
-        terms = _pieces(self.words.take(ids, 0), cuts)
-        if len(words) > 1:
-            terms += _pieces(self._pairs_of(ids), reading.pair_cuts)
-        return reading.mix @ pieces, reading.mix @ terms
+        held = np.zeros((len(spans), len(words)), np.float32)
+        both = np.zeros((len(spans), len(words) - 1))
+        for view, (start, stop) in enumerate(spans):
+            held[view, start:stop] = 1.0
+            both[view, start : stop - 1] = 1.0
+        # As products: many times quicker than reduceat, and as exact for whole numbers.
+        traits = held @ self.traits.take(ids, 0)
+        terms: Array = held.astype(np.float64) @ self.words.take(ids, 0)
+        terms += both @ self._pairs_of(ids)
+        return traits.astype(np.float64), terms
 
     def _pairs_of(self, ids: Ids) -> Array:
         keys = ids[:-1] * len(self.traits)
@@ -65,15 +69,6 @@ class Lexicon:
         places = self.keys.searchsorted(keys)
         known = self.keys.take(places, mode="clip") == keys
         return self.pairs.take(np.where(known, places, -1), 0)
-
-
-def _pieces(rows: Array, cuts: Sequence[int]) -> Array:
-    """Add up rows between cuts; pieces may be empty."""
-    running = np.zeros((len(rows) + 1, rows.shape[1]))
-    np.cumsum(rows, 0, out=running[1:])
-    added: Array = running.take((*cuts[1:], len(rows)), 0)
-    added -= running.take(cuts, 0)
-    return added
 
 
 def lexicon(static: Static, terms: Sequence[bytes], weights: Array) -> Lexicon:

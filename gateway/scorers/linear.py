@@ -59,8 +59,8 @@ class LinearScorer:
     offset) of each head's logistic curve, `reference` the gains of reference traffic, rising, at
     evenly spaced ranks.
 
-    A text's gain is the least of its views', plus `slack`, if that is less than the whole text's:
-    what a few words at either end add beyond the slack does not count.
+    A text's probabilities are those of the view with the least gain, so that no words before or
+    after a prompt can raise its gain over what the prompt alone would have.
     """
 
     def __init__(
@@ -72,7 +72,6 @@ class LinearScorer:
         intercept: Array,
         calibration: Sequence[tuple[float, float]],
         reference: Sequence[float],
-        slack: float,
         watch: Watch,
         unlike_share: float,
         seen: frozenset[int] = frozenset(),
@@ -83,7 +82,6 @@ class LinearScorer:
         self.intercept = intercept
         self.calibration = tuple(calibration)
         self.reference = tuple(reference)
-        self.slack = slack
         self.watch = watch
         self.watched = watch.shares
         """The share of training data in each tenth, by counter, in a profile's order."""
@@ -98,7 +96,7 @@ class LinearScorer:
         """Score one request; pure, and bounded whatever the request's size."""
         raw, facts, nearest = self._read(read(signals))
         p_good = self.chances(raw)
-        gain = max(p_good[1:]) - p_good[0]
+        gain = _gain(p_good)
         return Difficulty(
             rank(gain, self.reference),
             gain,
@@ -114,19 +112,10 @@ class LinearScorer:
         return self._read(reading)[0]
 
     def chances(self, raw: Array) -> tuple[float, ...]:
-        """Return each head's probability from the (views, H) raw values of a text.
-
-        It lies between the whole text's and that of the view with the least gain, where the slack
-        puts the gain.
-        """
+        """Return each head's probability from the (views, H) raw values of a text."""
         views = [[*map(logistic, row, self.calibration)] for row in raw.tolist()]
-        gains = [max(view[1:]) - view[0] for view in views]
-        whole, least = gains[0], min(gains)
-        if whole - least <= self.slack:
-            return tuple(views[0])
-        share = 1.0 - self.slack / (whole - least)
-        lowest = views[gains.index(least)]
-        return tuple(a + (b - a) * share for a, b in zip(views[0], lowest, strict=True))
+        gains = [_gain(view) for view in views]
+        return tuple(views[gains.index(min(gains))])
 
     def _read(self, reading: Reading) -> tuple[Array, Array, float]:
         """Return raw values, the whole text's counters, and the distance to its cluster."""
@@ -170,6 +159,10 @@ class LinearScorer:
 
 
 _PROFILE: Final = _DIGITS + bytes(246)
+
+
+def _gain(p_good: Sequence[float]) -> float:
+    return max(p_good[1:]) - p_good[0]
 
 
 def norms(vectors: Array) -> Array:

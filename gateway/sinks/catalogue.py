@@ -119,6 +119,37 @@ CANDIDATES = _counter(
     "Requests a candidate scored too: would it have started them at the same tier? Or failed",
 )
 THRESHOLD = _gauge("threshold", "route", "The (first) threshold in force")
+TARGET_SHARE = _gauge(
+    "target_share", "route", "The share of traffic that is to start over the first tier"
+)
+ROUTED_SHARE = _gauge("routed_share", "route", "The share of recent traffic that did")
+SCORE_PSI = _gauge(
+    "score_psi", "route", "Stability index of recent scores against the reference's; over .2 alarms"
+)
+FEATURE_PSI = _gauge(
+    "feature_psi", "route feature", "The same of each feature of requests that is watched"
+)
+UNLIKE_SHARE = _gauge(
+    "unlike_share", "route", "Recent prompts that are unlike all that the scorer learnt from"
+)
+TUNING_SCORES = _gauge("tuning_scores", "route", "Scores of this scorer that tuning has seen")
+TUNING_LABELS = _gauge(
+    "tuning_labels", "route", "Labelled requests that a promise of quality can be made from"
+)
+TUNING_LABELS_MISSING = _gauge(
+    "tuning_labels_missing", "route", "Labels that the promise still needs, at the least"
+)
+PROMISE = _gauge(
+    "promise",
+    "route kind",
+    "1 where the target quality is promised, 0 where not yet or no longer: expectation, "
+    "probability",
+)
+DRIFT_ALARM = _gauge(
+    "drift_alarm",
+    "route kind",
+    "1 while traffic differs from what is relied on: score, feature, unlike, share",
+)
 IN_FLIGHT = _gauge("in_flight_requests", "route", "Requests under way", "sum")
 RELOADS = _counter("config_reloads_total", "result", "Reloads of the configuration: ok, failed")
 WORKERS = _gauge("workers", "", "Processes that serve", "sum")
@@ -148,6 +179,20 @@ LEDGER_BEHIND = _gauge(
 )
 LEDGER_OPEN = _gauge("ledger_open_calls", "", "Marks in use: calls of requests under way", "sum")
 
+TUNING = (
+    TARGET_SHARE,
+    ROUTED_SHARE,
+    SCORE_PSI,
+    FEATURE_PSI,
+    UNLIKE_SHARE,
+    TUNING_SCORES,
+    TUNING_LABELS,
+    TUNING_LABELS_MISSING,
+    PROMISE,
+    DRIFT_ALARM,
+)
+"""How each route's tuning stands."""
+
 CATALOGUE = (
     REQUESTS,
     ATTEMPTS,
@@ -170,6 +215,7 @@ CATALOGUE = (
     FALLBACKS,
     CANDIDATES,
     THRESHOLD,
+    *TUNING,
     IN_FLIGHT,
     RELOADS,
     WORKERS,

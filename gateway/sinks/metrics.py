@@ -50,12 +50,15 @@ class Metrics:
         routes: Iterable[Route],
         build: Mapping[str, str],
         figures: Callable[[], Mapping[str, float]] = dict,
+        tuning: Callable[[], Mapping[str, Mapping[Labels, float]]] = dict,
     ) -> None:
         """`build` holds build_info's labels; `figures` is asked at each scrape for what
-        `ledger_figures.FIGURES` names: the store's own figures, and the log's.
+        `ledger_figures.FIGURES` names: the store's own figures, and the log's. So is `tuning`, for
+        the metrics of catalogue.TUNING and the threshold: values by name and labels.
         """
         self.registry = CollectorRegistry()
         self._figures = figures
+        self._tuning = tuning
         self._requests = Counts(catalogue.REQUESTS)
         self._attempts = Counts(catalogue.ATTEMPTS)
         self._decisions = Counts(catalogue.DECISIONS)
@@ -161,7 +164,13 @@ class Metrics:
         for part in parts:
             yield part.family()
         yield read_off(catalogue.IN_FLIGHT, _by_name(self._in_flight))
-        yield read_off(catalogue.THRESHOLD, _by_name(self._thresholds))
+        tuning = self._tuning()
+        live = tuning.get(catalogue.THRESHOLD.name, {})
+        thresholds = {**dict(_by_name(self._thresholds)), **live}
+        yield read_off(catalogue.THRESHOLD, thresholds.items())
+        for metric in catalogue.TUNING:
+            if values := tuning.get(metric.name):
+                yield read_off(metric, values.items())
         yield read_off(catalogue.WORKERS, [((), 1.0)])
         yield read_off(catalogue.BUILD, [(self._build, 1.0)])
         yield from families(self._figures())

@@ -61,7 +61,6 @@ def write_artefact(
         "sharpness": model.pipeline.sharpness,
         "far": model.far,
         "unlike_share": round(1 - UNLIKE, 6),
-        "slack": model.slack,
         "calibration": model.calibration,
         "reference": [round(gain, 6) for gain in model.reference],
         "watched": shares,

@@ -46,8 +46,7 @@ class Settings:
     power `sharpness_growth` of their number, and `clusters` is the most of them. A
     term is kept when `min_questions` different questions hold it, the commonest `max_terms` of
     them; no term moves a head by more than `term_cap`, no counter counts beyond `counter_cap`
-    standard deviations. `slack` is how much, in standard deviations of the gain, a few words at
-    either end may add to it.
+    standard deviations.
     """
 
     alpha: float = 20.0
@@ -58,7 +57,6 @@ class Settings:
     max_terms: int = 25_000
     term_cap: float = 0.25
     counter_cap: float = 4.0
-    slack: float = 0.25
     folds: int = 5
     seed: int = 0
 
@@ -76,12 +74,12 @@ class Rows:
     @classmethod
     def of(cls, readings: Sequence[Reading]) -> Rows:
         """Lay readings out."""
-        words = [r.view(view) for r in readings for view in range(len(r.mix))]
+        words = [r.words[start:stop] for r in readings for start, stop in r.spans]
         return cls(
             words,
             np.concatenate([slow_counters(reading) for reading in readings]),
             np.array([_vector(each) for each in words]),
-            [0, *np.cumsum([len(reading.mix) for reading in readings]).tolist()],
+            [0, *np.cumsum([len(reading.spans) for reading in readings]).tolist()],
         )
 
     def take(self, readings: Sequence[int], *, whole: bool = False) -> Rows:
@@ -184,13 +182,12 @@ class Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A fitted pipeline, (slope, offset) of each head, the reference gains, rising, the slack
-    between the views' gains, and the squared distance beyond which UNLIKE texts lie."""
+    """A fitted pipeline, (slope, offset) of each head, the reference gains, rising, and the squared
+    distance to the nearest cluster within which UNLIKE of held-out texts lie."""
 
     pipeline: Pipeline
     calibration: tuple[tuple[float, float], ...]
     reference: tuple[float, ...]
-    slack: float
     far: float
 
     def p_good(self, readings: Sequence[Reading]) -> Array:
@@ -199,7 +196,7 @@ class Model:
 
     def chances(self, rows: Rows) -> Array:
         """Return (N, H) probabilities of N readings that are laid out already."""
-        return settle(self.pipeline.predict(rows), self.calibration, self.slack)
+        return settle(self.pipeline.predict(rows), self.calibration)
 
 
 def fit(table: Table, settings: Settings) -> Model:
@@ -219,11 +216,11 @@ def fit(table: Table, settings: Settings) -> Model:
         distances[test] = part.nearest(rows.take(range(len(test)), whole=True))
         for place, values in zip(test, part.predict(rows), strict=True):
             held_out[place] = values
-    calibration, slack = _calibrate(held_out, table, settings)
-    gains = gain(settle(held_out, calibration, slack))
+    calibration = _calibrate(held_out, table)
+    gains = gain(settle(held_out, calibration))
     reference = quantiles(gains, table.weights)
     far = float(np.quantile(distances, UNLIKE))
-    return Model(Pipeline(table, settings), calibration, reference, slack, far)
+    return Model(Pipeline(table, settings), calibration, reference, far)
 
 
 def folds(table: Table, settings: Settings) -> Iterator[tuple[list[int], list[int]]]:
@@ -244,33 +241,26 @@ def calibrated(raw: Array, calibration: Sequence[tuple[float, float]]) -> Array:
     return np.array([[*map(logistic, row, calibration)] for row in raw.tolist()])
 
 
-def settle(raw: Sequence[Array], calibration: Sequence[tuple[float, float]], slack: float) -> Array:
-    """Return (N, H) probabilities of N texts' (views, H) raw values; see LinearScorer.chances."""
+def settle(raw: Sequence[Array], calibration: Sequence[tuple[float, float]]) -> Array:
+    """Return (N, H) probabilities of N texts' (views, H) raw values: each of its least gain."""
     settled = []
     for values in raw:
         views = calibrated(values, calibration)
-        gains = gain(views)
-        excess = gains[0] - gains.min() - slack
-        share = max(excess, 0.0) / (excess + slack) if excess > 0 else 0.0
-        settled.append(views[0] + share * (views[gains.argmin()] - views[0]))
+        settled.append(views[gain(views).argmin()])
     return np.array(settled)
 
 
-def _calibrate(
-    raw: Sequence[Array], table: Table, settings: Settings
-) -> tuple[tuple[tuple[float, float], ...], float]:
-    """Fit each head's curve to held-out raw values, then again to what the views leave of them."""
+def _calibrate(raw: Sequence[Array], table: Table) -> tuple[tuple[float, float], ...]:
+    """Fit each head's curve to held-out raw values of whole texts, then again to those of the views
+    that these curves choose."""
     heads = range(table.outcomes.shape[1])
-    values = np.array([views[0] for views in raw])
-    curves = tuple(fit_curve(values[:, h], table.outcomes[:, h], table.weights) for h in heads)
-    whole = gain(calibrated(values, curves))
-    slack = settings.slack * float(np.std(whole))
-    chances = np.clip(settle(raw, curves, slack), 1e-9, 1 - 1e-9)
-    slopes, offsets = (np.array(each) for each in zip(*curves, strict=True))
-    steady = np.where(slopes > 0, slopes, 1.0)
-    left = np.where(slopes > 0, (np.log(chances / (1 - chances)) - offsets) / steady, values)
-    again = (fit_curve(left[:, h], table.outcomes[:, h], table.weights) for h in heads)
-    return tuple(again), slack
+
+    def curves(values: Array) -> tuple[tuple[float, float], ...]:
+        return tuple(fit_curve(values[:, h], table.outcomes[:, h], table.weights) for h in heads)
+
+    first = curves(np.array([views[0] for views in raw]))
+    chosen = (views[gain(calibrated(views, first)).argmin()] for views in raw)
+    return curves(np.array(list(chosen)))
 
 
 def _vocabulary(table: Table, settings: Settings) -> dict[str, int]:

@@ -246,3 +246,27 @@ async def test_a_reader_that_has_gone_is_no_traceback(write, tmp_path):
     )
     _, told = await asyncio.wait_for(child.communicate(), LIMIT)
     assert b"Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    ("threshold", "told", "target"),
+    [
+        (0.7, "starts higher from difficulty 0.7", None),
+        ({"target_share": "20%"}, "starts 0.2 of its traffic higher", {"share": 0.2}),
+        ({"target_quality": 0.98}, "at least 49 labels", {"labels_at_least": 49}),
+        (
+            {"target_quality": 0.98, "confidence": 0.9, "until": 0.3},
+            "from difficulty 0.3 until then",
+            {"labels_at_least": 124, "confidence": 0.9, "until": 0.3},
+        ),
+    ],
+)
+def test_check_says_what_a_threshold_is_to_bring_about(write, capsys, threshold, told, target):
+    write(routes__waterfall__threshold=threshold)
+    assert main(["check"]) == 0
+    assert told in capsys.readouterr().out
+    assert main(["check", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)["routes"]["waterfall"]
+    assert shown["reference"] == "own"
+    assert (shown["target"] is None) == (target is None)
+    assert (target or {}).items() <= (shown["target"] or {}).items()

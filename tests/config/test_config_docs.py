@@ -180,14 +180,24 @@ def test_its_defaults_are_the_defaults():
     plain = parse(BASE, "w.yaml", {}, open_book)
     assert settings.server == plain.server
     route, other = settings.routes["waterfall"], plain.routes["waterfall"]
-    same = ("aliases", "scorer", "thresholds", "baseline", "mode", "deadline", "ceiling", "latch")
+    same = (
+        "aliases",
+        "scorer",
+        "thresholds",
+        "reference",
+        "baseline",
+        "mode",
+        "deadline",
+        "ceiling",
+        "latch",
+    )
     assert [getattr(route, key) for key in same] == [getattr(other, key) for key in same]
     assert settings.upstreams["openai"].timeouts == plain.upstreams["openai"].timeouts
 
 
 def test_what_is_called_unsupported_is_refused_as_such():
     told = PAGE.partition("## Not supported by this version")[2]
-    words = ["preset", "retries", "concurrency", "limits", "retention", "target_share"]
+    words = ["preset", "retries", "concurrency", "limits", "retention"]
     assert [word for word in words if f"`{word}`" not in told and word not in told] == []
     for line in ("shared: {url: 'redis://x'}", "telemetry: {otlp: on}", "ledger: {retention: 1d}"):
         with pytest.raises(ConfigError, match="not supported by this version"):

@@ -40,7 +40,6 @@ from gateway.core.money import Usage
 from gateway.core.outcome import Outcome
 from gateway.core.recipes import Recipe
 from gateway.core.rows import row
-from gateway.core.verdict import Verdict
 
 ENDINGS = {
     "ok": (None, "ok", 200),

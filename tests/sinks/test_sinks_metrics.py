@@ -29,7 +29,7 @@ from gateway.core.money import NANO, Price, Usage
 from gateway.core.outcome import Outcome
 from gateway.core.plan import Tier
 from gateway.core.routing import Route
-from gateway.sinks.catalogue import CATALOGUE, FIRST_TOKEN, OVERHEAD
+from gateway.sinks.catalogue import CATALOGUE, FIRST_TOKEN, OVERHEAD, TUNING
 from gateway.sinks.ledger_figures import FIGURES
 from gateway.sinks.metrics import Metrics
 from gateway.sinks.names import FAILURES
@@ -239,6 +239,14 @@ def test_the_ledger_s_figures_are_read_at_each_scrape():
     assert sorted(told) == sorted(figures.values())
 
 
+def test_the_threshold_in_force_is_the_one_that_is_told():
+    live = {"threshold": {("waterfall",): 0.73}}
+    metrics = Metrics([ROUTE], BUILD, dict, lambda: live)
+    assert value(metrics, "threshold", route="waterfall") == 0.73
+    live.clear()
+    assert value(metrics, "threshold", route="waterfall") == ROUTE.thresholds[0]
+
+
 def test_every_figure_of_the_store_has_a_metric():
     fields = {field.name for field in dataclasses.fields(State)}
     assert set(FIGURES) == fields | {"dropped_lines"}
@@ -283,7 +291,9 @@ def test_a_histogram_counts_each_once(seconds):
 
 
 def test_everything_exported_is_in_the_catalogue():
-    metrics = Metrics([ROUTE], BUILD, lambda: dict.fromkeys(FIGURES, 1))
+    names = ("a",) * 2
+    tuning = {each.name: {names[: len(each.labels)]: 1.0} for each in TUNING}
+    metrics = Metrics([ROUTE], BUILD, lambda: dict.fromkeys(FIGURES, 1), lambda: tuning)
     for make in (entry, escalated, fallen_through):
         metrics.observe(make(agreement="true", fallback="timeout"))
     families = {

@@ -1,0 +1,97 @@
+"""Brings what is in force up to date, in a thread.
+
+Every process has a keeper, and all of them share one value. Whichever sees first that a fit is
+due makes it; the ledger takes it only if nobody was faster, and everybody adopts the newest.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+
+from gateway.core.ports import Archive
+from gateway.core.routing import Route
+from gateway.tuning import report
+from gateway.tuning.rounds import Rounds
+from gateway.tuning.state import Known
+from gateway.tuning.tuned import Tuned, yardsticks
+
+_log = logging.getLogger("waterfall")
+
+EVERY = 1.0
+LABELS_EVERY = 5
+"""Rounds: labels are read whole, and come slowly."""
+
+
+class Keeper:
+    """Keeps a `Tuned` up to date. `round` belongs to its own thread, the rest to its owner."""
+
+    def __init__(self, archive: Archive, clock: Callable[[], float], every: float = EVERY) -> None:
+        """Start with nothing to keep.
+
+        `clock` is UNIX time in seconds, `every` the seconds between two rounds.
+        """
+        self._rounds = Rounds(archive, clock)
+        self._every = every
+        self._tuned: Tuned | None = None
+        self._count = 0
+        self._failing = False
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="tuning", daemon=True)
+
+    def prepare(self, routes: Mapping[str, Route], scorers: Mapping[str, Known]) -> Tuned:
+        """Return what a new configuration starts with: all that is known so far is in force.
+
+        It blocks; without a ledger it falls back on what is kept now.
+        """
+        tuned = Tuned(routes, yardsticks(scorers), self._tuned)
+        self._go(tuned, labels=True)
+        for name, route in tuned.routes.items():
+            if missing := tuned.missing(name):
+                _log.warning("%s", report.waiting(route, missing))
+        return tuned
+
+    def watch(self, tuned: Tuned) -> None:
+        """Keep this from now on, and no longer what was kept before."""
+        self._tuned = tuned
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Stop the thread; wait for the round under way, for at most `timeout` seconds."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def round(self) -> None:
+        """Look at every route once. It blocks."""
+        tuned = self._tuned
+        if tuned is not None:
+            self._go(tuned, labels=self._count % LABELS_EVERY == 0)
+            self._count += 1
+
+    def figures(self) -> dict[str, dict[tuple[str, ...], float]]:
+        """Return what metrics show: see Tuned.figures."""
+        return self._tuned.figures() if self._tuned else {}
+
+    def _run(self) -> None:
+        while not self._closing.wait(self._every):
+            self.round()
+
+    def _go(self, tuned: Tuned, *, labels: bool) -> None:
+        """Go round. Whatever goes wrong, thresholds stay as they are; it is told of once."""
+        try:
+            self._rounds.go(tuned, labels=labels)
+        except OSError as error:
+            if not self._failing:
+                _log.warning("tuning waits for the ledger: %s", error)
+            self._failing = True
+        except Exception:  # noqa: BLE001 - requests go on as they went
+            if not self._failing:
+                _log.exception("tuning failed; thresholds stay as they are")
+            self._failing = True
+        else:
+            self._failing = False
