@@ -6,7 +6,6 @@ import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -18,43 +17,40 @@ from router_models.commands.common import UseError
 _BY_HAND = "set routes.{route}.threshold to {value} by hand"
 
 
-def write_threshold(path: Path, route: str, threshold: float) -> str:
-    """Set `routes.ROUTE.threshold` in the file; return how it was written before.
+def write_threshold(path: Path, route: str, threshold: float, *, pin: bool = False) -> None:
+    """Set `routes.ROUTE.threshold` in the file and, with `pin`, `reference: artefact` beside it.
 
     A list keeps its other thresholds; a live form is replaced. The edited file must load, and come
-    to the same settings but for this threshold, before it takes the old one's place in one step.
-    Raises UseError when it cannot be edited so, ConfigError when the result is not sound.
+    to the same settings but for these, before it takes the old one's place in one step. Raises
+    UseError when it cannot be edited so, ConfigError when the result is not sound.
     """
-    before = path.read_bytes()
-    text = before.decode("utf-8")
     value = f"{threshold:.6f}".rstrip("0").rstrip(".")
-    start, end, put = _place(text, route, value)
-    edited = text[:start] + put + text[end:]
+    edited = _put(path.read_bytes().decode("utf-8"), route, "threshold", value)
+    if pin:
+        edited = _put(edited, route, "reference", "artefact")
     _swap(path, edited, route, value, read_settings(path, os.environ))
-    return text[start:end].strip()
 
 
-def _place(text: str, route: str, value: str) -> tuple[int, int, str]:
-    """Where in the text what is to be put: (start, end, new text)."""
+def _put(text: str, route: str, key: str, value: str) -> str:
+    """Give a route's key a value, in its place or before all others."""
     bare = text.removeprefix("\ufeff")
-    shift = len(text) - len(bare)
+    mark = text[: len(text) - len(bare)]
     root = yaml.compose(mask(bare), Loader=yaml.BaseLoader)
     node = _child(_child(root, "routes"), route)
     if not isinstance(node, yaml.MappingNode) or not node.value:
         raise UseError(f"the route cannot be found in the text; {_by_hand(route, value)}.")
-    found = _child(node, "threshold")
+    found = _child(node, key)
     if found is None:
         # Before the first key: whatever stands behind it, comments included, stays behind it.
         at = node.value[0][0].start_mark
-        gap = ", " if node.flow_style else f"\n{' ' * at.column}"
-        if not node.flow_style and "\r\n" in text:
-            gap = gap.replace("\n", "\r\n")
-        return at.index + shift, at.index + shift, f"threshold: {value}{gap}"
+        line = "\r\n" if "\r\n" in text else "\n"
+        gap = ", " if node.flow_style else f"{line}{' ' * at.column}"
+        return f"{mark}{bare[: at.index]}{key}: {value}{gap}{bare[at.index :]}"
     if isinstance(found, yaml.SequenceNode) and found.value:
         found = found.value[0]
     if isinstance(found, yaml.CollectionNode) and not found.flow_style:
-        raise UseError(f"the threshold is spread over several lines; {_by_hand(route, value)}.")
-    return found.start_mark.index + shift, found.end_mark.index + shift, value
+        raise UseError(f"the {key} is spread over several lines; {_by_hand(route, value)}.")
+    return f"{mark}{bare[: found.start_mark.index]}{value}{bare[found.end_mark.index :]}"
 
 
 def _child(node: yaml.Node | None, key: str) -> yaml.Node | None:
@@ -86,13 +82,11 @@ def _swap(path: Path, edited: str, route: str, value: str, before: Settings) -> 
 
 def _same_but(before: Settings, after: Settings, route: str) -> bool:
     """Do both say the same, but for what one route's threshold is?"""
-    # A live form's target goes with the threshold.
-    bare: dict[str, Any] = {"thresholds": (), "target": None}
-    known = {key: value for key, value in bare.items() if hasattr(after.routes[route], key)}
 
     def stripped(settings: Settings) -> Settings:
         routes = dict(settings.routes)
-        routes[route] = replace(routes[route], **known)
+        # A live form's target goes with the threshold, and a reference may be pinned.
+        routes[route] = replace(routes[route], thresholds=(), target=None, reference="own")
         return replace(settings, routes=routes, digest="", warnings=(), files=())
 
     return stripped(before) == stripped(after)

@@ -32,6 +32,11 @@ class Ground:
     route: Route | None = None
 
     @property
+    def moves(self) -> bool:
+        """Will the gateway come to rank these scores among other traffic, its own?"""
+        return self.route is not None and self.route.reference == "own" and not self.own
+
+    @property
     def archive(self) -> Archive:
         """The configuration's ledger. Raises UseError where there is none."""
         if self.settings is None:
@@ -80,7 +85,7 @@ def _came_with(scorer: Scorer) -> Sequence[float]:
 
 def _own(settings: Settings, route: Route, scorer: Scorer) -> Sequence[float]:
     """The gateway's own traffic, as its ledger keeps it; nothing before there is enough."""
-    if getattr(route, "reference", "own") != "own" or not settings.ledger.path.is_file():
+    if route.reference != "own" or not settings.ledger.path.is_file():
         return ()
     row = Archive(settings.ledger.path).tunings().get(route.name)
     if row is None or row.scorer != scorer.label:

@@ -66,14 +66,21 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     ground = open_ground(args)
     choice = _by_share(args, ground) if args.target_share is not None else _by_quality(args, ground)
-    written = None
-    if args.write and choice.threshold is not None and ground.route is not None:
-        from router_models.commands.edit import write_threshold
-
-        written = write_threshold(args.config or common.CONFIG, ground.route.name, choice.threshold)
-    told = _told(args, ground, choice, written)
+    written = args.write and _write(args, ground, choice)
+    told = _told(args, ground, choice, written=written)
     common.show(json.dumps(told, indent=1) if args.json else _text(args, told, choice))
     return 0 if choice.threshold is not None else 1
+
+
+def _write(args: argparse.Namespace, ground: Ground, choice: Choice) -> bool:
+    """Put the threshold into the configuration, if there are both."""
+    from router_models.commands.edit import write_threshold
+
+    if choice.threshold is None or ground.route is None:
+        return False
+    pin = ground.moves and choice.promises
+    write_threshold(args.config or common.CONFIG, ground.route.name, choice.threshold, pin=pin)
+    return True
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -172,7 +179,7 @@ def _values(ground: Ground, prompts: Sequence[Signals]) -> list[float]:
 
 
 def _told(
-    args: argparse.Namespace, ground: Ground, choice: Choice, written: str | None
+    args: argparse.Namespace, ground: Ground, choice: Choice, *, written: bool
 ) -> dict[str, Any]:
     return {
         "route": ground.route.name if ground.route else None,
@@ -183,12 +190,13 @@ def _told(
         else {"quality": args.target_quality, "confidence": args.confidence},
         "threshold": choice.threshold,
         "kind": choice.kind,
-        "promise": choice.kind in {"expectation", "probability"} and choice.threshold is not None,
+        "promise": choice.promises,
         "n": choice.n,
         "missing": choice.missing,
         "share": _figure(choice.share),
         "quality": _figure(choice.quality),
-        "written": written is not None,
+        "written": written,
+        "note": MOVES if ground.moves and choice.threshold is not None else None,
     }
 
 
@@ -197,6 +205,11 @@ def _figure(found: tuple[float, float, float] | None) -> dict[str, float | None]
     return {"value": value, "low": low, "high": high}
 
 
+MOVES = (
+    "once the gateway has seen 1,000 requests it ranks by its own traffic, and this number stands "
+    "for another share: `reference: artefact` beside it keeps its meaning (--write puts it there "
+    "with a promise), `threshold: {target_share: ...}` and `{target_quality: ...}` follow traffic"
+)
 MEANINGS = {
     "share": "label-free: it keeps the share, and says nothing of quality",
     "expectation": "a promise on average over such calibrations (conformal risk control), as long "
@@ -218,6 +231,8 @@ def _text(args: argparse.Namespace, told: dict[str, Any], choice: Choice) -> str
         lines.append(f"quality   {_percent(choice.quality)} of the strong tier's")
     lines.append(f"behind it {choice.n:,} {'requests' if choice.kind == 'share' else 'labels'}")
     lines.append(f"scorer    {told['scorer']}, ranked by its {told['reference']} reference")
+    if told["note"]:
+        lines.append(f"note      {told['note']}")
     if told["written"]:
         lines.append(f"written   to {args.config or common.CONFIG}, route {told['route']}")
     return "\n".join(lines)

@@ -37,6 +37,11 @@ class Choice:
     missing: int = 0
     alpha: float | None = None
 
+    @property
+    def promises(self) -> bool:
+        """Is it a promise of quality?"""
+        return self.kind in {"expectation", "probability"} and self.threshold is not None
+
 
 def for_share(values: Sequence[float], share: float) -> Choice:
     """Choose what sends `share` of `values` (at least one) up."""

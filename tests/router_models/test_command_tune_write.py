@@ -89,3 +89,24 @@ def test_what_cannot_be_edited_alone_is_left_and_said(place, routes, said, capsy
     assert said in capsys.readouterr().err
     assert path.read_text() == TOP + routes
     assert [each.name for each in place.iterdir() if each.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("more", ["", ", reference: own"])
+def test_a_promise_is_written_with_the_reference_that_it_was_made_on(tune, place, more):
+    """Ranked by its own traffic one day, the gateway would take the number for another score."""
+    path = configure(place, FLOW.replace("scorer: ./scorer", f"scorer: ./scorer{more}"))
+    share = tune("--target-share", 0.4, "--data", "fresh.csv", "--write")
+    assert "1,000 requests" in share["note"]
+    assert read_settings(path, {}).routes["waterfall"].reference == "own"
+    told = tune("--target-quality", 0.9, "--data", "fresh.csv", "--write")
+    route = read_settings(path, {}).routes["waterfall"]
+    assert (route.reference, route.thresholds) == ("artefact", (told["threshold"],))
+    assert tune("--target-quality", 0.9, "--data", "fresh.csv")["note"] is None
+
+
+def test_a_live_form_is_replaced(tune, place):
+    live = FLOW.replace("scorer: ./scorer", "scorer: ./scorer, threshold: {target_share: 0.2}")
+    path = configure(place, live)
+    told = tune("--target-share", 0.4, "--data", "fresh.csv", "--write")
+    assert path.read_text() == live.replace("{target_share: 0.2}", str(told["threshold"]))
+    assert read_settings(path, {}).routes["waterfall"].target is None

@@ -15,7 +15,7 @@ from gateway.scorers.features import read
 from router_models.difficulty.data import DataError, Row
 from router_models.difficulty.evaluate import table_of
 from router_models.difficulty.export import write_artefact
-from router_models.difficulty.model import Settings, fit, folds, gain
+from router_models.difficulty.model import Rows, Settings, fit, folds, gain
 
 WORDS = "ash birch cedar elm fir hazel larch maple oak pine rowan spruce willow yew".split()
 QUICK = Settings(folds=3)
@@ -52,11 +52,18 @@ def train(rows):
     return fit(table_of(rows), QUICK), {"rows": len(rows)}
 
 
+def write(folder, model, label, provenance, rows):
+    """Write an artefact of what was fitted to these rows."""
+    texts = [row.signals.text for row in rows]
+    write_artefact(folder, model, label, provenance, table_of(rows), texts)
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    model, provenance = train(rows_of(own_rows(300)))
+    rows = rows_of(own_rows(300))
+    model, provenance = train(rows)
     folder = tmp_path_factory.mktemp("artefact")
-    write_artefact(folder, model, "own@1", provenance)
+    write(folder, model, "own@1", provenance, rows)
     return model, load(folder), folder
 
 
@@ -83,9 +90,9 @@ def test_the_gateway_says_what_scikit_learn_says(trained, text, tools):
 def test_raw_values_agree_before_calibration_too(trained):
     model, scorer, _ = trained
     readings = [read(row.signals) for row in rows_of(own_rows(50, seed=1))]
-    expected = model.pipeline.predict(readings)
-    found = np.array([scorer.raw(reading) for reading in readings])
-    assert np.abs(expected - found).max() < 1e-6
+    expected = model.pipeline.predict(Rows.of(readings))
+    for views, reading in zip(expected, readings, strict=True):
+        assert np.abs(views - scorer.raw(reading)).max() < 1e-6
 
 
 def test_three_heads_are_served_too(tmp_path):
@@ -94,7 +101,7 @@ def test_three_heads_are_served_too(tmp_path):
         for i, row in enumerate(rows_of(own_rows(200)))
     ]
     model, provenance = train(rows)
-    write_artefact(tmp_path, model, "three@1", provenance)
+    write(tmp_path, model, "three@1", provenance, rows)
     difficulty = load(tmp_path).score(rows[0].signals)
     expected = model.p_good([read(rows[0].signals)])[0]
     assert difficulty.p_good == pytest.approx(expected, abs=1e-6)
@@ -118,8 +125,9 @@ def test_it_tells_long_sums_from_short_ones(trained):
 
 def test_the_same_rows_and_seed_give_the_same_bytes(trained, tmp_path):
     _, _, folder = trained
-    model, provenance = train(rows_of(own_rows(300)))
-    write_artefact(tmp_path, model, "own@1", provenance)
+    rows = rows_of(own_rows(300))
+    model, provenance = train(rows)
+    write(tmp_path, model, "own@1", provenance, rows)
     for name in ("scorer.json", "weights.npz"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
@@ -130,8 +138,9 @@ def test_the_artefact_keeps_no_rare_word(tmp_path):
         record["prompt"] = f"password hunter2 {record['prompt']}"
     # However often it comes, one question is one question.
     records += [{**records[3], "prompt": "repeated secretword " + "again " * 20}] * 9
-    model, provenance = train(rows_of(records))
-    write_artefact(tmp_path, model, "own@1", provenance)
+    rows = rows_of(records)
+    model, provenance = train(rows)
+    write(tmp_path, model, "own@1", provenance, rows)
     with np.load(tmp_path / "weights.npz") as arrays:
         names = arrays["names"].tobytes().decode().split("\n")
     assert "oak" in names
