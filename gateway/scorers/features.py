@@ -37,11 +37,16 @@ MOST: Final = 1e6
 LONG: Final = 8
 """A word of more bytes is a long one."""
 
+_SIGNS: Final = b"+-*/=<>^%"
+"""Signs that are words of their own."""
 # ASCII letters in lower case, digits, `_`, and every byte of a character beyond ASCII are words'.
 _CUT: Final = bytes(
-    ord(chr(b).lower()) if b < 128 and (chr(b).isalnum() or b == 95) else b if b > 127 else 32
+    ord(chr(b).lower()) if b < 128 and (chr(b).isalnum() or b in b"_" + _SIGNS)
+    else b if b > 127 else 32
     for b in range(256)
-)
+)  # fmt: skip
+_APART: Final = tuple((bytes([sign]), bytes([32, sign, 32])) for sign in _SIGNS)
+_STRANGERS: Final = tuple(b"~%d" % min((size + 1) // 2, 7) for size in range(15))
 _NUMBERS: Final = tuple(b"#%d" % digits for digits in range(7))
 
 BYTES: Final = MappingProxyType(
@@ -132,8 +137,7 @@ class Reading:
 def read(signals: Signals) -> Reading:
     """Read a request; the work is bounded whatever its size."""
     text = clip(signals.text).encode("utf-8", "replace")
-    plain = text.translate(_CUT)
-    words = plain.split()
+    words = _words(text)
     views = [(text[low:high], (low, high)) for low, high in _views(text)]
     size = len(words)
     if size > FIRST_WORDS + LAST_WORDS:
@@ -141,8 +145,8 @@ def read(signals: Signals) -> Reading:
     kept = len(words)
     spans = tuple(
         (
-            len(plain[:low].split()) if low else 0,
-            kept - len(plain[high:].split()) if high < len(text) else kept,
+            len(_words(text[:low])) if low else 0,
+            kept - len(_words(text[high:])) if high < len(text) else kept,
         )
         for _, (low, high) in views
     )
@@ -155,27 +159,38 @@ def read(signals: Signals) -> Reading:
     )
 
 
+def _words(text: bytes) -> list[bytes]:
+    plain = text.translate(_CUT)
+    for sign, apart in _APART:
+        plain = plain.replace(sign, apart)
+    return plain.split()
+
+
 def _views(text: bytes) -> list[tuple[int, int]]:
     """Return where each view begins and ends, the whole text first.
 
     Words are counted here as anybody counts them, by the spaces between: who adds a number of them
     adds no more than that number, whatever is in them.
     """
-    size, whole = len(text.split()), (0, len(text))
-    views = [whole]
-    for window in sorted({min(WINDOW, size // 2), WINDOW}):
-        if 0 < window < size:
-            low = len(text) - len(text.split(None, window)[window])
-            high = len(text.rsplit(None, window)[0])
-            views += [(low, len(text)), (0, high)]
-            if window == WINDOW and size > 2 * WINDOW:
-                views.append((low, high))
+    views = [(0, len(text))]
+    size = len(text.split())
+    if size > WINDOW:
+        low = len(text) - len(text.split(None, WINDOW)[WINDOW])
+        high = len(text.rsplit(None, WINDOW)[0])
+        views += [(low, len(text)), (0, high)]
+        if size > 2 * WINDOW:
+            views.append((low, high))
     return views
 
 
 def clip(text: str) -> str:
     """Keep the head and the tail of a long text."""
     return text if len(text) <= HEAD + TAIL else f"{text[:HEAD]} {text[-TAIL:]}"
+
+
+def stranger(word: bytes) -> bytes:
+    """Return what a word that nobody knows stands as among terms: its length, `~1` to `~7`."""
+    return _STRANGERS[min(len(word), len(_STRANGERS) - 1)]
 
 
 def question_hash(text: str) -> int:
@@ -207,10 +222,11 @@ def counters(reading: Reading, traits: Array) -> Array:
 def traits_of(word: bytes) -> tuple[int, ...]:
     """Say of which TRAITS a word (a number as its shape) is."""
     digits = int(word[1:]) if word[:1] == b"#" else 0
+    letters = 2 * int(word[1:]) if word[:1] == b"~" else 0 if digits else len(word)
     return (
         int(digits > 0),
         int(digits > 1),
-        int(not digits and len(word) > LONG),
+        int(letters > LONG),
         *(int(word in held) for held in WORDS.values()),
     )
 

@@ -9,24 +9,25 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.scorers.features import LONG, TRAITS, WORDS, Array, Reading, traits_of
+from gateway.scorers.features import TRAITS, WORDS, Array, Reading, stranger, traits_of
 from gateway.scorers.static import Static
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float32]
-_SHORT, _LONG = 0, 1
-STANDING: Final = (b"\n", b"\n" * (LONG + 1), *(b"#%d" % digits for digits in range(1, 7)))
-"""What stands in the first rows: unknown words, short and long, and numbers by their shapes. No
-word holds a line's end."""
+STANDING: Final = (
+    *(b"~%d" % size for size in range(8)), *(b"#%d" % digits for digits in range(7)),
+)  # fmt: skip
+"""What stands in the first rows: strangers by their length, and numbers by their shapes. No word of
+a text holds such a mark."""
 
 
 class _Rows(dict[bytes, int]):
-    """Word to row; a word that is not there has the row of its kind."""
+    """Word to row; a word that is not there has the row of a stranger."""
 
     __slots__ = ()
 
     def __missing__(self, word: bytes) -> int:
-        return _LONG if len(word) > LONG else _SHORT
+        return self[stranger(word)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,13 +35,15 @@ class Lexicon:
     """W rows of words, B pairs of them, T columns of term weights.
 
     `traits` is (W, TRAITS + dimensions): a word's traits, then its static vector, all of them whole
-    numbers as 32-bit floats, so that a text's sums are exact. `words` is (W, T), `pairs` (B + 1, T)
-    with a last row of 0 for pairs that nobody knows; `keys` are the pairs as `first * W + second`,
-    rising.
+    numbers as 32-bit floats, so that a text's sums are exact. `terms`, (W,), is the row that a word
+    has as a term: its own, or that of a stranger of its length. `words` is (W, T), `pairs`
+    (B + 1, T) with a last row of 0 for pairs that nobody knows; `keys` are the pairs as
+    `first * W + second`, rising.
     """
 
     rows: Mapping[bytes, int]
     traits: Floats
+    terms: Ids
     words: Array
     keys: Ids
     pairs: Array
@@ -59,6 +62,7 @@ class Lexicon:
             both[view, start : stop - 1] = 1.0
         # As products: many times quicker than reduceat, and as exact for whole numbers.
         traits = held @ self.traits.take(ids, 0)
+        ids = self.terms.take(ids)
         terms: Array = held.astype(np.float64) @ self.words.take(ids, 0)
         terms += both @ self._pairs_of(ids)
         return traits.astype(np.float64), terms
@@ -81,13 +85,17 @@ def lexicon(static: Static, terms: Sequence[bytes], weights: Array) -> Lexicon:
     if len(set(terms)) < len(terms) or not all(all(parts) and len(parts) < 3 for parts in split):
         raise ValueError("terms are different words, or pairs of words with one space between")
     ours = [word for parts in split for word in parts]
-    listed = sorted(held for each in WORDS.values() for held in each)
+    listed = sorted({held for each in WORDS.values() for held in each})
     names = list(dict.fromkeys([*STANDING, *static.places, *listed, *ours]))
     rows = _Rows((name, row) for row, name in enumerate(names))
     traits = np.empty((len(names), len(TRAITS) + static.vectors.shape[1]), np.float32)
     traits[:, : len(TRAITS)] = [traits_of(name) for name in names]
     traits[:, len(TRAITS) :] = static.embed(names)
     words = np.zeros((len(names), weights.shape[1]))
+    known = set(ours)
+    as_terms = [
+        rows[name if name in known or name[:1] in b"#~" else stranger(name)] for name in names
+    ]
     alone = [place for place, parts in enumerate(split) if len(parts) == 1]
     words[[rows[terms[place]] for place in alone]] = weights[alone]
     both = [place for place, parts in enumerate(split) if len(parts) == 2]
@@ -96,4 +104,4 @@ def lexicon(static: Static, terms: Sequence[bytes], weights: Array) -> Lexicon:
     )
     order = np.argsort(keys)
     pairs = np.vstack([weights[both][order], np.zeros((1, weights.shape[1]))])
-    return Lexicon(rows, traits, words, keys[order], pairs)
+    return Lexicon(rows, traits, np.array(as_terms, np.int64), words, keys[order], pairs)

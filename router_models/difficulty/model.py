@@ -10,8 +10,9 @@ by a logistic curve (Platt 1999) on folds by question.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler, normalize
 
-from gateway.scorers.features import Array, Reading, slow_counters
+from gateway.scorers.features import Array, Reading, slow_counters, stranger
 from gateway.scorers.linear import logistic
 from gateway.scorers.static import static
 from router_models.difficulty.data import DataError
@@ -34,6 +35,8 @@ TERM_SHARE: Final = 0.5
 COUNTER_SHARE: Final = 0.15
 """How far a standard deviation of a counter moves a text whose static vector has length 1."""
 REFERENCE_SIZE: Final = 513
+BETTER: Final = 0.005
+"""By how much, of the squared error, another penalty must be better than the first."""
 UNLIKE: Final = 0.99
 """The share of held-out texts that lie nearer to a cluster than one that is unlike them all."""
 
@@ -42,14 +45,15 @@ UNLIKE: Final = 0.99
 class Settings:
     """How to train.
 
-    `alpha` is the ridge's penalty. `sharpness` is the kernel's, for 500 rows; it grows with the
-    power `sharpness_growth` of their number, and `clusters` is the most of them. A
+    `penalties` are what the ridge may have: the first, which suits outcomes that are mostly chance,
+    unless another errs less on questions not met. `sharpness` is the kernel's, for 500 rows; it
+    grows with the power `sharpness_growth` of their number, and `clusters` is the most of them. A
     term is kept when `min_questions` different questions hold it, the commonest `max_terms` of
     them; no term moves a head by more than `term_cap`, no counter counts beyond `counter_cap`
     standard deviations.
     """
 
-    alpha: float = 20.0
+    penalties: tuple[float, ...] = (20.0, 5.0, 1.25)
     sharpness: float = 0.47
     sharpness_growth: float = 0.3
     clusters: int = 192
@@ -123,8 +127,10 @@ class Pipeline:
         """Fit on a table. Raises DataError for rows too few or too alike."""
         rows = table.laid_out.take(range(len(table.readings)), whole=True)
         growth = len(table.readings) / 500
-        self.vocabulary = _vocabulary(table, settings)
-        self.counter = CountVectorizer(analyzer=_names, vocabulary=self.vocabulary)
+        known, self.vocabulary = _vocabulary(table, settings)
+        self.counter = CountVectorizer(
+            analyzer=partial(_names, known=known), vocabulary=self.vocabulary
+        )
         # Its smooth weights only: the text's own length is measured word by word, below.
         self.weigher = TfidfTransformer(norm=None).fit(self.counter.transform(rows.words))
         self.scaler = StandardScaler().fit(rows.counters)
@@ -140,19 +146,26 @@ class Pipeline:
         self.whitening = _inverse_root(self._kernel(self.centres))
         likeness = self._kernel(places) @ self.whitening
         self.level = likeness.mean(0)
-        design = self._design(rows, likeness)
+        self._met = (self._design(rows, likeness), table.outcomes, table.weights)
+        self._cap = settings.term_cap
+        self.regress(settings.penalties[0])
+
+    def regress(self, penalty: float) -> None:
+        """Fit the ridge, its terms' weights capped."""
+        design, outcomes, weights = self._met
         # Sparse conjugate gradients start from 0 and draw no lots: the same rows, the same weights.
-        self.ridge = Ridge(settings.alpha, solver="sparse_cg", tol=1e-5)
-        self.ridge.fit(design, table.outcomes, sample_weight=table.weights)
+        self.ridge = Ridge(penalty, solver="sparse_cg", tol=1e-5)
+        self.ridge.fit(design, outcomes, sample_weight=weights)
         words = len(self.vocabulary)
-        capped = np.clip(self.ridge.coef_[:, :words], -settings.term_cap, settings.term_cap)
-        self.ridge.coef_[:, :words] = capped
+        self.ridge.coef_[:, :words] = np.clip(self.ridge.coef_[:, :words], -self._cap, self._cap)
+
+    def design(self, rows: Rows) -> Any:
+        """Return the rows' features, sparse."""
+        return self._design(rows, self._kernel(self.places(rows)) @ self.whitening)
 
     def predict(self, rows: Rows) -> list[Array]:
         """Return each reading's (views, H) raw values."""
-        likeness = self._kernel(self.places(rows)) @ self.whitening
-        values = self.ridge.predict(self._design(rows, likeness))
-        return [values[low:high] for low, high in pairwise(rows.bounds)]
+        return cut(self.ridge.predict(self.design(rows)), rows.bounds)
 
     def places(self, rows: Rows) -> Array:
         """Return each row's place among the clusters; see `gateway.scorers.linear.Clusters`."""
@@ -182,13 +195,14 @@ class Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A fitted pipeline, (slope, offset) of each head, the reference gains, rising, and the squared
-    distance to the nearest cluster within which UNLIKE of held-out texts lie."""
+    """A fitted pipeline, (slope, offset) of each head, the reference gains, rising, the squared
+    distance to the nearest cluster within which UNLIKE of held-out texts lie, and the penalty."""
 
     pipeline: Pipeline
     calibration: tuple[tuple[float, float], ...]
     reference: tuple[float, ...]
     far: float
+    penalty: float
 
     def p_good(self, readings: Sequence[Reading]) -> Array:
         """Return (N, H) probabilities, by scikit-learn's own evaluation."""
@@ -209,18 +223,45 @@ def fit(table: Table, settings: Settings) -> Model:
     if np.ptp(table.outcomes, axis=0).max() == 0:
         raise DataError("Every model is equally good in every row: there is nothing to learn.")
     table = replace(table, rows=table.laid_out)
-    held_out: list[Array] = [np.empty(0)] * len(table.readings)
+    tried: dict[float, list[Array]] = {
+        penalty: [np.empty(0)] * len(table.readings) for penalty in settings.penalties
+    }
     distances = np.zeros(len(table.readings))
     for train, test in folds(table, settings):
         part, rows = Pipeline(table.take(train), settings), table.laid_out.take(test)
         distances[test] = part.nearest(rows.take(range(len(test)), whole=True))
-        for place, values in zip(test, part.predict(rows), strict=True):
-            held_out[place] = values
-    calibration = _calibrate(held_out, table)
-    gains = gain(settle(held_out, calibration))
-    reference = quantiles(gains, table.weights)
-    far = float(np.quantile(distances, UNLIKE))
-    return Model(Pipeline(table, settings), calibration, reference, far)
+        design = part.design(rows)
+        for penalty, held_out in tried.items():
+            part.regress(penalty)
+            found = cut(part.ridge.predict(design), rows.bounds)
+            for place, values in zip(test, found, strict=True):
+                held_out[place] = values
+    penalty = _best(tried, table)
+    calibration = _calibrate(tried[penalty], table)
+    reference = quantiles(gain(settle(tried[penalty], calibration)), table.weights)
+    pipeline = Pipeline(table, settings)
+    pipeline.regress(penalty)
+    return Model(pipeline, calibration, reference, float(np.quantile(distances, UNLIKE)), penalty)
+
+
+def cut(values: Array, bounds: Sequence[int]) -> list[Array]:
+    """Cut rows of views into each reading's."""
+    return [values[low:high] for low, high in pairwise(bounds)]
+
+
+def _best(tried: Mapping[float, Sequence[Array]], table: Table) -> float:
+    """Return the penalty that errs least on the gain of questions not met: the first, unless
+    another is better by BETTER."""
+
+    def error(held_out: Sequence[Array]) -> float:
+        gains = np.array([views[0, 1:] - views[0, 0] for views in held_out])
+        missed = (table.outcomes[:, 1:] - table.outcomes[:, :1] - gains) ** 2
+        return float(np.average(missed.sum(1), weights=table.weights))
+
+    errors = {penalty: error(held_out) for penalty, held_out in tried.items()}
+    least = min(errors, key=lambda penalty: errors[penalty])
+    first = next(iter(errors))
+    return least if errors[least] < errors[first] * (1 - BETTER) else first
 
 
 def folds(table: Table, settings: Settings) -> Iterator[tuple[list[int], list[int]]]:
@@ -263,13 +304,19 @@ def _calibrate(raw: Sequence[Array], table: Table) -> tuple[tuple[float, float],
     return curves(np.array(list(chosen)))
 
 
-def _vocabulary(table: Table, settings: Settings) -> dict[str, int]:
-    """A row for each of the commonest terms that enough different questions hold."""
-    held = (set(_names(reading.words)) for reading in table.readings)
-    chosen = _common(held, table.groups, settings)[: settings.max_terms]
+def _vocabulary(table: Table, settings: Settings) -> tuple[frozenset[bytes], dict[str, int]]:
+    """The words that enough different questions hold, and a row for each of them and for each of
+    the commonest other terms."""
+    held = ({w.decode("latin-1") for w in reading.words} for reading in table.readings)
+    words = _common(held, table.groups, settings)[: settings.max_terms]
+    known = frozenset(word.encode("latin-1") for word in words)
+    terms = (set(_names(reading.words, known)) for reading in table.readings)
+    listed = set(words)
+    others = [term for term in _common(terms, table.groups, settings) if term not in listed]
+    chosen = {*listed, *others[: settings.max_terms - len(words)]}
     if not chosen:
         raise DataError(f"No word is in {settings.min_questions} questions: too few to learn from.")
-    return {term: row for row, term in enumerate(sorted(chosen))}
+    return known, {term: row for row, term in enumerate(sorted(chosen))}
 
 
 def _common(held: Iterable[set[str]], groups: Sequence[int], settings: Settings) -> list[str]:
@@ -281,9 +328,12 @@ def _common(held: Iterable[set[str]], groups: Sequence[int], settings: Settings)
     return sorted(kept, key=lambda term: (-counts[term], term))
 
 
-def _names(words: Sequence[bytes]) -> list[str]:
-    """Words and pairs of neighbours, one character for each byte: scikit-learn wants text."""
-    return [w.decode("latin-1") for w in (*words, *(a + b" " + b for a, b in pairwise(words)))]
+def _names(words: Sequence[bytes], known: Container[bytes]) -> list[str]:
+    """Words, strangers as their length, and pairs of neighbours; one character for each byte:
+    scikit-learn wants text."""
+    single = [w if w in known or w[:1] == b"#" else stranger(w) for w in words]
+    pairs = [first + b" " + second for first, second in pairwise(single)]
+    return [term.decode("latin-1") for term in (*single, *pairs)]
 
 
 def _vector(words: Sequence[bytes]) -> Array:
