@@ -48,9 +48,9 @@ class Settings:
     `penalties` are what the ridge may have: the first, which suits outcomes that are mostly chance,
     unless another errs less on questions not met. They, and the kernel's `sharpness`, are for 500
     rows, and grow with the powers `penalty_growth` and `sharpness_growth` of their number;
-    `clusters` is the most of them. A term is kept when `min_questions` different questions hold it, the commonest `max_terms` of
-    them; no term moves a head by more than `term_cap`, no counter counts beyond `counter_cap`
-    standard deviations.
+    `clusters` is the most of them. A term is kept when `min_questions` different questions hold it,
+    the commonest `max_terms` of them; no term moves a head by more than `term_cap`, no counter
+    counts beyond `counter_cap` standard deviations.
     """
 
     penalties: tuple[float, ...] = (20.0, 5.0, 1.25)
