@@ -17,7 +17,6 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import process_time
 from typing import Any, Final
 
 import numpy as np
@@ -25,8 +24,6 @@ from rich.console import Console
 from rich.table import Table as Printed
 from sklearn.exceptions import ConvergenceWarning
 
-import router_models
-from gateway.scorers import load
 from gateway.scorers.features import Array, clip
 from router_models.commands import common
 from router_models.difficulty import tables
@@ -46,8 +43,9 @@ from router_models.difficulty.metrics import (
     summary,
 )
 from router_models.difficulty.model import Rows, Settings, Table, fit, gain
-from router_models.difficulty.remote import Embed, train_remote
+from router_models.difficulty.remote import train_remote
 from router_models.difficulty.report import Case, case_of
+from router_models.difficulty.sentences import cpu_times, sentences
 from router_models.difficulty.splits import Split, by_question
 
 FULL: Final = "the scorer as it is"
@@ -58,10 +56,6 @@ AGAINST: Final = {SWAPPED: BARE, RIDGE: BARE}
 """What a part is held against, where that is not the whole: neither of these has views."""
 SETTINGS: Final = Settings(folds=3)
 """Those of `waterfall evaluate`: an experiment's calibration needs not so many folds."""
-TIMED: Final = 200
-"""Prompts whose CPU time is taken, one at a time."""
-TOKENS: Final = 128
-"""Word pieces that MiniLM reads of a prompt, as it was trained to."""
 
 Said = Mapping[str, tuple[Array, Array]]
 """By name a ranking, (N,), and P(good) of each tier, (N, H)."""
@@ -168,7 +162,7 @@ def compare(
     resamples: int = 1000,
     advance: Callable[[], object] = lambda: None,
 ) -> dict[str, Any]:
-    """Return each one's figures, means over the seeds, and its APGR less that of the first (or AGAINST).
+    """Return each one's figures, means over the seeds, and its APGR less the first's (or AGAINST).
 
     `advance` is called after each training. Raises DataError.
     """
@@ -227,42 +221,6 @@ def _ranked(case: Case, runs: Sequence[Run], drawn: Array) -> dict[str, Array]:
     return kept
 
 
-# --------------------------------------------------------------------------- sentence embeddings
-
-
-def minilm(folder: Path) -> Embed:
-    """Return what embeds with the sentence-transformer in a folder, on one core."""
-    import torch  # noqa: PLC0415 (only this needs it)
-    from sentence_transformers import SentenceTransformer  # noqa: PLC0415
-
-    torch.set_num_threads(1)
-    model = SentenceTransformer(str(folder), device="cpu")
-    model.max_seq_length = TOKENS
-
-    def embed(texts: Sequence[str]) -> Array:
-        found = model.encode(list(texts), batch_size=32, show_progress_bar=False)
-        return np.asarray(found, np.float64)
-
-    return embed
-
-
-def cpu_times(rows: Sequence[Row], embed: Embed) -> dict[str, float]:
-    """Return the mean CPU time in milliseconds of a prompt, asked one at a time: of the whole
-    scorer, as it ships, and of an embedding alone."""
-    scorer = load(Path(router_models.__file__).parent / "artefacts" / "default")
-    asked = [row.signals for row in rows[:TIMED]]
-    return {
-        FULL: _time(lambda: [scorer.score(each) for each in asked], len(asked)),
-        "one MiniLM embedding": _time(lambda: [embed([clip(s.text)]) for s in asked], len(asked)),
-    }
-
-
-def _time(work: Callable[[], object], count: int) -> float:
-    started = process_time()
-    work()
-    return (process_time() - started) / count * 1e3
-
-
 # --------------------------------------------------------------------------- the command
 
 
@@ -295,10 +253,10 @@ def main() -> None:
     parser.add_argument("--minilm", type=Path, metavar="DIR", help="all-MiniLM-L6-v2")
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args()
-    rows = list(common.read_data(args).rows)
-    random.Random(0).shuffle(rows)
-    rows = rows[: args.sample]
-    embed = minilm(args.minilm) if args.minilm else None
+    rows = common.read_data(args).rows
+    if args.sample and args.sample < len(rows):
+        rows = tuple(random.Random(0).sample(rows, args.sample))
+    embed = sentences(args.minilm) if args.minilm else None
     vectors = embed([clip(row.signals.text) for row in rows]) if embed else None
     found = learners(rows, vectors)
     with common.progress("training", len(found) * args.folds * args.seeds) as advance:
