@@ -6,8 +6,8 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,37 +73,51 @@ async def agreed(served: Gateway, route: str, wanted: Callable[[Look], bool]) ->
 
 
 async def samples(served: Gateway) -> dict[tuple[str, str], float]:
-    """Read the metrics that at most a route, or a result, distinguishes."""
+    """Read the metrics that at most a route distinguishes."""
     families = text_string_to_metric_families(await served.metrics())
     return {
-        (sample.name.removeprefix("waterfall_"), "".join(sample.labels.values())): sample.value
+        (sample.name.removeprefix("waterfall_"), sample.labels.get("route", "")): sample.value
         for family in families
         for sample in family.samples
-        if set(sample.labels) in ({"route"}, {"result"}, set())
+        if set(sample.labels) <= {"route"}
     }
 
 
-async def look_on(served: Gateway, route: str, seen: list[Look]) -> None:
-    """Look at a route over and over, until cancelled."""
+async def look_on(served: Gateway, route: str, seen: list[tuple[float, Look]]) -> None:
+    """Look at a route over and over, until cancelled, and note when."""
     while True:
         with suppress(HttpError):
-            seen.append(await look(served, route))
+            seen.append((time.monotonic(), await look(served, route)))
         await asyncio.sleep(0.03)
 
 
 async def edit(served: Gateway, route: str) -> None:
-    """Change something else of a route, as an editor writes a file: a new one in its place."""
+    """Change something else of a route, as an editor writes a file, and wait for the reload."""
     document = orjson.loads(served.config.read_bytes())
     document["routes"][route]["deadline"] = "50s"
     changed = served.config.with_suffix(".new")
     changed.write_bytes(orjson.dumps(document))
     changed.chmod(0o600)
-    changed.replace(served.config)
+    async with _reload(served):
+        changed.replace(served.config)
 
 
 async def hang_up(served: Gateway) -> None:
-    """Ask for a reload by signal."""
-    os.kill(served.running.pid, signal.SIGHUP)
+    """Ask for a reload by signal, and wait for it."""
+    async with _reload(served):
+        os.kill(served.running.pid, signal.SIGHUP)
+
+
+@asynccontextmanager
+async def _reload(served: Gateway) -> AsyncIterator[None]:
+    """Wait until both workers say that they have reloaded. Raises ProofError."""
+    before = served.said().count("is in force")
+    yield
+    until = time.monotonic() + PATIENCE
+    while served.said().count("is in force") < before + 2:
+        if time.monotonic() > until:
+            raise ProofError("the workers never reloaded")
+        await asyncio.sleep(0.02)
 
 
 async def kill_one(served: Gateway) -> None:

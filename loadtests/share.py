@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ FIRST = 1000
 WIDTH = 32
 STEP = 0.05
 """How far a threshold may move from one look to the next: a refit's step, not a fall to a start."""
+LAG = 1.5
+"""Seconds within which a worker takes over what the other one has fitted: a look at the ledger."""
 BY_HAND = 0.33
 
 Event = Callable[[], Coroutine[Any, Any, None]]
@@ -107,15 +110,20 @@ class Load:
     lost: int = 0
 
     async def send(self, texts: Sequence[str], events: Mapping[int, Event] | None = None) -> float:
-        """Ask them all as fast as may be, each event coming before the question of its number;
-        return how many were asked a second."""
+        """Ask them all as fast as may be, each event coming before the question of its number, and
+        after the event before; return how many were asked a second."""
         pool, began = Pool(self.served.url), time.monotonic()
+        in_turn = asyncio.Lock()
         happening: list[asyncio.Task[None]] = []
+
+        async def happen(event: Event) -> None:
+            async with in_turn:
+                await event()
 
         async def one(numbered: tuple[int, str]) -> None:
             number, text = numbered
             if events and number in events:
-                happening.append(asyncio.create_task(events[number]()))
+                happening.append(asyncio.create_task(happen(events[number])))
             answer = await ask(pool, live.body(self.route, text))
             if answer.status == 200:
                 self.up.append(answer.headers[b"x-waterfall-start"].startswith(b"large"))
@@ -163,7 +171,7 @@ async def _of_own_traffic(
 async def _of_a_target(proof: Proof, served: Gateway, texts: Sequence[str], within: float) -> None:
     """Other traffic, with no pause after request 1,000; in the middle of what follows the file is
     edited, the gateway gets a SIGHUP, and a worker is killed."""
-    load, what, seen = Load(served, "target"), "20 % of other traffic", list[Look]()
+    load, what, seen = Load(served, "target"), "20 % of other traffic", list[tuple[float, Look]]()
     quarter = (len(texts) - FIRST) // 4
     events: dict[int, Event] = {
         FIRST + quarter: partial(live.edit, served, "target"),
@@ -195,7 +203,6 @@ async def _in_metrics(proof: Proof, served: Gateway, load: Load) -> None:
         held={each.threshold for each in found} == {shown["threshold", "target"]},
     )
     proof.promise("the metric says what was sent up", held=abs(routed - last) <= WITHIN)
-    proof.promise("both reloads were made", held=shown["config_reloads_total", "ok"] >= 2)
 
 
 async def _by_hand(proof: Proof, served: Gateway, texts: Sequence[str]) -> None:
@@ -211,8 +218,10 @@ async def _by_hand(proof: Proof, served: Gateway, texts: Sequence[str]) -> None:
     killing = partial(live.kill_one, served)
     await Load(served, "target").send(texts, {len(texts) // 3: killing})
     proof.promise("it outlives a killed worker", held=await held())
+    began = time.monotonic()
     await live.hang_up(served)
-    took = await live.agreed(served, "target", lambda each: each.basis == "share")
+    await live.agreed(served, "target", lambda each: each.basis == "share")
+    took = time.monotonic() - began
     proof.figures["SIGHUP to the fitted threshold again in both"] = f"{took:.1f} s"
 
 
@@ -225,13 +234,17 @@ def judge_share(proof: Proof, what: str, load: Load, start: int, within: float) 
     )
 
 
-def judge_looks(proof: Proof, what: str, seen: Sequence[Look]) -> None:
-    """Once it is fitted to the gateway's own traffic a threshold stays so, and moves by steps."""
-    known = next((place for place, each in enumerate(seen) if each.reference == "own"), len(seen))
-    after = seen[known:]
-    back = [each for each in after if (each.basis, each.reference) != ("share", "own")]
-    far = max((abs(b.threshold - a.threshold) for a, b in pairwise(after)), default=1.0)
-    proof.figures[f"{what}: looks at it; furthest step"] = f"{len(after):,}; {far:.3f}"
+def judge_looks(proof: Proof, what: str, seen: Sequence[tuple[float, Look]]) -> None:
+    """Once a worker ranks among the gateway's own traffic, each of them does (the other one after
+    its next look at the ledger), and the threshold moves by steps."""
+    known = next((at for at, each in seen if each.reference == "own"), inf)
+    before = [each for at, each in seen if at < known][-1:]
+    after = [(at, each) for at, each in seen if at >= known]
+    own = [each for _, each in after if (each.basis, each.reference) == ("share", "own")]
+    late = [each for at, each in after if at < known + LAG and each in before]
+    back = [each for _, each in after if each not in own and each not in late]
+    far = max((abs(b.threshold - a.threshold) for a, b in pairwise(own)), default=1.0)
+    proof.figures[f"{what}: looks at it; furthest step"] = f"{len(own):,}; {far:.3f}"
     proof.none_of("no worker falls back to where it started", back)
     proof.promise("no threshold jumps", held=far < STEP)
 

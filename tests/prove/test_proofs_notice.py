@@ -210,19 +210,20 @@ def test_a_share_that_is_off_is_noticed_and_what_came_before_does_not_count():
 
 def looks_judged(*seen):
     proof = Proof("share")
-    looks = [Look(threshold, 0.5, basis, reference) for threshold, basis, reference in seen]
+    looks = [(at, Look(threshold, 0.5, *where)) for at, threshold, *where in seen]
     share.judge_looks(proof, "target", looks)
     return proof.holds
 
 
 def test_a_threshold_that_jumps_or_falls_back_is_noticed():
-    first, fitted = (0.8, "start", "artefact"), (0.79, "share", "own")
-    moved = (0.81, "share", "own")
-    assert looks_judged(first, (0.3, "share", "artefact"), fitted, moved, fitted)
-    assert not looks_judged(first, fitted, first, fitted)
-    assert not looks_judged(first, fitted, (0.79, "share", "artefact"))
-    assert not looks_judged(fitted, (0.7, "share", "own"))
-    assert not looks_judged(first, first), "it was never fitted"
+    start, first = (0, 0.8, "start", "artefact"), (1, 0.3, "share", "artefact")
+    own = [(at, 0.79 + at / 1000, "share", "own") for at in range(2, 6)]
+    assert looks_judged(start, first, *own)
+    assert looks_judged(start, first, own[0], (3, *first[1:]), *own[1:]), "the other worker's"
+    assert not looks_judged(start, first, own[0], (4, *first[1:]), *own[2:])
+    assert not looks_judged(start, first, own[0], (3, *start[1:]), *own[1:])
+    assert not looks_judged(start, first, *own, (6, 0.7, "share", "own"))
+    assert not looks_judged(start, first), "it was never fitted"
 
 
 def promises_judged(average=0.951, sure=(0.96,) * 50, kind="plug-in"):
