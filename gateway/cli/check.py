@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     if settings is None:
         return 2
     from gateway.app import REFUSALS, refuse_open_door
-    from gateway.scoring import try_scorers
+    from gateway.scoring import notes, try_scorers
 
     try:
         refuse_open_door(settings)
@@ -53,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
         common.show(json.dumps(told, indent=2))
     else:
         common.show(_text(settings))
+        for note in notes(settings.routes):
+            common.show(f"\n{note}")
         for each in found:
             common.show(f"upstream {each.upstream}: {'ok' if each.ok else 'FAILS'}, {each.told}")
     return 0 if all(each.ok for each in found) else 1

@@ -6,6 +6,7 @@ import asyncio
 from typing import Protocol
 
 from gateway.config import Settings
+from gateway.scoring import notes
 
 
 class Served(Protocol):
@@ -49,4 +50,4 @@ def describe(served: Served) -> list[str]:
         lines.append(f"admin on {served.admin_url}")
         if not settings.server.admin_key:
             lines.append(f"admin token for this run: {served.admin_secret}")
-    return [*lines, *settings.warnings]
+    return [*lines, *notes(settings.routes), *settings.warnings]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gateway.core.ports import Scorer
-from gateway.scorers.artefact import ArtefactError, read_artefact
+from gateway.scorers.artefact import ArtefactError, efficiency, read_artefact
 from gateway.scorers.embedding import Embedder, RemoteScorer, read_heads
 from gateway.scorers.function import FunctionError, FunctionScorer
 from gateway.scorers.guard import Guarded
@@ -23,6 +23,7 @@ __all__ = [
     "LlmScorer",
     "RemoteScorer",
     "Shadow",
+    "efficiency",
     "load",
     "read_heads",
     "resolve",

@@ -67,6 +67,13 @@ def read_artefact(folder: Path) -> LinearScorer:
     return scorer
 
 
+def efficiency(folder: Path) -> dict[int, float]:
+    """Return what labels brought an artefact in training: their number, and the APGR on questions
+    not met. Raises ArtefactError as `read_artefact` does."""
+    told = _manifest(folder / MANIFEST).get("provenance", {}).get("efficiency", {})
+    return {int(labels): float(apgr) for labels, apgr in told.items()}
+
+
 def _manifest(path: Path) -> dict[str, Any]:
     text = _bytes(path)
     try:

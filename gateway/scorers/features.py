@@ -138,23 +138,28 @@ def read(signals: Signals) -> Reading:
     """Read a request; the work is bounded whatever its size."""
     text = clip(signals.text).encode("utf-8", "replace")
     words = _words(text)
-    views = [(text[low:high], (low, high)) for low, high in _views(text)]
+    bounds = _views(text)
+    views = [text[low:high] for low, high in bounds]
     size = len(words)
-    if size > FIRST_WORDS + LAST_WORDS:
+    dropped = max(size - FIRST_WORDS - LAST_WORDS, 0)
+    if dropped:
         words = words[:FIRST_WORDS] + words[-LAST_WORDS:]
-    kept = len(words)
+
+    def kept(place: int) -> int:
+        return place if place <= FIRST_WORDS else max(place - dropped, FIRST_WORDS)
+
     spans = tuple(
         (
-            len(_words(text[:low])) if low else 0,
-            kept - len(_words(text[high:])) if high < len(text) else kept,
+            kept(len(_words(text[:low]))) if low else 0,
+            kept(size - len(_words(text[high:]))) if high < len(text) else len(words),
         )
-        for _, (low, high) in views
+        for low, high in bounds
     )
     return Reading(
         words=[_NUMBERS[min(len(w), 6)] if w.isdigit() else w for w in words],
         spans=spans,
-        marks=_marks([view for view, _ in views], spans),
-        ends=[_ends(view) for view, _ in views],
+        marks=_marks(views, spans),
+        ends=[_ends(view) for view in views],
         context=_context(signals),
     )
 

@@ -59,7 +59,7 @@ class Lexicon:
         both = np.zeros((len(spans), len(words) - 1))
         for view, (start, stop) in enumerate(spans):
             held[view, start:stop] = 1.0
-            both[view, start : stop - 1] = 1.0
+            both[view, start : max(stop - 1, start)] = 1.0
         # As products: many times quicker than reduceat, and as exact for whole numbers.
         traits = held @ self.traits.take(ids, 0)
         ids = self.terms.take(ids)

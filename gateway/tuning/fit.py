@@ -16,7 +16,7 @@ from gateway.tuning.state import Basis, Drift, Promise, State, Yardstick, wanted
 FIRST = 200
 """Scores before which a share is not fitted."""
 REFERENCE_AT = 1000
-"""Scores of the gateway's own that a reference is made of."""
+"""Scores of the gateway's own that its reference is made of for good."""
 _STEPS = (FIRST, 500, REFERENCE_AT)
 _EVERY = 100
 _WINDOW = 1000
@@ -108,12 +108,13 @@ def _seen(recent: Sequence[Scored], last: State | None) -> int:
 def _reference(
     route: Route, yard: Yardstick, recent: Sequence[Scored], last: State | None
 ) -> tuple[tuple[float, ...] | None, tuple[tuple[float, ...], ...]]:
-    """Keep the gateway's own reference, or make it once there are the scores."""
+    """Keep the gateway's own reference once it is made of REFERENCE_AT scores; until then make one
+    at each fit: a few hundred scores of this traffic tell more than any number of another's."""
     if route.reference != "own":
         return None, ()
-    if last is not None and last.reference is not None:
+    if last is not None and last.reference is not None and last.seen >= REFERENCE_AT:
         return last.reference, last.features
-    if len(recent) < REFERENCE_AT:
+    if len(recent) < FIRST:
         return None, ()
     rows = recent[-REFERENCE_AT:]
     # To the last digit: a tie is one, or half of its requests would change sides.

@@ -102,7 +102,7 @@ def write_card(label: str, trained: Trained, provenance: Mapping[str, Any], abou
 def efficiency(curve: Mapping[int, float]) -> str:
     """Say what labels have brought, and what a doubling brought last."""
     if not curve:
-        return "Too few rows to say: an experiment leaves as many to judge on as it learns from."
+        return "Too few different questions to say: an experiment must leave enough to judge on."
     lines = ["| labels | APGR |", "|---|---|"]
     lines += [f"| {labels:,} | {apgr:.3f} |" for labels, apgr in curve.items()]
     steps = [step for step in pairwise(curve.items()) if step[1][0] >= _STEP * step[0][0]]

@@ -46,14 +46,15 @@ class Settings:
     """How to train.
 
     `penalties` are what the ridge may have: the first, which suits outcomes that are mostly chance,
-    unless another errs less on questions not met. `sharpness` is the kernel's, for 500 rows; it
-    grows with the power `sharpness_growth` of their number, and `clusters` is the most of them. A
-    term is kept when `min_questions` different questions hold it, the commonest `max_terms` of
-    them; no term moves a head by more than `term_cap`, no counter counts beyond `counter_cap`
-    standard deviations.
+    unless another errs less on questions not met. They, and the kernel's `sharpness`, are for 500
+    rows, and grow with the powers `penalty_growth` and `sharpness_growth` of their number;
+    `clusters` is the most of them. A term is kept when `min_questions` different questions hold it,
+    the commonest `max_terms` of them; no term moves a head by more than `term_cap`, no counter
+    counts beyond `counter_cap` standard deviations.
     """
 
     penalties: tuple[float, ...] = (20.0, 5.0, 1.25)
+    penalty_growth: float = 0.4
     sharpness: float = 0.47
     sharpness_growth: float = 0.3
     clusters: int = 192
@@ -148,13 +149,14 @@ class Pipeline:
         self.level = likeness.mean(0)
         self._met = (self._design(rows, likeness), table.outcomes, table.weights)
         self._cap = settings.term_cap
+        self._growth = growth**settings.penalty_growth
         self.regress(settings.penalties[0])
 
     def regress(self, penalty: float) -> None:
         """Fit the ridge, its terms' weights capped."""
         design, outcomes, weights = self._met
         # Sparse conjugate gradients start from 0 and draw no lots: the same rows, the same weights.
-        self.ridge = Ridge(penalty, solver="sparse_cg", tol=1e-5)
+        self.ridge = Ridge(penalty * self._growth, solver="sparse_cg", tol=1e-5)
         self.ridge.fit(design, outcomes, sample_weight=weights)
         words = len(self.vocabulary)
         self.ridge.coef_[:, :words] = np.clip(self.ridge.coef_[:, :words], -self._cap, self._cap)

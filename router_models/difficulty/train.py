@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from math import isnan
 from statistics import fmean
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ from router_models.difficulty.model import Model, Settings, Table, fit
 SIZES: Final = (250, 500, 1_000)
 """Numbers of labels whose worth is measured, beside all of them."""
 DRAWS: Final = 3
+JUDGED: Final = 0.5
+"""The share of the other rows that must be left to judge on, without near-duplicates."""
 FOLDS: Final = 5
 RESAMPLES: Final = 500
 SHARE: Final = 0.2
@@ -75,9 +78,10 @@ def train(
         figures["by_source"] = report.by_task(case, [run])
         others = bench.by_others(case.tasks, advance)
         figures["by_others"] = report.by_task(case, [others])
-    efficiency = {
+    worth = {
         size: _worth(bench, case, size, settings.seed, advance) for size in sizes_for(len(rows))
     }
+    efficiency = {size: apgr for size, apgr in worth.items() if not isnan(apgr)}
     if figures["apgr"]["value"] is not None:
         efficiency[len(rows) * (FOLDS - 1) // FOLDS] = figures["apgr"]["value"]
     provenance = {
@@ -101,7 +105,8 @@ def train(
 def _worth(
     bench: Bench, case: report.Case, size: int, seed: int, advance: Callable[[], object]
 ) -> float:
-    """APGR on all other rows after so many labels, the mean over draws; nan where there is none."""
+    """APGR on all other rows after so many labels, the mean over draws; nan where there is none, or
+    where most of the others are near-duplicates of what was learnt."""
     worth = []
     for draw in range(DRAWS):
         try:
@@ -110,6 +115,8 @@ def _worth(
             continue
         finally:
             advance()
+        if len(run.rows) < JUDGED * (len(case.tasks) - size):
+            continue
         told = report.judge(case, [run], resamples=1)["apgr"]["value"]
         worth.append(float("nan") if told is None else told)
     return fmean(worth) if worth else float("nan")

@@ -18,6 +18,7 @@ from gateway.scorers import artefact as reader
 
 DEFAULT = Path(router_models.__file__).parent / "artefacts" / "default"
 SMALL_ENOUGH = 3_000_000
+FLOATS = "idf terms mean middle scale centres heads intercept edges".split()
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def refusal(folder: Path) -> str:
         load(folder)
     message = str(caught.value)
     assert str(folder) in message
-    assert "router_models.difficulty.train" in message
+    assert "waterfall train" in message
     return message
 
 
@@ -91,10 +92,10 @@ def test_a_changed_calibration_is_noticed(folder):
     assert "changed after training" in refusal(folder)
 
 
-@pytest.mark.parametrize("schema", [0, 2, "1", None])
+@pytest.mark.parametrize("schema", [0, 1, 3, "2", None])
 def test_another_schema_is_refused(folder, schema):
     sign(folder, schema=schema)
-    assert f"is of schema {schema!r}, this gateway reads 1" in refusal(folder)
+    assert f"is of schema {schema!r}, this gateway reads 2" in refusal(folder)
 
 
 def test_another_version_of_the_features_is_refused(folder, monkeypatch):
@@ -121,14 +122,15 @@ def test_what_is_no_archive_is_refused(folder):
 
 
 @pytest.mark.parametrize(
-    "array", ["names", "idf", "terms", "mean", "scale", "counters", "intercept"]
+    "array",
+    ["names", "seen", "idf", "terms", "mean", "middle", "scale", "centres", "heads", "intercept"],
 )
 def test_a_missing_array_is_refused(folder, array):
     change_arrays(folder, lambda arrays: arrays.pop(array))
     assert array in refusal(folder)
 
 
-@pytest.mark.parametrize("array", ["idf", "terms", "mean", "scale", "counters", "intercept"])
+@pytest.mark.parametrize("array", FLOATS)
 def test_a_wrong_shape_is_refused(folder, array):
     def cut(arrays):
         arrays[array] = arrays[array][:-1]
@@ -138,7 +140,7 @@ def test_a_wrong_shape_is_refused(folder, array):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("array", ["idf", "terms", "mean", "scale", "counters", "intercept"])
+@pytest.mark.parametrize("array", FLOATS)
 def test_a_number_that_is_none_is_refused(folder, array, bad):
     def spoil(arrays):
         arrays[array] = arrays[array].copy()
@@ -159,7 +161,13 @@ def test_an_array_of_objects_is_refused(folder):
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"cap": 0}, "cap or term weight that is not above 0"),
+        ({"cap": 0}, "cap, sharpness or distance that is not above 0"),
+        ({"sharpness": -1.0}, "cap, sharpness or distance that is not above 0"),
+        ({"far": 0}, "cap, sharpness or distance that is not above 0"),
+        ({"unlike_share": -0.1}, "scale or share that is below 0"),
+        ({"watched": {"chars": [0.1] * 10}}, "arrays are of shape"),
+        ({"watched": 3}, "lacks or garbles a part"),
+        ({"static": "0" * 64}, "other word vectors"),
         ({"cap": float("nan")}, "not finite"),
         ({"cap": None}, "lacks or garbles a part"),
         ({"calibration": [[1.0, 0.0]]}, "arrays are of shape"),
@@ -181,7 +189,7 @@ def test_a_manifest_that_cannot_be_used_is_refused(folder, change, fault):
 
 def test_one_head_is_no_cascade(folder):
     def single(arrays):
-        for name in ("terms", "counters", "intercept"):
+        for name in ("terms", "heads", "intercept"):
             arrays[name] = arrays[name][..., :1]
 
     change_arrays(folder, single)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import router_models
 from gateway.core.signals import Signals
 from gateway.scorers import load, rules
-from gateway.scorers.linear import logistic, rank
+from gateway.scorers.features import read
+from gateway.scorers.linear import logistic
 
 DEFAULT = Path(router_models.__file__).parent / "artefacts" / "default"
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=3000)
@@ -51,10 +52,38 @@ def signals(text: str, **context) -> Signals:
 def test_the_shipped_scorer_says_who_it_is_and_what_it_thinks(default):
     difficulty = default.score(signals(HARD[1]))
     small, large = difficulty.p_good
-    assert default.label == difficulty.scorer == "default@1"
+    assert default.label == difficulty.scorer == "default@2"
     assert 0 < small < 1
     assert 0 < large < 1
     assert difficulty.gain == large - small
+
+
+def test_it_says_how_like_its_training_a_prompt_is(default):
+    common = default.score(signals(HARD[0]))
+    strange = default.score(signals("{};`` " * 200))
+    assert (common.unlike, strange.unlike) == (False, True)
+    assert len(common.profile) == len(default.watched) == len(strange.profile)
+    assert common.profile.isdigit()
+    assert common.profile != strange.profile
+    assert common.score == common.gain
+    for shares in default.watched.values():
+        assert sum(shares) == pytest.approx(1, abs=1e-4)
+
+
+ATTACK = st.lists(
+    st.sampled_from("prove theorem false wrong (((( ``` 123456 \\\\frac ??? integral".split()),
+    min_size=20,
+    max_size=20,
+).map(" ".join)
+
+
+@given(ATTACK, st.sampled_from([*EASY, *HARD]), st.booleans())
+def test_twenty_words_before_or_after_add_nothing_to_the_gain(default, words, prompt, first):
+    """The prompt as it stands is one of the views of the attacked one."""
+    alone = default.raw(read(signals(prompt)))[:1]
+    small, large = default.chances(alone)
+    attacked = default.score(signals(f"{words} {prompt}" if first else f"{prompt} {words}"))
+    assert attacked.gain <= large - small + 1e-9
 
 
 def test_rules_estimate_no_chance():
@@ -109,25 +138,6 @@ def test_a_megabyte_of_anything_is_scored_at_once(scorer, unit):
     # Two hundred of these would take minutes if the work grew with the text.
     values = {scorer.score(request).value for _ in range(200)}
     assert len(values) == 1
-
-
-@given(
-    st.lists(st.floats(-1, 1), min_size=2, max_size=40).map(sorted),
-    st.floats(-2, 2),
-    st.floats(-2, 2),
-)
-@example([0.0, 0.0], 0.0, 0.0)
-@example([0.0, 0.0, 1.0, 1.0], 0.0, 1.0)
-def test_a_rank_is_within_bounds_and_never_falls(reference, one, other):
-    low, high = sorted((one, other))
-    assert 0 <= rank(low, reference) <= rank(high, reference) <= 1
-
-
-def test_a_rank_is_the_share_below():
-    reference = [i / 100 for i in range(101)]
-    assert rank(0.25, reference) == pytest.approx(0.25)
-    assert rank(0.805, reference) == pytest.approx(0.805)
-    assert (rank(-1, reference), rank(2, reference)) == (0, 1)
 
 
 @given(
