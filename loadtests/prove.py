@@ -24,7 +24,7 @@ from pathlib import Path
 import psutil
 import uvloop
 
-from loadtests import hot_path, kill, leaks, others, reconcile, start
+from loadtests import hot_path, kill, leaks, others, promise, reconcile, share, start
 from loadtests.harness import ROOT, Proof, ProofError
 
 PAGE = ROOT / "docs" / "proofs.md"
@@ -59,6 +59,16 @@ PROOFS = {
         "What a request costs in CPU",
         hot_path.prove,
         partial(hot_path.prove, plain=400, streams=40, repeats=1),
+    ),
+    "share": Entry(
+        "Thresholds send up the share they say",
+        share.prove,
+        partial(share.prove, fresh=1000, learnt=600, within=0.06),
+    ),
+    "promise": Entry(
+        "A promised quality is kept",
+        promise.prove,
+        partial(promise.prove, rows=3000, splits=20),
     ),
     "churn": Entry(
         "Cancelled calls do not wear the client out",
@@ -103,7 +113,8 @@ def _carry_out(name: str, title: str, run: Run, *, write: bool) -> int:
         print(f"  not carried out: {error}\n  (its files: {folder})", flush=True)
         return 2
     took = time.monotonic() - began
-    _print(proof, took)
+    proof.show()
+    print(f"  {took:.0f} s", flush=True)
     if not proof.holds:
         print(f"  (its files: {folder})", flush=True)
         return 1
@@ -116,16 +127,6 @@ def _carry_out(name: str, title: str, run: Run, *, write: bool) -> int:
 
 async def _awaited(run: Run, folder: Path) -> Proof:
     return await run(folder)
-
-
-def _print(proof: Proof, took: float) -> None:
-    for what, figure in proof.figures.items():
-        print(f"  {what:<62} {figure}")
-    for sentence, held in proof.promises:
-        print(f"  {'kept  ' if held else 'BROKEN'} {sentence}")
-    for fault in proof.faults:
-        print(f"    {fault}")
-    print(f"  {took:.0f} s", flush=True)
 
 
 def section(title: str, proof: Proof, took: float, load: tuple[float, float]) -> str:

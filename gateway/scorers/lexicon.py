@@ -53,7 +53,8 @@ class Lexicon:
         is in the views that hold both its words."""
         words, spans = reading.words, reading.spans
         if not words:
-            return np.zeros((1, self.traits.shape[1])), np.zeros((1, self.words.shape[1]))
+            shapes = ((len(spans), table.shape[1]) for table in (self.traits, self.words))
+            return np.zeros(next(shapes)), np.zeros(next(shapes))
         ids = np.fromiter(map(self.rows.__getitem__, words), np.int64, len(words))
         held = np.zeros((len(spans), len(words)), np.float32)
         both = np.zeros((len(spans), len(words) - 1))

@@ -15,6 +15,7 @@ from router_models.difficulty.duplicates import Embed
 from router_models.difficulty.evaluate import Bench, table_of
 from router_models.difficulty.formats import DataError
 from router_models.difficulty.model import Model, Settings, Table, fit
+from router_models.difficulty.reference import of_traffic
 
 SIZES: Final = (250, 500, 1_000)
 """Numbers of labels whose worth is measured, beside all of them."""
@@ -64,7 +65,7 @@ def train(
     """
     rows = outcomes.rows
     table = table_of(rows)
-    model = fit(table, settings)
+    model = of_traffic(fit(table, settings), table, settings)
     advance()
     bench = Bench(rows, settings, embed)
     case = report.case_of(rows, by="source")

@@ -6,10 +6,12 @@ from collections import defaultdict
 
 import pytest
 
-from loadtests import kill, leaks, reconcile
+from loadtests import kill, leaks, promise, reconcile, share
 from loadtests.harness import Answer, Proof, ProofError
+from loadtests.live import Look
 from loadtests.others import tell_demo
 from loadtests.prove import PAGE, PROOFS, put, section
+from router_models.difficulty.thresholds import Choice
 
 # ------------------------------------------------------------------ leaks
 
@@ -185,6 +187,65 @@ def test_only_the_mark_of_the_last_instant_may_be_over():
     assert not over(-0.2)
     assert not over(0.01, status="ok")
     assert not over(0.01, 0.02)
+
+
+# ------------------------------------------------------------------ thresholds
+
+
+def share_judged(up, of=1000, start=1000):
+    proof = Proof("share")
+    load = share.Load(None, "target", up=[True] * start + [n < up for n in range(of)])
+    share.judge_share(proof, "target", load, start, share.WITHIN)
+    return proof.holds
+
+
+def test_a_share_that_is_off_is_noticed_and_what_came_before_does_not_count():
+    assert share_judged(200)
+    assert share_judged(229)
+    assert not share_judged(231)
+    assert not share_judged(169)
+    with pytest.raises(ProofError, match="answered nothing"):
+        share_judged(0, of=0)
+
+
+def looks_judged(*seen):
+    proof = Proof("share")
+    looks = [(at, Look(threshold, 0.5, *where)) for at, threshold, *where in seen]
+    share.judge_looks(proof, "target", looks)
+    return proof.holds
+
+
+def test_a_threshold_that_jumps_or_falls_back_is_noticed():
+    start, first = (0, 0.8, "start", "artefact"), (1, 0.3, "share", "artefact")
+    own = [(at, 0.79 + at / 1000, "share", "own") for at in range(2, 6)]
+    assert looks_judged(start, first, *own)
+    assert looks_judged(start, first, own[0], (3, *first[1:]), *own[1:]), "the other worker's"
+    assert not looks_judged(start, first, own[0], (4, *first[1:]), *own[2:])
+    assert not looks_judged(start, first, own[0], (3, *start[1:]), *own[1:])
+    assert not looks_judged(start, first, *own, (6, 0.7, "share", "own"))
+    assert not looks_judged(start, first), "it was never fitted"
+
+
+def promises_judged(average=0.951, sure=(0.96,) * 50, kind="plug-in"):
+    proof, choice = Proof("promise"), Choice(0.5, kind, 9)
+    kept = [promise.Kept(average + 0.001 * (n % 2), 0.5) for n in range(50)]
+    promise._hold(proof, kept, [promise.Kept(each, 0.5) for each in sure], [choice])
+    return proof.holds
+
+
+def test_a_broken_promise_and_one_that_is_none_are_noticed():
+    assert promises_judged()
+    assert not promises_judged(average=0.948)
+    assert promises_judged(sure=(0.94,) * 9 + (0.96,) * 41)
+    assert not promises_judged(sure=(0.94,) * 10 + (0.96,) * 40)
+    assert not promises_judged(kind="expectation")
+
+
+def test_what_is_served_is_the_strong_reply_from_the_threshold_on():
+    cases = [promise.Case(n / 10, 0.0, 1.0) for n in range(10)]
+    for threshold, part in ((0.8, 0.2), (0.0, 1.0), (1.0, 0.0), (None, 1.0)):
+        kept = promise._kept(Choice(threshold, "expectation", 9), cases)
+        assert (kept.quality, kept.share) == pytest.approx((part, part))
 
 
 # ------------------------------------------------------------------ the demo, the page

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadtests import kill, leaks, reconcile, start
+from loadtests import kill, leaks, promise, reconcile, share, start
 from loadtests.others import churn
 
 pytestmark = pytest.mark.live
@@ -38,4 +38,14 @@ async def test_it_starts_answers_and_stops(tmp_path):
 
 async def test_cancelled_calls_leave_the_pool_as_good_as_new(tmp_path):
     proof = await churn(tmp_path, cancels=500)
+    assert proof.holds, told(proof)
+
+
+async def test_thresholds_send_up_the_share_they_say(tmp_path):
+    proof = await share.prove(tmp_path, fresh=1000, learnt=600, within=0.06)
+    assert proof.holds, told(proof)
+
+
+async def test_a_promised_quality_is_kept(tmp_path):
+    proof = await promise.prove(tmp_path, rows=3000, splits=20)
     assert proof.holds, told(proof)

@@ -94,7 +94,7 @@ def test_an_artefact_s_reference_binds_only_whoever_asks_for_it():
     own = World(route())
     own.ask(600, skewed)
     own.round()
-    assert (alarms(own), own.figure("score_psi") > 0.2) == ([], True)
+    assert (alarms(own), own.figure("score_psi") < 0.1) == ([], True)
     artefact = World(route(reference="artefact"))
     artefact.ask(600, skewed)
     artefact.round()
