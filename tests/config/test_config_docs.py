@@ -43,7 +43,9 @@ def whole(block):
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
-def test_every_example_loads(block):
+def test_every_example_loads(block, tmp_path, monkeypatch):
+    (tmp_path / "shelf" / "v2").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
     first = block.partition(":")[0]
     if first == "version":
         if "models:" in block:
