@@ -243,17 +243,25 @@ def show(told: Mapping[str, Any]) -> None:
         console.print(f"{name}: {milliseconds:.3f} ms of one core a prompt")
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command's options."""
+    asked = argparse.ArgumentParser(
+        prog="python -m router_models.difficulty.compare",
+        description="what each part of the scorer is worth",
+    )
+    common.add_data(asked)
+    asked.add_argument("--folds", type=common.count(2), default=5, help="default: %(default)s")
+    asked.add_argument("--seeds", type=common.count(1), default=1, help="default: %(default)s")
+    asked.add_argument("--resamples", type=common.count(1), default=1000)
+    asked.add_argument("--sample", type=common.count(1), metavar="N", help="rows drawn by lot")
+    asked.add_argument("--minilm", type=Path, metavar="DIR", help="all-MiniLM-L6-v2")
+    asked.add_argument("--json", action="store_true", help="print JSON")
+    return asked
+
+
 def main() -> None:
     """Compare."""
-    parser = argparse.ArgumentParser(description="what each part of the scorer is worth")
-    common.add_data(parser)
-    parser.add_argument("--folds", type=common.count(2), default=5, help="default: %(default)s")
-    parser.add_argument("--seeds", type=common.count(1), default=1, help="default: %(default)s")
-    parser.add_argument("--resamples", type=common.count(1), default=1000)
-    parser.add_argument("--sample", type=common.count(1), metavar="N", help="rows drawn by lot")
-    parser.add_argument("--minilm", type=Path, metavar="DIR", help="all-MiniLM-L6-v2")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    args = parser.parse_args()
+    args = parser().parse_args()
     rows = common.read_data(args).rows
     if args.sample and args.sample < len(rows):
         rows = tuple(random.Random(0).sample(rows, args.sample))

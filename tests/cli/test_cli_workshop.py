@@ -12,6 +12,7 @@ import pytest
 
 import gateway.cli
 from gateway.cli import main
+from router_models.difficulty import compare
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ("train", "evaluate", "tune", "scorers", "promote", "rollback")
@@ -70,3 +71,25 @@ def test_the_page_names_no_command_and_no_option_that_there_is_not(capsys):
             main([command, "--help"])
         known |= set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
     assert set(re.findall(r"--[a-z][a-z-]+", page)) <= known
+
+
+def test_every_command_of_the_tuning_page_can_be_asked_for(capsys):
+    """Each is one that there is, with options that it has; so is the module that is run."""
+    page = (ROOT / "docs" / "tuning.md").read_text(encoding="utf-8")
+    blocks = "".join(re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+    lines = [line.partition("#")[0].split() for line in blocks.splitlines()]
+    ours = [line[1:] for line in lines if line[0] == "waterfall"]
+    others = [line for line in lines if line[0] != "waterfall"]
+    assert ours
+    assert others
+    for command, *asked in ours:
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        assert options(" ".join(asked)) <= options(capsys.readouterr().out), (command, asked)
+    for line in others:
+        assert line[:3] == ["python", "-m", compare.__name__]
+        assert options(" ".join(line)) <= options(compare.parser().format_help()), line
+
+
+def options(text):
+    return set(re.findall(r"--[a-z][a-z-]+", text))

@@ -15,7 +15,8 @@ from gateway.prices import open_book, read_book
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+TUNING = (ROOT / "docs" / "tuning.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```yaml\n(.*?)^```", PAGE + TUNING, re.MULTILINE | re.DOTALL)
 CELL = re.compile(r"(?<!\\)\|")
 ENVIRON = {"OPENAI_API_KEY": "sk-1"}
 
@@ -42,7 +43,9 @@ def whole(block):
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
-def test_every_example_loads(block):
+def test_every_example_loads(block, tmp_path, monkeypatch):
+    (tmp_path / "shelf" / "v2").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
     first = block.partition(":")[0]
     if first == "version":
         if "models:" in block:
