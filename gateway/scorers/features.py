@@ -128,7 +128,7 @@ class Reading:
     """
 
     words: list[bytes]
-    spans: tuple[tuple[int, int], ...]
+    spans: list[tuple[int, int]]
     marks: Array
     ends: list[tuple[float, ...]]
     context: tuple[float, ...]
@@ -138,23 +138,20 @@ def read(signals: Signals) -> Reading:
     """Read a request; the work is bounded whatever its size."""
     text = clip(signals.text).encode("utf-8", "replace")
     words = _words(text)
-    bounds = _views(text)
-    views = [text[low:high] for low, high in bounds]
     size = len(words)
     dropped = max(size - FIRST_WORDS - LAST_WORDS, 0)
     if dropped:
         words = words[:FIRST_WORDS] + words[-LAST_WORDS:]
-
-    def kept(place: int) -> int:
-        return place if place <= FIRST_WORDS else max(place - dropped, FIRST_WORDS)
-
-    spans = tuple(
-        (
-            kept(len(_words(text[:low]))) if low else 0,
-            kept(size - len(_words(text[high:]))) if high < len(text) else len(words),
-        )
-        for low, high in bounds
-    )
+    views, spans = [text], [(0, len(words))]
+    if window := _window(text):
+        low, high = window
+        places = (len(_words(text[:low])), size - len(_words(text[high:])))
+        start, stop = (p if p <= FIRST_WORDS else max(p - dropped, FIRST_WORDS) for p in places)
+        views += [text[low:], text[:high]]
+        spans += [(start, len(words)), (0, stop)]
+        if low < high:
+            views.append(text[low:high])
+            spans.append((start, stop))
     return Reading(
         words=[_NUMBERS[min(len(w), 6)] if w.isdigit() else w for w in words],
         spans=spans,
@@ -171,21 +168,16 @@ def _words(text: bytes) -> list[bytes]:
     return plain.split()
 
 
-def _views(text: bytes) -> list[tuple[int, int]]:
-    """Return where each view begins and ends, the whole text first.
+def _window(text: bytes) -> tuple[int, int] | None:
+    """Return where the first words end and where the last begin; None for a text of no more.
 
     Words are counted here as anybody counts them, by the spaces between: who adds a number of them
     adds no more than that number, whatever is in them.
     """
-    views = [(0, len(text))]
-    size = len(text.split())
-    if size > WINDOW:
-        low = len(text) - len(text.split(None, WINDOW)[WINDOW])
-        high = len(text.rsplit(None, WINDOW)[0])
-        views += [(low, len(text)), (0, high)]
-        if size > 2 * WINDOW:
-            views.append((low, high))
-    return views
+    rest = text.split(None, WINDOW)
+    if len(rest) <= WINDOW:
+        return None
+    return len(text) - len(rest[WINDOW]), len(text.rsplit(None, WINDOW)[0])
 
 
 def clip(text: str) -> str:
