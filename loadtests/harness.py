@@ -64,15 +64,6 @@ class Proof:
         """Was every promise kept (and was there one)?"""
         return bool(self.promises) and all(held for _, held in self.promises)
 
-    def show(self) -> None:
-        """Print the figures, the promises, and what broke them."""
-        for what, figure in self.figures.items():
-            print(f"  {what:<62} {figure}")
-        for sentence, held in self.promises:
-            print(f"  {'kept  ' if held else 'BROKEN'} {sentence}")
-        for fault in self.faults:
-            print(f"    {fault}")
-
 
 # ------------------------------------------------------------------ processes
 

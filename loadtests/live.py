@@ -40,6 +40,7 @@ class Look:
     difficulty: float
     basis: str
     reference: str
+    scores: int = 0
 
 
 async def look(served: Gateway, route: str) -> Look:
@@ -50,8 +51,8 @@ async def look(served: Gateway, route: str) -> Look:
             told = orjson.loads(await exchange.read_all())
     finally:
         await pool.aclose()
-    tuning = told["tuning"]
-    return Look(told["threshold"], told["difficulty"], tuning["basis"], tuning["reference"])
+    tuning = {name: told["tuning"][name] for name in ("basis", "reference", "scores")}
+    return Look(told["threshold"], told["difficulty"], **tuning)
 
 
 async def looks(served: Gateway, route: str) -> set[Look]:

@@ -22,6 +22,7 @@ from gateway.core.ranks import rank, reference_of
 from gateway.scorers import load
 from loadtests import made_up
 from loadtests.harness import Proof
+from loadtests.telling import show
 from router_models.difficulty.data import read_files
 from router_models.difficulty.duplicates import static_vectors
 from router_models.difficulty.evaluate import Bench
@@ -166,7 +167,7 @@ def main() -> int:
     given = parser.parse_args()
     cases = of_files(given.data)
     proof = judge(cases, len(cases) // 2, given.splits)
-    proof.show()
+    show(proof)
     return 0 if proof.holds else 1
 
 

@@ -26,6 +26,7 @@ import uvloop
 
 from loadtests import hot_path, kill, leaks, others, promise, reconcile, share, start
 from loadtests.harness import ROOT, Proof, ProofError
+from loadtests.telling import show
 
 PAGE = ROOT / "docs" / "proofs.md"
 Run = Callable[[Path], Awaitable[Proof]]
@@ -113,7 +114,7 @@ def _carry_out(name: str, title: str, run: Run, *, write: bool) -> int:
         print(f"  not carried out: {error}\n  (its files: {folder})", flush=True)
         return 2
     took = time.monotonic() - began
-    proof.show()
+    show(proof)
     print(f"  {took:.0f} s", flush=True)
     if not proof.holds:
         print(f"  (its files: {folder})", flush=True)

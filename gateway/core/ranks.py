@@ -14,6 +14,7 @@ from statistics import NormalDist
 POINTS = 513
 """Scores of a reference: its quantiles at evenly spaced ranks."""
 TENTHS = 10
+_FARTHEST = 1e300
 
 
 # ------------------------------------------------------------------ ranks
@@ -58,7 +59,7 @@ def rank(score: float, reference: Sequence[float]) -> float:
 def _fading(distance: float, spread: float) -> float:
     """Fall from 1 as a distance from a reference of some spread grows; so slowly that it is over 0
     at any distance."""
-    return 1.0 / (1.0 + log1p(distance / (spread or 1.0)))
+    return 1.0 / (1.0 + log1p(min(distance / (spread or 1.0), _FARTHEST)))
 
 
 # ------------------------------------------------------------------ shares

@@ -25,7 +25,7 @@ TEMPLATE = Path(__file__).with_name("waterfall.yaml")
 PLAIN, BETTER = "plain.yaml", "steps.yaml"
 _OURS = ".made-by-waterfall-demo"
 _PORT, _ADMIN = 8080, 9090
-_PRETENDED = {"threshold: 0.74": "threshold: 0.54", "accept: 0.76,": "accept: 0.84,"}
+_PRETENDED = {"threshold: 0.8": "threshold: 0.54", "accept: 0.8,": "accept: 0.84,"}
 """What `gateway.demo.tune --simulated` chooses in place of the real pair's figures."""
 
 

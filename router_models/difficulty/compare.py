@@ -42,11 +42,12 @@ from router_models.difficulty.metrics import (
     resampled,
     summary,
 )
-from router_models.difficulty.model import Rows, Settings, Table, fit, gain
+from router_models.difficulty.model import Settings, fit, gain
 from router_models.difficulty.remote import train_remote
 from router_models.difficulty.report import Case, case_of
 from router_models.difficulty.sentences import cpu_times, sentences
 from router_models.difficulty.splits import Split, by_question
+from router_models.difficulty.table import Rows, Table
 
 FULL: Final = "the scorer as it is"
 BARE: Final = "without the views"

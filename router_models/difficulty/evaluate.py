@@ -24,8 +24,9 @@ from router_models.difficulty.duplicates import (
 )
 from router_models.difficulty.formats import DataError
 from router_models.difficulty.metrics import Array
-from router_models.difficulty.model import Rows, Settings, Table, fit, gain
+from router_models.difficulty.model import Settings, fit, gain
 from router_models.difficulty.splits import Split, all_others, by_question, few_labels
+from router_models.difficulty.table import Rows, Table
 
 Advance = Callable[[], object]
 """Told after each step of something long."""

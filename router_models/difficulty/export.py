@@ -14,14 +14,8 @@ import numpy as np
 from gateway.scorers.artefact import MANIFEST, SCHEMA, WEIGHTS, digest, feature_version
 from gateway.scorers.features import COUNTERS, Array, question_hash
 from gateway.scorers.static import static
-from router_models.difficulty.model import (
-    COUNTER_SHARE,
-    TERM_SHARE,
-    UNLIKE,
-    Model,
-    Rows,
-    Table,
-)
+from router_models.difficulty.model import COUNTER_SHARE, TERM_SHARE, UNLIKE, Model
+from router_models.difficulty.table import Rows, Table
 
 WATCHED: Final = (
     "chars", "words", "numbers", "lines", "code_marks", "foreign", "history", "turns", "tools",

@@ -14,15 +14,8 @@ import numpy as np
 from sklearn.model_selection import KFold
 
 from gateway.scorers.features import Array
-from router_models.difficulty.model import (
-    Model,
-    Pipeline,
-    Settings,
-    Table,
-    gain,
-    quantiles,
-    settle,
-)
+from router_models.difficulty.model import Model, Pipeline, Settings, gain, quantiles, settle
+from router_models.difficulty.table import Table
 
 
 def of_traffic(model: Model, table: Table, settings: Settings) -> Model:

@@ -19,15 +19,8 @@ from gateway.scorers.artefact import MANIFEST, WEIGHTS, digest
 from gateway.scorers.embedding import FEATURES, SCHEMA
 from gateway.scorers.features import Array, clip
 from router_models.difficulty.data import DataError, Row, balance, near_duplicates
-from router_models.difficulty.model import (
-    Settings,
-    Table,
-    calibrated,
-    fit_curve,
-    folds,
-    gain,
-    quantiles,
-)
+from router_models.difficulty.model import Settings, calibrated, fit_curve, folds, gain, quantiles
+from router_models.difficulty.table import Table
 
 PENALTIES: Final = (0.1, 0.3, 1.0, 3.0, 10.0)
 """The ridge's penalties that are tried; the one with the least held-out error is kept."""

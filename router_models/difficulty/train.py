@@ -14,8 +14,9 @@ from router_models.difficulty.data import Outcomes
 from router_models.difficulty.duplicates import Embed
 from router_models.difficulty.evaluate import Bench, table_of
 from router_models.difficulty.formats import DataError
-from router_models.difficulty.model import Model, Settings, Table, fit
+from router_models.difficulty.model import Model, Settings, fit
 from router_models.difficulty.reference import of_traffic
+from router_models.difficulty.table import Table
 
 SIZES: Final = (250, 500, 1_000)
 """Numbers of labels whose worth is measured, beside all of them."""

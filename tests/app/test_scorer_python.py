@@ -148,6 +148,8 @@ async def test_what_it_is_told(tmp_path, module):
         "wants_json": False,
         "max_tokens": 7,
         "choices": 1,
+        "schema_chars": 0,
+        "system_chars": 0,
     }
     assert 'scorer_version="own_scorer.long_is_hard@3.1"' in info
 

@@ -143,7 +143,7 @@ def test_labels_are_worth_what_was_measured():
     assert sizes_for(499) == ()
     assert sizes_for(500) == (250,)
     assert sizes_for(5000) == (250, 500, 1000)
-    assert "Too few rows" in card.efficiency({})
+    assert "Too few different questions" in card.efficiency({})
     told = card.efficiency({250: 0.60, 500: 0.62, 2000: 0.66})
     assert "| 2,000 | 0.660 |" in told
     assert "expect +0.020 or less of twice as many" in told

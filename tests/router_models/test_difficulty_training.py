@@ -15,7 +15,8 @@ from gateway.scorers.features import read
 from router_models.difficulty.data import DataError, Row
 from router_models.difficulty.evaluate import table_of
 from router_models.difficulty.export import write_artefact
-from router_models.difficulty.model import Rows, Settings, fit, folds, gain
+from router_models.difficulty.model import Settings, fit, folds, gain
+from router_models.difficulty.table import Rows
 
 WORDS = "ash birch cedar elm fir hazel larch maple oak pine rowan spruce willow yew".split()
 QUICK = Settings(folds=3)

@@ -110,6 +110,17 @@ def test_a_process_that_has_ended_still_counts_and_its_gauges_went_with_it():
     assert gauges["waterfall_threshold"] == 0.8
 
 
+def test_a_sum_is_the_same_in_whatever_order_it_is_made():
+    def dollars(value):
+        rows = [["waterfall_cost_usd_total", {"tier": "small"}, value]]
+        return [["waterfall_cost_usd", "counter", "What it cost", rows]]
+
+    first, second, third = map(dollars, (0.00033, 0.000952, 0.000357))
+    before = merged([first, second, third])
+    assert merged([second, third, counted([first])]) == before
+    assert merged([third, counted([first, second])]) == before == dollars(0.001639)
+
+
 def test_a_value_that_json_has_no_word_for():
     one = metrics_of(oldest_unflushed_seconds=math.nan)
     found = read(render(merged([through_json(one)])))
