@@ -54,16 +54,16 @@ def read_artefact(folder: Path) -> LinearScorer:
     """
     manifest = _manifest(folder / MANIFEST)
     path = folder / WEIGHTS
-    packed = _bytes(path)
+    packed = read_bounded(path)
     if hashlib.sha256(packed).hexdigest() != manifest.get("weights_sha256"):
-        _refuse(path, "is not the file that was trained: its SHA-256 differs")
+        refuse(path, "is not the file that was trained: its SHA-256 differs")
     try:
         with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
             scorer = _scorer(manifest, dict(arrays.items()))
     except Exception as error:  # noqa: BLE001 (an archive can fail to unpack in a dozen ways)
-        _refuse(path, f"or {MANIFEST} lacks or garbles a part: {error!r}")
+        refuse(path, f"or {MANIFEST} lacks or garbles a part: {error!r}")
     if fault := _fault(scorer):
-        _refuse(path, f"or {MANIFEST} {fault}")
+        refuse(path, f"or {MANIFEST} {fault}")
     return scorer
 
 
@@ -75,22 +75,16 @@ def efficiency(folder: Path) -> dict[int, float]:
 
 
 def _manifest(path: Path) -> dict[str, Any]:
-    text = _bytes(path)
-    try:
-        manifest = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        _refuse(path, f"is not JSON: {error}")
-    if not isinstance(manifest, dict):
-        _refuse(path, "is not a JSON object")
+    manifest = read_object(path)
     if manifest.get("schema") != SCHEMA:
-        _refuse(path, f"is of schema {manifest.get('schema')!r}, this gateway reads {SCHEMA}")
+        refuse(path, f"is of schema {manifest.get('schema')!r}, this gateway reads {SCHEMA}")
     if manifest.get("features") != feature_version():
         found = manifest.get("features")
-        _refuse(path, f"was trained on {found!r}, this gateway measures {feature_version()!r}")
+        refuse(path, f"was trained on {found!r}, this gateway measures {feature_version()!r}")
     if manifest.get("static") != static().digest:
-        _refuse(path, "was trained on other word vectors than this gateway has")
+        refuse(path, "was trained on other word vectors than this gateway has")
     if manifest.get("digest") != digest(manifest):
-        _refuse(path, "was changed after training: its digest differs")
+        refuse(path, "was changed after training: its digest differs")
     return manifest
 
 
@@ -178,16 +172,30 @@ def _fault(scorer: LinearScorer) -> str:
     return next((fault for fault, passed in tests.items() if not passed), "")
 
 
-def _bytes(path: Path) -> bytes:
+def read_bounded(path: Path, remedy: str = _REMEDY) -> bytes:
+    """Read a file of at most LARGEST bytes. Raises ArtefactError."""
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except OSError as error:
-        _refuse(path, f"cannot be read: {error.strerror}")
+        refuse(path, f"cannot be read: {error.strerror}", remedy)
     if len(content) > LARGEST:
-        _refuse(path, f"is larger than {LARGEST:,} bytes")
+        refuse(path, f"is larger than {LARGEST:,} bytes", remedy)
     return content
 
 
-def _refuse(path: Path, fault: str) -> NoReturn:
-    raise ArtefactError(f"{path} {fault}. {_REMEDY}")
+def read_object(path: Path, remedy: str = _REMEDY) -> dict[str, Any]:
+    """Read a JSON object. Raises ArtefactError."""
+    text = read_bounded(path, remedy)
+    try:
+        manifest = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        refuse(path, f"is not JSON: {error}", remedy)
+    if not isinstance(manifest, dict):
+        refuse(path, "is not a JSON object", remedy)
+    return manifest
+
+
+def refuse(path: Path, fault: str, remedy: str = _REMEDY) -> NoReturn:
+    """Raise ArtefactError with the file, its fault and what to do."""
+    raise ArtefactError(f"{path} {fault}. {remedy}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,15 @@ from gateway.core.ports import Calls
 from gateway.core.ranks import rank
 from gateway.core.scorer_spec import RemoteSpec
 from gateway.core.signals import Signals
-from gateway.scorers.artefact import LARGEST, MANIFEST, WEIGHTS, ArtefactError, digest
+from gateway.scorers.artefact import (
+    MANIFEST,
+    WEIGHTS,
+    ArtefactError,
+    digest,
+    read_bounded,
+    read_object,
+    refuse,
+)
 from gateway.scorers.features import HEAD, TAIL, Array, clip
 from gateway.scorers.guard import Unusable
 from gateway.scorers.linear import logistic
@@ -121,9 +128,9 @@ def read_heads(folder: Path) -> Heads:
     was written, another schema, numbers that are not finite and shapes that do not fit.
     """
     path = folder / MANIFEST
-    manifest = _manifest(path, _bytes(path))
+    manifest = _manifest(path)
     weights = folder / WEIGHTS
-    packed = _bytes(weights)
+    packed = read_bounded(weights, _REMEDY)
     if hashlib.sha256(packed).hexdigest() != manifest.get("weights_sha256"):
         _refuse(weights, "is not the file that was trained: its SHA-256 differs")
     try:
@@ -136,13 +143,8 @@ def read_heads(folder: Path) -> Heads:
     return heads
 
 
-def _manifest(path: Path, text: bytes) -> dict[str, Any]:
-    try:
-        manifest = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        _refuse(path, f"is not JSON: {error}")
-    if not isinstance(manifest, dict):
-        _refuse(path, "is not a JSON object")
+def _manifest(path: Path) -> dict[str, Any]:
+    manifest = read_object(path, _REMEDY)
     if manifest.get("kind") != "embedding":
         _refuse(path, "is not of kind embedding: it scores by itself, and is named as scorer: PATH")
     wanted = {"schema": SCHEMA, "features": FEATURES}
@@ -196,16 +198,5 @@ def _guess(text: str) -> Usage:
     return Usage(len(text) // CHARS_PER_TOKEN + 1, 0)
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
-    except OSError as error:
-        _refuse(path, f"cannot be read: {error.strerror}")
-    if len(content) > LARGEST:
-        _refuse(path, f"is larger than {LARGEST:,} bytes")
-    return content
-
-
 def _refuse(path: Path, fault: str) -> NoReturn:
-    raise ArtefactError(f"{path} {fault}. {_REMEDY}")
+    refuse(path, fault, _REMEDY)
