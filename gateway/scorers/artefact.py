@@ -119,6 +119,7 @@ def _clusters(manifest: Mapping[str, Any], parts: Mapping[str, Array]) -> Cluste
         centres=parts["centres"],
         sharpness=float(manifest["sharpness"]),
         heads=parts["heads"],
+        counters=parts["counters"],
         far=float(manifest["far"]),
     )
 
@@ -135,6 +136,7 @@ def _parts(arrays: Mapping[str, Any], terms: int, heads: int, watched: int) -> d
         "scale": (counters,),
         "centres": (clusters, dimensions + counters),
         "heads": (clusters, heads),
+        "counters": (counters, heads),
         "intercept": (heads,),
         "edges": (watched, 9),
     }
@@ -152,7 +154,7 @@ def _fault(scorer: LinearScorer) -> str:
     clusters, reference, words = scorer.clusters, scorer.reference, scorer.lexicon
     single = (clusters.cap, clusters.sharpness, clusters.far, scorer.unlike_share)
     arrays = [words.words, words.pairs, clusters.mean, clusters.middle, clusters.scale]
-    arrays += [clusters.centres, clusters.heads]
+    arrays += [clusters.centres, clusters.heads, clusters.counters]
     arrays += [scorer.intercept, scorer.watch.edges]
     arrays += [np.array(single), np.array(scorer.calibration), np.array(reference)]
     shares = [share for each in scorer.watched.values() for share in each]

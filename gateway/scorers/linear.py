@@ -27,8 +27,8 @@ class Clusters:
     A text's place there is its static vector, of length 1, less `mean` (D,), of length 1 again;
     and its counters, `(counter - middle) * scale`, each cut to within `cap`. `centres` is
     (K, D + C); likeness to a centre is `exp(-sharpness * squared distance)`, and `heads`, (K, H),
-    weighs it. `far` is the squared distance to the nearest centre beyond which a text is unlike the
-    training data.
+    weighs it; `counters`, (C, H), weighs the scaled counters themselves. `far` is the squared
+    distance to the nearest centre beyond which a text is unlike the training data.
     """
 
     mean: Array
@@ -38,6 +38,7 @@ class Clusters:
     centres: Array
     sharpness: float
     heads: Array
+    counters: Array
     far: float
 
 
@@ -127,6 +128,7 @@ class LinearScorer:
         lengths = np.sqrt(terms[:, -1:])
         lengths[lengths == 0.0] = 1.0
         raw: Array = likeness @ self.clusters.heads
+        raw += places[:, len(self.clusters.mean) :] @ self.clusters.counters
         raw += terms[:, :-1] / lengths
         raw += self.intercept
         return raw, facts[0], nearest

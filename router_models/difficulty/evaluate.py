@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from gateway.core.ports import Scorer
+from gateway.core.ranks import rank
 from gateway.core.signals import Signals
 from gateway.scorers import load
 from gateway.scorers.features import question_hash, read
@@ -108,7 +109,10 @@ class Bench:
         settings = replace(self._settings, seed=seed)
         model = fit(self._table.take(split.train.tolist()), settings)
         p_good = model.chances(self._table.laid_out.take(split.test.tolist()))
-        return Run(split.test, gain(p_good), p_good, removed=split.removed)
+        # As it is served, by difficulty: several models' gains, each with its training's mean, say
+        # little beside each other, and pooled they rank against chance where there is little else.
+        values = np.array([rank(each, model.reference) for each in gain(p_good).tolist()])
+        return Run(split.test, values, p_good, removed=split.removed)
 
 
 def joined(runs: Sequence[Run]) -> Run:

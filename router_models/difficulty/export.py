@@ -14,7 +14,7 @@ import numpy as np
 from gateway.scorers.artefact import MANIFEST, SCHEMA, WEIGHTS, digest, feature_version
 from gateway.scorers.features import COUNTERS, Array, question_hash
 from gateway.scorers.static import static
-from router_models.difficulty.model import COUNTER_SHARE, TERM_SHARE, UNLIKE, Model
+from router_models.difficulty.model import COUNTER_SHARE, LENGTH, TERM_SHARE, UNLIKE, Model
 from router_models.difficulty.table import Rows, Table
 
 WATCHED: Final = (
@@ -70,7 +70,9 @@ def _weights(model: Model) -> dict[str, Any]:
     """The arrays that the gateway needs: whitening, levels and shares are worked into them."""
     pipeline = model.pipeline
     coefficients, names = pipeline.ridge.coef_.T, sorted(pipeline.vocabulary)
-    words, likeness = coefficients[: len(names)], coefficients[len(names) :]
+    words, likeness, length = np.split(coefficients, [len(names), -1])
+    counters = np.zeros((len(COUNTERS), len(coefficients.T)))
+    counters[LENGTH] = length
     scale = np.where(pipeline.flat, 0.0, COUNTER_SHARE / pipeline.scaler.scale_)
     return {
         "names": np.frombuffer("\n".join(names).encode("latin-1"), np.uint8),
@@ -81,6 +83,7 @@ def _weights(model: Model) -> dict[str, Any]:
         "scale": scale,
         "centres": pipeline.centres,
         "heads": pipeline.whitening @ likeness,
+        "counters": counters,
         "intercept": pipeline.ridge.intercept_ - pipeline.level @ likeness,
     }
 

@@ -9,8 +9,7 @@ by a logistic curve (Platt 1999) on folds by question.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -25,15 +24,19 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler, normalize
 
-from gateway.scorers.features import Array, Reading, stranger
+from gateway.scorers.features import COUNTERS, Array, Reading
 from gateway.scorers.linear import logistic
 from router_models.difficulty.data import DataError
 from router_models.difficulty.table import Rows, Table
+from router_models.difficulty.terms import names_of, vocabulary
 
 TERM_SHARE: Final = 0.5
 """How long a text's vector of terms is, beside a map of clusters of about length 1."""
 COUNTER_SHARE: Final = 0.15
 """How far a standard deviation of a counter moves a text whose static vector has length 1."""
+LENGTH: Final = COUNTERS.index("chars")
+LENGTH_PENALTY: Final = 0.1
+"""Of the one weight that length alone has."""
 REFERENCE_SIZE: Final = 513
 BETTER: Final = 0.005
 """By how much, of the squared error, another penalty must be better than the first."""
@@ -73,9 +76,9 @@ class Pipeline:
         """Fit on a table. Raises DataError for rows too few or too alike."""
         rows = table.laid_out.take(range(len(table.readings)), whole=True)
         growth = len(table.readings) / 500
-        known, self.vocabulary = _vocabulary(table, settings)
+        known, self.vocabulary = vocabulary(table, settings.min_questions, settings.max_terms)
         self.counter = CountVectorizer(
-            analyzer=partial(_names, known=known), vocabulary=self.vocabulary
+            analyzer=partial(names_of, known=known), vocabulary=self.vocabulary
         )
         # Its smooth weights only: the text's own length is measured word by word, below.
         self.weigher = TfidfTransformer(norm=None).fit(self.counter.transform(rows.words))
@@ -92,23 +95,32 @@ class Pipeline:
         self.whitening = _inverse_root(self._kernel(self.centres))
         likeness = self._kernel(places) @ self.whitening
         self.level = likeness.mean(0)
-        self._met = (self._design(rows, likeness), table.outcomes, table.weights)
+        self._met = (self._design(rows, places, likeness), table.outcomes, table.weights)
         self._cap = settings.term_cap
         self._growth = growth**settings.penalty_growth
         self.regress(settings.penalties[0])
 
-    def regress(self, penalty: float) -> None:
-        """Fit the ridge, its terms' weights capped."""
+    def regress(self, penalty: float | None) -> None:
+        """Fit the ridge, its terms' weights capped; None: to nothing but the length."""
         design, outcomes, weights = self._met
         # Sparse conjugate gradients start from 0 and draw no lots: the same rows, the same weights.
-        self.ridge = Ridge(penalty * self._growth, solver="sparse_cg", tol=1e-5)
-        self.ridge.fit(design, outcomes, sample_weight=weights)
+        alpha = LENGTH_PENALTY if penalty is None else penalty * self._growth
+        self.ridge = Ridge(alpha, solver="sparse_cg", tol=1e-5)
+        used = design[:, -1:] if penalty is None else design[:, :-1]
+        self.ridge.fit(used, outcomes, sample_weight=weights)
+        found = np.zeros((outcomes.shape[1], design.shape[1]))
+        if penalty is None:
+            found[:, -1:] = self.ridge.coef_
+        else:
+            found[:, :-1] = self.ridge.coef_
         words = len(self.vocabulary)
-        self.ridge.coef_[:, :words] = np.clip(self.ridge.coef_[:, :words], -self._cap, self._cap)
+        found[:, :words] = np.clip(found[:, :words], -self._cap, self._cap)
+        self.ridge.coef_, self.ridge.n_features_in_ = found, design.shape[1]
 
     def design(self, rows: Rows) -> Any:
-        """Return the rows' features, sparse."""
-        return self._design(rows, self._kernel(self.places(rows)) @ self.whitening)
+        """Return the rows' features, sparse: terms, likeness to clusters, length."""
+        places = self.places(rows)
+        return self._design(rows, places, self._kernel(places) @ self.whitening)
 
     def predict(self, rows: Rows) -> list[Array]:
         """Return each reading's (views, H) raw values."""
@@ -132,24 +144,26 @@ class Pipeline:
         kernel: Array = np.exp(-self.sharpness * distances)
         return kernel
 
-    def _design(self, rows: Rows, likeness: Array) -> Any:
+    def _design(self, rows: Rows, places: Array, likeness: Array) -> Any:
         counts = self.counter.transform(rows.words)
         lengths = np.sqrt(counts @ self.weigher.idf_**2)
         lengths[lengths == 0] = 1.0
         terms = diags(TERM_SHARE / lengths) @ self.weigher.transform(counts.astype(float))
-        return hstack([terms, csr_matrix(likeness - self.level)]).tocsr()
+        length = places[:, len(self.mean) + LENGTH, None]
+        return hstack([terms, csr_matrix(np.hstack([likeness - self.level, length]))]).tocsr()
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
     """A fitted pipeline, (slope, offset) of each head, the reference gains, rising, the squared
-    distance to the nearest cluster within which UNLIKE of held-out texts lie, and the penalty."""
+    distance to the nearest cluster within which UNLIKE of held-out texts lie, and the ridge's
+    penalty, None where nothing but length was worth learning."""
 
     pipeline: Pipeline
     calibration: tuple[tuple[float, float], ...]
     reference: tuple[float, ...]
     far: float
-    penalty: float
+    penalty: float | None
 
     def p_good(self, readings: Sequence[Reading]) -> Array:
         """Return (N, H) probabilities, by scikit-learn's own evaluation."""
@@ -170,8 +184,8 @@ def fit(table: Table, settings: Settings) -> Model:
     if np.ptp(table.outcomes, axis=0).max() == 0:
         raise DataError("Every model is equally good in every row: there is nothing to learn.")
     table = replace(table, rows=table.laid_out)
-    tried: dict[float, list[Array]] = {
-        penalty: [np.empty(0)] * len(table.readings) for penalty in settings.penalties
+    tried: dict[float | None, list[Array]] = {
+        penalty: [np.empty(0)] * len(table.readings) for penalty in (*settings.penalties, None)
     }
     distances = np.zeros(len(table.readings))
     for train, test in folds(table, settings):
@@ -196,9 +210,9 @@ def cut(values: Array, bounds: Sequence[int]) -> list[Array]:
     return [values[low:high] for low, high in pairwise(bounds)]
 
 
-def _best(tried: Mapping[float, Sequence[Array]], table: Table) -> float:
+def _best(tried: Mapping[float | None, Sequence[Array]], table: Table) -> float | None:
     """Return the penalty that errs least on the gain of questions not met: the first, unless
-    another is better by BETTER."""
+    another is better by BETTER; None where length alone errs less still."""
 
     def error(held_out: Sequence[Array]) -> float:
         gains = np.array([views[0, 1:] - views[0, 0] for views in held_out])
@@ -206,9 +220,10 @@ def _best(tried: Mapping[float, Sequence[Array]], table: Table) -> float:
         return float(np.average(missed.sum(1), weights=table.weights))
 
     errors = {penalty: error(held_out) for penalty, held_out in tried.items()}
-    least = min(errors, key=lambda penalty: errors[penalty])
-    first = next(iter(errors))
-    return least if errors[least] < errors[first] * (1 - BETTER) else first
+    first, *others = (penalty for penalty in errors if penalty is not None)
+    least = min(others, key=lambda penalty: errors[penalty], default=first)
+    chosen = least if errors[least] < errors[first] * (1 - BETTER) else first
+    return None if errors[None] < errors[chosen] else chosen
 
 
 def folds(table: Table, settings: Settings) -> Iterator[tuple[list[int], list[int]]]:
@@ -249,38 +264,6 @@ def _calibrate(raw: Sequence[Array], table: Table) -> tuple[tuple[float, float],
     first = curves(np.array([views[0] for views in raw]))
     chosen = (views[gain(calibrated(views, first)).argmin()] for views in raw)
     return curves(np.array(list(chosen)))
-
-
-def _vocabulary(table: Table, settings: Settings) -> tuple[frozenset[bytes], dict[str, int]]:
-    """The words that enough different questions hold, and a row for each of them and for each of
-    the commonest other terms."""
-    held = ({w.decode("latin-1") for w in reading.words} for reading in table.readings)
-    words = _common(held, table.groups, settings)[: settings.max_terms]
-    known = frozenset(word.encode("latin-1") for word in words)
-    terms = (set(_names(reading.words, known)) for reading in table.readings)
-    listed = set(words)
-    others = [term for term in _common(terms, table.groups, settings) if term not in listed]
-    chosen = {*listed, *others[: settings.max_terms - len(words)]}
-    if not chosen:
-        raise DataError(f"No word is in {settings.min_questions} questions: too few to learn from.")
-    return known, {term: row for row, term in enumerate(sorted(chosen))}
-
-
-def _common(held: Iterable[set[str]], groups: Sequence[int], settings: Settings) -> list[str]:
-    by_question: dict[int, set[str]] = {}
-    for each, group in zip(held, groups, strict=True):
-        by_question.setdefault(group, set()).update(each)
-    counts = Counter(term for each in by_question.values() for term in each)
-    kept = [term for term, count in counts.items() if count >= settings.min_questions]
-    return sorted(kept, key=lambda term: (-counts[term], term))
-
-
-def _names(words: Sequence[bytes], known: Container[bytes]) -> list[str]:
-    """Words, strangers as their length, and pairs of neighbours; one character for each byte:
-    scikit-learn wants text."""
-    single = [w if w in known or w[:1] == b"#" else stranger(w) for w in words]
-    pairs = [first + b" " + second for first, second in pairwise(single)]
-    return [term.decode("latin-1") for term in (*single, *pairs)]
 
 
 def _inverse_root(kernel: Array) -> Array:

@@ -96,6 +96,27 @@ def test_raw_values_agree_before_calibration_too(trained):
         assert np.abs(views - scorer.raw(reading)).max() < 1e-6
 
 
+def test_where_only_length_tells_nothing_else_is_learnt(tmp_path):
+    """Words by lot, and a small model that fails on long texts: what words say is chance."""
+    draw = random.Random(5)
+    rows = []
+    for _ in range(240):
+        size = draw.randrange(2, 18)
+        text = " ".join(draw.choices(WORDS, k=size))
+        weak = float(draw.random() > size / 18)
+        rows.append(Row(Signals(text=text, prompt_chars=len(text), turns=1), (weak, 1.0), "own"))
+    table = table_of(rows)
+    model = fit(table, QUICK)
+    assert model.penalty is None
+    write_artefact(tmp_path, model, "length@1", {}, table)
+    scorer = load(tmp_path)
+    gains = [scorer.score(Signals(text=" ".join(["oak"] * n), turns=1)).gain for n in (2, 9, 16)]
+    assert gains == sorted(gains)
+    assert gains[0] < gains[-1] - 0.2
+    expected = model.p_good([read(rows[0].signals)])[0]
+    assert scorer.score(rows[0].signals).p_good == pytest.approx(expected, abs=1e-6)
+
+
 def test_three_heads_are_served_too(tmp_path):
     rows = [
         Row(row.signals, (row.scores[0], float(i % 3 > 0), row.scores[1]), "own")

@@ -18,7 +18,7 @@ from gateway.scorers import artefact as reader
 
 DEFAULT = Path(router_models.__file__).parent / "artefacts" / "default"
 SMALL_ENOUGH = 3_000_000
-FLOATS = "idf terms mean middle scale centres heads intercept edges".split()
+FLOATS = "idf terms mean middle scale centres heads counters intercept edges".split()
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_a_manifest_that_cannot_be_used_is_refused(folder, change, fault):
 
 def test_one_head_is_no_cascade(folder):
     def single(arrays):
-        for name in ("terms", "heads", "intercept"):
+        for name in ("terms", "heads", "counters", "intercept"):
             arrays[name] = arrays[name][..., :1]
 
     change_arrays(folder, single)
