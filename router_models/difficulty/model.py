@@ -212,7 +212,7 @@ def cut(values: Array, bounds: Sequence[int]) -> list[Array]:
 
 def _best(tried: Mapping[float | None, Sequence[Array]], table: Table) -> float | None:
     """Return the penalty that errs least on the gain of questions not met: the first, unless
-    another is better by BETTER; None where length alone errs less still."""
+    another is better by BETTER; None where length alone is, by as much."""
 
     def error(held_out: Sequence[Array]) -> float:
         gains = np.array([views[0, 1:] - views[0, 0] for views in held_out])
@@ -223,7 +223,7 @@ def _best(tried: Mapping[float | None, Sequence[Array]], table: Table) -> float 
     first, *others = (penalty for penalty in errors if penalty is not None)
     least = min(others, key=lambda penalty: errors[penalty], default=first)
     chosen = least if errors[least] < errors[first] * (1 - BETTER) else first
-    return None if errors[None] < errors[chosen] else chosen
+    return None if errors[None] < errors[chosen] * (1 - BETTER) else chosen
 
 
 def folds(table: Table, settings: Settings) -> Iterator[tuple[list[int], list[int]]]:
