@@ -49,6 +49,7 @@ in {bins} bins, the worst head's.
 
 ## Where not to trust it
 
+{length}\
 - **It does not transfer.** On traffic or a pair of models that it has not learnt from it is near
   chance, as published routers are, and its probabilities are then not calibrated: take it for a
   rough order at best, and train on a few hundred outcomes of your own:
@@ -75,6 +76,12 @@ _TOLD: Final = frozenset(
 """Of a provenance: what is no setting."""
 
 
+LENGTH_ALONE: Final = """\
+- **Nothing but length was learnt.** On questions not met all else erred more: these labels are too
+  few, or the prompt does not say who gains by the strong tier. Sorting by length is what this does.
+"""
+
+
 def write_card(label: str, trained: Trained, provenance: Mapping[str, Any], about: str) -> str:
     """Return the card's Markdown. `about` says whose the rows are and under which licence."""
     return TEXT.format(
@@ -95,6 +102,7 @@ def write_card(label: str, trained: Trained, provenance: Mapping[str, Any], abou
         remarks="\n".join(tables.remarks(trained.figures)) + "\n",
         by_source=_by_source(trained.figures),
         efficiency=efficiency(trained.efficiency),
+        length=LENGTH_ALONE if trained.model.penalty is None else "",
         settings=", ".join(f"{k} {v}" for k, v in provenance.items() if k not in _TOLD),
     )
 

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from sample_outcomes import rows_of, sums, write_rows
@@ -137,6 +138,15 @@ def test_the_bar_is_full_at_the_end():
     steps = []
     train(outcomes, Settings(folds=3), advance=lambda: steps.append(1))
     assert len(steps) == steps_of(outcomes)
+
+
+def test_the_card_says_when_nothing_but_length_was_learnt():
+    outcomes = Outcomes(rows_of(sums(200)), ("weak", "strong"))
+    trained = train(outcomes, Settings(folds=3))
+    told = trained.provenance
+    assert "Nothing but length" not in card.write_card("a@1", trained, told, "")
+    alone = replace(trained, model=replace(trained.model, penalty=None))
+    assert "Nothing but length" in card.write_card("a@1", alone, told, "")
 
 
 def test_labels_are_worth_what_was_measured():
