@@ -40,6 +40,8 @@ LENGTH_PENALTY: Final = 0.1
 REFERENCE_SIZE: Final = 513
 BETTER: Final = 0.005
 """By how much, of the squared error, another penalty must be better than the first."""
+LENGTH_BETTER: Final = 0.01
+"""By how much length alone must be better than all: it is what is left where there is no signal."""
 UNLIKE: Final = 0.99
 """The share of held-out texts that lie nearer to a cluster than one that is unlike them all."""
 
@@ -212,7 +214,7 @@ def cut(values: Array, bounds: Sequence[int]) -> list[Array]:
 
 def _best(tried: Mapping[float | None, Sequence[Array]], table: Table) -> float | None:
     """Return the penalty that errs least on the gain of questions not met: the first, unless
-    another is better by BETTER; None where length alone is, by as much."""
+    another is better by BETTER; None where length alone is, by LENGTH_BETTER."""
 
     def error(held_out: Sequence[Array]) -> float:
         gains = np.array([views[0, 1:] - views[0, 0] for views in held_out])
@@ -223,7 +225,7 @@ def _best(tried: Mapping[float | None, Sequence[Array]], table: Table) -> float 
     first, *others = (penalty for penalty in errors if penalty is not None)
     least = min(others, key=lambda penalty: errors[penalty], default=first)
     chosen = least if errors[least] < errors[first] * (1 - BETTER) else first
-    return None if errors[None] < errors[chosen] * (1 - BETTER) else chosen
+    return None if errors[None] < errors[chosen] * (1 - LENGTH_BETTER) else chosen
 
 
 def folds(table: Table, settings: Settings) -> Iterator[tuple[list[int], list[int]]]:
