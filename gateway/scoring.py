@@ -12,6 +12,7 @@ from gateway.core.plan import Tier
 from gateway.core.ports import Assessor, Receive, Scorer, Upstream, UpstreamCall
 from gateway.core.routing import Route
 from gateway.core.scorer_spec import LlmSpec, PythonSpec, RemoteSpec
+from gateway.core.signals import Signals
 from gateway.upstreams.embeddings import Embeddings
 from gateway.upstreams.opening import UpstreamUnusable
 
@@ -66,12 +67,24 @@ def open_scorers(
     """
     opened = Scorers(dict.fromkeys(tiers, scorers.rules()))
     for name, route in routes.items():
-        opened.bases[name] = open_base(route)
+        opened.bases[name] = _fitting(open_base(route), route)
         if assessor := _open_assessor(route, opened, upstreams):
             opened.assessors[name] = assessor
         if route.candidate is not None:
             opened.shadows[name] = scorers.Shadow(open_plain(route.candidate))
     return opened
+
+
+def _fitting(scorer: Scorer, route: Route) -> Scorer:
+    """Refuse a scorer that knows more tiers than its route has: its gain may be of one that is not
+    there. Fewer are fine: the tiers past its last head share that. Raises ArtefactError."""
+    heads = len(scorer.score(Signals(text="?", turns=1)).p_good)
+    if heads > len(route.tiers) > 1:
+        raise scorers.ArtefactError(
+            f"routes.{route.name}.scorer: {scorer.label} knows {heads} tiers and the route has "
+            f"{len(route.tiers)}: train one on the route's own (waterfall train --tiers ...)."
+        )
+    return scorer
 
 
 def try_scorers(routes: Mapping[str, Route]) -> Scorers:

@@ -1,6 +1,6 @@
 """How far a white-box attacker moves a scorer: `python -m loadtests.attack --data FILE`.
 
-The attacker has the artefact. It seeks one text of at most 20 words that, put before (or after) any
+The attacker has the artefact. It seeks one text of 20 words (or `--words`) that, put before (or after) any
 prompt, sends as many as it can above the threshold: greedily, word by word, from the words that
 weigh most, the words whose cluster weighs most, and marks; then a second pass that exchanges each
 word in turn. It searches on some easy prompts and is measured on others. Easy is what starts at the
@@ -76,6 +76,7 @@ def search(
     draw: random.Random,
     passes: int,
     tries: int,
+    size: int = TOKENS,
 ) -> tuple[str, int]:
     """Return the words found and how many scorings that took."""
     pool = candidates(scorer, 60, draw)
@@ -89,8 +90,8 @@ def search(
         # Those near the threshold count too, so that there is a slope to climb.
         return float((1 / (1 + np.exp(-(values - threshold) * 20))).mean())
 
-    for turn in range(TOKENS * passes):
-        at = turn % TOKENS
+    for turn in range(size * passes):
+        at = turn % size
         asked = pool if not turn else draw.sample(pool, tries)
         held = found[at] if at < len(found) else ""
         options = [[*found[:at], word, *found[at + 1 :]] for word in {held, *asked} - {""}]
@@ -108,6 +109,7 @@ def main() -> int:
     parser.add_argument("--prompts", type=int, default=40, help="that it searches on")
     parser.add_argument("--tries", type=int, default=24, help="words tried at each place")
     parser.add_argument("--passes", type=int, default=2)
+    parser.add_argument("--words", type=int, default=TOKENS, help="of the prefix or suffix")
     options = parser.parse_args()
     scorer, draw = load(options.scorer), random.Random(options.seed)
     if not isinstance(scorer, LinearScorer):
@@ -124,7 +126,14 @@ def main() -> int:
     worst = 0.0
     for name, place in PLACES.items():
         words, spent = search(
-            scorer, [texts[i] for i in shown], place, threshold, draw, options.passes, options.tries
+            scorer,
+            [texts[i] for i in shown],
+            place,
+            threshold,
+            draw,
+            options.passes,
+            options.tries,
+            options.words,
         )
         moved = difficulties(scorer, [place(words, texts[i]) for i in judged]) >= threshold
         worst = max(worst, float(moved.mean()))

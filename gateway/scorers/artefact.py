@@ -70,8 +70,9 @@ def read_artefact(folder: Path) -> LinearScorer:
 def efficiency(folder: Path) -> dict[int, float]:
     """Return what labels brought an artefact in training: their number, and the APGR on questions
     not met. Raises ArtefactError as `read_artefact` does."""
-    told = _manifest(folder / MANIFEST).get("provenance", {}).get("efficiency", {})
-    return {int(labels): float(apgr) for labels, apgr in told.items()}
+    told = _manifest(folder / MANIFEST).get("provenance") or {}
+    told = told.get("efficiency") or {}
+    return dict(sorted((int(labels), float(apgr)) for labels, apgr in told.items()))
 
 
 def _manifest(path: Path) -> dict[str, Any]:
@@ -164,6 +165,7 @@ def _fault(scorer: LinearScorer) -> str:
         "holds a scale or share that is below 0": bool(
             min(single[3:]) >= 0 and (clusters.scale >= 0).all() and min(shares, default=0) >= 0
         ),
+        "holds no cluster": len(clusters.centres) > 0,
         "lacks a share for one of ten tenths": all(len(e) == 10 for e in scorer.watched.values()),
         "has fewer than two heads": len(scorer.calibration) >= 2,
         "has a calibration that falls": all(slope >= 0 for slope, _ in scorer.calibration),

@@ -78,8 +78,9 @@ def _write(args: argparse.Namespace, ground: Ground, choice: Choice) -> bool:
 
     if choice.threshold is None or ground.route is None:
         return False
-    pin = ground.moves and choice.promises
-    write_threshold(args.config or common.CONFIG, ground.route.name, choice.threshold, pin=pin)
+    path, name = args.config or common.CONFIG, ground.route.name
+    # The number is a rank among the artefact's reference, and would mean another among the own one.
+    write_threshold(path, name, choice.threshold, pin=ground.moves)
     return True
 
 
@@ -206,9 +207,9 @@ def _figure(found: tuple[float, float, float] | None) -> dict[str, float | None]
 
 
 MOVES = (
-    "once the gateway has seen 1,000 requests it ranks by its own traffic, and this number stands "
-    "for another share: `reference: artefact` beside it keeps its meaning (--write puts it there "
-    "with a promise), `threshold: {target_share: ...}` and `{target_quality: ...}` follow traffic"
+    "once the gateway has seen 200 requests it ranks by its own traffic, and this number stands "
+    "for another share: `reference: artefact` beside it keeps its meaning (--write puts it there), "
+    "`threshold: {target_share: ...}` and `{target_quality: ...}` follow traffic"
 )
 MEANINGS = {
     "share": "label-free: it keeps the share, and says nothing of quality",

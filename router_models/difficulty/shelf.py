@@ -113,7 +113,7 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
     def timeless(manifest: Mapping[str, Any]) -> dict[str, Any]:
         kept = {key: value for key, value in manifest.items() if key != "digest"}
-        provenance = dict(manifest.get("provenance", {}))
+        provenance = dict(manifest.get("provenance") or {})
         return kept | {"provenance": {k: v for k, v in provenance.items() if k != "date"}}
 
     return bool(one) and timeless(one) == timeless(other)
@@ -149,7 +149,7 @@ def versions(shelf: Path) -> list[Version]:
             Version(
                 folder.name,
                 str(manifest.get("label", "?")),
-                manifest.get("provenance", {}),
+                manifest.get("provenance") or {},
                 folder.name == now,
                 fault,
             )
