@@ -1,11 +1,11 @@
 """How far a white-box attacker moves a scorer: `python -m loadtests.attack --data FILE`.
 
-The attacker has the artefact. It seeks one text of 20 words (or `--words`) that, put before (or after) any
-prompt, sends as many as it can above the threshold: greedily, word by word, from the words that
-weigh most, the words whose cluster weighs most, and marks; then a second pass that exchanges each
-word in turn. It searches on some easy prompts and is measured on others. Easy is what starts at the
-first tier; the lower half by difficulty is told beside it. What is sent up of untouched easy
-prompts is nothing, so the share is the move.
+The attacker has the artefact. It seeks one text of 20 words (or `--words`) that, put before (or
+after) any prompt, sends as many as it can above the threshold: greedily, word by word, from the
+words that weigh most, the words whose cluster weighs most, and marks; then a second pass that
+exchanges each word in turn. It searches on some easy prompts and is measured on others. Easy is
+what starts at the first tier; the lower half by difficulty is told beside it. What is sent up of
+untouched easy prompts is nothing, so the share is the move.
 """
 
 from __future__ import annotations
