@@ -127,9 +127,9 @@ async def test_two_workers_are_one_gateway(tmp_path):
             assert {page[times] for page in pages} == {MANY}
             assert {page["workers",] for page in pages} == {2}
             await change_and_ask(it, admin, clients)
-            slow = ask_for("small", simulate="slow_first,seconds=1")
+            slow = ask_for("small", simulate="slow_first,seconds=3")
             asking = asyncio.create_task(clients[0].post(CHAT, json=slow))
-            await asyncio.sleep(0.3)
+            await eventually(lambda: _asked(admin))
             for each in workers:  # as who stops all processes of a group does it
                 each.terminate()
             it.signal()
@@ -189,6 +189,10 @@ async def test_files_and_sighup_reach_both_and_the_second_sigterm_ends_all_at_on
             assert await it.ended() == -signal.SIGTERM
         await gone(workers)
     assert "Traceback" not in it.stderr
+
+
+async def _asked(admin):
+    return (await admin.metrics())["in_flight_requests", "waterfall"] > 0
 
 
 async def _is(told, clients):
