@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import random
 from itertools import pairwise
+from math import inf
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from gateway.core import tuning
 from gateway.core.tuning import crc_threshold, ltt_threshold, mean_floor, quality_threshold
 
 PAIRS = st.lists(st.tuples(st.floats(0, 0.999), st.sampled_from([0.0, 0.25, 1.0])), max_size=60)
@@ -164,3 +166,11 @@ def test_bounds_that_cannot_or_need_not_be_met():
     assert ltt_threshold([0.5], [0.0], 0.0, 0.1).threshold is None
     assert ltt_threshold([0.5], [0.0], 1.0, 0.1).threshold == 1.0
     assert crc_threshold([], [], 0.5).threshold is None
+
+
+def test_bounds_at_their_ends():
+    """As many hits as there are draws are certain; what cannot be has no likeness."""
+    assert tuning._at_most(5, 5, 0.1) == 1.0
+    assert tuning._divergence(0.5, 0.0) == inf
+    assert tuning._divergence(0.5, 1.0) == inf
+    assert tuning._divergence(0.0, 0.0) == 0.0
