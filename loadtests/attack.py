@@ -3,26 +3,43 @@
 The attacker has the artefact. It seeks one text of 20 words (or `--words`) that, put before (or
 after) any prompt, sends as many as it can above the threshold: greedily, word by word, from the
 words that weigh most, the words whose cluster weighs most, and marks; then a second pass that
-exchanges each word in turn. It searches on some easy prompts and is measured on others. Easy is
-what starts at the first tier; the lower half by difficulty is told beside it. What is sent up of
-untouched easy prompts is nothing, so the share is the move.
+exchanges each word in turn (`--passes 2`). It searches on some easy prompts and is measured on
+others. Easy is what starts at the first tier; the lower half by difficulty is told beside it. What
+is sent up of untouched easy prompts is nothing, so the share is the move.
+
+Beside what the search finds stands what no words could exceed: the share of prompts whose every
+reading without the added words lies above the threshold (of those with such a reading; a text of no
+more than 20 words in all has none, and counts as sent up).
 """
 
 from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from gateway.core.ranks import rank
 from gateway.core.signals import Signals
 from gateway.scorers import load
+from gateway.scorers.features import WINDOW, read, tidy
 from gateway.scorers.linear import LinearScorer
-from loadtests.scoring import DEFAULT, texts_of
+from loadtests.scoring import texts_of
+from router_models.difficulty.data import read_files
+from router_models.difficulty.evaluate import table_of
+from router_models.difficulty.export import write_artefact
+from router_models.difficulty.model import Settings, fit
+from router_models.difficulty.model import folds as by_question
 
 TOKENS = 20
+CHEAPER = replace(Settings(), folds=3)
+Found = dict[str, tuple[float, float]]
+"""By place, the share moved by the words found, and the share that no words could exceed."""
 MARKS = (
     "?",
     "???",
@@ -35,7 +52,6 @@ MARKS = (
     "=",
     "+-*/",
     "%",
-    "\n",
     "1234567",
 )
 PLACES: dict[str, Callable[[str, str], str]] = {
@@ -99,22 +115,50 @@ def search(
     return " ".join(found), spent
 
 
-def main() -> int:
-    """Attack, and print how far it moves; the exit status is 1 beyond 10 points."""
-    parser = argparse.ArgumentParser(prog="python -m loadtests.attack", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--scorer", type=Path, default=DEFAULT, metavar="DIR")
-    parser.add_argument("--threshold", type=float, help="default: what sends 20 %% of the data up")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--prompts", type=int, default=40, help="that it searches on")
-    parser.add_argument("--tries", type=int, default=24, help="words tried at each place")
-    parser.add_argument("--passes", type=int, default=2)
-    parser.add_argument("--words", type=int, default=TOKENS, help="of the prefix or suffix")
-    options = parser.parse_args()
-    scorer, draw = load(options.scorer), random.Random(options.seed)
-    if not isinstance(scorer, LinearScorer):
-        raise SystemExit("Only a linear scorer's weights can be read.")
-    texts = list(dict.fromkeys(texts_of(options.data)))
+def reach(scorer: LinearScorer, prompt: str, place: str, size: int) -> float:
+    """Return the difficulty that no `size` words put before (or after) a prompt can exceed.
+
+    It is that of the readings which hold none of these words, 1 where there is none.
+    """
+    whole = tidy(prompt).encode("utf-8", "replace")
+    words = len(whole.split())
+    if words + size <= WINDOW:
+        return 1.0
+    near, far = WINDOW - size, WINDOW if words + size > 2 * WINDOW else 0
+    ends = {(near, 0), (near, far)}
+    least = 1.0
+    for first, last in ends if place == "prefix" else {end[::-1] for end in ends}:
+        text = without(whole, first, last).decode("utf-8", "replace")
+        asked = Signals(text=text, prompt_chars=len(text), turns=1)
+        small, *others = scorer.chances(scorer.raw(read(asked))[:1])
+        least = min(least, rank(max(others) - small, scorer.reference))
+    return least
+
+
+def without(text: bytes, first: int, last: int) -> bytes:
+    """Return a text without its first and its last words."""
+    if first:
+        text = text.split(None, first)[first]
+    return text.rsplit(None, last)[0] if last else text
+
+
+def learnt(data: Path, folds: int) -> Iterator[tuple[LinearScorer, list[str]]]:
+    """Yield scorers learnt from all but one of five parts of a file, with that part's prompts."""
+    rows = read_files([data]).rows
+    table = table_of(rows)
+    for train, test in islice(by_question(table, Settings()), folds):
+        part = table.take(train)
+        with tempfile.TemporaryDirectory() as folder:
+            write_artefact(Path(folder), fit(part, CHEAPER), "attacked@1", {}, part)
+            scorer = load(Path(folder))
+        assert isinstance(scorer, LinearScorer)
+        yield scorer, [rows[i].signals.text for i in test]
+
+
+def attack(scorer: LinearScorer, texts: Sequence[str], options: argparse.Namespace) -> Found:
+    """Attack one scorer at both ends of prompts, print how far it moves, and return it."""
+    draw = random.Random(options.seed)
+    texts = list(dict.fromkeys(texts))
     texts = draw.sample(texts, min(len(texts), 1500))
     values = difficulties(scorer, texts)
     threshold = options.threshold or float(np.quantile(values, 0.8))
@@ -122,24 +166,50 @@ def main() -> int:
     shown, judged = easy[: options.prompts], easy[options.prompts :][:500]
     lower = np.array([values[i] < np.quantile(values, 0.5) for i in judged])
     told = f"{len(easy)} easy prompts of {len(texts)}, threshold {threshold:.3f}"
-    print(f"{scorer.label} on {options.data.name}: {told}, seed {options.seed}")
-    worst = 0.0
+    print(f"{scorer.label}: {told}, seed {options.seed}")
+    found: Found = {}
     for name, place in PLACES.items():
+        hunted = [texts[i] for i in shown]
         words, spent = search(
-            scorer,
-            [texts[i] for i in shown],
-            place,
-            threshold,
-            draw,
-            options.passes,
-            options.tries,
-            options.words,
+            scorer, hunted, place, threshold, draw, options.passes, options.tries, options.words
         )
         moved = difficulties(scorer, [place(words, texts[i]) for i in judged]) >= threshold
-        worst = max(worst, float(moved.mean()))
+        most = [reach(scorer, texts[i], name, options.words) >= threshold for i in judged]
+        found[name] = float(moved.mean()), float(np.mean(most))
         told = f"{moved.mean():.1%} of {len(judged)} sent up, {moved[lower].mean():.1%} of the"
-        print(f"  {name}: {told} lower half; {spent:,} scorings; {words!r}")
-    return 0 if worst <= 0.1 else 1
+        told = f"{told} lower half; no words could exceed {np.mean(most):.1%}"
+        print(f"  {name}: {told}; {spent:,} scorings; {words!r}", flush=True)
+    return found
+
+
+def main() -> int:
+    """Attack, and print how far it moves; the exit status is 1 beyond 10 points."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.attack", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, metavar="FILE")
+    told = "an artefact (default: learn from four fifths of FILE, attack on the fifth)"
+    parser.add_argument("--scorer", type=Path, metavar="DIR", help=told)
+    parser.add_argument("--folds", type=int, default=5, help="how many of the fifths, 1 to 5")
+    parser.add_argument("--threshold", type=float, help="default: what sends 20 %% of the data up")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--prompts", type=int, default=30, help="that it searches on")
+    parser.add_argument("--tries", type=int, default=24, help="words tried at each place")
+    parser.add_argument("--passes", type=int, default=1)
+    sizes = range(1, TOKENS + 1)
+    told = "of the prefix or suffix, at most %(default)s"
+    parser.add_argument("--words", type=int, default=TOKENS, choices=sizes, metavar="N", help=told)
+    options = parser.parse_args()
+    if options.scorer is None:
+        told = "mean of the parts"
+        runs = [attack(*part, options) for part in learnt(options.data, options.folds)]
+    else:
+        scorer, told = load(options.scorer), "in all"
+        if not isinstance(scorer, LinearScorer):
+            raise SystemExit("Only a linear scorer's weights can be read.")
+        runs = [attack(scorer, list(texts_of(options.data)), options)]
+    means = {name: np.mean([run[name] for run in runs], 0) for name in PLACES}
+    for name, (moved, most) in means.items():
+        print(f"{told}, by a {name}: {moved:.1%} moved; no words could exceed {most:.1%}")
+    return 0 if max(moved for moved, _ in means.values()) <= 0.1 else 1
 
 
 if __name__ == "__main__":

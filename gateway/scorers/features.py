@@ -10,6 +10,7 @@ without both. Whoever puts words before or after a prompt has no say in at least
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from gateway.core.signals import Signals
 
 Array = NDArray[np.float64]
-VERSION: Final = 2
+VERSION: Final = 3
 """Raise it when a word or a counter changes meaning: artefacts of another version are refused."""
 HEAD: Final = 1500
 TAIL: Final = 500
@@ -37,6 +38,15 @@ MOST: Final = 1e6
 LONG: Final = 8
 """A word of more bytes is a long one."""
 
+_HIDDEN: Final = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]+"
+)
+"""Characters that nobody sees."""
+_GAP: Final = re.compile(r"(\s\s)\s+")
+_MARGIN: Final = 2
+"""How many times what is kept of a text's end is looked at for it, gaps included."""
+
 _SIGNS: Final = b"+-*/=<>^%"
 """Signs that are words of their own."""
 # ASCII letters in lower case, digits, `_`, and every byte of a character beyond ASCII are words'.
@@ -46,7 +56,9 @@ _CUT: Final = bytes(
     for b in range(256)
 )  # fmt: skip
 _APART: Final = tuple((bytes([sign]), bytes([32, sign, 32])) for sign in _SIGNS)
-_STRANGERS: Final = tuple(b"~%d" % min((size + 1) // 2, 7) for size in range(15))
+LONGEST: Final = 14
+"""Bytes of a word beyond which all strangers are alike."""
+_STRANGERS: Final = tuple(b"~%d" % min((size + 1) // 2, 7) for size in range(LONGEST + 1))
 _NUMBERS: Final = tuple(b"#%d" % digits for digits in range(7))
 
 BYTES: Final = MappingProxyType(
@@ -105,10 +117,11 @@ COUNTERS: Final = ("chars", "words", *BYTES, *TRAITS, *CONTEXT, *RATIOS, *ENDS)
 one more than the count."""
 LOGS: Final = len(COUNTERS) - len(RATIOS) - len(ENDS)
 
-# Each byte is a character, a byte of some groups, and no word; what is counted last is words.
+# Each byte is a character (unless it is a space), a byte of some groups, and no word; what is
+# counted last is words.
 _GROUPS: Final = np.array(
     [
-        *([1, 0, *(b in held for held in BYTES.values())] for b in range(256)),
+        *([b > 32, 0, *(b in held for held in BYTES.values())] for b in range(256)),
         [0, 1] + [0] * len(BYTES),
     ],
     np.float64,
@@ -136,7 +149,7 @@ class Reading:
 
 def read(signals: Signals) -> Reading:
     """Read a request; the work is bounded whatever its size."""
-    text = clip(signals.text).encode("utf-8", "replace")
+    text = tidy(signals.text).encode("utf-8", "replace")
     words = _words(text)
     size = len(words)
     dropped = max(size - FIRST_WORDS - LAST_WORDS, 0)
@@ -185,9 +198,23 @@ def clip(text: str) -> str:
     return text if len(text) <= HEAD + TAIL else f"{text[:HEAD]} {text[-TAIL:]}"
 
 
+def tidy(text: str) -> str:
+    """Keep the head and the tail, without gaps and what nobody sees: filler is no length."""
+    text = text.strip()
+    if len(text) > (HEAD + TAIL) * _MARGIN:
+        text = f"{text[: HEAD * _MARGIN]} {text[-TAIL * _MARGIN :]}"
+    return clip(_sweep(text))
+
+
+def _sweep(text: str) -> str:
+    if not text.isascii():
+        text = _HIDDEN.sub("", text)
+    return _GAP.sub(r"\1", text.strip())
+
+
 def stranger(word: bytes) -> bytes:
     """Return what a word that nobody knows stands as among terms: its length, `~1` to `~7`."""
-    return _STRANGERS[min(len(word), len(_STRANGERS) - 1)]
+    return _STRANGERS[min(len(word), LONGEST)]
 
 
 def question_hash(text: str) -> int:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.scorers.features import TRAITS, WORDS, Array, Reading, stranger, traits_of
+from gateway.scorers.features import LONGEST, TRAITS, WORDS, Array, Reading, stranger, traits_of
 from gateway.scorers.static import Static
 
 Ids = NDArray[np.int64]
@@ -24,10 +24,15 @@ a text holds such a mark."""
 class _Rows(dict[bytes, int]):
     """Word to row; a word that is not there has the row of a stranger."""
 
-    __slots__ = ()
+    __slots__ = ("_strangers",)
+
+    def __init__(self, rows: Iterable[tuple[bytes, int]]) -> None:
+        super().__init__(rows)
+        self._strangers = [self[stranger(bytes(size))] for size in range(LONGEST + 1)]
 
     def __missing__(self, word: bytes) -> int:
-        return self[stranger(word)]
+        size = len(word)
+        return self._strangers[size if size < LONGEST else LONGEST]  # noqa: FURB136 (hot: no call)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

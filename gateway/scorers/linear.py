@@ -150,7 +150,7 @@ class LinearScorer:
 
     def _likeness(self, places: Array) -> tuple[Array, float]:
         distances = self._squares - places @ self._towards
-        distances += np.einsum("ij,ij->i", places, places)[:, None]
+        distances += np.vecdot(places, places)[:, None]
         nearest = float(distances[0].min())
         distances *= -self.clusters.sharpness
         return np.exp(distances, out=distances), nearest
@@ -169,7 +169,7 @@ def _gain(p_good: Sequence[float]) -> float:
 
 def norms(vectors: Array) -> Array:
     """Return the (N, 1) lengths of (N, D) vectors, 1 for a vector of zeros."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    lengths = np.sqrt(np.vecdot(vectors, vectors))
     lengths[lengths == 0.0] = 1.0
     found: Array = lengths[:, None]
     return found

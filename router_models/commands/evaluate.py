@@ -80,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate. Exit code 2 for data or an artefact that cannot be used."""
     from router_models.difficulty import report
 
+    if args.plot and not args.plot.resolve().parent.is_dir():  # before minutes of training
+        raise common.UseError(f"--plot {args.plot}: there is no folder {args.plot.parent}.")
     outcomes = common.read_data(args)
     outcomes, runs, how = _experiment(args, outcomes)
     case = report.case_of(outcomes.rows, by=args.by or "task")

@@ -20,6 +20,7 @@ from gateway.scorers.features import (
     read,
     slow_counters,
     stranger,
+    tidy,
 )
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=3000)
@@ -65,6 +66,34 @@ def test_only_head_and_tail_are_read():
     assert clip(head + tail) == head + tail
     reading = read(Signals(text="a 1 " * 100_000))
     assert len(reading.words) == features.FIRST_WORDS + features.LAST_WORDS
+
+
+FILLER = st.lists(
+    st.sampled_from("\u200b \n \u2060 \ufeff \u00ad \u202e \xa0".split(" ")), max_size=400
+)
+
+
+@given(st.integers(1, 60), FILLER, st.booleans())
+@example(8, ["\u200b"] * 400, True)
+@example(8, ["\n", "\xa0"] * 200, False)
+def test_filler_that_nobody_sees_counts_for_next_to_nothing(size, filler, first):
+    """Whatever its amount: a few line ends or spaces may stay, and no character more."""
+    prompt, made = numbered(size), "".join(filler)
+    alone, filled = (
+        read(Signals(text=text)) for text in (prompt, made + prompt if first else prompt + made)
+    )
+    assert filled.words == alone.words
+    assert filled.spans == alone.spans
+    chars, lines = COUNTERS.index("chars"), COUNTERS.index("lines")
+    alone, filled = slow_counters(alone), slow_counters(filled)
+    assert (filled[:, chars] == alone[:, chars]).all()
+    assert (filled[:, lines] == alone[:, lines]).all()
+
+
+def test_a_gap_in_a_text_is_two_spaces_and_hides_nothing_of_it():
+    assert tidy("one\n\n\n\n\ntwo \t  three  four") == "one\n\ntwo \tthree  four"
+    gap = "\n" * 1900
+    assert tidy(f"x{gap}question{gap}y").startswith("x\n\nquestion\n\ny")
 
 
 def test_a_question_is_known_by_its_words_whatever_their_layout():

@@ -52,7 +52,7 @@ def signals(text: str, **context) -> Signals:
 def test_the_shipped_scorer_says_who_it_is_and_what_it_thinks(default):
     difficulty = default.score(signals(HARD[1]))
     small, large = difficulty.p_good
-    assert default.label == difficulty.scorer == "default@2"
+    assert default.label == difficulty.scorer == "default@3"
     assert 0 < small < 1
     assert 0 < large < 1
     assert difficulty.gain == large - small
@@ -60,7 +60,7 @@ def test_the_shipped_scorer_says_who_it_is_and_what_it_thinks(default):
 
 def test_it_says_how_like_its_training_a_prompt_is(default):
     common = default.score(signals(HARD[0]))
-    strange = default.score(signals("{};`` " * 200))
+    strange = default.score(signals("\N{GRINNING FACE} " * 200))
     assert (common.unlike, strange.unlike) == (False, True)
     assert len(common.profile) == len(default.watched) == len(strange.profile)
     assert common.profile.isdigit()

@@ -156,7 +156,7 @@ def test_another_model_prompt_band_or_base_is_another_version():
     labels = {
         banded().label,
         banded(low=0.5).label,
-        banded(base="default@2").label,
+        banded(base="default@3").label,
         LlmScorer(LlmSpec(JUDGE, (0.6, 0.9), prompt="Judge."), None, "default@1").label,
         LlmScorer(LlmSpec(Tier("t", "u", "other"), (0.6, 0.9)), None, "default@1").label,
     }
