@@ -141,10 +141,11 @@ class Entry:
 
     @property
     def calls(self) -> Iterator[CallRecord]:
-        """Every call, in order: the scorer's, then the attempts'."""
+        """Every call, in order: the scorer's, then each attempt's and its checks'."""
         yield from self.scoring
         for attempt in self.outcome.attempts:
             yield from attempt.calls
+            yield from attempt.checking
 
     @property
     def reason(self) -> str:
@@ -188,10 +189,13 @@ def status_of(outcome: Outcome) -> int:
 
 
 def escalations(outcome: Outcome) -> list[Escalation]:
-    """List every move up between tiers, with its cause; a fall to a lower tier is none."""
+    """List every move up between tiers, with its cause; a fall to a lower tier is none, nor is a
+    repair at the same one."""
     moves = []
     risen = [attempt for attempt in outcome.attempts if not attempt.fallen]
     for last, after in pairwise(risen):
+        if last.tier.name == after.tier.name:
+            continue
         if last.failure is not None:
             cause, reason = "fall_through", last.failure.kind
         else:
