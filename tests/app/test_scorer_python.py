@@ -12,8 +12,8 @@ from api.serving import LIMIT, ask_for, config, house
 from app.scoring import metric
 
 from gateway.app import REFUSALS
-from gateway.scorers import breaker, threads
-from gateway.scorers.threads import Taken, Threads
+from gateway.waiting import breaker, threads
+from gateway.waiting.threads import Taken, Threads
 
 RULES = "rules@1+fallback"
 MODULE = """

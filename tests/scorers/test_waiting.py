@@ -14,7 +14,7 @@ from gateway.core.money import Price
 from gateway.core.plan import Tier
 from gateway.core.scorer_spec import LlmSpec, PythonSpec, RemoteSpec, scorer_name
 from gateway.core.signals import Signals
-from gateway.scorers.breaker import Breaker
+from gateway.waiting.breaker import Breaker
 from gateway.scorers.guard import Guarded, Unusable
 from gateway.scorers.llm import LlmScorer, answer, messages
 
