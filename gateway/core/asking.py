@@ -21,9 +21,9 @@ class Asks:
     reads_reply: bool = False
     answer: int | None = None
 
-    def cost(self, own: Price, prompt: int, reply: int) -> int:
+    def cost(self, own: Price, prompt: int, choice: int, choices: int = 1) -> int:
         """Estimate what it costs, in nano-dollars. `own` is the price of the tier whose reply it
-        is, `prompt` and `reply` are the tokens of the request and of one reply."""
-        read = prompt + self.prompt + (reply if self.reads_reply else 0)
-        usage = Usage(read, reply if self.answer is None else self.answer)
+        is, `prompt` and `choice` are the tokens of the request and of one choice of its reply."""
+        read = prompt + self.prompt + (choice * choices if self.reads_reply else 0)
+        usage = Usage(read, choice if self.answer is None else self.answer)
         return self.times * (own if self.price is None else self.price).cost(usage).total

@@ -123,8 +123,8 @@ class Assessor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A reply that is to be examined: to which request, as the tier's check must read it, and of
-    which tier. `reply` returns it once it is there: a check may begin beside the draft."""
+    """A reply that is to be examined: to which request of the client's, and of which tier. `reply`
+    returns it once it is there: a check may begin beside the draft."""
 
     request: ChatRequest
     tier: Tier

@@ -141,9 +141,10 @@ def expected_cost(tier: Tier, signals: Signals) -> int:
 
 def _check_costs(route: Route, signals: Signals) -> dict[tuple[str, str], int]:
     """Price every check that asks a model, for this request."""
-    length = reply_tokens(signals)
+    length = signals.max_tokens or ASSUMED_REPLY_TOKENS
+    read = signals.prompt_tokens
     return {
-        (tier.name, spec.name): spec.asks.cost(tier.price, signals.prompt_tokens, length)
+        (tier.name, spec.name): spec.asks.cost(tier.price, read, length, signals.choices)
         for tier in route.tiers
         for spec in tier.bar.checks
         if spec.asks is not None

@@ -136,10 +136,12 @@ async def _deliver(run: Run, outcome: Outcome) -> Outcome:
         await run.send(served.held)
     return outcome
 
+
 async def _consult(run: Run, step: Consult, examining: Examining) -> None:
     """Put checks to the last reply: those that wait together, the others one by one."""
     *before, last = run.attempts
-    if last.reply is None:
+    reply = last.reply
+    if reply is None:
         return
     if step.barred:
         await examining.drop(step.barred)
@@ -151,16 +153,14 @@ async def _consult(run: Run, step: Consult, examining: Examining) -> None:
         return
     waiting = [name for name in step.checks if name in run.parts.examiners]
     at_once = [name for name in step.checks if name not in run.parts.examiners]
-    evidence = last.evidence + tuple(run.ask(last.tier, name, last.reply) for name in at_once)
+    evidence = last.evidence + tuple(run.ask(last.tier, name, reply) for name in at_once)
     asked = replace(last, evidence=evidence)
     if waiting:
-        asked = await examining.put(asked, waiting, last.reply)
+        asked = await examining.put(asked, waiting, reply)
     run.attempts = (*before, run.judged(asked))
 
 
-async def _attempt(
-    run: Run, tier: Tier, examining: Examining, *, bare: bool, repair: bool
-) -> None:
+async def _attempt(run: Run, tier: Tier, examining: Examining, *, bare: bool, repair: bool) -> None:
     """Call a tier; its attempt is added however the call ends."""
     request = mended(run.job.request, run.attempts[-1]) if repair else None
     draft = Drafting(run, tier, bare=bare, request=request)

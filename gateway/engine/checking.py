@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
+from typing import Self
 
 from gateway.core.cascade import early_checks
 from gateway.core.chat import Reply
-from gateway.core.dispatch import as_asked_of
 from gateway.core.outcome import Attempt, CallRecord
 from gateway.core.plan import Tier
 from gateway.core.ports import Question
@@ -37,7 +37,7 @@ class Examining:
         self._run = run
         self._running: dict[str, _Running] = {}
 
-    async def __aenter__(self) -> Examining:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -94,7 +94,7 @@ class Examining:
         async def its_reply() -> Reply:
             return await asyncio.shield(reply)
 
-        question = Question(as_asked_of(tier, run.job.request), tier, run.job.signals, its_reply)
+        question = Question(run.job.request, tier, run.job.signals, its_reply)
         left = max(run.job.plan.deadline - run.elapsed(), 0.0)
         task = asyncio.create_task(run.parts.examiners[name].examine(question, left, calls))
         self._running[name] = _Running(name, task, reply, calls, run.parts.clock())

@@ -154,9 +154,7 @@ class Drafting:
 
     def _judge_prefix(self, reply: Reply) -> Verdict:
         bar = self._tier.bar
-        asked = (
-            self._run.ask(self._tier, spec.name, reply) for spec in bar.checks if spec.free
-        )
+        asked = (self._run.ask(self._tier, spec.name, reply) for spec in bar.checks if spec.free)
         self._prefix = tuple(asked)
         verdict = judge(bar, self._prefix, self._job.plan.next_good(self._tier))
         return replace(verdict, reason="prefix_passed") if verdict.accepted else verdict

@@ -65,7 +65,9 @@ CHECK_SECONDS = _histogram(
     "check_seconds", "route check", DURATION, "How long checks that wait took, by check"
 )
 CHECK_COST = _counter(
-    "check_cost_usd_total", "route check", "Dollars spent on checks, by check; in cost_usd_total too"
+    "check_cost_usd_total",
+    "route check",
+    "Dollars spent on checks, by check; in cost_usd_total too",
 )
 VERDICTS = _counter("verdicts_total", "route tier verdict", "Verdicts: accept, defer")
 UPSTREAM_ERRORS = _counter(
