@@ -12,7 +12,7 @@ from gateway.config.models import Strict
 from gateway.config.quantities import number, size
 
 
-def temperature(value: object) -> float | None:
+def degrees(value: object) -> float | None:
     """A temperature, or off."""
     return None if value == "off" else number(value, 0, 2)
 
@@ -38,7 +38,7 @@ class AgreementKeys(Strict):
     kind: str
     tier: Name | None = None
     samples: Annotated[int, PlainValidator(whole(1, 5))] = 1
-    temperature: Annotated[float | None, PlainValidator(temperature)] = 1.0
+    temperature: Annotated[float | None, PlainValidator(degrees)] = 1.0
     seed: Annotated[int | None, PlainValidator(whole(0, 2**31 - 1))] = None
     timeout: Seconds = 5.0
     concurrent: Flag = False
