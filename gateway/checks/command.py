@@ -36,6 +36,7 @@ KEPT: Final = 64 * 1024
 INHERITED: Final = ("PATH", "LANG", "LC_ALL", "TZ")
 _LAUNCHER: Final = (sys.executable, "-I", "-S", confined.__file__)
 _LINE: Final = 1_000
+_POLL: Final = 0.005
 
 
 class Command:
@@ -104,9 +105,10 @@ async def _conversation(process: Process, told: bytes) -> tuple[int, bytes]:
     heard = asyncio.create_task(_last(process))
     fed = asyncio.create_task(_feed(process, told))
     try:
-        code = await process.wait()
+        while process.returncode is None:  # noqa: ASYNC110 (`wait` waits for the pipes too)
+            await asyncio.sleep(_POLL)
         _kill(process)
-        return code, await heard
+        return process.returncode, await heard
     finally:
         heard.cancel()
         fed.cancel()
