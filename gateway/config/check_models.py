@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import Field, PlainValidator
 
-from gateway.config import fields
 from gateway.config.fields import Filled, Flag, Name, Seconds, choice, whole
 from gateway.config.models import Strict
 from gateway.config.quantities import number, size
+
+_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
 
 def degrees(value: object) -> float | None:
@@ -26,9 +28,8 @@ def arguments(value: object) -> tuple[str, ...]:
 
 def function(value: object) -> str:
     """`module:function`."""
-    where, _, name = value.partition(":") if isinstance(value, str) else ("", "", "")
-    if name and "." not in name:
-        return fields.function(f"{where}.{name}") and f"{where}:{name}"
+    if isinstance(value, str) and _FUNCTION.fullmatch(value):
+        return str(value)
     raise ValueError("must be module:function, such as my_package.checks:ok")
 
 

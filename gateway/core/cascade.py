@@ -185,7 +185,7 @@ def _mendable(plan: Plan, attempts: tuple[Attempt, ...]) -> bool:
     last = attempts[-1]
     if not last.tier.bar.repair or not plan.judges(last.tier) or is_repair(attempts):
         return False
-    if last.reply is None or len(last.reply.choices) != 1 or not last.deliverable:
+    if plan.choices != 1 or not last.deliverable:
         return False
     return last.verdict is not None and last.verdict.reason in REPAIRABLE
 

@@ -47,7 +47,7 @@ class Plan:
     strongest first, for when all above have failed. `deadline` is in seconds, `ceiling` and
     `expected` (the estimated cost of one call at each tier) in nano-dollars; so is `check_costs`,
     by tier and check, of the checks that ask a model; `p_good` is the probability that a tier's
-    reply is good, where known.
+    reply is good, where known; `choices` is how many the client wants.
     """
 
     tiers: tuple[Tier, ...]
@@ -58,6 +58,7 @@ class Plan:
     expected: Mapping[str, int] = field(default_factory=dict)
     p_good: Mapping[str, float] = field(default_factory=dict)
     check_costs: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    choices: int = 1
 
     def check_cost(self, tier: Tier, spec: CheckSpec) -> int:
         """What a check of a reply of `tier` is expected to cost, in nano-dollars."""

@@ -116,6 +116,7 @@ def make_plan(
         expected={tier.name: expected_cost(tier, signals) for tier in route.tiers},
         p_good=_p_good(route, difficulty),
         check_costs=_check_costs(route, signals),
+        choices=signals.choices,
     )
     if pinned := _pinned(route, overrides):
         return _within_ceiling(replace(frame, tiers=(pinned[0],), reason=pinned[1]))

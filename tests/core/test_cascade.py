@@ -36,7 +36,6 @@ from gateway.core.cascade import (
     may_escalate,
     next_step,
 )
-from gateway.core.chat import Choice, Reply
 from gateway.core.errors import (
     ContentRefused,
     ContextTooLong,
@@ -71,7 +70,6 @@ BARRED = (
     Evidence("judge", Finding("abstain", "budget")),
     Evidence("panel", Finding("abstain", "budget")),
 )
-TWO_CHOICES = Reply((Choice("one"), Choice("two")))
 
 LATE = 60.0
 """The deadline of every plan here, to the second."""
@@ -270,7 +268,7 @@ RULES = {
         plan((MENDS, LARGE)), malformed(MENDS, reply=PREFIX, left=True), then="call large"
     ),
     "6 nor of several choices": on(
-        plan((MENDS, LARGE)), malformed(MENDS, reply=TWO_CHOICES), then="call large"
+        plan((MENDS, LARGE), choices=2), malformed(MENDS), then="call large"
     ),
     "6 nor of what came to no reply": on(
         plan((MENDS, LARGE)), failed(MENDS, DOWN), then="call large"
