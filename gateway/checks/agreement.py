@@ -80,11 +80,13 @@ class Agreement:
     def _body(self, request: ChatRequest, tier: Tier, number: int) -> Mapping[str, Any]:
         """Write the client's request anew, in the tier's recipe, with a luck of its own."""
         asked = {name: value for name, value in request.body.items() if name not in _OUR_OWN}
+        sent = dispatch(tier, ChatRequest(asked), judged=False, marker=self._marker).body
+        body = {name: value for name, value in sent.items() if name not in _OUR_OWN}
         if self._check.temperature is not None:
-            asked["temperature"] = self._check.temperature
+            body["temperature"] = self._check.temperature
         if self._check.seed is not None:
-            asked["seed"] = self._check.seed + number
-        return dispatch(tier, ChatRequest(asked), judged=False, marker=self._marker).body
+            body["seed"] = self._check.seed + number
+        return body
 
 
 def agreement(reply: Reply, samples: list[Choice], alike: Alike | None = None) -> float | None:

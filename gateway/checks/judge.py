@@ -6,6 +6,7 @@ them, and the judge's own answer is read strictly, or it does not count.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 import secrets
@@ -37,7 +38,12 @@ _CHANCE: Final = r"0(?:\.[0-9]{1,4})?|1(?:\.0{1,4})?"
 _ANSWER: Final = re.compile(
     rf"(?P<word>yes|no)(?:[ ,:]{{1,3}}(?P<told>{_CHANCE}))?\.?|(?P<bare>{_CHANCE})", re.IGNORECASE
 )
-_ALTERNATIVES: Final = 5
+_SETTINGS: Final = {
+    "max_tokens": JUDGE_TOKENS,
+    "temperature": 0,
+    "logprobs": True,
+    "top_logprobs": 5,
+}
 
 
 class Judge:
@@ -47,32 +53,30 @@ class Judge:
         """`upstream` is where the judge's model is."""
         self._check, self._upstream = check, upstream
         self._mark = f"<<{secrets.token_hex(8)}>>"
-        self._logprobs = True
+        self._bare = False
 
     async def ask(self, question: Question, seconds: float, calls: Calls) -> Finding:
-        """Ask once; a model that knows no log-probabilities is asked without from then on."""
+        """Ask once; a model that refuses our settings, such as log-probabilities, is asked without
+        them, and from then on if that helped."""
         reply = await question.reply()
-        body = self._body(question.request, reply)
-        chars = sum(len(message["content"]) for message in body["messages"])
+        until = asyncio.get_running_loop().time() + seconds
+        asked = messages(self._check.prompt or PROMPT, question.request, reply, self._mark)
+        body = {"model": self._check.tier.model, "messages": asked}
+        chars = sum(len(message["content"]) for message in asked)
         guess = Usage(chars // CHARS_PER_TOKEN + 8, JUDGE_TOKENS)
         tier = self._check.tier
-        if self._logprobs:
-            more = {"logprobs": True, "top_logprobs": _ALTERNATIVES}
+        if not self._bare:
             try:
-                got = await ask(calls, self._upstream, tier, {**body, **more}, guess, seconds)
+                sent = body | _SETTINGS
+                got = await ask(calls, self._upstream, tier, sent, guess, seconds)
                 return Finding("pass", confidence=probability(got))
-            except UpstreamRejected:
-                self._logprobs = False
+            except UpstreamRejected as error:
+                if type(error) is not UpstreamRejected:
+                    raise  # it is about the prompt, whose author is not to change how others fare
+        seconds = until - asyncio.get_running_loop().time()
         got = await ask(calls, self._upstream, tier, body, guess, seconds)
+        self._bare = True
         return Finding("pass", confidence=probability(got))
-
-    def _body(self, request: ChatRequest, reply: Reply) -> dict[str, Any]:
-        return {
-            "model": self._check.tier.model,
-            "messages": messages(self._check.prompt or PROMPT, request, reply, self._mark),
-            "max_tokens": JUDGE_TOKENS,
-            "temperature": 0,
-        }
 
 
 def messages(prompt: str, request: ChatRequest, reply: Reply, mark: str) -> list[dict[str, str]]:

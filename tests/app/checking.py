@@ -35,6 +35,7 @@ def bodies(server):
 
 def document(small, second, check, *, bar=None, name="second", **changes):
     """Two servers, a check that asks the second of them, and a simulated large tier."""
+    asked = {"upstream": "other", "model": "asked-model", "price": PRICE}
     return config(
         upstreams__near={"base_url": small.url},
         upstreams__other={"base_url": second.url},
@@ -44,9 +45,7 @@ def document(small, second, check, *, bar=None, name="second", **changes):
             "price": SMALL_PRICE,
             "bar": {"checks": ["shape", "refusal", "format", "tools", name], **(bar or {})},
         },
-        tiers__asked={"upstream": "other", "model": "asked-model", "price": PRICE},
-        checks={name: check},
-        **changes,
+        **{"tiers__asked": asked, "checks": {name: check}, **changes},
     )
 
 

@@ -65,6 +65,24 @@ async def test_the_client_s_temperature_may_stay(tmp_path):
     assert (body["temperature"], body.get("seed")) == (0.25, None)
 
 
+async def test_the_recipe_of_the_tier_that_is_asked(tmp_path):
+    """All of it but what would make the sample no other than the reply."""
+    (tmp_path / "terse.yaml").write_text(
+        "version: 1\nbefore: Be terse.\nparams: {temperature: 0, seed: 1, max_tokens: 9}\n"
+    )
+    recipe = {"tiers__asked__recipe": "terse.yaml"}
+    async with checking(tmp_path, [said("42")], [said("42")], AGREEMENT, **recipe) as (
+        it,
+        _,
+        other,
+    ):
+        await it.chat()
+    (body,) = bodies(other)
+    assert body["messages"][0] == {"role": "system", "content": "Be terse."}
+    assert (body["temperature"], body["max_tokens"]) == (1.0, 9)
+    assert "seed" not in body
+
+
 async def test_without_a_tier_the_same_model_is_asked_again(tmp_path):
     check = {"kind": "agreement"}
     async with checking(tmp_path, [said("42")], [said("0")], check) as (it, near, other):

@@ -11,7 +11,7 @@ import orjson
 import pytest
 from api.serving import LIMIT, ask_for
 from app.checking import calls_tool, checking, document, found, said
-from app.serving import Wire, listening, posted, until
+from app.serving import Process, Wire, listening, posted, until
 from upstreams.scripted import Scripted
 
 from gateway.checks.command import reading
@@ -186,6 +186,29 @@ async def test_a_client_that_leaves_ends_it(tmp_path):
         async with asyncio.timeout(1.0):
             while alive(place):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_a_killed_gateway_takes_it_along(tmp_path):
+    """And a gateway as a process of its own can run it at all, on the loop that it has."""
+    place = tmp_path / "pids"
+    body = CHILD.replace("child = subprocess", "child = None and subprocess")
+    body = body.replace("{os.getpid()} {child.pid}", "{os.getpid()}")
+    fast = running(tmp_path, "", timeout="60s")
+    slow = {**fast, "run": [script(tmp_path, body, "slow.py"), str(place)]}
+    async with Scripted(said("42")) as near:
+        settings = document(near, near, fast)
+        settings["checks"]["slow"] = slow
+        settings["tiers"]["small"]["bar"]["checks"].append("slow")
+        async with Process(tmp_path, settings) as served:
+            await served.ready()
+            async with Wire(served.url) as wire:
+                await wire.send(posted(orjson.dumps(ask_for())))
+                await until(lambda: place.exists() and place.read_text())
+                assert len(alive(place)) == 1
+                served.child.kill()
+                await served.ended()
+            await until(lambda: not alive(place))
 
 
 async def test_a_program_that_is_gone_abstains_and_is_left_alone(tmp_path):

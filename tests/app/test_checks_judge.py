@@ -80,6 +80,7 @@ async def test_one_that_knows_no_log_probabilities_is_asked_without(tmp_path):
         second = await it.chat()
         calls = [call["status"] for call in it.entry(first)["calls"] if call["purpose"] == "check"]
     assert [body.get("logprobs") for body in bodies(other)] == [True, None, None]
+    assert set(bodies(other)[1]) == {"model", "messages"}
     assert (first.told("tier"), second.told("tier")) == ("small", "small")
     assert calls == ["failed", "ok"]
 
