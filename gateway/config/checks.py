@@ -120,6 +120,9 @@ def with_checks(
     draft: Draft, tiers: Mapping[str, Tier], defined: Mapping[str, CheckDefinition]
 ) -> dict[str, Tier]:
     """Say in every bar what its checks ask of a model; refuse a judge of its own replies."""
+    named = {spec.name for tier in tiers.values() for spec in tier.bar.checks}
+    for unused in defined.keys() - named:
+        draft.warn(("checks", unused), "no tier's bar names it")
     return {entry: _with_checks(draft, tier, defined) for entry, tier in tiers.items()}
 
 

@@ -31,7 +31,8 @@ class Escalation:
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Seconds of one request: `total` from its arrival to its last byte; `first_token` to the
-    first byte of the reply (None when there was none); `upstream` spent waiting for upstreams;
+    first byte of the reply (None when there was none); `upstream` spent waiting for upstreams, and
+    for checks that wait;
     `decision` spent on signals, score and plan; `paused` spent waiting for the client to take
     what was sent."""
 

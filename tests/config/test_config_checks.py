@@ -82,10 +82,16 @@ def test_a_model_does_not_judge_itself(tier):
 
 
 def test_the_same_again_is_warned_of():
-    (told,) = read("", "second: {kind: agreement, temperature: 0}").warnings
+    bar = "checks: [second]"
+    (told,) = read(bar, "second: {kind: agreement, temperature: 0}").warnings
     assert told == "w.yaml: checks.second.temperature: the same model at 0 says the same again"
-    assert read("", "second: {kind: agreement, temperature: 0, tier: large}").warnings == ()
-    assert read("", "second: {kind: agreement, temperature: off}").warnings == ()
+    assert read(bar, "second: {kind: agreement, temperature: 0, tier: large}").warnings == ()
+    assert read(bar, "second: {kind: agreement, temperature: off}").warnings == ()
+
+
+def test_a_check_that_no_bar_names_is_warned_of():
+    (told,) = read("", "second: {kind: agreement}").warnings
+    assert told == "w.yaml: checks.second: no tier's bar names it"
 
 
 def test_a_program_s_path_is_from_the_file_s_folder(tmp_path):

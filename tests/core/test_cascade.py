@@ -11,7 +11,6 @@ from core.tries import (
     LARGE,
     MEDIUM,
     PAID_BAR,
-    PREFIX,
     SMALL,
     TIERS,
     WEAK,
@@ -22,20 +21,13 @@ from core.tries import (
     fallen,
     last,
     left,
-    malformed,
     plan,
     step,
     trusted,
     weak,
 )
 
-from gateway.core.cascade import (
-    affordable,
-    best_deferred,
-    early_checks,
-    may_escalate,
-    next_step,
-)
+from gateway.core.cascade import affordable, best_deferred, may_escalate, next_step
 from gateway.core.errors import (
     ContentRefused,
     ContextTooLong,
@@ -44,8 +36,7 @@ from gateway.core.errors import (
     UpstreamRefusedUs,
     UpstreamRejected,
 )
-from gateway.core.plan import Hold
-from gateway.core.verdict import PASS, Bar, CheckSpec, Evidence, Finding
+from gateway.core.verdict import PASS, Evidence
 
 DOWN = UpstreamDown("no connection")
 REJECTED = UpstreamRejected("bad", status=422, param="tools", code="nope")
@@ -60,16 +51,6 @@ PAID_LAST = replace(LARGE, bar=PAID_BAR)
 UNKNOWN = replace(SMALL, context=None)
 ENDLESS = replace(LARGE, context=None)
 SAME = replace(MEDIUM, context=1_000)
-
-TOGETHER = replace(SMALL, bar=replace(PAID_BAR, at_once=True))
-WAITS = replace(SMALL, bar=Bar(checks=(CheckSpec("tests", waits=True), CheckSpec("shape"))))
-MENDS = replace(SMALL, bar=Bar(repair=True))
-BESIDE = replace(SMALL, bar=Bar(checks=(CheckSpec("second", 70, waits=True, concurrent=True),)))
-BARRED = (
-    Evidence("shape", PASS),
-    Evidence("judge", Finding("abstain", "budget")),
-    Evidence("panel", Finding("abstain", "budget")),
-)
 
 LATE = 60.0
 """The deadline of every plan here, to the second."""
@@ -111,41 +92,10 @@ RULES = {
         at=LATE,
         then="consult panel judge: deadline",
     ),
-    "2 nor over the ceiling": on(
-        plan((PAID, LARGE), ceiling=169),
-        attempt(PAID, GOOD, 100, asked=["shape"]),
-        then="consult panel judge: budget",
-    ),
     "2 but up to it": on(
         plan((PAID, LARGE), ceiling=170),
         attempt(PAID, GOOD, 100, asked=["shape"]),
         then="consult judge",
-    ),
-    "2 and then it is served as less than was asked for": on(
-        plan((PAID, LARGE), ceiling=169),
-        replace(accepted(PAID, 100, asked=["shape"]), evidence=BARRED),
-        then="deliver small degraded",
-    ),
-    "2 all at once, where the bar says so": on(
-        plan((TOGETHER, LARGE)),
-        attempt(TOGETHER, GOOD, asked=["shape"]),
-        then="consult judge panel",
-    ),
-    "2 as many as fit": on(
-        plan((TOGETHER, LARGE), ceiling=669),
-        attempt(TOGETHER, GOOD, 100, asked=["shape"]),
-        then="consult judge",
-    ),
-    "2 one that waits is not free": on(
-        plan((WAITS, LARGE)), attempt(WAITS, None, asked=[]), then="consult shape"
-    ),
-    "2 it is asked after the free ones": on(
-        plan((WAITS, LARGE)), attempt(WAITS, GOOD, asked=["shape"]), then="consult tests"
-    ),
-    "2 by this request's price": on(
-        plan((PAID, LARGE), check_costs={("small", "judge"): 501}),
-        attempt(PAID, GOOD, asked=["shape"]),
-        then="consult panel",
     ),
     "2 nor for what the client has": on(
         plan((PAID, LARGE)),
@@ -247,36 +197,6 @@ RULES = {
     ),
     "6 just in time": on(ALL, weak(SMALL), at=59.999, then="call medium"),
     "6 up to the ceiling": on(plan(ceiling=600), weak(SMALL, 100), then="call medium"),
-    "6 a broken form is asked for once more": on(
-        plan((MENDS, LARGE)), malformed(MENDS), then="call small repair"
-    ),
-    "6 once": on(plan((MENDS, LARGE)), malformed(MENDS), malformed(MENDS), then="call large"),
-    "6 a repair that is good is served": on(
-        plan((MENDS, LARGE)), malformed(MENDS), accepted(MENDS), then="deliver small"
-    ),
-    "6 a repair that is refused falls through": on(
-        plan((MENDS, LARGE)),
-        malformed(MENDS),
-        failed(MENDS, REJECTED, altered=True),
-        then="call large",
-    ),
-    "6 no repair where the bar does not say so": on(ALL, malformed(SMALL), then="call medium"),
-    "6 nor of an answer that is bad otherwise": on(
-        plan((MENDS, LARGE)), weak(MENDS), then="call large"
-    ),
-    "6 nor of a draft that was left": on(
-        plan((MENDS, LARGE)), malformed(MENDS, reply=PREFIX, left=True), then="call large"
-    ),
-    "6 nor of several choices": on(
-        plan((MENDS, LARGE), choices=2), malformed(MENDS), then="call large"
-    ),
-    "6 nor of what came to no reply": on(
-        plan((MENDS, LARGE)), failed(MENDS, DOWN), then="call large"
-    ),
-    "6 nor at the last tier": on(plan((MENDS,)), malformed(MENDS), then="deliver small degraded"),
-    "6 nor over the ceiling": on(
-        plan((MENDS, LARGE), ceiling=150), malformed(MENDS, 100), then="deliver small degraded"
-    ),
     # 7: the best of what there is
     "7 too late": on(ALL, weak(SMALL), at=LATE, then="deliver small degraded"),
     "7 over the ceiling": on(plan(ceiling=599), weak(SMALL, 100), then="deliver small degraded"),
@@ -395,25 +315,3 @@ def test_every_tier_is_called_at_most_twice():
             failed(tier, failure, altered=True, bare=bare),
         ]
     assert (calls, words) == (6, "give up: Exhausted")
-
-
-@pytest.mark.parametrize(
-    ("given", "tier", "stream", "expected"),
-    [
-        (plan((BESIDE, LARGE)), BESIDE, False, ("second",)),
-        (plan((BESIDE, LARGE)), BESIDE, True, ("second",)),
-        (plan((PAID, LARGE)), PAID, False, ()),
-        (plan((BESIDE,)), BESIDE, False, ()),
-        (plan((BESIDE, LARGE), ceiling=170), BESIDE, False, ("second",)),
-        (plan((BESIDE, LARGE), ceiling=169), BESIDE, False, ()),
-    ],
-    ids=["plain", "held whole", "not meant to", "last tier", "just enough", "too dear"],
-)
-def test_what_starts_beside_a_draft(given, tier, stream, expected):
-    assert early_checks(given, (), tier, stream=stream) == expected
-
-
-def test_nothing_starts_beside_a_stream_that_may_be_seen_early():
-    early = replace(BESIDE, hold=Hold("tokens", 8))
-    assert early_checks(plan((early, LARGE)), (), early, stream=True) == ()
-    assert early_checks(plan((early, LARGE)), (), early, stream=False) == ("second",)
