@@ -22,6 +22,8 @@ from gateway.api.planning import Clocks, require_thresholds
 from gateway.api.server import main_app
 from gateway.api.service import Latches, Service, Switch
 from gateway.checks import all_checks
+from gateway.checks.function import CheckUnusable
+from gateway.checks.opening import open_examiners
 from gateway.config import (
     ConfigError,
     LedgerSettings,
@@ -37,6 +39,7 @@ from gateway.core.ledger import Refusal
 from gateway.core.recipes import write_marker
 from gateway.engine import Engine, Parts
 from gateway.prices import open_book
+from gateway.scorers.likeness import alike
 from gateway.scoring import UNUSABLE, open_scorers
 from gateway.sinks.log import RequestLog, human_line, json_line
 from gateway.sinks.metrics import Metrics
@@ -54,7 +57,7 @@ class StartError(Exception):
     """The gateway cannot start as it is configured; the message says what to change."""
 
 
-REFUSALS = (ConfigError, StartError, UpstreamUnusable, LedgerUnusable, *UNUSABLE)
+REFUSALS = (ConfigError, StartError, UpstreamUnusable, LedgerUnusable, CheckUnusable, *UNUSABLE)
 """Everything that may be wrong with a configuration."""
 
 
@@ -137,6 +140,7 @@ class Gateway:
     def _build(self, settings: Settings) -> Service:
         upstreams = {name: open_upstream(each) for name, each in settings.upstreams.items()}
         opened = open_scorers(settings.routes, settings.tiers, upstreams)
+        examiners = open_examiners(settings.checks, upstreams, self._marker, alike)
         parts = Parts(
             upstreams=upstreams,
             checks=all_checks(self._marker),
@@ -148,10 +152,15 @@ class Gateway:
             new_id=CLOCKS.new_id,
             config=settings.digest,
             keep_prompts=settings.ledger.content == "prompts",
+            examiners=examiners.by_name,
         )
 
         async def close() -> None:
-            await asyncio.gather(opened.aclose(), *(each.aclose() for each in upstreams.values()))
+            await asyncio.gather(
+                opened.aclose(),
+                examiners.aclose(),
+                *(each.aclose() for each in upstreams.values()),
+            )
 
         simulated = {name for name, each in settings.upstreams.items() if each.kind == "simulated"}
         return Service(

@@ -19,7 +19,7 @@ SMALL = Tier(
     "near",
     "mini-1",
     Price(input=250_000_003, output=2_000_000_007, cached_input=25_000_001, version="book-1"),
-    bar=Bar(checks=(CheckSpec("shape"), CheckSpec("judge", 1_000))),
+    bar=Bar(checks=(CheckSpec("shape"), CheckSpec("judge", 1_000, waits=True))),
 )
 LARGE = Tier("large", "far", "maxi-1", Price(1_250_000_011, 10_000_000_013, version="book-1"))
 ROUTE = Route("waterfall", (SMALL, LARGE))
@@ -72,6 +72,15 @@ def entry(outcome=None, name="", **more):
         "config": "c0ffee",
     }
     return Entry(**(known | more))
+
+
+def examined(**more):
+    """Served after a judge's word that cost a call, and one that came too late."""
+    asked = call(LARGE)
+    told = Evidence("judge", Finding("pass", "", 0.97), 1.25, asked.cost.total)
+    late = Evidence("judge", Finding("abstain", "timeout"), 5.0)
+    served = attempt(evidence=(told, late), checking=(asked,))
+    return entry(Outcome(attempts=(served,), served=served), **more)
 
 
 def escalated(**more):

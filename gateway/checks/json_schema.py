@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -27,6 +28,8 @@ MAX_TEXT = 256 * 1024
 MAX_STEPS = 20_000
 """Steps of one reply's validation: one for each keyword applied, and for each entry of what it is
 applied to."""
+MOST_TOLD = 300
+"""Characters of what is told of a fault."""
 INVALID = Finding("fail", "schema_invalid", broken=True)
 
 _PRICES = {"$ref": 20, "$dynamicRef": 20}
@@ -50,10 +53,10 @@ def reply_format(request: ChatRequest, reply: Reply) -> Finding:
     texts = [choice.text for choice in reply.choices if not choice.tool_calls]
     try:
         with budget():
-            sound = all(is_valid(text, schema) for text in texts)
+            wrong = next((text for text in texts if not is_valid(text, schema)), None)
     except TooMuchError:
         return ABSTAIN
-    return PASS if sound else INVALID
+    return PASS if wrong is None else replace(INVALID, detail=fault(wrong, schema))
 
 
 def _schema(wanted: object) -> Mapping[str, Any] | None:
@@ -90,6 +93,28 @@ def is_valid(text: str, schema: Mapping[str, Any] | None) -> bool:
         return bool(validator.is_valid(value))
     except Exception as error:  # a client's schema may be any nonsense, and fail in any way
         raise TooMuchError from error
+
+
+def fault(text: str, schema: Mapping[str, Any] | None) -> str:
+    """Say in one sentence what is wrong with a text that `is_valid` does not take; empty when
+    that would take too long. It may quote the text: it is for its own author."""
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except ValueError as error:
+        return f"it is not JSON ({error})"[:MOST_TOLD]
+    except RecursionError:
+        return "it is nested too deep"
+    if schema is None:
+        return "it is not a JSON object"
+    try:
+        with budget():
+            found = next(iter(_validator(_written(schema)).iter_errors(value)), None)
+    except Exception:  # noqa: BLE001 (as in is_valid: a client's schema may fail in any way)
+        return ""
+    if found is None:
+        return ""
+    where = "/".join(map(str, found.absolute_path))
+    return f"its JSON is not valid at {where or 'its root'}: {found.message}"[:MOST_TOLD]
 
 
 def _refuse_constant(name: str) -> Any:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from gateway.checks.json_schema import TooMuchError, budget, is_valid
+from gateway.checks.json_schema import TooMuchError, budget, fault, is_valid
 from gateway.core.chat import ChatRequest, Choice, Reply
 from gateway.core.verdict import ABSTAIN, PASS, Finding
 
@@ -23,10 +24,24 @@ def tool_calls(request: ChatRequest, reply: Reply) -> Finding:
     choice = request.body.get("tool_choice")
     try:
         with budget():
-            sound = all(_is_sound(each, schemas, choice) for each in reply.choices)
+            wrong = next((e for e in reply.choices if not _is_sound(e, schemas, choice)), None)
     except TooMuchError:
         return ABSTAIN
-    return PASS if sound else _WRONG
+    return PASS if wrong is None else replace(_WRONG, detail=_fault(wrong, schemas, choice))
+
+
+def _fault(choice: Choice, schemas: Mapping[str, Mapping[str, Any]], wanted: object) -> str:
+    """Say in one sentence what is wrong with a choice that is not sound."""
+    if not choice.tool_calls:
+        return "it calls no tool, and one was demanded"
+    if wanted == "none" or _forced_name(wanted) not in (None, choice.tool_calls[0]["name"]):
+        return "it calls a tool that was not to be called"
+    for call in choice.tool_calls:
+        if call["name"] not in schemas:
+            return f"it calls {call['name'][:60]!r}, which is not among the tools offered"
+        if told := fault(call["arguments"] or "{}", schemas[call["name"]]):
+            return f"in the arguments of {call['name'][:60]!r}: {told}"
+    return ""
 
 
 def _calls_other_kinds(request: ChatRequest, reply: Reply) -> bool:

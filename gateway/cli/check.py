@@ -38,11 +38,13 @@ def run(args: argparse.Namespace) -> int:
     if settings is None:
         return 2
     from gateway.app import REFUSALS, refuse_open_door
+    from gateway.checks.opening import try_examiners
     from gateway.scoring import notes, try_scorers
 
     try:
         refuse_open_door(settings)
         try_scorers(settings.routes)
+        try_examiners(settings.checks)
     except REFUSALS as error:
         common.tell(f"waterfall: {error}")
         return 2

@@ -36,7 +36,11 @@ RESERVED = ("other", "none", "cache", SCORER_TIER)
 """What metrics and records say where there is no route or tier of the configuration's."""
 UNSURE = "unsure"
 """The check for a recipe's not-sure marker, added by itself."""
-_LATER_CHECKS = ("agreement", "judge")
+_DEFINED = {
+    "agreement": "{kind: agreement, samples: 1}",
+    "judge": "{kind: judge, tier: NAME}",
+}
+"""Words that a bar may want to use, and how they are given a meaning."""
 _KINDS: dict[str, type[OpenAIUpstream | SimulatedUpstream]] = {
     "openai": OpenAIUpstream,
     "simulated": SimulatedUpstream,
@@ -238,13 +242,25 @@ def _bar(draft: Draft, entry: str, keys: TierKeys, recipe: Recipe | None) -> Bar
     checks = list(keys.bar.checks)
     if recipe is not None and recipe.not_sure and UNSURE not in checks:
         checks.append(UNSURE)
+    own = draft.names("checks")
+    trail: Trail
     for place, wanted in enumerate(keys.bar.checks):
         trail = ("tiers", entry, "bar", "checks", place)
         if wanted == UNSURE:
             if keys.recipe is None or (recipe is not None and not recipe.not_sure):
                 draft.complain(trail, "unsure means nothing without a recipe with not_sure: true")
-        elif wanted in _LATER_CHECKS:
-            draft.complain(trail, f"not supported by this version; use {', '.join(CHECKS)}", wanted)
-        elif draft.known(trail, wanted, CHECKS, "check") and wanted in checks[:place]:
+        elif wanted in _DEFINED and wanted not in own:
+            told = f"{wanted} is not defined; write, for instance, checks: {{{wanted}: "
+            draft.complain(trail, f"{told}{_DEFINED[wanted]}}}")
+        elif draft.known(trail, wanted, (*CHECKS, *own), "check") and wanted in checks[:place]:
             draft.complain(trail, "named twice", wanted)
-    return Bar(keys.bar.accept, keys.bar.min_gain, tuple(CheckSpec(each) for each in checks))
+    if keys.bar.repair and not {"format", "tools"} & set(checks):
+        trail = ("tiers", entry, "bar", "repair")
+        draft.complain(trail, "means nothing without the check format or tools")
+    return Bar(
+        keys.bar.accept,
+        keys.bar.min_gain,
+        tuple(CheckSpec(each, waits=each in own) for each in checks),
+        repair=keys.bar.repair,
+        at_once=keys.bar.at_once,
+    )

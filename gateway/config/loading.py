@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from gateway.config import ladder, policy, serving
+from gateway.config import checks, ladder, policy, serving
 from gateway.config.checking import check
 from gateway.config.draft import Draft, OpenBook
 from gateway.config.models import Root
@@ -69,6 +69,8 @@ def _settings(draft: Draft) -> Settings:
     upstreams = ladder.upstreams(draft)
     price_settings, book = ladder.prices(draft)
     tiers = ladder.tiers(draft, draft.names("upstreams"), book)
+    defined = checks.checks(draft, tiers)
+    tiers = checks.with_checks(draft, tiers, defined)
     routes = policy.routes(draft, tiers, book)
     aliases = policy.aliases(draft, routes)
     keys = policy.keys(draft)
@@ -84,6 +86,7 @@ def _settings(draft: Draft) -> Settings:
         keys=keys,
         prices=price_settings,
         ledger=ledger,
+        checks=MappingProxyType(defined),
         warnings=tuple(draft.warnings),
         files=tuple(dict.fromkeys(draft.files)),
     )

@@ -50,6 +50,7 @@ class Root(Strict):
     server: Any = None
     aliases: Any = None
     keys: Any = None
+    checks: Any = None
     prices: Any = None
     ledger: Any = None
     shared: Any = None
@@ -111,6 +112,8 @@ class BarKeys(Strict):
     accept: Share = 0.7
     min_gain: Share = 0.05
     checks: list[Name] = ["shape", "refusal", "format", "tools"]
+    repair: Flag = False
+    at_once: Flag = False
 
 
 class PriceKeys(Strict):

@@ -46,6 +46,14 @@ def seconds(value: object, *, least: float = 0.001, most: float = DAY) -> float:
     return float(amount)
 
 
+def number(value: object, least: float, most: float) -> float:
+    """Read a plain number from `least` to `most`."""
+    known = plain(value)
+    if isinstance(known, int | float) and not isinstance(known, bool) and least <= known <= most:
+        return float(known)
+    raise ValueError(f"must be a number from {least:g} to {most:g}")
+
+
 def kept_for(value: object) -> float:
     """Read for how long something is kept: `12h`, `30d`, or a number of seconds."""
     amount = _amount(value, _SECONDS)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from gateway.core.cascade import Tier
+from gateway.core.check_spec import CheckDefinition
 from gateway.core.routing import Route
 
 
@@ -98,8 +99,9 @@ class LedgerSettings:
 @dataclass(frozen=True, slots=True)
 class Settings:
     """A whole configuration. Names of routes, tiers and aliases never collide; every alias leads
-    to a route or tier. `digest` is a short hash of it all without its secrets, `warnings` are
-    sentences for the log, `files` everything whose change calls for a reload."""
+    to a route or tier. `checks` are those that the user defines. `digest` is a short hash of it
+    all without its secrets, `warnings` are sentences for the log, `files` everything whose change
+    calls for a reload."""
 
     server: ServerSettings
     upstreams: Mapping[str, UpstreamSettings]
@@ -109,6 +111,7 @@ class Settings:
     keys: tuple[KeySettings, ...]
     prices: PriceSettings
     ledger: LedgerSettings
+    checks: Mapping[str, CheckDefinition] = field(default_factory=dict)
     digest: str = ""
     warnings: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()

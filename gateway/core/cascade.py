@@ -7,6 +7,7 @@ engine obeys it for plain and streamed replies alike, and a replay of the ledger
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from gateway.core.errors import (
     ContextTooLong,
@@ -18,6 +19,10 @@ from gateway.core.errors import (
 )
 from gateway.core.outcome import Attempt, CallRecord, Outcome, spent
 from gateway.core.plan import Hold, Plan, StartReason, Tier
+from gateway.core.verdict import CheckSpec
+
+REPAIRABLE = ("schema_invalid", "tool_error")
+"""Reasons of a verdict that are about a reply's form."""
 
 __all__ = [
     "Attempt",
@@ -34,6 +39,8 @@ __all__ = [
     "Tier",
     "affordable",
     "best_deferred",
+    "early_checks",
+    "is_repair",
     "may_escalate",
     "next_step",
 ]
@@ -41,17 +48,21 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Call this tier; `bare` means once more, without any addition of ours."""
+    """Call this tier; `bare` means once more, without any addition of ours, and `repair` once more
+    and told what was wrong with the form of the last reply."""
 
     tier: Tier
     bare: bool = False
+    repair: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Consult:
-    """Put these checks to the last attempt's reply."""
+    """Put these checks to the last attempt's reply; or, where they are `barred`, write down that
+    and why they were not."""
 
     checks: tuple[str, ...]
+    barred: Literal["", "budget", "deadline"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +87,7 @@ def next_step(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) -> Step
     """Decide what to do next, `elapsed` seconds into the request.
 
     The rules are numbered as in docs/map.md; each call returns one step, and at most
-    two calls per tier plus its checks are ever made.
+    two calls per tier, one repair and its checks are ever made.
     """
     if not attempts:  # 1: nothing tried
         if elapsed >= plan.deadline:
@@ -95,16 +106,16 @@ def next_step(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) -> Step
 def _after_reply(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) -> Step | None:
     last = attempts[-1]
     if wanted := _wanted_checks(plan, attempts, elapsed):  # 2: more evidence
-        return Consult(wanted)
+        return wanted
     if last.released or (last.verdict is not None and last.verdict.accepted):  # 3: accepted
-        return Deliver(last, degraded=last.tier in plan.below)
+        return Deliver(last, degraded=last.tier in plan.below or last.barred)
     return None
 
 
 def _after_rejection(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) -> Step | None:
     """5: an upstream calls it the client's fault; what we had added may be to blame instead."""
     last = attempts[-1]
-    if not isinstance(last.failure, UpstreamRejected):
+    if not isinstance(last.failure, UpstreamRejected) or is_repair(attempts):
         return None
     if last.altered and not last.bare and elapsed < plan.deadline:
         return Call(last.tier, bare=True)
@@ -139,6 +150,8 @@ def affordable(
 
 def _onward(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) -> Step:
     last = attempts[-1]
+    if _mendable(plan, attempts) and affordable(plan, attempts, last.tier, elapsed):
+        return Call(last.tier, repair=True)  # 6: what only has the wrong form, once more
     above = plan.above(last.tier)
     if above is not None and affordable(plan, attempts, above, elapsed):  # 6: the next tier
         return Call(above)
@@ -162,21 +175,68 @@ def best_deferred(attempts: tuple[Attempt, ...]) -> Attempt | None:
     return next(sound, whole[0] if whole else None)
 
 
-def _wanted_checks(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) -> tuple[str, ...]:
-    """Return every free check not yet put to the last reply, or else the next paid one."""
+def is_repair(attempts: tuple[Attempt, ...]) -> bool:
+    """Was the last attempt a repair? Only that is made at the tier of an attempt before it."""
+    return any(attempt.tier.name == attempts[-1].tier.name for attempt in attempts[:-1])
+
+
+def _mendable(plan: Plan, attempts: tuple[Attempt, ...]) -> bool:
+    """Has the last reply the wrong form, and nothing else known against it?"""
+    last = attempts[-1]
+    if not last.tier.bar.repair or not plan.judges(last.tier) or is_repair(attempts):
+        return False
+    if plan.choices != 1 or not last.deliverable:
+        return False
+    return last.verdict is not None and last.verdict.reason in REPAIRABLE
+
+
+def early_checks(
+    plan: Plan, attempts: tuple[Attempt, ...], tier: Tier, *, stream: bool
+) -> tuple[str, ...]:
+    """Return the checks to start with a draft of `tier`: those that are to run beside it, where
+    its reply will be held whole and the ceiling has room for both."""
+    wanted = [spec for spec in tier.bar.checks if spec.concurrent]
+    if not plan.judges(tier) or (stream and tier.hold.policy != "reply"):
+        return ()
+    return _within(plan, attempts, tier, wanted, plan.expected.get(tier.name, 0))
+
+
+def _wanted_checks(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) -> Consult | None:
+    """Return every free check not yet put to the last reply, or else the next one that is not (or
+    all of those, where the bar says so)."""
     last = attempts[-1]
     if last.reply is None or last.left:
-        return ()
+        return None
     known = {item.check for item in last.evidence}
     open_specs = [spec for spec in last.tier.bar.checks if spec.name not in known]
-    free = tuple(spec.name for spec in open_specs if spec.cost == 0)
+    free = tuple(spec.name for spec in open_specs if spec.free)
     if free or not open_specs or last.released or not plan.judges(last.tier):
-        return free
-    if elapsed >= plan.deadline or (last.verdict is not None and not last.verdict.accepted):
-        return ()
-    paid = min(open_specs, key=lambda spec: spec.cost)
-    fits = plan.ceiling is None or spent(attempts) + paid.cost <= plan.ceiling
-    return (paid.name,) if fits else ()
+        return Consult(free) if free else None
+    if last.verdict is not None and not last.verdict.accepted:
+        return None
+    everything = tuple(spec.name for spec in open_specs)
+    if elapsed >= plan.deadline:
+        return Consult(everything, "deadline")
+    fitting = _within(plan, attempts, last.tier, open_specs)
+    if not fitting:
+        return Consult(everything, "budget")
+    return Consult(fitting if last.tier.bar.at_once else fitting[:1])
+
+
+def _within(
+    plan: Plan,
+    attempts: tuple[Attempt, ...],
+    tier: Tier,
+    specs: list[CheckSpec],
+    reserved: int = 0,
+) -> tuple[str, ...]:
+    """Return those checks, cheapest first, that fit the ceiling together."""
+    total, fitting = spent(attempts) + reserved, []
+    for spec in sorted(specs, key=lambda spec: plan.check_cost(tier, spec)):
+        total += plan.check_cost(tier, spec)
+        if plan.ceiling is None or total <= plan.ceiling:
+            fitting.append(spec.name)
+    return tuple(fitting)
 
 
 def _may_fall_through(plan: Plan, tier: Tier, failure: UpstreamRejected) -> bool:

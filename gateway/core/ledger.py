@@ -31,7 +31,8 @@ class Escalation:
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Seconds of one request: `total` from its arrival to its last byte; `first_token` to the
-    first byte of the reply (None when there was none); `upstream` spent waiting for upstreams;
+    first byte of the reply (None when there was none); `upstream` spent waiting for upstreams, and
+    for checks that wait;
     `decision` spent on signals, score and plan; `paused` spent waiting for the client to take
     what was sent."""
 
@@ -141,10 +142,11 @@ class Entry:
 
     @property
     def calls(self) -> Iterator[CallRecord]:
-        """Every call, in order: the scorer's, then the attempts'."""
+        """Every call, in order: the scorer's, then each attempt's and its checks'."""
         yield from self.scoring
         for attempt in self.outcome.attempts:
             yield from attempt.calls
+            yield from attempt.checking
 
     @property
     def reason(self) -> str:
@@ -188,10 +190,13 @@ def status_of(outcome: Outcome) -> int:
 
 
 def escalations(outcome: Outcome) -> list[Escalation]:
-    """List every move up between tiers, with its cause; a fall to a lower tier is none."""
+    """List every move up between tiers, with its cause; a fall to a lower tier is none, nor is a
+    repair at the same one."""
     moves = []
     risen = [attempt for attempt in outcome.attempts if not attempt.fallen]
     for last, after in pairwise(risen):
+        if last.tier.name == after.tier.name:
+            continue
         if last.failure is not None:
             cause, reason = "fall_through", last.failure.kind
         else:

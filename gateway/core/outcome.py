@@ -10,7 +10,7 @@ from gateway.core.chat import Delta, Reply
 from gateway.core.errors import GatewayError, UpstreamError
 from gateway.core.money import FREE, Cost, Usage
 from gateway.core.plan import Tier
-from gateway.core.verdict import FALL_DOWN, Evidence, Verdict
+from gateway.core.verdict import BARRED, FALL_DOWN, Evidence, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class Attempt:
     `left` marks a draft abandoned on the strength of its prefix, `fallen` a try at a tier under
     the first, since nothing better had answered. `late` is the verdict on the
     whole reply when it was released before there was one: how often a prefix fooled us.
+    `checking` are the calls that its checks made; what they cost is in `evidence` too.
     """
 
     tier: Tier
@@ -56,6 +57,12 @@ class Attempt:
     left: bool = False
     late: Verdict | None = None
     fallen: bool = False
+    checking: tuple[CallRecord, ...] = ()
+
+    @property
+    def barred(self) -> bool:
+        """Was a check not bought, for want of money or time?"""
+        return any(item.finding.reason in BARRED for item in self.evidence)
 
     @property
     def usage(self) -> Usage:

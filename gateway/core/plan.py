@@ -8,7 +8,7 @@ from typing import Literal
 
 from gateway.core.money import Price
 from gateway.core.recipes import Recipe
-from gateway.core.verdict import Bar
+from gateway.core.verdict import Bar, CheckSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,9 @@ class Plan:
 
     `tiers` are the usable ones from the start upwards; `below` the usable ones under the start,
     strongest first, for when all above have failed. `deadline` is in seconds, `ceiling` and
-    `expected` (the estimated cost of one call at each tier) in nano-dollars; `p_good` is the
-    probability that a tier's reply is good, where known.
+    `expected` (the estimated cost of one call at each tier) in nano-dollars; so is `check_costs`,
+    by tier and check, of the checks that ask a model; `p_good` is the probability that a tier's
+    reply is good, where known; `choices` is how many the client wants.
     """
 
     tiers: tuple[Tier, ...]
@@ -56,6 +57,12 @@ class Plan:
     ceiling: int | None = None
     expected: Mapping[str, int] = field(default_factory=dict)
     p_good: Mapping[str, float] = field(default_factory=dict)
+    check_costs: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    choices: int = 1
+
+    def check_cost(self, tier: Tier, spec: CheckSpec) -> int:
+        """What a check of a reply of `tier` is expected to cost, in nano-dollars."""
+        return self.check_costs.get((tier.name, spec.name), spec.cost)
 
     def above(self, tier: Tier) -> Tier | None:
         """Return the next usable tier over `tier`; None for the last, or one from `below`."""

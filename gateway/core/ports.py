@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Protocol, TypeVar
 
-from gateway.core.chat import Delta
+from gateway.core.chat import ChatRequest, Delta, Reply
 from gateway.core.difficulty import Difficulty
 from gateway.core.ledger import Entry
 from gateway.core.money import Usage
 from gateway.core.outcome import CallRecord, Outcome
 from gateway.core.plan import Plan, Tier
 from gateway.core.signals import Signals
+from gateway.core.verdict import Finding
 
 Answer = TypeVar("Answer")
 Receive = Callable[[Delta], Awaitable[bool]]
@@ -76,8 +77,8 @@ back, and what the upstream says it used."""
 
 
 class Calls(Protocol):
-    """Makes a scorer's own calls for one request: each is marked before it leaves, timed, priced
-    and recorded, however it ends."""
+    """Makes a scorer's or a check's own calls for one request: each is marked before it leaves,
+    timed, priced and recorded, however it ends."""
 
     async def make(self, tier: Tier, guess: Usage, seconds: float, send: Send[Answer]) -> Answer:
         """Make one call at `tier`, expected to use `guess`, within `seconds`.
@@ -117,6 +118,27 @@ class Assessor(Protocol):
         self, signals: Signals, base: Difficulty, seconds: float, calls: Calls
     ) -> Assessment:
         """Score one request within `seconds`. Raises nothing of its own; a cancel ends it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A reply that is to be examined: to which request of the client's, and of which tier. `reply`
+    returns it once it is there: a check may begin beside the draft."""
+
+    request: ChatRequest
+    tier: Tier
+    signals: Signals
+    reply: Callable[[], Awaitable[Reply]]
+
+
+class Examiner(Protocol):
+    """A check that has to wait for somebody: a model, a process, a thread."""
+
+    async def examine(self, question: Question, seconds: float, calls: Calls) -> Finding:
+        """Examine a reply within `seconds`. Raises nothing of its own: what cannot be told is an
+        abstention, whose reason is one of verdict.ABSTENTIONS. A cancel ends it at once, and
+        leaves nothing running."""
         ...
 
 
@@ -199,7 +221,8 @@ class Journal(Protocol):
 @dataclass(frozen=True, slots=True)
 class OpenCall:
     """What must be known of a call that may never come back. `cost_estimate` is in nano-dollars,
-    `opened_at` a UNIX time in seconds; `purpose` is serve, or score for a scorer's own call."""
+    `opened_at` a UNIX time in seconds; `purpose` is serve, score for a scorer's own
+    call, or check for a check's."""
 
     call_id: str
     entry_id: str

@@ -115,6 +115,8 @@ def make_plan(
         ceiling=ceiling,
         expected={tier.name: expected_cost(tier, signals) for tier in route.tiers},
         p_good=_p_good(route, difficulty),
+        check_costs=_check_costs(route, signals),
+        choices=signals.choices,
     )
     if pinned := _pinned(route, overrides):
         return _within_ceiling(replace(frame, tiers=(pinned[0],), reason=pinned[1]))
@@ -136,6 +138,18 @@ def expected_cost(tier: Tier, signals: Signals) -> int:
     of the client's own bound or of a common length."""
     prompt = signals.prompt_tokens + recipe_tokens(tier.recipe)
     return tier.price.cost(Usage(prompt, reply_tokens(signals))).total
+
+
+def _check_costs(route: Route, signals: Signals) -> dict[tuple[str, str], int]:
+    """Price every check that asks a model, for this request."""
+    length = signals.max_tokens or ASSUMED_REPLY_TOKENS
+    read = signals.prompt_tokens
+    return {
+        (tier.name, spec.name): spec.asks.cost(tier.price, read, length, signals.choices)
+        for tier in route.tiers
+        for spec in tier.bar.checks
+        if spec.asks is not None
+    }
 
 
 def reply_tokens(signals: Signals) -> int:

@@ -55,6 +55,7 @@ def attempt_row(attempt: Attempt, *, served: bool) -> dict[str, Any]:
         "cost": attempt.spent,
         "price_version": attempt.tier.price.version,
         "calls": [call_row(call) for call in attempt.calls],
+        "checking": [call_row(call) for call in attempt.checking],
         "checks": [
             {
                 "check": item.check,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from gateway.core.asking import Asks
 from gateway.core.chat import ChatRequest, Reply
 
 Result = Literal["pass", "fail", "abstain"]
@@ -17,6 +18,7 @@ REASONS = frozenset(
         "refusal",
         "schema_invalid",
         "tool_error",
+        "check_failed",
         "unsure",
         "low_confidence",
         "no_gain",
@@ -28,17 +30,25 @@ REASONS = frozenset(
     }
 )
 """Every reason a verdict may carry: bounded, since it becomes a metric's label."""
+BARRED = ("budget", "deadline")
+"""Why a check was not bought: its price, or the time, was over what the request may take."""
+ABSTENTIONS = frozenset(
+    {*BARRED, "timeout", "error", "invalid", "unreachable", "rejected", "open", "size", "left"}
+)
+"""Why a check that waits had nothing to say, where there is more to tell than that: bounded too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What one check found. `broken` marks a fault that defers whatever the gain would be;
-    `confidence` is the check's own estimate, 0..1, that the reply is good."""
+    `confidence` is the check's own estimate, 0..1, that the reply is good. `detail` tells the
+    model what was wrong when it is asked once more; it may quote the reply, and is never kept."""
 
     result: Result
     reason: str = ""
     confidence: float | None = None
     broken: bool = False
+    detail: str = field(default="", compare=False, repr=False)
 
 
 ABSTAIN = Finding("abstain")
@@ -60,10 +70,22 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class CheckSpec:
-    """A check a bar asks for, and what one run of it is expected to cost in nano-dollars."""
+    """A check a bar asks for, and what one run of it is expected to cost in nano-dollars.
+
+    `waits` marks one that has to wait for somebody: a model, a process, a thread. `asks` is what
+    it asks of a model, and prices it for each request anew; `concurrent` starts it with the draft.
+    """
 
     name: str
     cost: int = 0
+    waits: bool = False
+    asks: Asks | None = None
+    concurrent: bool = False
+
+    @property
+    def free(self) -> bool:
+        """May it be put to any reply, since it takes neither money nor time?"""
+        return not (self.cost or self.waits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +93,16 @@ class Bar:
     """What a tier's reply must reach.
 
     It is deferred only when its confidence is below `accept` and the next tier is expected to do
-    better by at least `min_gain`; both are probabilities.
+    better by at least `min_gain`; both are probabilities. `repair` asks the same tier once more,
+    told what was wrong, for a reply of the wrong form; `at_once` buys all checks that wait
+    together, and not one after the other.
     """
 
     accept: float = 0.7
     min_gain: float = 0.05
     checks: tuple[CheckSpec, ...] = ()
+    repair: bool = False
+    at_once: bool = False
 
     @property
     def needs_logprobs(self) -> bool:

@@ -7,7 +7,6 @@ to its end. Deltas are pushed, so that leaving a draft closes its upstream at on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -19,6 +18,9 @@ from gateway.core.ledger import Entry
 from gateway.core.outcome import Outcome
 from gateway.core.plan import Tier
 from gateway.core.ports import Assessment, Client, Head
+from gateway.core.repair import mended
+from gateway.core.verdict import Evidence, Finding
+from gateway.engine.checking import Examining
 from gateway.engine.drafting import Drafting
 from gateway.engine.scoring import ScorerCalls
 from gateway.engine.state import LOGGER, Job, Parts, Run, Undecided
@@ -109,19 +111,22 @@ async def _assess(pending: Undecided, job: Job, calls: ScorerCalls, seconds: flo
 
 async def _drive(run: Run) -> Outcome:
     plan = run.job.plan
-    while True:
-        step = next_step(plan, run.attempts, run.elapsed())
-        match step:
-            case Call(tier, bare):
-                await _attempt(run, tier, bare=bare)
-            case Consult(checks):
-                _consult(run, checks)
-            case Deliver(attempt, degraded):
-                return await _deliver(run, Outcome(run.attempts, attempt, degraded))
-            case GiveUp(error):
-                return Outcome(run.attempts, error=error)
-            case _:
-                assert_never(step)
+    async with Examining(run) as examining:
+        while True:
+            step = next_step(plan, run.attempts, run.elapsed())
+            if not isinstance(step, Consult) and await examining.drop():
+                continue  # the last attempt is another one now
+            match step:
+                case Call(tier, bare, repair):
+                    await _attempt(run, tier, examining, bare=bare, repair=repair)
+                case Consult():
+                    await _consult(run, step, examining)
+                case Deliver(attempt, degraded):
+                    return await _deliver(run, Outcome(run.attempts, attempt, degraded))
+                case GiveUp(error):
+                    return Outcome(run.attempts, error=error)
+                case _:
+                    assert_never(step)
 
 
 async def _deliver(run: Run, outcome: Outcome) -> Outcome:
@@ -132,24 +137,49 @@ async def _deliver(run: Run, outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _consult(run: Run, checks: Sequence[str]) -> None:
+async def _consult(run: Run, step: Consult, examining: Examining) -> None:
+    """Put checks to the last reply: those that wait together, the others one by one."""
     *before, last = run.attempts
-    if last.reply is None:
+    reply = last.reply
+    if reply is None:
         return
-    evidence = last.evidence + tuple(run.ask(last.tier, name, last.reply) for name in checks)
-    run.attempts = (*before, run.judged(replace(last, evidence=evidence)))
+    if step.barred:
+        await examining.drop(step.barred)
+        *before, last = run.attempts
+        known = {item.check for item in last.evidence}
+        barred = Finding("abstain", step.barred)
+        evidence = tuple(Evidence(name, barred) for name in step.checks if name not in known)
+        run.attempts = (*before, run.judged(replace(last, evidence=last.evidence + evidence)))
+        return
+    waiting = [name for name in step.checks if name in run.parts.examiners]
+    at_once = [name for name in step.checks if name not in run.parts.examiners]
+    evidence = last.evidence + tuple(run.ask(last.tier, name, reply) for name in at_once)
+    asked = replace(last, evidence=evidence)
+    if waiting:
+        asked = await examining.put(asked, waiting, reply)
+    run.attempts = (*before, run.judged(asked))
 
 
-async def _attempt(run: Run, tier: Tier, *, bare: bool) -> None:
+async def _attempt(run: Run, tier: Tier, examining: Examining, *, bare: bool, repair: bool) -> None:
     """Call a tier; its attempt is added however the call ends."""
-    draft = Drafting(run, tier, bare=bare)
+    request = mended(run.job.request, run.attempts[-1]) if repair else None
+    draft = Drafting(run, tier, bare=bare, request=request)
+    if not bare and not repair:
+        examining.begin(tier)
     try:
         await draft.call()
     finally:
         attempt = run.judged(draft.attempt())
         if bare:  # the same try at the same tier, of one call more
             *before, first = run.attempts
-            calls = first.calls + attempt.calls
-            run.attempts = (*before, replace(attempt, calls=calls, altered=True, bare=True))
+            attempt = replace(
+                attempt,
+                calls=first.calls + attempt.calls,
+                evidence=first.evidence + attempt.evidence,
+                checking=first.checking,
+                altered=True,
+                bare=True,
+            )
+            run.attempts = (*before, attempt)
         else:
             run.attempts = (*run.attempts, attempt)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Literal
 
 from gateway.core.cascade import may_escalate
-from gateway.core.chat import Delta, Reply
+from gateway.core.chat import CHARS_PER_TOKEN, ChatRequest, Delta, Reply
 from gateway.core.dispatch import Dispatch, dispatch
 from gateway.core.errors import UpstreamError, UpstreamTimeout
 from gateway.core.gate import Gate
@@ -17,6 +17,7 @@ from gateway.core.outcome import Attempt, CallRecord, Outcome
 from gateway.core.plan import Tier
 from gateway.core.ports import OpenCall, UpstreamCall
 from gateway.core.routing import recipe_tokens, reply_tokens
+from gateway.core.signals import text_of
 from gateway.core.verdict import FALL_DOWN, Evidence, Verdict, judge
 from gateway.engine.state import Run
 
@@ -41,10 +42,14 @@ unknown, and estimated."""
 class Drafting:
     """One call to one tier, from its first byte to its record."""
 
-    def __init__(self, run: Run, tier: Tier, *, bare: bool) -> None:
+    def __init__(
+        self, run: Run, tier: Tier, *, bare: bool, request: ChatRequest | None = None
+    ) -> None:
+        """`request` is what to send, where that is not the client's own (a repair)."""
         self._run, self._tier, self._bare = run, tier, bare
         self._parts, self._job = run.parts, run.job
         plan = self._job.plan
+        self._request = request or self._job.request
         self._sent = self._dispatch()
         self._prefix: tuple[Evidence, ...] = ()
         self._begun = self._started = self._parts.clock()
@@ -69,7 +74,7 @@ class Drafting:
     def _dispatch(self) -> Dispatch:
         return dispatch(
             self._tier,
-            self._job.request,
+            self._request,
             judged=self._job.plan.judges(self._tier),
             marker=self._parts.marker,
             bare=self._bare,
@@ -78,6 +83,9 @@ class Drafting:
     @property
     def _prompt_estimate(self) -> int:
         added = 0 if self._bare else recipe_tokens(self._tier.recipe)
+        if self._request is not self._job.request:
+            chars = sum(len(text_of(message)) for message in self._request.messages)
+            added += (chars - self._job.signals.prompt_chars) // CHARS_PER_TOKEN
         return self._job.signals.prompt_tokens + added
 
     async def call(self) -> None:
@@ -146,9 +154,7 @@ class Drafting:
 
     def _judge_prefix(self, reply: Reply) -> Verdict:
         bar = self._tier.bar
-        asked = (
-            self._run.ask(self._tier, spec.name, reply) for spec in bar.checks if spec.cost == 0
-        )
+        asked = (self._run.ask(self._tier, spec.name, reply) for spec in bar.checks if spec.free)
         self._prefix = tuple(asked)
         verdict = judge(bar, self._prefix, self._job.plan.next_good(self._tier))
         return replace(verdict, reason="prefix_passed") if verdict.accepted else verdict

@@ -1,4 +1,5 @@
-"""The calls that a scorer makes before there is a plan: booked like every other call."""
+"""The calls that a scorer makes before there is a plan, and those of a check: booked like every
+other call."""
 
 from __future__ import annotations
 
@@ -20,9 +21,9 @@ Status = Literal["ok", "failed", "cancelled"]
 class ScorerCalls:
     """One request's book of them; fits `gateway.core.ports.Calls`."""
 
-    def __init__(self, parts: Parts, job: Job) -> None:
-        """Begin with none."""
-        self._parts, self._job = parts, job
+    def __init__(self, parts: Parts, job: Job, purpose: str = "score") -> None:
+        """Begin with none; `purpose` is score or check."""
+        self._parts, self._job, self._purpose = parts, job, purpose
         self._records: list[CallRecord] = []
         self._slots: list[int] = []
         self._waited = 0.0
@@ -34,14 +35,14 @@ class ScorerCalls:
 
     async def make(self, tier: Tier, guess: Usage, seconds: float, send: Send[Answer]) -> Answer:
         """Make one call; see `gateway.core.ports.Calls`."""
-        call = _Call(self._parts, self._job, tier, guess)
+        call = _Call(self._parts, self._job, tier, guess, self._purpose)
         began = self._parts.clock()
         try:
             async with asyncio.timeout(seconds):
                 answer, usage = await send(call.mark)
             call.end("ok", usage or replace(guess, estimated=True))
         except TimeoutError as error:
-            late = UpstreamTimeout("The scorer's call took too long.")
+            late = UpstreamTimeout(f"The call to {self._purpose} took too long.")
             call.end("failed", call.unreported(), late.kind)
             raise late from error
         except UpstreamError as error:
@@ -69,8 +70,9 @@ class _Sent:
 class _Call:
     """From its mark to its record. Sent anew over a dead connection, it is one call more."""
 
-    def __init__(self, parts: Parts, job: Job, tier: Tier, guess: Usage) -> None:
+    def __init__(self, parts: Parts, job: Job, tier: Tier, guess: Usage, purpose: str) -> None:
         self._parts, self._job, self._tier, self._guess = parts, job, tier, guess
+        self._purpose = purpose
         self._sent: _Sent | None = None
         self.records: list[CallRecord] = []
         self.slots: list[int] = []
@@ -94,7 +96,7 @@ class _Call:
             prompt_estimate=guess.prompt,
             completion_estimate=guess.completion,
             cost_estimate=tier.price.cost(guess).total,
-            purpose="score",
+            purpose=self._purpose,
         )
         slot = self._parts.journal.open(opened)
         self._sent = _Sent(call_id, slot, self._parts.clock())

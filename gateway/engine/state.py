@@ -13,7 +13,7 @@ from gateway.core.dispatch import as_asked_of
 from gateway.core.ledger import Entry, Origin, Timing, baseline_cost, status_of
 from gateway.core.outcome import Attempt, CallRecord, Outcome
 from gateway.core.plan import Plan, Tier
-from gateway.core.ports import Assessor, Client, Head, Journal, Sink, Upstream
+from gateway.core.ports import Assessor, Client, Examiner, Head, Journal, Sink, Upstream
 from gateway.core.routing import Overrides, Route
 from gateway.core.signals import Signals
 from gateway.core.verdict import ABSTAIN, FALL_DOWN, LAST_TIER, Bar, Check, Evidence, judge
@@ -72,7 +72,8 @@ class Job:
 class Parts:
     """Everything that driving a request needs. `clock` is monotonic, `wall` UNIX time, both in
     seconds; `marker` is the process's not-sure marker, `config` the configuration's digest.
-    `keep_prompts` says whether the record holds what the scorer read."""
+    `keep_prompts` says whether the record holds what the scorer read; `examiners` are the checks
+    that wait."""
 
     upstreams: Mapping[str, Upstream]
     checks: Mapping[str, Check]
@@ -84,6 +85,7 @@ class Parts:
     new_id: Callable[[], str]
     config: str = ""
     keep_prompts: bool = False
+    examiners: Mapping[str, Examiner] = field(default_factory=dict)
 
 
 class Run:
@@ -199,4 +201,4 @@ def _may_be_kept(signals: Signals) -> bool:
 
 def _unanswered(bar: Bar, evidence: Sequence[Evidence]) -> bool:
     known = {item.check for item in evidence}
-    return any(spec.cost == 0 and spec.name not in known for spec in bar.checks)
+    return any(spec.free and spec.name not in known for spec in bar.checks)

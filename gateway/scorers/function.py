@@ -16,7 +16,7 @@ from gateway.core.difficulty import Difficulty
 from gateway.core.ports import Calls
 from gateway.core.signals import Signals
 from gateway.scorers.guard import Raised, Unusable
-from gateway.scorers.threads import Taken, Threads
+from gateway.waiting.threads import Taken, Threads
 
 Request = Mapping[str, Any]
 _FIELDS: Final = tuple(each.name for each in fields(Signals))

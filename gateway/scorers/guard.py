@@ -14,7 +14,7 @@ from gateway.core.difficulty import Difficulty, fallen_back
 from gateway.core.errors import UpstreamError, UpstreamRejected, UpstreamTimeout
 from gateway.core.ports import Assessment, Calls
 from gateway.core.signals import Signals
-from gateway.scorers.breaker import Breaker
+from gateway.waiting.breaker import Breaker
 
 _log = logging.getLogger("waterfall")
 

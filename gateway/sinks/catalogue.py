@@ -58,6 +58,17 @@ ESCALATIONS = _counter(
     "Moves between tiers; the cause is deferral or fall_through",
 )
 CHECKS = _counter("checks_total", "route check result", "Checks: pass, fail, abstain")
+CHECK_ABSTENTIONS = _counter(
+    "check_abstentions_total", "route check reason", "Checks that wait and could not tell, and why"
+)
+CHECK_SECONDS = _histogram(
+    "check_seconds", "route check", DURATION, "How long checks that wait took, by check"
+)
+CHECK_COST = _counter(
+    "check_cost_usd_total",
+    "route check",
+    "Dollars spent on checks, by check; in cost_usd_total too",
+)
 VERDICTS = _counter("verdicts_total", "route tier verdict", "Verdicts: accept, defer")
 UPSTREAM_ERRORS = _counter(
     "upstream_errors_total", "tier model error_type", "Failed calls, by kind"
@@ -199,6 +210,9 @@ CATALOGUE = (
     DECISIONS,
     ESCALATIONS,
     CHECKS,
+    CHECK_ABSTENTIONS,
+    CHECK_SECONDS,
+    CHECK_COST,
     VERDICTS,
     UPSTREAM_ERRORS,
     TOKENS,

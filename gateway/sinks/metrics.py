@@ -17,6 +17,7 @@ from gateway.core.money import NANO, Price
 from gateway.core.outcome import Attempt, CallRecord
 from gateway.core.plan import Tier
 from gateway.core.routing import Route
+from gateway.core.verdict import ABSTENTIONS, Evidence
 from gateway.sinks import catalogue
 from gateway.sinks.cells import Counts, Labels, Times, read_off
 from gateway.sinks.ledger_figures import families
@@ -64,6 +65,9 @@ class Metrics:
         self._decisions = Counts(catalogue.DECISIONS)
         self._escalations = Counts(catalogue.ESCALATIONS)
         self._checks = Counts(catalogue.CHECKS)
+        self._abstentions = Counts(catalogue.CHECK_ABSTENTIONS)
+        self._check_seconds = Times(catalogue.CHECK_SECONDS)
+        self._check_cost = Counts(catalogue.CHECK_COST, NANO)
         self._verdicts = Counts(catalogue.VERDICTS)
         self._errors = Counts(catalogue.UPSTREAM_ERRORS)
         self._tokens = Counts(catalogue.TOKENS)
@@ -211,7 +215,7 @@ class Metrics:
     def _observe_scoring(self, route: str, entry: Entry) -> None:
         for call in entry.scoring:
             tier = self._names.tier(call.tier)
-            self._observe_call(route, tier, call, priced=True, scoring=True)
+            self._observe_call(route, tier, call, priced=True, purpose="score")
         if entry.fallback:
             self._fallbacks.add((route, among(entry.fallback, FALLBACKS)))
         if entry.agreement:
@@ -224,17 +228,28 @@ class Metrics:
         if attempt.verdict is not None:
             verdict = "accept" if attempt.verdict.accepted else "defer"
             self._verdicts.add((route, tier, verdict))
-        if not attempt.evidence:
-            return
         for item in attempt.evidence:
-            check = self._names.check(item.check)
-            self._checks.add((route, check, item.finding.result))
-        if attempt.check_cost:
+            self._observe_check(route, item)
+        for call in attempt.checking:
+            asked = self._names.tier(call.tier)
+            self._observe_call(route, asked, call, priced=True, purpose="check")
+        own = attempt.check_cost - sum(call.cost.total for call in attempt.checking)
+        if own:
             model = self._names.model(attempt.tier.model)
-            self._cost.add((route, tier, model, "check"), attempt.check_cost)
+            self._cost.add((route, tier, model, "check"), own)
+
+    def _observe_check(self, route: str, item: Evidence) -> None:
+        check, finding = self._names.check(item.check), item.finding
+        self._checks.add((route, check, finding.result))
+        if item.cost:
+            self._check_cost.add((route, check), item.cost)
+        if self._names.waits(item.check):
+            self._check_seconds.observe((route, check), item.seconds)
+            if finding.result == "abstain" and finding.reason:
+                self._abstentions.add((route, check, among(finding.reason, ABSTENTIONS)))
 
     def _observe_call(
-        self, route: str, tier: str, call: CallRecord, *, priced: bool, scoring: bool = False
+        self, route: str, tier: str, call: CallRecord, *, priced: bool, purpose: str = ""
     ) -> None:
         model = self._names.model(call.model)
         self._attempts.add((tier, model, among(call.status, STATUSES)))
@@ -248,8 +263,8 @@ class Metrics:
         if not priced:
             self._unpriced.add((model, "missing_price"))
         self._observe_tokens(tier, model, call)
-        parts = (call.cost.total,) if scoring else _parts(call)
-        for kind, amount in zip(("score",) if scoring else KINDS, parts, strict=False):
+        parts = (call.cost.total,) if purpose else _parts(call)
+        for kind, amount in zip((purpose,) if purpose else KINDS, parts, strict=False):
             if amount:
                 self._cost.add((route, tier, model, kind), amount)
 

@@ -54,6 +54,7 @@ class Names:
         self._tiers: set[str] = {"none"}
         self._models: set[str] = set()
         self._checks: set[str] = set()
+        self._waiting: set[str] = set()
 
     def learn(self, route: Route) -> None:
         """Add a route's names."""
@@ -70,6 +71,7 @@ class Names:
         self._tiers.add(tier.name)
         self._models.add(tier.model)
         self._checks |= {spec.name for spec in tier.bar.checks}
+        self._waiting |= {spec.name for spec in tier.bar.checks if spec.waits}
 
     def route(self, name: str) -> str:
         """Bound a route's name."""
@@ -86,6 +88,10 @@ class Names:
     def check(self, name: str) -> str:
         """Bound a check's name."""
         return name if name in self._checks else OTHER
+
+    def waits(self, check: str) -> bool:
+        """Is it one that waits for somebody?"""
+        return check in self._waiting
 
 
 def scorer_tiers(route: Route) -> tuple[Tier, ...]:

@@ -259,6 +259,10 @@ def _calls(
     for seq, call in enumerate(attempt["calls"]):
         where = {"attempt": number, "seq": seq, "recipe": attempt["recipe"]}
         yield _call(record, request, call | where | {"purpose": "serve"})
+    # A spool that the version before this one has left knows no calls of checks.
+    for seq, call in enumerate(attempt.get("checking", ()), start=len(attempt["calls"])):
+        where = {"attempt": number, "seq": seq, "recipe": ""}
+        yield _call(record, request, call | where | {"purpose": "check"})
 
 
 def _scoring(record: dict[str, Any], request: int) -> Iterator[Row]:

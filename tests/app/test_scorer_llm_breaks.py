@@ -12,9 +12,9 @@ from app.scoring import asking, llm, metric, said
 from app.serving import Process, Wire, listening, posted, until
 from upstreams.scripted import Scripted, whole
 
-from gateway.scorers import breaker
 from gateway.store import read
 from gateway.store.store import open_store
+from gateway.waiting import breaker
 
 RULES = "rules@1+fallback"
 

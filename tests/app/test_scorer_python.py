@@ -12,8 +12,8 @@ from api.serving import LIMIT, ask_for, config, house
 from app.scoring import metric
 
 from gateway.app import REFUSALS
-from gateway.scorers import breaker, threads
-from gateway.scorers.threads import Taken, Threads
+from gateway.waiting import breaker, threads
+from gateway.waiting.threads import Taken, Threads
 
 RULES = "rules@1+fallback"
 MODULE = """
@@ -51,7 +51,7 @@ def p_good(request):
 
 
 def thread(request):
-    return 0.9 if threading.current_thread().name == "scorer" else 0.1
+    return 0.9 if threading.current_thread().name == "function" else 0.1
 
 
 def hang(request):
@@ -183,7 +183,7 @@ async def test_one_that_hangs_is_left_alone(tmp_path, module, name, monkeypatch)
         began = time.perf_counter()
         replies = await asyncio.gather(*(it.chat() for _ in range(40)))
         took = time.perf_counter() - began
-        hung = [each for each in threading.enumerate() if each.name == "scorer"]
+        hung = [each for each in threading.enumerate() if each.name == "function"]
         failed = await metric(it, "scorer_fallbacks_total", route="waterfall", reason="timeout")
         opened = await metric(it, "scorer_fallbacks_total", route="waterfall", reason="open")
         assert (failed, opened) == (5, 41)
@@ -249,7 +249,7 @@ async def test_threads_are_few_and_what_waits_is_bounded(monkeypatch):
     gate.set()
     assert await asyncio.gather(*running) == [True] * 5
     assert await pool.run(lambda: 7) == 7
-    assert len([each for each in threading.enumerate() if each.name == "scorer"]) <= 2
+    assert len([each for each in threading.enumerate() if each.name == "function"]) <= 2
     pool.close()
 
 

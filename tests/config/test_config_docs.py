@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic_core import PydanticUndefined
 
-from gateway.config import ConfigError, load, models, parse, parse_recipe
+from gateway.config import ConfigError, check_models, load, models, parse, parse_recipe
 from gateway.config.checking import known_keys
 from gateway.config.text import read
 from gateway.prices import open_book, read_book
@@ -81,6 +81,7 @@ TABLES = {
     "tiers": [models.TierKeys],
     "tiers.bar": [models.BarKeys],
     "tiers.price": [models.PriceKeys],
+    **{f"checks.{kind}": [keys] for kind, keys in check_models.KINDS.items()},
     "routes": [models.RouteKeys],
     "routes.python": [models.PythonScorerKeys],
     "routes.remote": [models.RemoteKeys],
@@ -118,6 +119,10 @@ PLACES = {
     "upstreams.timeouts": BASE.replace("/v1", "/v1, timeouts: {%s}"),
     "tiers": BASE.replace("gpt-5-nano", "gpt-5-nano, %s"),
     "tiers.bar": BASE.replace("gpt-5-nano", "gpt-5-nano, bar: {%s}"),
+    "checks.agreement": BASE + "checks: {mine: {kind: agreement, %s}}\n",
+    "checks.judge": BASE + "checks: {mine: {kind: judge, tier: large, %s}}\n",
+    "checks.python": BASE + 'checks: {mine: {kind: python, call: "a:b", %s}}\n',
+    "checks.command": BASE + "checks: {mine: {kind: command, run: [cat], %s}}\n",
     "tiers.price": BASE.replace("gpt-5-nano", "gpt-5-nano, price: {input: 1, output: 1, %s}"),
     "routes": BASE.replace("[small, large]", "[small, large], %s"),
     "routes.python": BASE.replace("large]", "large], scorer: {python: a.b, %s}"),
@@ -171,6 +176,10 @@ def test_one_of_everything():
     for section in ("server", "keys", "prices", "ledger"):
         entry = data[section][0] if section == "keys" else data[section]
         assert set(entry) == set(known_keys(TABLES[section][0])), section
+    for name in ("second", "grader", "tests"):
+        keys = check_models.KINDS[data["checks"][name]["kind"]]
+        assert set(data["checks"][name]) == set(known_keys(keys)), name
+    assert set(data["tiers"]["small"]["bar"]) == set(known_keys(models.BarKeys))
     assert set(data["tiers"]["small"]) == set(known_keys(models.TierKeys))
     assert set(data["routes"]["waterfall"]) == set(known_keys(models.RouteKeys))
     assert set(data["upstreams"]["openai"]) == set(known_keys(models.OpenAIUpstream))

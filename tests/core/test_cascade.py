@@ -87,12 +87,10 @@ RULES = {
         plan((PAID, LARGE)), attempt(PAID, WEAK, asked=["shape"]), then="call large"
     ),
     "2 nor after the deadline": on(
-        plan((PAID, LARGE)), attempt(PAID, GOOD, asked=["shape"]), at=LATE, then="deliver small"
-    ),
-    "2 nor over the ceiling": on(
-        plan((PAID, LARGE), ceiling=169),
-        attempt(PAID, GOOD, 100, asked=["shape"]),
-        then="deliver small",
+        plan((PAID, LARGE)),
+        attempt(PAID, GOOD, asked=["shape"]),
+        at=LATE,
+        then="consult panel judge: deadline",
     ),
     "2 but up to it": on(
         plan((PAID, LARGE), ceiling=170),

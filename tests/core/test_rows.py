@@ -4,7 +4,16 @@ import json
 from dataclasses import replace
 
 import pytest
-from sample_entries import SMALL, attempt, cancelled, entry, escalated, failed, fallen_through
+from sample_entries import (
+    SMALL,
+    attempt,
+    cancelled,
+    entry,
+    escalated,
+    examined,
+    failed,
+    fallen_through,
+)
 
 from gateway.core.difficulty import Difficulty
 from gateway.core.outcome import Outcome
@@ -14,7 +23,7 @@ from gateway.core.signals import Signals
 from gateway.core.verdict import Verdict
 
 
-@pytest.mark.parametrize("make", [entry, escalated, fallen_through, cancelled, failed])
+@pytest.mark.parametrize("make", [entry, escalated, examined, fallen_through, cancelled, failed])
 def test_a_row_is_plain_json_and_its_money_adds_up(make):
     flat = row(make())
     assert json.loads(json.dumps(flat)) == flat
@@ -23,7 +32,9 @@ def test_a_row_is_plain_json_and_its_money_adds_up(make):
     checks = sum(each["cost"] for one in tries for each in one["checks"])
     assert flat["cost"] == calls + checks == sum(one["cost"] for one in tries)
     assert flat["discarded_cost"] == sum(one["cost"] for one in tries if not one["served"])
-    assert flat["prompt_tokens"] == sum(e["prompt_tokens"] for one in tries for e in one["calls"])
+    made = [each for one in tries for each in (*one["calls"], *one["checking"])]
+    assert flat["prompt_tokens"] == sum(each["prompt_tokens"] for each in made)
+    assert flat["cost"] >= sum(each["cost"] for each in made)
 
 
 def test_a_row_tells_of_each_attempt_and_check():

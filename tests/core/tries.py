@@ -63,6 +63,11 @@ def broken(tier, cost=0, **more):
     return attempt(tier, BROKEN, cost, **more)
 
 
+def malformed(tier, cost=0, **more):
+    verdict = Verdict(False, "schema_invalid", 0.0, broken=True)
+    return attempt(tier, verdict, cost, **more)
+
+
 def left(tier, cost=0):
     return attempt(tier, WEAK, cost, reply=PREFIX, left=True)
 
@@ -86,10 +91,10 @@ def fallen(tier, **more):
 def said(step):
     """Say a step in words."""
     match step:
-        case Call(tier, bare):
-            return f"call {tier.name}" + " bare" * bare
-        case Consult(checks):
-            return f"consult {' '.join(checks)}"
+        case Call(tier, bare, repair):
+            return f"call {tier.name}" + " bare" * bare + " repair" * repair
+        case Consult(checks, barred):
+            return f"consult {' '.join(checks)}" + f": {barred}" * bool(barred)
         case Deliver(attempt, degraded):
             return f"deliver {attempt.tier.name}" + " degraded" * degraded
         case _:

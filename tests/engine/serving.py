@@ -151,6 +151,7 @@ class Setting:
     sinks: tuple = ()
     hook: object = None
     checks: dict = field(default_factory=dict)
+    examiners: dict = field(default_factory=dict)
 
 
 def holding(hold, *tiers, **more):
@@ -197,6 +198,7 @@ def prepare(setting, scripts):
         clock=time.perf_counter,
         wall=lambda: 1_700_000_000.0,
         new_id=lambda: f"call-{next(ids)}",
+        examiners=setting.examiners,
     )
     if setting.stream:
         reply = StreamedReply(line.send, [], frozenset(), details=False)

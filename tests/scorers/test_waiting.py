@@ -14,9 +14,9 @@ from gateway.core.money import Price
 from gateway.core.plan import Tier
 from gateway.core.scorer_spec import LlmSpec, PythonSpec, RemoteSpec, scorer_name
 from gateway.core.signals import Signals
-from gateway.scorers.breaker import Breaker
 from gateway.scorers.guard import Guarded, Unusable
 from gateway.scorers.llm import LlmScorer, answer, messages
+from gateway.waiting.breaker import Breaker
 
 BASE = Difficulty(0.75, 0.2, (0.5, 0.7), "default@1", score=0.2)
 JUDGE = Tier("scorer", "near", "judge", Price(1_000_000))

@@ -19,6 +19,7 @@ from sample_entries import (
     cancelled,
     entry,
     escalated,
+    examined,
     failed,
     fallen_through,
 )
@@ -294,7 +295,7 @@ def test_everything_exported_is_in_the_catalogue():
     names = ("a",) * 2
     tuning = {each.name: {names[: len(each.labels)]: 1.0} for each in TUNING}
     metrics = Metrics([ROUTE], BUILD, lambda: dict.fromkeys(FIGURES, 1), lambda: tuning)
-    for make in (entry, escalated, fallen_through):
+    for make in (entry, escalated, fallen_through, examined):
         metrics.observe(make(agreement="true", fallback="timeout"))
     families = {
         family.name: family for family in text_string_to_metric_families(metrics.render().decode())

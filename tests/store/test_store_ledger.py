@@ -11,6 +11,7 @@ from sample_entries import (
     cancelled,
     entry,
     escalated,
+    examined,
     failed,
     fallen_through,
     open_call,
@@ -20,7 +21,7 @@ from gateway.core.outcome import Outcome
 from gateway.core.rows import row
 from gateway.store import read
 from gateway.store.drain import drain_segment, move_batch
-from gateway.store.schema import CALL, CHECK_RESULT, REQUEST
+from gateway.store.schema import ATTEMPT, CALL, CHECK_RESULT, REQUEST
 from gateway.store.spool import Segment, frame
 from gateway.store.sqlite import (
     LedgerUnusable,
@@ -87,9 +88,26 @@ def test_a_scorer_s_calls_come_before_the_attempts(store):
     assert [each["call_id"] for each in calls] == [each.call_id for each in kept.calls]
 
 
+def test_a_check_s_calls_come_behind_its_attempt_s(store):
+    kept = examined(name="judged")
+    store.journal.append(kept, ())
+    store.flush()
+    found = read.request(store.path, "judged")
+    assert [(each["purpose"], each["attempt"], each["seq"]) for each in found["calls"]] == [
+        ("serve", 0, 0),
+        ("check", 0, 1),
+    ]
+    assert found["cost"] == sum(each["cost"] for each in found["calls"])
+    (attempt,) = found["attempts"]
+    assert [each["cost"] for each in attempt["checks"]] == [found["calls"][1]["cost"], 0]
+    assert attempt["checks"][1]["reason"] == "timeout"
+
+
 def test_a_record_of_the_version_before_knows_no_scoring(store):
     record = row(entry(name="old"))
     del record["scoring"]
+    for each in record["attempts"]:
+        del each["checking"]
     with closing(connect(store.path)) as connection, transaction(connection):
         assert insert(connection, [record]).new == 1
     assert len(read.request(store.path, "old")["calls"]) == 1
@@ -222,6 +240,7 @@ def test_every_column_of_the_row_has_a_home(tmp_path):
     assert set(shape) - set(REQUEST) == {"attempts", "prompt", "scoring"}
     calls = shape["attempts"][0]["calls"][0]
     assert set(calls) - set(CALL) == {"started"}
+    assert set(shape["attempts"][0]) - set(ATTEMPT) == {"calls", "checking", "checks"}
     assert set(shape["attempts"][0]["checks"][0]) <= set(CHECK_RESULT)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from gateway.core.money import Usage
 from gateway.core.signals import text_of
+from gateway.upstreams.simulated import judging
 from gateway.upstreams.simulated.behaviour import Answer, Behaviour, Model
 from gateway.upstreams.simulated.refusals import Declined
 from gateway.upstreams.simulated.schema import instance
@@ -101,6 +102,8 @@ def _check_model(model: Model, body: Mapping[str, Any], size: int) -> None:
 def _choice(
     behaviour: Behaviour, model: Model, body: Mapping[str, Any], index: int, twist: str
 ) -> tuple[Said, float]:
+    if (judged := judging.read(body)) is not None:
+        return _judged(behaviour, model, body, judged)
     prompt = last_prompt(body)
     answer = behaviour.answers.get(prompt)
     random = _random(behaviour.seed, body, index, prompt if answer else None)
@@ -116,6 +119,20 @@ def _choice(
     if twist == "bad_json" and (name or _wants_json(body)):
         text = text[: max(len(text) - 1, 1) * 2 // 3]
     return _told(body, text, name, doubtful, random), doubtful
+
+
+def _judged(
+    behaviour: Behaviour, model: Model, body: Mapping[str, Any], judged: judging.Judged
+) -> tuple[Said, float]:
+    answer = behaviour.answers.get(judged.prompt)
+    random = _random(behaviour.seed, body, 0, judged.prompt)
+    knows = _accuracy(model, body, answer)
+    stated = judging.chance(judged, answer.right if answer else None, knows, random)
+    text, odds = judging.answer(stated)
+    tokens = tuple(tokens_of(text))
+    rest = [0.0] * (len(tokens) - 1)
+    told = (odds, *rest) if body.get("logprobs") else ()
+    return Said(tokens, "stop", told), -odds
 
 
 def _random(seed: int, body: Mapping[str, Any], index: int, prompt: str | None) -> Random:

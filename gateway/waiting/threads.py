@@ -45,7 +45,7 @@ class Threads:
             self._open += 1
             if self._open > self._started < self._limit:
                 self._started += 1
-                threading.Thread(target=self._serve, name="scorer", daemon=True).start()
+                threading.Thread(target=self._serve, name="function", daemon=True).start()
         future: Future[T] = Future()
         self._work.put(lambda: self._do(future, work))
         return await asyncio.wrap_future(future)

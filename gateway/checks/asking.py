@@ -1,0 +1,34 @@
+"""One question to a model on a check's own account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gateway.core.chat import Delta
+from gateway.core.money import Usage
+from gateway.core.plan import Tier
+from gateway.core.ports import Calls, Upstream, UpstreamCall
+
+
+async def ask(
+    calls: Calls,
+    upstream: Upstream,
+    tier: Tier,
+    body: Mapping[str, Any],
+    guess: Usage,
+    seconds: float,
+) -> list[Delta]:
+    """Make one plain call and return what came. Raises UpstreamError."""
+
+    async def send(on_sent: Callable[[], None]) -> tuple[list[Delta], Usage | None]:
+        got: list[Delta] = []
+
+        async def receive(delta: Delta) -> bool:
+            got.append(delta)
+            return True
+
+        await upstream.call(UpstreamCall("", tier, body, False, on_sent, timeout=seconds), receive)
+        return got, next((delta.usage for delta in got if delta.usage is not None), None)
+
+    return await calls.make(tier, guess, seconds, send)

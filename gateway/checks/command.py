@@ -1,0 +1,164 @@
+"""A program as a check: the reply on its standard input, its exit code the finding.
+
+0 passes and 1 fails; any other code, or a signal, is an abstention. A last line of output such as
+`{"confidence": 0.8}` goes with a pass. It runs in a session of its own, in an empty folder, with
+limits, and with no more of the environment than is named; what it leaves behind in its process
+group is killed with it. That bounds mistakes; it is no wall against an attacker: there is no
+network of its own, and it may read what the gateway's user may read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from pathlib import Path
+from typing import Final
+
+from gateway.checks import confined
+from gateway.checks.guard import Endless, Raised, Unusable
+from gateway.checks.replies import FAILED, as_text, passed, plain
+from gateway.core.check_spec import CommandCheck
+from gateway.core.ports import Calls, Question
+from gateway.core.verdict import Finding
+
+AT_ONCE: Final = 4
+"""Programs of one check that run at the same time; others wait, within their own time."""
+KEPT: Final = 64 * 1024
+"""Bytes of output that are kept: the last."""
+INHERITED: Final = ("PATH", "LANG", "LC_ALL", "TZ")
+_LAUNCHER: Final = (sys.executable, "-I", "-S", confined.__file__)
+_LINE: Final = 1_000
+_POLL: Final = 0.005
+
+
+class Command:
+    """Runs a program; fits `gateway.checks.guard.Waiting`."""
+
+    def __init__(self, check: CommandCheck) -> None:
+        """`check.run` is to be found when it runs."""
+        self._check = check
+        self._turns = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(self, question: Question, seconds: float, calls: Calls) -> Finding:
+        """Run it once. Raises Endless, Raised, Unusable, or OSError for what cannot be run."""
+        del calls
+        reply = await question.reply()
+        if self._check.gives == "json":
+            whole = {"request": dict(question.request.body), "reply": plain(reply)}
+            told = await asyncio.to_thread(json.dumps, whole)
+        else:
+            told = as_text(reply)
+        try:
+            async with asyncio.timeout(seconds), self._turns:
+                code, output = await self._run(told.encode("utf-8", "replace"))
+        except TimeoutError as error:
+            raise Endless("it took too long") from error
+        return reading(code, output)
+
+    async def _run(self, told: bytes) -> tuple[int, bytes]:
+        folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="waterfall-check-")
+        process: Process | None = None
+        try:
+            process = await self._start(folder)
+            return await _conversation(process, told)
+        finally:
+            if process is not None:
+                _kill(process)
+            # In a thread, and unwatched: a cancel is not to wait for a disk.
+            loop = asyncio.get_running_loop()
+            loop.run_in_executor(None, lambda: shutil.rmtree(folder, ignore_errors=True))
+
+    async def _start(self, folder: str) -> Process:
+        check = self._check
+        limits = {
+            "cpu": max(math.ceil(check.cpu), 1),
+            "memory": check.memory,
+            "file_size": check.file_size,
+            "processes": check.processes,
+            "parent": os.getpid(),
+        }
+        kept = {name: os.environ[name] for name in (*INHERITED, *check.env) if name in os.environ}
+        return await asyncio.create_subprocess_exec(
+            *_LAUNCHER,
+            json.dumps(limits),
+            *check.run,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=DEVNULL,
+            cwd=folder,
+            env={**kept, "HOME": folder, "TMPDIR": folder},
+            start_new_session=True,
+        )
+
+
+async def _conversation(process: Process, told: bytes) -> tuple[int, bytes]:
+    """Feed it, hear it, and see it end: what it has left running then is killed, lest that keep
+    the output open."""
+    heard = asyncio.create_task(_last(process))
+    fed = asyncio.create_task(_feed(process, told))
+    try:
+        while process.returncode is None:  # noqa: ASYNC110 (`wait` waits for the pipes too)
+            await asyncio.sleep(_POLL)
+        _kill(process)
+        return process.returncode, await heard
+    finally:
+        heard.cancel()
+        fed.cancel()
+
+
+async def _feed(process: Process, told: bytes) -> None:
+    """Write the reply; a program that does not read it to the end may."""
+    if process.stdin is None:
+        raise AssertionError("it was started with a pipe")
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        process.stdin.write(told)
+        await process.stdin.drain()
+    process.stdin.close()
+
+
+async def _last(process: Process) -> bytes:
+    """Read the output to its end, and keep the last of it."""
+    if process.stdout is None:
+        raise AssertionError("it was started with a pipe")
+    kept = b""
+    while piece := await process.stdout.read(KEPT):
+        kept = (kept + piece)[-KEPT:]
+    return kept
+
+
+def _kill(process: Process) -> None:
+    """Kill whatever is left in its group: its leader's end is not the end of its children."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def reading(code: int, output: bytes) -> Finding:
+    """Read how a program ended. Raises Unusable or Raised for what says nothing."""
+    if code == 1:
+        return FAILED
+    if code == 126:
+        raise OSError("it cannot be run")
+    if code:
+        raise Raised(f"it ended with {code}")
+    line = output.rstrip().rpartition(b"\n")[2].strip()
+    if line[:1] != b"{" or len(line) > _LINE:
+        return passed()
+    try:
+        told = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise Unusable("its last line is not JSON") from error
+    return passed(told.get("confidence"))
+
+
+def find(program: str, folder: Path) -> str | None:
+    """Return where a program is: a path from `folder`, a name in PATH; None when nowhere."""
+    place = str(folder / program) if "/" in program else program
+    return shutil.which(place)

@@ -1,0 +1,145 @@
+"""The checks that wait: put to a reply, or begun beside its draft; booked however they end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+from gateway.core.cascade import early_checks
+from gateway.core.chat import Reply
+from gateway.core.outcome import Attempt, CallRecord
+from gateway.core.plan import Tier
+from gateway.core.ports import Question
+from gateway.core.verdict import Evidence, Finding
+from gateway.engine.scoring import ScorerCalls
+from gateway.engine.state import LOGGER, Run
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """One check under way; `reply` is set once there is one to examine."""
+
+    name: str
+    task: asyncio.Task[Finding]
+    reply: asyncio.Future[Reply]
+    calls: ScorerCalls
+    began: float
+
+
+class Examining:
+    """One request's checks that wait. Leaving it ends those still under way, and books them."""
+
+    def __init__(self, run: Run) -> None:
+        """Begin with none."""
+        self._run = run
+        self._running: dict[str, _Running] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.drop()
+
+    def begin(self, tier: Tier) -> None:
+        """Start, beside a draft of `tier`, the checks that are to run beside it."""
+        run = self._run
+        stream = run.job.request.stream
+        for name in early_checks(run.job.plan, run.attempts, tier, stream=stream):
+            if name in run.parts.examiners:
+                self._start(tier, name)
+
+    async def put(self, attempt: Attempt, names: Sequence[str], reply: Reply) -> Attempt:
+        """Put checks to the reply of the last attempt, all at once, until the request's deadline;
+        return the attempt with what they found."""
+        for name in names:
+            if name not in self._running:
+                self._start(attempt.tier, name)
+            self._running[name].reply.set_result(reply)
+        asked = [self._running[name] for name in names]
+        began = self._run.parts.clock()
+        left = max(self._run.job.plan.deadline - self._run.elapsed(), 0.0)
+        await asyncio.wait([each.task for each in asked], timeout=left)
+        await _end(each.task for each in asked)
+        self._run.waited += self._run.parts.clock() - began
+        for each in asked:
+            del self._running[each.name]
+        return self._booked(attempt, asked, "deadline")
+
+    async def drop(self, why: str = "left") -> bool:
+        """End what is under way, and write it down with the last attempt; was there anything?"""
+        asked = list(self._running.values())
+        if not asked:
+            return False
+        cancelled = await _end(each.task for each in asked)
+        self._running.clear()
+        *before, last = self._run.attempts
+        self._run.attempts = (*before, self._booked(last, asked, why))
+        if cancelled:
+            raise asyncio.CancelledError
+        return True
+
+    def _start(self, tier: Tier, name: str) -> None:
+        run = self._run
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        calls = ScorerCalls(run.parts, run.job, "check")
+
+        async def its_reply() -> Reply:
+            return await asyncio.shield(reply)
+
+        question = Question(run.job.request, tier, run.job.signals, its_reply)
+        left = max(run.job.plan.deadline - run.elapsed(), 0.0)
+        task = asyncio.create_task(run.parts.examiners[name].examine(question, left, calls))
+        self._running[name] = _Running(name, task, reply, calls, run.parts.clock())
+
+    def _booked(self, attempt: Attempt, asked: Sequence[_Running], unfinished: str) -> Attempt:
+        evidence: list[Evidence] = []
+        calls: list[CallRecord] = []
+        for each in asked:
+            book = each.calls.book
+            self._run.slots += book.slots
+            calls += book.calls
+            cost = sum(call.cost.total for call in book.calls)
+            seconds = self._run.parts.clock() - each.began
+            found = self._found(each, unfinished)
+            evidence.append(Evidence(each.name, found, seconds, cost))
+        return replace(
+            attempt,
+            evidence=(*attempt.evidence, *evidence),
+            checking=(*attempt.checking, *calls),
+        )
+
+    def _found(self, each: _Running, unfinished: str) -> Finding:
+        if each.task.cancelled():
+            return Finding("abstain", unfinished)
+        if (error := each.task.exception()) is None:
+            return each.task.result()
+        entry_id = self._run.job.origin.entry_id
+        told = "The check %s failed on the reply of the entry %s."
+        LOGGER.error(told, each.name, entry_id, exc_info=error)
+        return Finding("abstain", "error")
+
+
+async def _end(tasks: Iterable[asyncio.Task[Finding]]) -> bool:
+    """Cancel what is not done, and wait for its end: whatever it spent is known only then.
+
+    Returns whether this itself was cancelled meanwhile, which must not cut the books short.
+    """
+    pending = [task for task in tasks if not task.done()]
+    for task in pending:
+        task.cancel()
+    cancelled = False
+    while pending:
+        try:
+            await asyncio.wait(pending)
+        except asyncio.CancelledError:
+            cancelled = True
+        pending = [task for task in pending if not task.done()]
+    return cancelled
