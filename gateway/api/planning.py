@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,10 +14,11 @@ from gateway.api.http import Scope
 from gateway.api.service import Service
 from gateway.api.wire import parse
 from gateway.core.difficulty import Difficulty, start_index
-from gateway.core.errors import BadRequest, CeilingTooLow
+from gateway.core.errors import BadRequest, CeilingTooLow, GatewayError
 from gateway.core.ledger import Entry, Origin, scoring_cost
 from gateway.core.plan import Plan
 from gateway.core.routing import Mode, Overrides, Route, make_plan
+from gateway.core.session import NOTHING, Past
 from gateway.core.signals import Signals, measure
 from gateway.engine import Job, Undecided
 from gateway.tuning import Tuned
@@ -58,7 +60,8 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
     settled = _settle(service, route, asked, base)
     own = _own_session(arrival.key.name, session)
     latched = service.latches.floor(route, own) if session and route.latch else 0
-    decided = _decide(service.tuned, route, signals, settled or base, asked, latched)
+    past = Past(latched) if latched else NOTHING
+    decided = _decide(service.tuned, route, signals, settled or base, asked, past)
     shadow = service.shadows.get(route.name)
     candidate = shadow.score(signals) if shadow else None
     return Job(
@@ -81,7 +84,9 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
         arrived=arrival.at,
         decision=clocks.monotonic() - began,
         asked=asked,
-        latched=latched,
+        past=past,
+        thresholds=decided.thresholds,
+        would=decided.would,
         undecided=None if settled else Undecided(service.assessors[route.name], base),
         candidate=candidate,
         agreement=decided.agrees_with(candidate) if shadow else "",
@@ -96,7 +101,7 @@ def replan(service: Service, job: Job) -> Job:
         left = max(plan.ceiling - scoring_cost(job.scoring.calls), 0)
         plan, asked = replace(plan, ceiling=left), replace(asked, ceiling=left)
     try:
-        decided = _decide(service.tuned, job.route, job.signals, job.difficulty, asked, job.latched)
+        decided = _decide(service.tuned, job.route, job.signals, job.difficulty, asked, job.past)
     except CeilingTooLow:
         return replace(job, plan=replace(plan, reason="budget"))
     return replace(
@@ -104,18 +109,22 @@ def replan(service: Service, job: Job) -> Job:
         difficulty=decided.difficulty,
         plan=decided.plan,
         threshold=decided.thresholds[0] if decided.thresholds else None,
+        thresholds=decided.thresholds,
+        would=decided.would,
         agreement=job.agreement and decided.agrees_with(job.candidate),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """`thresholds` are in force, `first` those that a scorer starts with that is put in force."""
+    """`thresholds` are in force, `first` those that a scorer starts with that is put in force;
+    `would` is as in core.decided."""
 
     difficulty: Difficulty
     thresholds: tuple[float, ...]
     first: tuple[float, ...]
     plan: Plan
+    would: Plan | None = None
 
     def agrees_with(self, candidate: Difficulty | None) -> str:
         """Would the candidate's word have started it at the same tier? See Entry.agreement."""
@@ -131,12 +140,17 @@ def _decide(
     signals: Signals,
     difficulty: Difficulty,
     asked: Overrides,
-    latched: int,
+    past: Past,
 ) -> _Decided:
     difficulty, live = tuned.apply(route, difficulty)
     thresholds = asked.thresholds or live
-    plan = make_plan(route, signals, difficulty, replace(asked, thresholds=thresholds), latched)
-    return _Decided(difficulty, thresholds, asked.thresholds or route.thresholds, plan)
+    wanted = replace(asked, thresholds=thresholds)
+    plan = make_plan(route, signals, difficulty, wanted, past)
+    would = None
+    if plan.reason == "mode" and asked.mode == "observe":
+        with suppress(GatewayError):  # what the policy would turn away is served all the same
+            would = make_plan(route, signals, difficulty, replace(wanted, mode="enforce"), past)
+    return _Decided(difficulty, thresholds, asked.thresholds or route.thresholds, plan, would)
 
 
 def _settle(

@@ -36,7 +36,9 @@ class Tier:
     takes_images: bool = True
 
 
-StartReason = Literal["score", "rule", "override", "context", "budget", "latch", "mode"]
+StartReason = Literal[
+    "score", "rule", "override", "context", "budget", "latch", "probe", "cache", "mode"
+]
 
 
 @dataclass(frozen=True, slots=True)

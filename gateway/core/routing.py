@@ -13,6 +13,7 @@ from gateway.core.money import Usage, dollars
 from gateway.core.plan import Plan, StartReason, Tier
 from gateway.core.recipes import Recipe
 from gateway.core.scorer_spec import ScorerSpec
+from gateway.core.session import NOTHING, Past, cached_at, wanted_start
 from gateway.core.signals import Signals
 
 Mode = Literal["enforce", "observe", "off"]
@@ -100,12 +101,12 @@ def make_plan(
     signals: Signals,
     difficulty: Difficulty,
     overrides: Overrides = Overrides(),
-    latched: int = 0,
+    past: Past = NOTHING,
 ) -> Plan:
     """Decide where a request starts and what may follow.
 
-    `latched` is the lowest tier index its session may start at. Raises BadRequest when no tier
-    can take the request, CeilingTooLow when none is expected to fit its dollar ceiling.
+    `past` is what is remembered of its conversation. Raises BadRequest when no tier can take the
+    request, CeilingTooLow when none is expected to fit its dollar ceiling.
     """
     ceiling = _lower(route.ceiling, overrides.ceiling)
     deadline = min(route.deadline, overrides.deadline or route.deadline)
@@ -113,7 +114,7 @@ def make_plan(
         (),
         deadline=deadline,
         ceiling=ceiling,
-        expected={tier.name: expected_cost(tier, signals) for tier in route.tiers},
+        expected={tier.name: expected_cost(tier, signals, past) for tier in route.tiers},
         p_good=_p_good(route, difficulty),
     )
     if pinned := _pinned(route, overrides):
@@ -121,21 +122,22 @@ def make_plan(
     capable = _capable(route.tiers, signals)
     usable = _fitting(capable, signals)
     scored = start_index(difficulty.value, overrides.thresholds or route.thresholds)
-    wanted = max(scored, min(latched, len(route.tiers) - 1))
+    wanted, why = wanted_start(route.tiers, scored, past, frame.expected)
     start, reason = _start(route, usable, capable, wanted)
-    if reason == "score" and wanted > scored:
-        reason = "latch"
+    reason = why if reason == "score" else reason
     at = usable.index(start)
     below = tuple(reversed(usable[:at])) if route.fall_down else ()
     plan = replace(frame, tiers=tuple(usable[at:]), below=below, reason=reason)
     return _within_ceiling(plan)
 
 
-def expected_cost(tier: Tier, signals: Signals) -> int:
+def expected_cost(tier: Tier, signals: Signals, past: Past = NOTHING) -> int:
     """Estimate one call at `tier`, in nano-dollars: prompt, recipe, and for each choice a reply
-    of the client's own bound or of a common length."""
+    of the client's own bound or of a common length. Only the tier that has the conversation in
+    its provider's cache gets the cache's price: any other is charged what a switch loses."""
     prompt = signals.prompt_tokens + recipe_tokens(tier.recipe)
-    return tier.price.cost(Usage(prompt, reply_tokens(signals))).total
+    cached = cached_at(tier, signals.prompt_tokens, past)
+    return tier.price.cost(Usage(prompt, reply_tokens(signals), cached)).total
 
 
 def reply_tokens(signals: Signals) -> int:

@@ -110,7 +110,7 @@ async def _assess(pending: Undecided, job: Job, calls: ScorerCalls, seconds: flo
 async def _drive(run: Run) -> Outcome:
     plan = run.job.plan
     while True:
-        step = next_step(plan, run.attempts, run.elapsed())
+        step = next_step(plan, run.attempts, run.reading())
         match step:
             case Call(tier, bare):
                 await _attempt(run, tier, bare=bare)

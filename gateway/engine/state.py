@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from gateway.core.chat import ChatRequest, Delta, Reply
+from gateway.core.decided import Decided
 from gateway.core.difficulty import Difficulty
 from gateway.core.dispatch import as_asked_of
 from gateway.core.ledger import Entry, Origin, Timing, baseline_cost, status_of
@@ -15,6 +16,7 @@ from gateway.core.outcome import Attempt, CallRecord, Outcome
 from gateway.core.plan import Plan, Tier
 from gateway.core.ports import Assessor, Client, Head, Journal, Sink, Upstream
 from gateway.core.routing import Overrides, Route
+from gateway.core.session import NOTHING, Past
 from gateway.core.signals import Signals
 from gateway.core.verdict import ABSTAIN, FALL_DOWN, LAST_TIER, Bar, Check, Evidence, judge
 
@@ -44,9 +46,9 @@ class Scoring:
 class Job:
     """One request, planned. `arrived` and `decision` are on the engine's clock, in seconds.
 
-    `asked` and `latched` are what the plan was made with; `undecided` says that the plan is only
-    the base's, and whom `Engine.assess` must ask. `candidate`, `agreement` and `fallback` are as
-    in Entry.
+    `asked`, `past` and `thresholds` are what the plan was made with; `would` is as in Decided.
+    `undecided` says that the plan is only the base's, and whom `Engine.assess` must ask.
+    `candidate`, `agreement` and `fallback` are as in Entry.
     """
 
     request: ChatRequest
@@ -60,7 +62,9 @@ class Job:
     arrived: float
     decision: float = 0.0
     asked: Overrides = field(default_factory=Overrides)
-    latched: int = 0
+    past: Past = NOTHING
+    thresholds: tuple[float, ...] = ()
+    would: Plan | None = None
     undecided: Undecided | None = None
     scoring: Scoring = field(default_factory=Scoring)
     fallback: str = ""
@@ -97,6 +101,13 @@ class Run:
         self.first_token: float | None = None
         self.waited = job.scoring.waited
         self.paused = 0.0
+        self.readings: list[float] = []
+        """The clock at each decision, for the record."""
+
+    def reading(self) -> float:
+        """Seconds since the request arrived, noted as what a decision was made on."""
+        self.readings.append(self.elapsed())
+        return self.readings[-1]
 
     def elapsed(self) -> float:
         """Seconds since the request arrived."""
@@ -150,6 +161,18 @@ class Run:
             else replace(attempt, verdict=verdict)
         )
 
+    def _decided(self) -> Decided:
+        job = self.job
+        return Decided(
+            plan=job.plan,
+            thresholds=job.thresholds,
+            asked=job.asked,
+            past=job.past,
+            signals=job.signals,
+            readings=tuple(self.readings),
+            would=job.would,
+        )
+
     def record(self, outcome: Outcome) -> Entry:
         """Keep the entry and free the calls' marks; then let every sink read it.
 
@@ -179,6 +202,7 @@ class Run:
             agreement=job.agreement,
             scoring=job.scoring.calls,
             fallback=job.fallback,
+            decided=self._decided(),
         )
         try:
             parts.journal.append(entry, tuple(self.slots))

@@ -14,6 +14,8 @@ from typing import Any
 
 from gateway.store.schema import (
     ADDED,
+    ADDED_TO_ATTEMPT,
+    ADDED_TO_CHECK,
     ATTEMPT,
     CALL,
     CHECK_RESULT,
@@ -224,11 +226,12 @@ def _insert(connection: sqlite3.Connection, records: Sequence[dict[str, Any]]) -
         prompts.extend(_prompt(record))
         calls.extend(_scoring(record, request))
         for seq, attempt in enumerate(record["attempts"]):
-            attempts.append(_values(ATTEMPT, attempt, request=request, seq=seq))
+            whole = ADDED_TO_ATTEMPT | attempt
+            attempts.append(_values(ATTEMPT, whole, request=request, seq=seq))
             calls.extend(_calls(record, request, seq, attempt))
             checks.extend(
-                _values(CHECK_RESULT, check, request=request, attempt=seq, seq=place)
-                for place, check in enumerate(attempt["checks"])
+                _values(CHECK_RESULT, ADDED_TO_CHECK | check, request=request, attempt=seq, seq=n)
+                for n, check in enumerate(attempt["checks"])
             )
     connection.executemany(_INSERT["attempt"], attempts)
     connection.executemany(_INSERT["call"], calls)
@@ -244,6 +247,8 @@ def _values(columns: Iterable[str], values: dict[str, Any], **more: object) -> R
 
 def _request_values(record: dict[str, Any]) -> Row:
     lists = {name: json.dumps(record[name]) for name in ("p_good", "escalations")}
+    decided = record.get("decided")
+    lists["decided"] = decided and json.dumps(decided, separators=(",", ":"))
     return _values(REQUEST, ADDED | record, **lists)
 
 
