@@ -64,9 +64,14 @@ def histories(path: Path, route: str) -> Iterator[History]:
     """
     with closing(connect_to_read(path)) as connection:
         connection.execute("BEGIN")
-        parts = {name: _Parts(connection, sql, route) for name, sql in _PARTS.items()}
-        for row in connection.execute(_REQUESTS, {"route": route}):
-            yield _history(row, {name: each.of(row["id"]) for name, each in parts.items()})
+        yield from read_histories(connection, route)
+
+
+def read_histories(connection: sqlite3.Connection, route: str) -> Iterator[History]:
+    """Read the same over a connection whose rows go by their columns' names."""
+    parts = {name: _Parts(connection, sql, route) for name, sql in _PARTS.items()}
+    for row in connection.execute(_REQUESTS, {"route": route}):
+        yield _history(row, {name: each.of(row["id"]) for name, each in parts.items()})
 
 
 class _Parts:

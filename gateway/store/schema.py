@@ -59,7 +59,7 @@ REQUEST = {
     "decided": "TEXT",
     "shadow_cost": "INTEGER NOT NULL DEFAULT 0",
 }
-ADDED: dict[str, str | None] = {
+ADDED: dict[str, str | int | None] = {
     "score": None,
     "profile": "",
     "unlike": None,

@@ -248,8 +248,8 @@ def _values(columns: Iterable[str], values: dict[str, Any], **more: object) -> R
 def _request_values(record: dict[str, Any]) -> Row:
     lists = {name: json.dumps(record[name]) for name in ("p_good", "escalations")}
     decided = record.get("decided")
-    lists["decided"] = decided and json.dumps(decided, separators=(",", ":"))
-    return _values(REQUEST, ADDED | record, **lists)
+    packed = decided and json.dumps(decided, separators=(",", ":"))
+    return _values(REQUEST, ADDED | record, **lists, decided=packed)
 
 
 def _prompt(record: dict[str, Any]) -> Iterator[Row]:

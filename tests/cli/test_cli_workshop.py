@@ -22,11 +22,11 @@ def test_they_are_in_the_help_beside_our_own(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     said = capsys.readouterr().out
-    for command in ("serve", "check", *COMMANDS):
+    for command in ("serve", "check", "replay", *COMMANDS):
         assert f"\n    {command} " in said
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, "replay"])
 def test_each_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
