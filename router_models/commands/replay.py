@@ -31,6 +31,6 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def run(args: argparse.Namespace) -> int:
     """Replay. Exit code 1 where a request's own policy does not come to what was recorded, 2 for a
     wrong use."""
-    from router_models.replay import ledger
+    from router_models.commands import replay_ledger
 
-    return ledger.run(args)
+    return replay_ledger.run(args)
