@@ -35,7 +35,7 @@ from gateway.core.errors import BadRequest
 from gateway.core.ids import uuid7
 from gateway.core.ledger import Refusal
 from gateway.core.recipes import write_marker
-from gateway.engine import Engine, Parts
+from gateway.engine import Engine, Parts, ShadowCalls
 from gateway.prices import open_book
 from gateway.scoring import UNUSABLE, open_scorers
 from gateway.sinks.log import RequestLog, human_line, json_line
@@ -148,6 +148,7 @@ class Gateway:
             new_id=CLOCKS.new_id,
             config=settings.digest,
             keep_prompts=settings.ledger.content == "prompts",
+            shadow_sinks=(self.metrics.observe_shadow,),
         )
 
         async def close() -> None:
@@ -171,6 +172,7 @@ class Gateway:
                 name for name, tier in settings.tiers.items() if tier.upstream in simulated
             ),
             close=close,
+            shadow_calls=ShadowCalls(parts),
             usable=Readiness(settings.upstreams.values(), CLOCKS.monotonic).check,
         )
 
@@ -267,6 +269,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Let go of upstreams, then write out everything that is still spooled."""
+        await self.switch.service.shadow_calls.close()
         await self.switch.service.close()
         await asyncio.to_thread(self.keeper.close)
         await asyncio.to_thread(self.store.close)

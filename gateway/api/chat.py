@@ -102,6 +102,7 @@ async def _answer(service: Service, arrival: Arrival, job: Job, send: Send) -> N
         return
     if entry.outcome.error is None:
         latch(service, job, entry)
+        service.shadow_calls.follow(job, entry, service.in_flight)
 
 
 def _reply_for(

@@ -16,7 +16,7 @@ from gateway.core.plan import Tier
 from gateway.core.ports import Assessor, Scorer
 from gateway.core.routing import Route
 from gateway.core.signals import Signals
-from gateway.engine import Engine
+from gateway.engine import Engine, ShadowCalls
 from gateway.tuning import Tuned
 
 _LATCHES = 10_000
@@ -103,7 +103,8 @@ class Service:
     `scorers` is by route; so are `assessors`, for the routes whose scorer waits (the one in
     `scorers` is its base), and `shadows`, the candidates on trial. `tuned` says how scores rank,
     and which thresholds are in force. `simulated` names the tiers whose answers no model gave.
-    `close` lets go of its connections, once the last request has finished.
+    `close` lets go of its connections, once the last request has finished; `shadow_calls` are those
+    under way for the record alone.
     """
 
     engine: Engine
@@ -118,6 +119,7 @@ class Service:
     max_body: int
     simulated: frozenset[str]
     close: Callable[[], Awaitable[None]]
+    shadow_calls: ShadowCalls
     usable: Callable[[], Awaitable[bool]]
     assessors: Mapping[str, Assessor] = field(default_factory=dict)
     shadows: Mapping[str, Shadow] = field(default_factory=dict)

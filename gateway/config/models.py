@@ -215,6 +215,7 @@ class RouteKeys(Strict):
     reference: Annotated[str, PlainValidator(choice("own", "artefact"))] = "own"
     baseline: BaselineKeys = BaselineKeys()
     mode: Annotated[tuple[str, float], PlainValidator(fields.mode)] = ("enforce", 1.0)
+    shadow: Share = 0.0
     deadline: Seconds = 60.0
     max_cost_usd: Annotated[int | None, PlainValidator(fields.ceiling)] = fields.HALF_A_DOLLAR
     fall_down: Flag = True

@@ -56,7 +56,9 @@ class Route:
     in seconds, `ceiling` in nano-dollars. `enforce_share` is the share of traffic, 0..1, that
     the policy decides for; the rest is observed. `latch` is for how many seconds a session keeps
     to the tier it last escalated to (None: it does not). `candidate` is a scorer that is tried on
-    the same traffic and decides nothing: a word or an artefact's folder.
+    the same traffic and decides nothing: a word or an artefact's folder. `shadow` is the share of
+    the observed traffic, 0..1, on which the tier that the policy would have started at is asked
+    too, for the record.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Route:
     fall_down: bool = True
     latch: float | None = 600.0
     candidate: str | None = None
+    shadow: float = 0.0
 
     def tier(self, name: str) -> Tier | None:
         """Return the tier of that name, if the route has it."""

@@ -171,6 +171,7 @@ class Drafting:
             prompt_estimate=guess.prompt,
             completion_estimate=guess.completion,
             cost_estimate=tier.price.cost(guess).total,
+            purpose=self._job.purpose,
         )
         self._slot = self._parts.journal.open(mark)
         self._run.slots.append(self._slot)

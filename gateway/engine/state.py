@@ -14,7 +14,16 @@ from gateway.core.dispatch import as_asked_of
 from gateway.core.ledger import Entry, Origin, Timing, baseline_cost, status_of
 from gateway.core.outcome import Attempt, CallRecord, Outcome
 from gateway.core.plan import Plan, Tier
-from gateway.core.ports import Assessor, Client, Head, Journal, Sink, Upstream
+from gateway.core.ports import (
+    Assessor,
+    Client,
+    Head,
+    Journal,
+    Purpose,
+    ShadowSink,
+    Sink,
+    Upstream,
+)
 from gateway.core.routing import Overrides, Route
 from gateway.core.session import NOTHING, Past
 from gateway.core.signals import Signals
@@ -70,13 +79,15 @@ class Job:
     fallback: str = ""
     candidate: Difficulty | None = None
     agreement: str = ""
+    purpose: Purpose = "serve"
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Everything that driving a request needs. `clock` is monotonic, `wall` UNIX time, both in
     seconds; `marker` is the process's not-sure marker, `config` the configuration's digest.
-    `keep_prompts` says whether the record holds what the scorer read."""
+    `keep_prompts` says whether the record holds what the scorer read; `shadow_sinks` hear of
+    attempts made in the shadow."""
 
     upstreams: Mapping[str, Upstream]
     checks: Mapping[str, Check]
@@ -88,6 +99,20 @@ class Parts:
     new_id: Callable[[], str]
     config: str = ""
     keep_prompts: bool = False
+    shadow_sinks: Sequence[ShadowSink] = ()
+
+
+class _Nobody:
+    """The client of what no client hears of; fits core.ports.Client."""
+
+    async def start(self, head: Head) -> None:
+        raise AssertionError(head)
+
+    async def send(self, delta: Delta) -> None:
+        raise AssertionError(delta)
+
+
+NOBODY = _Nobody()
 
 
 class Run:

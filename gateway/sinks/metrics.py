@@ -17,6 +17,7 @@ from gateway.core.money import NANO, Price
 from gateway.core.outcome import Attempt, CallRecord
 from gateway.core.plan import Tier
 from gateway.core.routing import Route
+from gateway.core.shadow import Shadow
 from gateway.sinks import catalogue
 from gateway.sinks.cells import Counts, Labels, Times, read_off
 from gateway.sinks.ledger_figures import families
@@ -27,6 +28,7 @@ from gateway.sinks.names import (
     KINDS,
     MOVE_REASONS,
     OUTCOMES,
+    SHADOW_RESULTS,
     START_REASONS,
     STATUSES,
     Names,
@@ -74,6 +76,7 @@ class Metrics:
         self._difficulty = Counts(catalogue.DIFFICULTY)
         self._fallbacks = Counts(catalogue.FALLBACKS)
         self._candidates = Counts(catalogue.CANDIDATES)
+        self._shadows = Counts(catalogue.SHADOWS)
         self._reloads = Counts(catalogue.RELOADS)
         self._restarts = Counts(catalogue.RESTARTS)
         self._durations = Times(catalogue.DURATIONS)
@@ -130,6 +133,17 @@ class Metrics:
                 self._discarded.add((route, discard_reason(attempt, entry)), spent)
         self._baseline.add((route, baseline_basis(entry)), entry.baseline)
         self._observe_times(entry, route, tier)
+
+    def observe_shadow(self, shadow: Shadow) -> None:
+        """Count what was asked in the shadow, once its request had been served."""
+        route = self._names.route(shadow.route)
+        self._shadows.add((route, shadow.result))
+        if shadow.attempt is None:
+            return
+        tier, priced = shadow.attempt.tier, shadow.attempt.tier.price != Price()
+        for call in shadow.attempt.calls:
+            name = self._names.tier(tier.name)
+            self._observe_call(route, name, call, priced=priced, whole="shadow")
 
     def enter(self, route: str) -> None:
         """Count a request in."""
@@ -196,6 +210,9 @@ class Metrics:
         if not isinstance(route.scorer, str):
             for reason in FALLBACKS:
                 self._fallbacks.begin(route.name, reason)
+        if route.shadow:
+            for result in SHADOW_RESULTS:
+                self._shadows.begin(route.name, result)
         if route.candidate is not None:
             for agree in AGREEMENTS:
                 self._candidates.begin(route.name, agree)
@@ -211,7 +228,7 @@ class Metrics:
     def _observe_scoring(self, route: str, entry: Entry) -> None:
         for call in entry.scoring:
             tier = self._names.tier(call.tier)
-            self._observe_call(route, tier, call, priced=True, scoring=True)
+            self._observe_call(route, tier, call, priced=True, whole="score")
         if entry.fallback:
             self._fallbacks.add((route, among(entry.fallback, FALLBACKS)))
         if entry.agreement:
@@ -234,8 +251,9 @@ class Metrics:
             self._cost.add((route, tier, model, "check"), attempt.check_cost)
 
     def _observe_call(
-        self, route: str, tier: str, call: CallRecord, *, priced: bool, scoring: bool = False
+        self, route: str, tier: str, call: CallRecord, *, priced: bool, whole: str = ""
     ) -> None:
+        """`whole` is the kind that all of its cost is of, where that is not told by kind."""
         model = self._names.model(call.model)
         self._attempts.add((tier, model, among(call.status, STATUSES)))
         if call.status == "failed":
@@ -248,8 +266,8 @@ class Metrics:
         if not priced:
             self._unpriced.add((model, "missing_price"))
         self._observe_tokens(tier, model, call)
-        parts = (call.cost.total,) if scoring else _parts(call)
-        for kind, amount in zip(("score",) if scoring else KINDS, parts, strict=False):
+        parts = (call.cost.total,) if whole else _parts(call)
+        for kind, amount in zip((whole,) if whole else KINDS, parts, strict=False):
             if amount:
                 self._cost.add((route, tier, model, kind), amount)
 

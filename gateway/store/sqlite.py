@@ -28,6 +28,10 @@ from gateway.store.schema import (
 
 BUSY_SECONDS = 1.0
 _INSERT_PROMPT = "INSERT INTO prompt VALUES (?, ?, ?) ON CONFLICT (entry_id) DO NOTHING"
+_PLACE = """
+SELECT id, (SELECT coalesce(max(seq) + 1, 0) FROM attempt WHERE attempt.request = request.id)
+FROM request WHERE entry_id = ?"""
+_ADD_SHADOW_COST = "UPDATE request SET shadow_cost = shadow_cost + ? WHERE id = ?"
 _INSERT = {name: insert_statement(name) for name in ("request", "attempt", "call", "check_result")}
 _UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 _UNWRITABLE = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError)
@@ -219,6 +223,8 @@ def _insert(connection: sqlite3.Connection, records: Sequence[dict[str, Any]]) -
     prompts: list[Row] = []
     new = 0
     for record in records:
+        if "shadow_of" in record:
+            continue
         request = insert_request(connection, record)
         if request is None:
             continue
@@ -229,15 +235,47 @@ def _insert(connection: sqlite3.Connection, records: Sequence[dict[str, Any]]) -
             whole = ADDED_TO_ATTEMPT | attempt
             attempts.append(_values(ATTEMPT, whole, request=request, seq=seq))
             calls.extend(_calls(record, request, seq, attempt))
-            checks.extend(
-                _values(CHECK_RESULT, ADDED_TO_CHECK | check, request=request, attempt=seq, seq=n)
-                for n, check in enumerate(attempt["checks"])
-            )
+            checks.extend(_checks(request, seq, attempt))
     connection.executemany(_INSERT["attempt"], attempts)
     connection.executemany(_INSERT["call"], calls)
     connection.executemany(_INSERT["check_result"], checks)
     connection.executemany(_INSERT_PROMPT, prompts)
+    new += sum(_insert_shadow(connection, each) for each in records if "shadow_of" in each)
     return Inserted(new=new, known=len(records) - new)
+
+
+def _insert_shadow(connection: sqlite3.Connection, record: dict[str, Any]) -> bool:
+    """Add attempts to their request, which came before them; False where they are there already.
+
+    Raises ValueError when there is no such request.
+    """
+    ids = [call["call_id"] for attempt in record["attempts"] for call in attempt["calls"]]
+    known = "SELECT 1 FROM call WHERE call_id = ?"
+    if any(connection.execute(known, (each,)).fetchone() for each in ids):
+        return False
+    found = connection.execute(_PLACE, (record["shadow_of"],)).fetchone()
+    if found is None:
+        raise ValueError(f"no request {record['shadow_of']} is known")
+    request, place = found
+    for seq, attempt in enumerate(record["attempts"], place):
+        values = _values(ATTEMPT, ADDED_TO_ATTEMPT | attempt, request=request, seq=seq)
+        connection.execute(_INSERT["attempt"], values)
+        calls = _calls(record, request, seq, attempt, "shadow")
+        connection.executemany(_INSERT["call"], calls)
+        connection.executemany(_INSERT["check_result"], _checks(request, seq, attempt))
+        add_shadow_cost(connection, request, attempt["cost"])
+    return True
+
+
+def add_shadow_cost(connection: sqlite3.Connection, request: int, cost: int) -> None:
+    """Add to what a request's shadows have cost, in nano-dollars."""
+    connection.execute(_ADD_SHADOW_COST, (cost, request))
+
+
+def _checks(request: int, number: int, attempt: dict[str, Any]) -> Iterator[Row]:
+    for seq, check in enumerate(attempt["checks"]):
+        whole = ADDED_TO_CHECK | check
+        yield _values(CHECK_RESULT, whole, request=request, attempt=number, seq=seq)
 
 
 def _values(columns: Iterable[str], values: dict[str, Any], **more: object) -> Row:
@@ -259,11 +297,15 @@ def _prompt(record: dict[str, Any]) -> Iterator[Row]:
 
 
 def _calls(
-    record: dict[str, Any], request: int, number: int, attempt: dict[str, Any]
+    record: dict[str, Any],
+    request: int,
+    number: int,
+    attempt: dict[str, Any],
+    purpose: str = "serve",
 ) -> Iterator[Row]:
     for seq, call in enumerate(attempt["calls"]):
         where = {"attempt": number, "seq": seq, "recipe": attempt["recipe"]}
-        yield _call(record, request, call | where | {"purpose": "serve"})
+        yield _call(record, request, call | where | {"purpose": purpose})
 
 
 def _scoring(record: dict[str, Any], request: int) -> Iterator[Row]:

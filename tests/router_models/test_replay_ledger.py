@@ -133,6 +133,25 @@ async def test_labels_say_what_the_quality_would_have_been(tmp_path, replay):
     assert told["recorded_quality"]["value"] == pytest.approx(2.5 / 3)
 
 
+async def test_an_observed_ledger_says_what_would_have_been_where_its_shadows_do(tmp_path, replay):
+    observe = {"routes__waterfall__mode": "observe", "routes__waterfall__shadow": 1.0}
+    async with house(tmp_path, **observe) as it:
+        for body in ({}, REFUSES):
+            await it.chat(**body)
+            await it.gateway.switch.service.in_flight.idle()
+        await it.post(ask_for(), x_waterfall_threshold="0")
+        entries = it.entries()
+    own = replay()
+    assert (own["same"], own["start"], own["share_up"]["value"]) == (3, {"large": 3}, 1.0)
+    told = replay("--config", other(tmp_path))
+    assert told["start"] == {"small": 2, "large": 1}
+    assert (told["known"], told["served"]) == (3, {"small": 1, "large": 2})
+    assert told["escalated"]["value"] == pytest.approx(1 / 3)
+    large = sum(entry["cost"] for entry in entries[1:])
+    small = sum(entry["shadow_cost"] for entry in entries)
+    assert told["cost_usd"]["value"] == pytest.approx((large + small) / 3 / 1e9)
+
+
 async def test_a_shorter_deadline_or_ceiling_changes_what_is_done(tmp_path, replay):
     slow = {"kind": "simulated", "first_token": "30ms", "per_token": 0, "tokens": [8, 12]}
     async with house(tmp_path, upstreams__sim=slow) as it:
