@@ -20,7 +20,8 @@ from gateway.api.auth import Key
 from gateway.api.build_info import build_info
 from gateway.api.planning import Clocks, require_thresholds
 from gateway.api.server import main_app
-from gateway.api.service import Latches, Service, Switch
+from gateway.api.service import Service, Switch
+from gateway.api.sessions import Sessions
 from gateway.checks import all_checks
 from gateway.config import (
     ConfigError,
@@ -104,7 +105,7 @@ class Gateway:
         """Called with the files whose change calls for a reload, whenever they differ."""
         self._path = path
         self._marker = write_marker(secrets.randbits(64))
-        self._latches = Latches(time.perf_counter)
+        self._sessions = Sessions(time.perf_counter)
         self._reloading = asyncio.Lock()
         self.store = _open_ledger(settings.ledger)
         with contextlib.ExitStack() as opened:
@@ -165,7 +166,7 @@ class Gateway:
             shadows=opened.shadows,
             tuned=self.keeper.prepare(settings.routes, opened.deciding),
             keys=tuple(Key(k.name, k.digest, k.routes, k.allow) for k in settings.keys),
-            latches=self._latches,
+            sessions=self._sessions,
             meter=self,
             max_body=settings.server.max_body,
             simulated=frozenset(

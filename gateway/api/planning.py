@@ -12,13 +12,14 @@ from gateway.api import overrides
 from gateway.api.auth import Key
 from gateway.api.http import Scope
 from gateway.api.service import Service
+from gateway.api.sessions import conversation
 from gateway.api.wire import parse
 from gateway.core.difficulty import Difficulty, start_index
 from gateway.core.errors import BadRequest, CeilingTooLow, GatewayError
-from gateway.core.ledger import Entry, Origin, scoring_cost
+from gateway.core.ledger import Origin, scoring_cost
 from gateway.core.plan import Plan
 from gateway.core.routing import Mode, Overrides, Route, make_plan
-from gateway.core.session import NOTHING, Past
+from gateway.core.session import Past
 from gateway.core.signals import Signals, measure
 from gateway.engine import Job, Undecided
 from gateway.tuning import Tuned
@@ -52,15 +53,14 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
     asked = overrides.read(arrival.scope, arrival.key, tier.name if tier else None)
     require_thresholds(route, asked.thresholds or ())
     session = overrides.session(arrival.scope)
-    mode = _mode(route, asked, session or arrival.key.name or arrival.entry_id)
+    who = conversation(request, arrival.key.name, session)
+    mode = _mode(route, asked, session or arrival.key.name or who)
     asked = replace(asked, mode=mode)
     began = clocks.monotonic()
     signals = measure(request)
     base = service.scorers[route.name].score(signals)
     settled = _settle(service, route, asked, base)
-    own = _own_session(arrival.key.name, session)
-    latched = service.latches.floor(route, own) if session and route.latch else 0
-    past = Past(latched) if latched else NOTHING
+    past = service.sessions.past(route, who, request, named=bool(session))
     decided = _decide(service.tuned, route, signals, settled or base, asked, past)
     shadow = service.shadows.get(route.name)
     candidate = shadow.score(signals) if shadow else None
@@ -85,6 +85,7 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
         decision=clocks.monotonic() - began,
         asked=asked,
         past=past,
+        conversation=who,
         thresholds=decided.thresholds,
         would=decided.would,
         undecided=None if settled else Undecided(service.assessors[route.name], base),
@@ -163,19 +164,6 @@ def _settle(
     assessor = service.assessors.get(route.name)
     idle = asked.tier is not None or asked.mode == "off" or len(route.tiers) == 1
     return base if assessor is None or idle else assessor.settle(base)
-
-
-def latch(service: Service, job: Job, entry: Entry) -> None:
-    """Keep a session at the tier that it had to escalate to."""
-    route, session = job.route, job.origin.session
-    if session and route.latch and entry.outcome.escalated and not entry.outcome.degraded:
-        own = _own_session(job.origin.key, session)
-        service.latches.raise_to(route, own, entry.served_tier, route.latch)
-
-
-def _own_session(key: str, session: str) -> str:
-    """Name a session so that no other key's can be mistaken for it."""
-    return f"{key}\0{session}"
 
 
 def _mode(route: Route, asked: Overrides, who: str) -> Mode:

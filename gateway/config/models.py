@@ -153,10 +153,12 @@ class BaselineKeys(Strict):
 
 
 class SessionKeys(Strict):
-    """Whether, and for how long, a session keeps to the tier it last escalated to."""
+    """What is made of a conversation's past."""
 
     latch: Flag = True
     ttl: Seconds = 600.0
+    probe: Share = 0.1
+    cache: Annotated[float | None, PlainValidator(fields.seconds_or_off)] = 300.0
 
 
 class PythonScorerKeys(Strict):

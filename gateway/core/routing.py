@@ -55,7 +55,9 @@ class Route:
     ranked: the gateway's own, once there is enough, or what the scorer came with. `deadline` is
     in seconds, `ceiling` in nano-dollars. `enforce_share` is the share of traffic, 0..1, that
     the policy decides for; the rest is observed. `latch` is for how many seconds a session keeps
-    to the tier it last escalated to (None: it does not). `candidate` is a scorer that is tried on
+    to the tier it last escalated to (None: it does not); a share of its requests, `probe`, starts
+    lower all the same. `cache` is for how many seconds a provider keeps a prompt in its cache
+    (None: that is not reckoned with). `candidate` is a scorer that is tried on
     the same traffic and decides nothing: a word or an artefact's folder. `shadow` is the share of
     the observed traffic, 0..1, on which the tier that the policy would have started at is asked
     too, for the record.
@@ -75,6 +77,8 @@ class Route:
     ceiling: int | None = None
     fall_down: bool = True
     latch: float | None = 600.0
+    probe: float = 0.1
+    cache: float | None = 300.0
     candidate: str | None = None
     shadow: float = 0.0
 

@@ -57,7 +57,8 @@ class Job:
 
     `asked`, `past` and `thresholds` are what the plan was made with; `would` is as in Decided.
     `undecided` says that the plan is only the base's, and whom `Engine.assess` must ask.
-    `candidate`, `agreement` and `fallback` are as in Entry.
+    `candidate`, `agreement` and `fallback` are as in Entry. `conversation` is what the API knows
+    it by.
     """
 
     request: ChatRequest
@@ -80,6 +81,7 @@ class Job:
     candidate: Difficulty | None = None
     agreement: str = ""
     purpose: Purpose = "serve"
+    conversation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

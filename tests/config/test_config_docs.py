@@ -82,6 +82,7 @@ TABLES = {
     "tiers.bar": [models.BarKeys],
     "tiers.price": [models.PriceKeys],
     "routes": [models.RouteKeys],
+    "routes.session": [models.SessionKeys],
     "routes.python": [models.PythonScorerKeys],
     "routes.remote": [models.RemoteKeys],
     "routes.llm": [models.LlmKeys],
@@ -120,6 +121,7 @@ PLACES = {
     "tiers.bar": BASE.replace("gpt-5-nano", "gpt-5-nano, bar: {%s}"),
     "tiers.price": BASE.replace("gpt-5-nano", "gpt-5-nano, price: {input: 1, output: 1, %s}"),
     "routes": BASE.replace("[small, large]", "[small, large], %s"),
+    "routes.session": BASE.replace("[small, large]", "[small, large], session: {%s}"),
     "routes.python": BASE.replace("large]", "large], scorer: {python: a.b, %s}"),
     "routes.remote": BASE.replace(
         "large]", 'large], scorer: {remote: {url: "http://127.0.0.1/e", model: m, artefact: ., %s}}'
@@ -193,6 +195,8 @@ def test_its_defaults_are_the_defaults():
         "deadline",
         "ceiling",
         "latch",
+        "probe",
+        "cache",
     )
     assert [getattr(route, key) for key in same] == [getattr(other, key) for key in same]
     assert settings.upstreams["openai"].timeouts == plain.upstreams["openai"].timeouts
