@@ -14,6 +14,8 @@ from gateway.api.http import Scope
 from gateway.api.service import Service
 from gateway.api.sessions import conversation
 from gateway.api.wire import parse
+from gateway.core.chat import ChatRequest
+from gateway.core.demands import demanded
 from gateway.core.difficulty import Difficulty, start_index
 from gateway.core.errors import BadRequest, CeilingTooLow, GatewayError
 from gateway.core.ledger import Origin, scoring_cost
@@ -61,7 +63,7 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
     base = service.scorers[route.name].score(signals)
     settled = _settle(service, route, asked, base)
     past = service.sessions.past(route, who, request, named=bool(session))
-    decided = _decide(service.tuned, route, signals, settled or base, asked, past)
+    decided = _decide(service.tuned, route, signals, settled or base, asked, past, request)
     shadow = service.shadows.get(route.name)
     candidate = shadow.score(signals) if shadow else None
     return Job(
@@ -102,7 +104,9 @@ def replan(service: Service, job: Job) -> Job:
         left = max(plan.ceiling - scoring_cost(job.scoring.calls), 0)
         plan, asked = replace(plan, ceiling=left), replace(asked, ceiling=left)
     try:
-        decided = _decide(service.tuned, job.route, job.signals, job.difficulty, asked, job.past)
+        decided = _decide(
+            service.tuned, job.route, job.signals, job.difficulty, asked, job.past, job.request
+        )
     except CeilingTooLow:
         return replace(job, plan=replace(plan, reason="budget"))
     return replace(
@@ -142,15 +146,17 @@ def _decide(
     difficulty: Difficulty,
     asked: Overrides,
     past: Past,
+    request: ChatRequest,
 ) -> _Decided:
     difficulty, live = tuned.apply(route, difficulty)
     thresholds = asked.thresholds or live
     wanted = replace(asked, thresholds=thresholds)
-    plan = make_plan(route, signals, difficulty, wanted, past)
+    plan = demanded(make_plan(route, signals, difficulty, wanted, past), request)
     would = None
     if plan.reason == "mode" and asked.mode == "observe":
         with suppress(GatewayError):  # what the policy would turn away is served all the same
-            would = make_plan(route, signals, difficulty, replace(wanted, mode="enforce"), past)
+            enforced = replace(wanted, mode="enforce")
+            would = demanded(make_plan(route, signals, difficulty, enforced, past), request)
     return _Decided(difficulty, thresholds, asked.thresholds or route.thresholds, plan, would)
 
 

@@ -141,6 +141,7 @@ class TierKeys(Strict):
     context: Tokens | None = None
     tools: Flag = True
     images: Flag = True
+    prediction: Flag = True
 
 
 class BaselineKeys(Strict):
@@ -281,4 +282,5 @@ class RecipeKeys(Strict):
     output: Text = ""
     examples: list[Example] = []
     not_sure: Flag = False
+    handover: Text = ""
     params: Annotated[dict[str, Any], PlainValidator(fields.mapping)] = {}

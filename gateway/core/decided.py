@@ -99,6 +99,7 @@ def _plan_row(plan: Plan) -> dict[str, Any]:
         "ceiling": plan.ceiling,
         "expected": dict(plan.expected),
         "p_good": dict(plan.p_good),
+        "whole": plan.whole,
     }
 
 

@@ -224,6 +224,7 @@ def baseline_cost(route: Route, outcome: Outcome, prompt_estimate: int) -> int:
     usage = served.calls[-1].usage
     if served.tier.name == tier.name:
         return tier.price.cost(usage).total
-    prompt = max(usage.prompt - recipe_tokens(served.tier.recipe), 0) or prompt_estimate
+    added = recipe_tokens(served.tier.recipe, escalated=outcome.escalated)
+    prompt = max(usage.prompt - added, 0) or prompt_estimate
     prompt += recipe_tokens(tier.recipe)
     return tier.price.cost(Usage(prompt, usage.completion)).total

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gateway.core.money import Price
@@ -34,6 +34,7 @@ class Tier:
     context: int | None = None
     takes_tools: bool = True
     takes_images: bool = True
+    takes_prediction: bool = True
 
 
 StartReason = Literal[
@@ -48,7 +49,8 @@ class Plan:
     `tiers` are the usable ones from the start upwards; `below` the usable ones under the start,
     strongest first, for when all above have failed. `deadline` is in seconds, `ceiling` and
     `expected` (the estimated cost of one call at each tier) in nano-dollars; `p_good` is the
-    probability that a tier's reply is good, where known.
+    probability that a tier's reply is good, where known. `whole` says that a judged draft is held
+    whole, see core/demands.py.
     """
 
     tiers: tuple[Tier, ...]
@@ -58,6 +60,20 @@ class Plan:
     ceiling: int | None = None
     expected: Mapping[str, int] = field(default_factory=dict)
     p_good: Mapping[str, float] = field(default_factory=dict)
+    whole: bool = False
+
+    def held_whole(self) -> Plan:
+        """Return the same plan, by which judged drafts are held whole."""
+        return replace(self, whole=True)
+
+    def hold(self, tier: Tier) -> Hold:
+        """How much of a judged draft of `tier` is held."""
+        partly = tier.hold.policy in {"tokens", "sentence"}
+        return Hold("reply") if self.whole and partly else tier.hold
+
+    def escalates_to(self, tier: Tier) -> bool:
+        """Is a call of `tier` an escalation: over the tier that the plan starts at?"""
+        return tier in self.tiers[1:]
 
     def above(self, tier: Tier) -> Tier | None:
         """Return the next usable tier over `tier`; None for the last, or one from `below`."""

@@ -152,10 +152,12 @@ def reply_tokens(signals: Signals) -> int:
     return (signals.max_tokens or ASSUMED_REPLY_TOKENS) * signals.choices
 
 
-def recipe_tokens(recipe: Recipe | None) -> int:
-    """Estimate the tokens a recipe adds to a prompt."""
+def recipe_tokens(recipe: Recipe | None, *, escalated: bool = False) -> int:
+    """Estimate the tokens a recipe adds to a prompt, its hand-over note where that is an
+    escalation's."""
     if recipe is None:
         return 0
+    recipe = recipe.handed_over() if escalated else recipe
     texts = (recipe.before, recipe.after, recipe.output, *(t for ex in recipe.examples for t in ex))
     return sum(len(text) for text in texts) // CHARS_PER_TOKEN
 

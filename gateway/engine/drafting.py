@@ -57,7 +57,7 @@ class Drafting:
         self._status: Status = "cancelled"
         marked = tier.recipe is not None and tier.recipe.not_sure
         self._gate = Gate(
-            tier.hold,
+            plan.hold(tier),
             judged=plan.judges(tier),
             stream=self._job.request.stream,
             judge_prefix=self._judge_prefix,
@@ -73,11 +73,13 @@ class Drafting:
             judged=self._job.plan.judges(self._tier),
             marker=self._parts.marker,
             bare=self._bare,
+            escalated=self._job.plan.escalates_to(self._tier),
         )
 
     @property
     def _prompt_estimate(self) -> int:
-        added = 0 if self._bare else recipe_tokens(self._tier.recipe)
+        escalated = self._job.plan.escalates_to(self._tier)
+        added = 0 if self._bare else recipe_tokens(self._tier.recipe, escalated=escalated)
         return self._job.signals.prompt_tokens + added
 
     async def call(self) -> None:

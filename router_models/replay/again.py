@@ -159,18 +159,19 @@ class _Walk:
     def _held_otherwise(self, made: Try, attempt: Attempt) -> Attempt:
         """The same under another bar, hold or place in the plan."""
         tier = attempt.tier
-        at_once = not self.plan.judges(tier) or tier.hold.policy == "none"
+        at_once = not self.plan.judges(tier) or self.plan.hold(tier).policy == "none"
         if at_once and not attempt.left:
             opened = replace(attempt, evidence=(), verdict=TRUSTED, released=True)
             return self._judged(opened, made)
-        before = self._before(tier)
-        if tier.hold.policy != "reply" and (before is None or before.hold != tier.hold):
+        before, hold = self._before(tier), self.plan.hold(tier)
+        partly = hold.policy != "reply"
+        if partly and (before is None or self.record.decided.plan.hold(before) != hold):
             raise _Unknown("stream")
-        if attempt.left and tier.hold.policy != "reply":
+        if attempt.left and partly:
             verdict = judge(tier.bar, attempt.evidence, self.plan.next_good(tier))
             if not verdict.accepted:
                 return replace(attempt, verdict=verdict)
-        if attempt.left or (attempt.released and tier.hold.policy != "reply"):
+        if attempt.left or (attempt.released and partly):
             raise _Unknown("stream")
         return self._judged(replace(attempt, evidence=(), verdict=None, released=False), made)
 

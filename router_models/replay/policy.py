@@ -51,7 +51,8 @@ class Under:
         if record.scoring and bounds:
             wanted = replace(wanted, ceiling=max(min(bounds) - record.scoring, 0))
         try:
-            return make_plan(route, decided.signals, difficulty, wanted, self._past(record))
+            plan = make_plan(route, decided.signals, difficulty, wanted, self._past(record))
+            return plan.held_whole() if decided.plan.whole else plan
         except GatewayError:
             return "plan"
 

@@ -183,7 +183,7 @@ def same_plan(one: Plan, other: Plan) -> bool:
 
 def _facts(plan: Plan) -> tuple[object, ...]:
     tiers = tuple(tier_facts(tier) for tier in (*plan.tiers, *plan.below))
-    whole = (len(plan.tiers), plan.deadline, plan.ceiling)
+    whole = (len(plan.tiers), plan.deadline, plan.ceiling, plan.whole)
     return (*whole, tiers, dict(plan.expected), dict(plan.p_good))
 
 

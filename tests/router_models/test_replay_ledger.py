@@ -10,6 +10,7 @@ from api.serving import LARGE, REFUSES, SMALL, ask_for, config, house
 from store.test_store_layouts import old_ledger
 
 from gateway.cli import main
+from gateway.store import read
 from gateway.store.sqlite import connect
 
 
@@ -65,6 +66,40 @@ async def test_its_own_policy_comes_to_what_was_recorded(tmp_path, replay):
         assert told["recorded_cost_usd"] == told["cost_usd"]
         assert told["cost_usd"]["low"] < cost < told["cost_usd"]["high"]
         assert told["quality"] == {"value": None, "low": None, "high": None, "labels": 0}
+
+
+async def test_conversations_replay_with_their_latches_probes_and_caches(tmp_path, replay):
+    warm = {"input": 10, "cached_input": 0.5, "output": 20}
+    session = {"routes__waterfall__session": {"probe": 0.5}, "tiers__large__price": warm}
+    system = {"role": "system", "content": "word " * 4_000}
+    said = {"role": "assistant", "content": "Yes."}
+    ask = ask_for()["messages"]
+    async with house(tmp_path, **session) as it:
+        for _ in range(2):
+            for body in (REFUSES, {}, {}, {}, {"stream": True}):
+                await it.post(ask_for(**body), x_waterfall_session="s")
+        await it.post(ask_for(messages=[system, *ask], max_tokens=5), x_waterfall_threshold="0")
+        later = ask_for(messages=[system, *ask, said, *ask], max_tokens=5)
+        assert (await it.post(later)).told("start") == "large; cache"
+        await it.post(ask_for(), x_waterfall_max_cost_usd="0.004", x_waterfall_threshold="0")
+        reasons = {entry["start_reason"] for entry in it.entries()}
+    assert reasons == {"score", "latch", "probe", "cache", "budget"}
+    for told in (replay(), replay("--config", tmp_path / "waterfall.yaml")):
+        assert (told["requests"], told["known"], told["same"]) == (13, 13, 13)
+
+
+async def test_a_scorer_that_waits_replays_with_what_its_calls_left_of_the_ceiling(
+    tmp_path, replay
+):
+    scorer = {"llm": {"tier": "small", "band": [0.0, 1.0], "base": "rules"}}
+    async with house(tmp_path, routes__waterfall__scorer=scorer) as it:
+        await some_traffic(it)
+        ledger = it.gateway.settings.ledger.path
+        ids = [entry["request_id"] for entry in it.entries()]
+        calls = [call for each in ids for call in read.request(ledger, each)["calls"]]
+    assert {call["purpose"] for call in calls} == {"serve", "score"}
+    for told in (replay(), replay("--config", tmp_path / "waterfall.yaml")):
+        assert (told["known"], told["same"]) == (6, 6)
 
 
 async def test_another_threshold_is_known_where_its_tier_was_asked(tmp_path, replay):
