@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from hashlib import blake2b
+from hashlib import sha256
 
 import orjson
 
@@ -37,7 +37,7 @@ def conversation(request: ChatRequest, key: str, session: str) -> str:
         if message.get("role") in _INSTRUCTING
     ]
     asked = (m.get("content") for m in request.messages if m.get("role") == "user")
-    digest = blake2b(orjson.dumps([told, next(asked, None)]), digest_size=16).hexdigest()
+    digest = sha256(orjson.dumps([told, next(asked, None)])).hexdigest()[:32]
     return f"{key}\0\0{digest}"
 
 

@@ -96,5 +96,17 @@ def test_every_command_of_the_tuning_page_can_be_asked_for(capsys):
         assert options(" ".join(line)) <= known, line
 
 
+def test_every_command_of_the_judging_page_can_be_asked_for(capsys):
+    page = (ROOT / "docs" / "judging.md").read_text(encoding="utf-8")
+    blocks = "".join(re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+    lines = [line.partition("#")[0].split() for line in blocks.splitlines()]
+    assert lines
+    for first, command, *asked in lines:
+        assert first == "waterfall"
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        assert options(" ".join(asked)) <= options(capsys.readouterr().out), (command, asked)
+
+
 def options(text):
     return set(re.findall(r"--[a-z][a-z-]+", text))
