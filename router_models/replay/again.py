@@ -81,6 +81,7 @@ class _Walk:
         readings = self.record.decided.readings
         self._clock = readings[0] if readings else 0.0
         self._attempts: tuple[Attempt, ...] = ()
+        self._made: list[Try] = []
 
     def run(self) -> Outcome:
         readings = self.record.decided.readings
@@ -103,19 +104,26 @@ class _Walk:
                     raise _Unknown("step")
 
     def _call(self, tier: Tier, *, bare: bool) -> None:
-        made = self._recorded(tier)
         if bare:
+            made = self._made[-1]
             if made.first is None:
                 raise _Unknown("tier")
             self._add(made, made.attempt, keep=self._attempts[:-1])
             return
+        made = self._next(tier)
+        self._made.append(made)
         self.called.append(tier.name)
         self._add(made, made.first or made.attempt, keep=self._attempts)
 
-    def _recorded(self, tier: Tier) -> Try:
-        made = self.record.tries.get(tier.name)
+    def _next(self, tier: Tier) -> Try:
+        """The next recorded try at this tier, of the same model in the same recipe."""
+        tries = self.record.tries.get(tier.name, ())
+        place = self.called.count(tier.name)
         recipe = tier.recipe.label if tier.recipe else ""
-        if made is None or (made.model and (made.model, made.recipe) != (tier.model, recipe)):
+        if place >= len(tries):
+            raise _Unknown("tier")
+        made = tries[place]
+        if made.model and (made.model, made.recipe) != (tier.model, recipe):
             raise _Unknown("tier")
         return made
 
@@ -194,7 +202,7 @@ class _Walk:
 
     def _consult(self, checks: tuple[str, ...]) -> None:
         *before, last = self._attempts
-        made = self.record.tries[last.tier.name]
+        made = self._made[-1]
         known = {item.check: item for item in made.attempt.evidence}
         if any(name not in known for name in checks):
             raise _Unknown("check")

@@ -44,12 +44,12 @@ class Try:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request as recorded. `tries` are by tier; `scoring` is what its scorer's calls cost, in
+    """One request as recorded. `tries` are by tier, each tier's in order; `scoring` is what its scorer's calls cost, in
     nano-dollars; `actual` are the tiers that were called while the client waited, in order."""
 
     row: Mapping[str, Any]
     decided: Decided
-    tries: Mapping[str, Try]
+    tries: Mapping[str, tuple[Try, ...]]
     actual: tuple[str, ...]
     scoring: int
     good: Mapping[str, float]
@@ -66,11 +66,10 @@ def read_record(history: History) -> Record:
     plans = [decided.plan, *([decided.would] if decided.would else [])]
     ladder = {t.name: t for plan in plans for t in (*plan.tiers, *plan.below)}
     began = history.row["started_at"]
-    tries: dict[str, Try] = {}
-    for flat in history.attempts:
-        if flat["tier"] not in tries:  # a shadow's comes last, and only where there is no other
-            tier = ladder.get(flat["tier"]) or Tier(flat["tier"], "", "")
-            tries[flat["tier"]] = _try(flat, tier, began)
+    tries: dict[str, tuple[Try, ...]] = {}
+    for flat in history.attempts:  # a shadow's comes last, so it speaks where no other does
+        tier = ladder.get(flat["tier"]) or Tier(flat["tier"], "", "")
+        tries[tier.name] = (*tries.get(tier.name, ()), _try(flat, tier, began))
     return Record(
         row=history.row,
         decided=decided,
