@@ -44,8 +44,11 @@ class Try:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request as recorded. `tries` are by tier, each tier's in order; `scoring` is what its scorer's calls cost, in
-    nano-dollars; `actual` are the tiers that were called while the client waited, in order."""
+    """One request as recorded.
+
+    `tries` are by tier, each tier's in order; `actual` are the tiers that were called while the
+    client waited, in order; `scoring` is what its scorer's calls cost, in nano-dollars.
+    """
 
     row: Mapping[str, Any]
     decided: Decided
