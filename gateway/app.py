@@ -20,7 +20,8 @@ from gateway.api.auth import Key
 from gateway.api.build_info import build_info
 from gateway.api.planning import Clocks, require_thresholds
 from gateway.api.server import main_app
-from gateway.api.service import Latches, Service, Switch
+from gateway.api.service import Service, Switch
+from gateway.api.sessions import Sessions
 from gateway.checks import all_checks
 from gateway.checks.function import CheckUnusable
 from gateway.checks.opening import open_examiners
@@ -37,7 +38,7 @@ from gateway.core.errors import BadRequest
 from gateway.core.ids import uuid7
 from gateway.core.ledger import Refusal
 from gateway.core.recipes import write_marker
-from gateway.engine import Engine, Parts
+from gateway.engine import Engine, Parts, ShadowCalls
 from gateway.prices import open_book
 from gateway.scorers.likeness import alike
 from gateway.scoring import UNUSABLE, open_scorers
@@ -107,7 +108,7 @@ class Gateway:
         """Called with the files whose change calls for a reload, whenever they differ."""
         self._path = path
         self._marker = write_marker(secrets.randbits(64))
-        self._latches = Latches(time.perf_counter)
+        self._sessions = Sessions(time.perf_counter)
         self._reloading = asyncio.Lock()
         self.store = _open_ledger(settings.ledger)
         with contextlib.ExitStack() as opened:
@@ -153,6 +154,7 @@ class Gateway:
             config=settings.digest,
             keep_prompts=settings.ledger.content == "prompts",
             examiners=examiners.by_name,
+            shadow_sinks=(self.metrics.observe_shadow,),
         )
 
         async def close() -> None:
@@ -173,13 +175,14 @@ class Gateway:
             shadows=opened.shadows,
             tuned=self.keeper.prepare(settings.routes, opened.deciding),
             keys=tuple(Key(k.name, k.digest, k.routes, k.allow) for k in settings.keys),
-            latches=self._latches,
+            sessions=self._sessions,
             meter=self,
             max_body=settings.server.max_body,
             simulated=frozenset(
                 name for name, tier in settings.tiers.items() if tier.upstream in simulated
             ),
             close=close,
+            shadow_calls=ShadowCalls(parts),
             usable=Readiness(settings.upstreams.values(), CLOCKS.monotonic).check,
         )
 
@@ -276,6 +279,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Let go of upstreams, then write out everything that is still spooled."""
+        await self.switch.service.shadow_calls.close()
         await self.switch.service.close()
         await asyncio.to_thread(self.keeper.close)
         await asyncio.to_thread(self.store.close)

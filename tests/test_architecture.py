@@ -46,6 +46,7 @@ WORKSHOP_MAY_USE = (
     "gateway.demo.question_facts",
     "gateway.demo.questions",
     "gateway.demo.llama",
+    "gateway.store.histories",
     "gateway.store.training",
 )
 # Its commands read the same configuration and ledger as the gateway's own.
@@ -155,7 +156,10 @@ def test_every_file_says_what_it_is_for(folder: Path):
 COMMANDS = sorted(path.stem for path in (WORKSHOP / "commands").glob("[!_]*.py"))
 
 
-@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"common", "edit", "ground"}))
+SHARED = {"common", "edit", "ground", "replay_ledger"}
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - SHARED))
 def test_a_command_of_the_workshop_costs_nothing_until_it_is_run(name: str):
     heavy = "{'gateway.app', 'matplotlib', 'numpy', 'pyarrow', 'rich', 'sklearn', 'yaml'}"
     module = f"router_models.commands.{name}"

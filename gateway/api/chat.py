@@ -22,7 +22,7 @@ from gateway.api.http import (
     read_json,
     request_id,
 )
-from gateway.api.planning import Arrival, Clocks, latch, plan_job, replan
+from gateway.api.planning import Arrival, Clocks, plan_job, replan
 from gateway.api.reply import PlainReply, StreamedReply
 from gateway.api.service import Service, Switch
 from gateway.core.errors import GatewayError, NotReady
@@ -101,7 +101,8 @@ async def _answer(service: Service, arrival: Arrival, job: Job, send: Send) -> N
         await reply.fail(_fault())
         return
     if entry.outcome.error is None:
-        latch(service, job, entry)
+        service.sessions.note(job, entry)
+        service.shadow_calls.follow(job, entry, service.in_flight)
 
 
 def _reply_for(

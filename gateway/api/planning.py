@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,12 +12,16 @@ from gateway.api import overrides
 from gateway.api.auth import Key
 from gateway.api.http import Scope
 from gateway.api.service import Service
+from gateway.api.sessions import conversation
 from gateway.api.wire import parse
+from gateway.core.chat import ChatRequest
+from gateway.core.demands import demanded
 from gateway.core.difficulty import Difficulty, start_index
-from gateway.core.errors import BadRequest, CeilingTooLow
-from gateway.core.ledger import Entry, Origin, scoring_cost
+from gateway.core.errors import BadRequest, CeilingTooLow, GatewayError
+from gateway.core.ledger import Origin, scoring_cost
 from gateway.core.plan import Plan
 from gateway.core.routing import Mode, Overrides, Route, make_plan
+from gateway.core.session import Past
 from gateway.core.signals import Signals, measure
 from gateway.engine import Job, Undecided
 from gateway.tuning import Tuned
@@ -50,15 +55,15 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
     asked = overrides.read(arrival.scope, arrival.key, tier.name if tier else None)
     require_thresholds(route, asked.thresholds or ())
     session = overrides.session(arrival.scope)
-    mode = _mode(route, asked, session or arrival.key.name or arrival.entry_id)
+    who = conversation(request, arrival.key.name, session)
+    mode = _mode(route, asked, session or arrival.key.name or who)
     asked = replace(asked, mode=mode)
     began = clocks.monotonic()
     signals = measure(request)
     base = service.scorers[route.name].score(signals)
     settled = _settle(service, route, asked, base)
-    own = _own_session(arrival.key.name, session)
-    latched = service.latches.floor(route, own) if session and route.latch else 0
-    decided = _decide(service.tuned, route, signals, settled or base, asked, latched)
+    past = service.sessions.past(route, who, request, named=bool(session))
+    decided = _decide(service.tuned, route, signals, settled or base, asked, past, request)
     shadow = service.shadows.get(route.name)
     candidate = shadow.score(signals) if shadow else None
     return Job(
@@ -81,7 +86,10 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
         arrived=arrival.at,
         decision=clocks.monotonic() - began,
         asked=asked,
-        latched=latched,
+        past=past,
+        conversation=who,
+        thresholds=decided.thresholds,
+        would=decided.would,
         undecided=None if settled else Undecided(service.assessors[route.name], base),
         candidate=candidate,
         agreement=decided.agrees_with(candidate) if shadow else "",
@@ -96,7 +104,9 @@ def replan(service: Service, job: Job) -> Job:
         left = max(plan.ceiling - scoring_cost(job.scoring.calls), 0)
         plan, asked = replace(plan, ceiling=left), replace(asked, ceiling=left)
     try:
-        decided = _decide(service.tuned, job.route, job.signals, job.difficulty, asked, job.latched)
+        decided = _decide(
+            service.tuned, job.route, job.signals, job.difficulty, asked, job.past, job.request
+        )
     except CeilingTooLow:
         return replace(job, plan=replace(plan, reason="budget"))
     return replace(
@@ -104,18 +114,22 @@ def replan(service: Service, job: Job) -> Job:
         difficulty=decided.difficulty,
         plan=decided.plan,
         threshold=decided.thresholds[0] if decided.thresholds else None,
+        thresholds=decided.thresholds,
+        would=decided.would,
         agreement=job.agreement and decided.agrees_with(job.candidate),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """`thresholds` are in force, `first` those that a scorer starts with that is put in force."""
+    """`thresholds` are in force, `first` those that a scorer starts with that is put in force;
+    `would` is as in core.decided."""
 
     difficulty: Difficulty
     thresholds: tuple[float, ...]
     first: tuple[float, ...]
     plan: Plan
+    would: Plan | None = None
 
     def agrees_with(self, candidate: Difficulty | None) -> str:
         """Would the candidate's word have started it at the same tier? See Entry.agreement."""
@@ -131,12 +145,19 @@ def _decide(
     signals: Signals,
     difficulty: Difficulty,
     asked: Overrides,
-    latched: int,
+    past: Past,
+    request: ChatRequest,
 ) -> _Decided:
     difficulty, live = tuned.apply(route, difficulty)
     thresholds = asked.thresholds or live
-    plan = make_plan(route, signals, difficulty, replace(asked, thresholds=thresholds), latched)
-    return _Decided(difficulty, thresholds, asked.thresholds or route.thresholds, plan)
+    wanted = replace(asked, thresholds=thresholds)
+    plan = demanded(make_plan(route, signals, difficulty, wanted, past), request)
+    would = None
+    if plan.reason == "mode" and asked.mode == "observe":
+        with suppress(GatewayError):  # what the policy would turn away is served all the same
+            enforced = replace(wanted, mode="enforce")
+            would = demanded(make_plan(route, signals, difficulty, enforced, past), request)
+    return _Decided(difficulty, thresholds, asked.thresholds or route.thresholds, plan, would)
 
 
 def _settle(
@@ -149,19 +170,6 @@ def _settle(
     assessor = service.assessors.get(route.name)
     idle = asked.tier is not None or asked.mode == "off" or len(route.tiers) == 1
     return base if assessor is None or idle else assessor.settle(base)
-
-
-def latch(service: Service, job: Job, entry: Entry) -> None:
-    """Keep a session at the tier that it had to escalate to."""
-    route, session = job.route, job.origin.session
-    if session and route.latch and entry.outcome.escalated and not entry.outcome.degraded:
-        own = _own_session(job.origin.key, session)
-        service.latches.raise_to(route, own, entry.served_tier, route.latch)
-
-
-def _own_session(key: str, session: str) -> str:
-    """Name a session so that no other key's can be mistaken for it."""
-    return f"{key}\0{session}"
 
 
 def _mode(route: Route, asked: Overrides, who: str) -> Mode:

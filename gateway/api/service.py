@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.api.auth import Key
+from gateway.api.sessions import Sessions
 from gateway.core.difficulty import Difficulty
 from gateway.core.errors import NotFound
 from gateway.core.ledger import Refusal
@@ -16,37 +16,8 @@ from gateway.core.plan import Tier
 from gateway.core.ports import Assessor, Scorer
 from gateway.core.routing import Route
 from gateway.core.signals import Signals
-from gateway.engine import Engine
+from gateway.engine import Engine, ShadowCalls
 from gateway.tuning import Tuned
-
-_LATCHES = 10_000
-
-
-class Latches:
-    """Which tier a session last escalated to: it does not start lower while that is fresh.
-
-    Keeps at most 10,000 sessions, the least recently raised of them going first. `clock` is
-    monotonic, in seconds.
-    """
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        """Start with no session latched."""
-        self._clock = clock
-        self._tiers: OrderedDict[tuple[str, str], tuple[str, float]] = OrderedDict()
-
-    def floor(self, route: Route, session: str) -> int:
-        """Return the lowest index in the route's tiers that the session may start at."""
-        name, until = self._tiers.get((route.name, session), ("", 0.0))
-        if self._clock() >= until:
-            return 0
-        return next((i for i, tier in enumerate(route.tiers) if tier.name == name), 0)
-
-    def raise_to(self, route: Route, session: str, tier: str, ttl: float) -> None:
-        """Latch a session at a tier for `ttl` seconds from now."""
-        self._tiers[(route.name, session)] = (tier, self._clock() + ttl)
-        self._tiers.move_to_end((route.name, session))
-        if len(self._tiers) > _LATCHES:
-            self._tiers.popitem(last=False)
 
 
 class Shadow(Protocol):
@@ -103,7 +74,8 @@ class Service:
     `scorers` is by route; so are `assessors`, for the routes whose scorer waits (the one in
     `scorers` is its base), and `shadows`, the candidates on trial. `tuned` says how scores rank,
     and which thresholds are in force. `simulated` names the tiers whose answers no model gave.
-    `close` lets go of its connections, once the last request has finished.
+    `close` lets go of its connections, once the last request has finished; `shadow_calls` are those
+    under way for the record alone.
     """
 
     engine: Engine
@@ -113,11 +85,12 @@ class Service:
     scorers: Mapping[str, Scorer]
     tuned: Tuned
     keys: tuple[Key, ...]
-    latches: Latches
+    sessions: Sessions
     meter: Meter
     max_body: int
     simulated: frozenset[str]
     close: Callable[[], Awaitable[None]]
+    shadow_calls: ShadowCalls
     usable: Callable[[], Awaitable[bool]]
     assessors: Mapping[str, Assessor] = field(default_factory=dict)
     shadows: Mapping[str, Shadow] = field(default_factory=dict)

@@ -36,9 +36,10 @@ _REFUSALS = (
 def shape(request: ChatRequest, reply: Reply) -> Finding:
     """Fail an empty reply (broken), or one cut off by anything but the client's own bound.
 
-    A stronger tier would be cut at the same bound: to escalate would only pay twice.
+    A stronger tier would be cut at the same bound: to escalate would only pay twice. Abstains
+    where speech was asked for: what is said is in no text.
     """
-    if not reply.complete:
+    if not reply.complete or _wants_speech(request.body.get("modalities")):
         return ABSTAIN
     if not reply.choices or any(map(_is_empty, reply.choices)):
         return Finding("fail", "empty", broken=True)
@@ -54,6 +55,10 @@ def refusal(request: ChatRequest, reply: Reply) -> Finding:
     if any(_refuses(choice) for choice in reply.choices):
         return Finding("fail", "refusal")
     return PASS if reply.complete else ABSTAIN
+
+
+def _wants_speech(modalities: object) -> bool:
+    return isinstance(modalities, list) and "audio" in modalities
 
 
 def _is_empty(choice: Choice) -> bool:

@@ -172,6 +172,14 @@ def ceiling(value: object) -> int | None:
     return amount
 
 
+def seconds_or_off(value: object) -> float | None:
+    """A duration, or off."""
+    try:
+        return None if value == _OFF else quantities.seconds(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or off") from error
+
+
 def token_range(value: object) -> tuple[int, int]:
     """`[least, most]` tokens."""
     if isinstance(value, list) and len(value) == 2:

@@ -221,6 +221,7 @@ def _tier(
         context=keys.context,
         takes_tools=keys.tools,
         takes_images=keys.images,
+        takes_prediction=keys.prediction,
     )
 
 

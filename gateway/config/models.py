@@ -144,6 +144,7 @@ class TierKeys(Strict):
     context: Tokens | None = None
     tools: Flag = True
     images: Flag = True
+    prediction: Flag = True
 
 
 class BaselineKeys(Strict):
@@ -156,10 +157,12 @@ class BaselineKeys(Strict):
 
 
 class SessionKeys(Strict):
-    """Whether, and for how long, a session keeps to the tier it last escalated to."""
+    """What is made of a conversation's past."""
 
     latch: Flag = True
     ttl: Seconds = 600.0
+    probe: Share = 0.1
+    cache: Annotated[float | None, PlainValidator(fields.seconds_or_off)] = 300.0
 
 
 class PythonScorerKeys(Strict):
@@ -218,6 +221,7 @@ class RouteKeys(Strict):
     reference: Annotated[str, PlainValidator(choice("own", "artefact"))] = "own"
     baseline: BaselineKeys = BaselineKeys()
     mode: Annotated[tuple[str, float], PlainValidator(fields.mode)] = ("enforce", 1.0)
+    shadow: Share = 0.0
     deadline: Seconds = 60.0
     max_cost_usd: Annotated[int | None, PlainValidator(fields.ceiling)] = fields.HALF_A_DOLLAR
     fall_down: Flag = True
@@ -281,4 +285,5 @@ class RecipeKeys(Strict):
     output: Text = ""
     examples: list[Example] = []
     not_sure: Flag = False
+    handover: Text = ""
     params: Annotated[dict[str, Any], PlainValidator(fields.mapping)] = {}

@@ -41,8 +41,11 @@ def _route(draft: Draft, entry: str, tiers: Mapping[str, Tier], book: Book) -> R
         # Only names that are tiers are told back: any other could be a secret gone astray.
         own = [tier for tier in keys.tiers if tier in draft.names("tiers")]
         draft.known((*trail, "baseline", "tier"), baseline, own, "tier of this route")
-    if not keys.session.latch and "ttl" in keys.session.model_fields_set:
-        draft.complain((*trail, "session", "ttl"), "means nothing with latch: false; remove it")
+    for key in {"ttl", "probe"} & keys.session.model_fields_set if not keys.session.latch else ():
+        draft.complain((*trail, "session", key), "means nothing with latch: false; remove it")
+    if keys.shadow and keys.mode == ("enforce", 1.0):
+        told = "means nothing where nothing is observed: set mode to observe, or {enforce: 10%}"
+        draft.complain((*trail, "shadow"), told)
     scorer = read_scorer(draft, (*trail, "scorer"), keys.scorer, tiers, book)
     thresholds = _thresholds(draft, (*trail, "threshold"), keys)
     target = keys.threshold if isinstance(keys.threshold, Target) else None
@@ -63,6 +66,9 @@ def _route(draft: Draft, entry: str, tiers: Mapping[str, Tier], book: Book) -> R
         ceiling=keys.max_cost_usd,
         fall_down=keys.fall_down,
         latch=keys.session.ttl if keys.session.latch else None,
+        probe=keys.session.probe,
+        cache=keys.session.cache,
+        shadow=keys.shadow,
         candidate=keys.candidate and word_or_folder(draft, (*trail, "candidate"), keys.candidate),
     )
 

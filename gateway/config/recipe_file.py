@@ -43,6 +43,7 @@ def parse_recipe(source: str | bytes, name: str, stem: str) -> Recipe:
         output=keys.output,
         examples=tuple((example.user, example.assistant) for example in keys.examples),
         not_sure=keys.not_sure,
+        handover=keys.handover,
         params=keys.params,
     )
 

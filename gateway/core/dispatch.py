@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.core.chat import ChatRequest
+from gateway.core.demands import without_hint
 from gateway.core.plan import Tier
 from gateway.core.recipes import apply
 
@@ -34,22 +35,30 @@ def as_asked_of(tier: Tier, request: ChatRequest) -> ChatRequest:
 
 
 def dispatch(
-    tier: Tier, request: ChatRequest, *, judged: bool, marker: str, bare: bool = False
+    tier: Tier,
+    request: ChatRequest,
+    *,
+    judged: bool,
+    marker: str,
+    bare: bool = False,
+    escalated: bool = False,
 ) -> Dispatch:
     """Write the client's request in the tier's model and recipe.
 
     `judged` asks for the log-probabilities that the tier's bar needs. `bare` leaves out every
-    addition of ours.
+    addition of ours. `escalated` adds the recipe's hand-over note.
     """
-    body = {**request.body, "model": tier.model}
+    ask_logprobs = judged and tier.bar.needs_logprobs and not request.wants_logprobs
+    asked = without_hint(request.body, tier, logprobs=ask_logprobs and not bare)
+    body = {**asked, "model": tier.model}
     if bare:
         return Dispatch(body)
     if tier.recipe is not None:
-        body["messages"] = apply(tier.recipe, request.messages, marker)
+        recipe = tier.recipe.handed_over() if escalated else tier.recipe
+        body["messages"] = apply(recipe, request.messages, marker)
         if any(name in tier.recipe.params for name in BOUNDS):
             body = {name: value for name, value in body.items() if name not in BOUNDS}
         body |= tier.recipe.params
-    ask_logprobs = judged and tier.bar.needs_logprobs and not request.wants_logprobs
     if ask_logprobs:
         body["logprobs"] = True
         body["top_logprobs"] = 1  # left out, some servers send twenty alternatives a token

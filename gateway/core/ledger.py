@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from gateway.core.decided import Decided
 from gateway.core.difficulty import Difficulty
 from gateway.core.errors import GatewayError, UpstreamTimeout
 from gateway.core.money import Usage
@@ -93,7 +94,7 @@ class Entry:
     to (true: it would have started at the same tier, false, failed; empty without a candidate);
     `scoring` are the calls that the scorer in force made, and `fallback` is why it could not say
     anything of its own (empty when it could); `prompt` is kept only where the configuration says
-    so.
+    so. `decided` is what the decisions were made on.
     """
 
     origin: Origin
@@ -114,6 +115,16 @@ class Entry:
     scoring: tuple[CallRecord, ...] = ()
     fallback: str = ""
     prompt: Signals | None = None
+    decided: Decided | None = None
+
+    @property
+    def policy_start(self) -> tuple[str, str]:
+        """The tier at which the policy itself starts this request, and why; where it only
+        observes, that is not where it started. `none` where it would have turned it away."""
+        if self.mode != "observe" or self.start_reason != "mode" or self.decided is None:
+            return self.start_tier, self.start_reason
+        would = self.decided.would
+        return (would.tiers[0].name, would.reason) if would else ("none", "refused")
 
     @property
     def ending(self) -> str:
@@ -218,6 +229,7 @@ def baseline_cost(route: Route, outcome: Outcome, prompt_estimate: int) -> int:
     usage = served.calls[-1].usage
     if served.tier.name == tier.name:
         return tier.price.cost(usage).total
-    prompt = max(usage.prompt - recipe_tokens(served.tier.recipe), 0) or prompt_estimate
+    added = recipe_tokens(served.tier.recipe, escalated=outcome.escalated)
+    prompt = max(usage.prompt - added, 0) or prompt_estimate
     prompt += recipe_tokens(tier.recipe)
     return tier.price.cost(Usage(prompt, usage.completion)).total

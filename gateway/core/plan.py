@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gateway.core.money import Price
@@ -34,9 +34,12 @@ class Tier:
     context: int | None = None
     takes_tools: bool = True
     takes_images: bool = True
+    takes_prediction: bool = True
 
 
-StartReason = Literal["score", "rule", "override", "context", "budget", "latch", "mode"]
+StartReason = Literal[
+    "score", "rule", "override", "context", "budget", "latch", "probe", "cache", "mode"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,8 @@ class Plan:
     strongest first, for when all above have failed. `deadline` is in seconds, `ceiling` and
     `expected` (the estimated cost of one call at each tier) in nano-dollars; so is `check_costs`,
     by tier and check, of the checks that ask a model; `p_good` is the probability that a tier's
-    reply is good, where known; `choices` is how many the client wants.
+    reply is good, where known; `choices` is how many the client wants. `whole` says that a judged
+    draft is held whole, see core/demands.py.
     """
 
     tiers: tuple[Tier, ...]
@@ -59,10 +63,24 @@ class Plan:
     p_good: Mapping[str, float] = field(default_factory=dict)
     check_costs: Mapping[tuple[str, str], int] = field(default_factory=dict)
     choices: int = 1
+    whole: bool = False
 
     def check_cost(self, tier: Tier, spec: CheckSpec) -> int:
         """What a check of a reply of `tier` is expected to cost, in nano-dollars."""
         return self.check_costs.get((tier.name, spec.name), spec.cost)
+
+    def held_whole(self) -> Plan:
+        """Return the same plan, by which judged drafts are held whole."""
+        return replace(self, whole=True)
+
+    def hold(self, tier: Tier) -> Hold:
+        """How much of a judged draft of `tier` is held."""
+        partly = tier.hold.policy in {"tokens", "sentence"}
+        return Hold("reply") if self.whole and partly else tier.hold
+
+    def escalates_to(self, tier: Tier) -> bool:
+        """Is a call of `tier` an escalation: over the tier that the plan starts at?"""
+        return tier in self.tiers[1:]
 
     def above(self, tier: Tier) -> Tier | None:
         """Return the next usable tier over `tier`; None for the last, or one from `below`."""

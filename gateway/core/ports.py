@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from gateway.core.chat import ChatRequest, Delta, Reply
 from gateway.core.difficulty import Difficulty
@@ -13,10 +13,13 @@ from gateway.core.ledger import Entry
 from gateway.core.money import Usage
 from gateway.core.outcome import CallRecord, Outcome
 from gateway.core.plan import Plan, Tier
+from gateway.core.shadow import Shadow
 from gateway.core.signals import Signals
 from gateway.core.verdict import Finding
 
 Answer = TypeVar("Answer")
+Purpose = Literal["serve", "score", "check", "shadow"]
+"""What a call is made for: an answer, a scorer's own word, the record alone."""
 Receive = Callable[[Delta], Awaitable[bool]]
 """Takes one delta; False means: enough, close the upstream now."""
 
@@ -217,12 +220,15 @@ class Journal(Protocol):
         """Keep the request's entry, then free its calls' slots."""
         ...
 
+    def append_shadow(self, shadow: Shadow, slots: tuple[int, ...]) -> None:
+        """Add an attempt made in the shadow to its request's record, then free its calls' slots."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class OpenCall:
     """What must be known of a call that may never come back. `cost_estimate` is in nano-dollars,
-    `opened_at` a UNIX time in seconds; `purpose` is serve, score for a scorer's own
-    call, or check for a check's."""
+    `opened_at` a UNIX time in seconds."""
 
     call_id: str
     entry_id: str
@@ -234,11 +240,13 @@ class OpenCall:
     prompt_estimate: int
     completion_estimate: int
     cost_estimate: int
-    purpose: str = "serve"
+    purpose: Purpose = "serve"
 
 
 Sink = Callable[[Entry], None]
 """A reader of finished entries: metrics, log."""
+ShadowSink = Callable[[Shadow], None]
+"""A reader of what was asked in the shadow."""
 
 
 @dataclass(frozen=True, slots=True)

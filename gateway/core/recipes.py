@@ -9,7 +9,7 @@ not-sure instruction (whose marker is drawn anew by each process), then the conv
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.core.chat import Message
@@ -24,7 +24,8 @@ _SYSTEM = ("system", "developer")
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """A tier's prompt engineering. `examples` are pairs of (user, assistant) texts; `params`
-    override the request's own fields. `name` and `version` go into ledger and header."""
+    override the request's own fields; `handover` is put behind `after`, in calls that are an
+    escalation alone. `name` and `version` go into ledger and header."""
 
     name: str
     version: int
@@ -34,6 +35,14 @@ class Recipe:
     examples: tuple[tuple[str, str], ...] = ()
     not_sure: bool = False
     params: Mapping[str, Any] = field(default_factory=dict)
+    handover: str = ""
+
+    def handed_over(self) -> Recipe:
+        """Return the recipe as it is for an escalation."""
+        if not self.handover:
+            return self
+        texts = (text for text in (self.after, self.handover) if text)
+        return replace(self, after="\n\n".join(texts), handover="")
 
     @property
     def label(self) -> str:

@@ -13,6 +13,7 @@ from gateway.core.money import Usage, dollars
 from gateway.core.plan import Plan, StartReason, Tier
 from gateway.core.recipes import Recipe
 from gateway.core.scorer_spec import ScorerSpec
+from gateway.core.session import NOTHING, Past, cached_at, wanted_start
 from gateway.core.signals import Signals
 
 Mode = Literal["enforce", "observe", "off"]
@@ -54,8 +55,12 @@ class Route:
     ranked: the gateway's own, once there is enough, or what the scorer came with. `deadline` is
     in seconds, `ceiling` in nano-dollars. `enforce_share` is the share of traffic, 0..1, that
     the policy decides for; the rest is observed. `latch` is for how many seconds a session keeps
-    to the tier it last escalated to (None: it does not). `candidate` is a scorer that is tried on
-    the same traffic and decides nothing: a word or an artefact's folder.
+    to the tier it last escalated to (None: it does not); a share of its requests, `probe`, starts
+    lower all the same. `cache` is for how many seconds a provider keeps a prompt in its cache
+    (None: that is not reckoned with). `candidate` is a scorer that is tried on
+    the same traffic and decides nothing: a word or an artefact's folder. `shadow` is the share of
+    the observed traffic, 0..1, on which the tier that the policy would have started at is asked
+    too, for the record.
     """
 
     name: str
@@ -72,7 +77,10 @@ class Route:
     ceiling: int | None = None
     fall_down: bool = True
     latch: float | None = 600.0
+    probe: float = 0.1
+    cache: float | None = 300.0
     candidate: str | None = None
+    shadow: float = 0.0
 
     def tier(self, name: str) -> Tier | None:
         """Return the tier of that name, if the route has it."""
@@ -100,12 +108,12 @@ def make_plan(
     signals: Signals,
     difficulty: Difficulty,
     overrides: Overrides = Overrides(),
-    latched: int = 0,
+    past: Past = NOTHING,
 ) -> Plan:
     """Decide where a request starts and what may follow.
 
-    `latched` is the lowest tier index its session may start at. Raises BadRequest when no tier
-    can take the request, CeilingTooLow when none is expected to fit its dollar ceiling.
+    `past` is what is remembered of its conversation. Raises BadRequest when no tier can take the
+    request, CeilingTooLow when none is expected to fit its dollar ceiling.
     """
     ceiling = _lower(route.ceiling, overrides.ceiling)
     deadline = min(route.deadline, overrides.deadline or route.deadline)
@@ -113,7 +121,7 @@ def make_plan(
         (),
         deadline=deadline,
         ceiling=ceiling,
-        expected={tier.name: expected_cost(tier, signals) for tier in route.tiers},
+        expected={tier.name: expected_cost(tier, signals, past) for tier in route.tiers},
         p_good=_p_good(route, difficulty),
         check_costs=_check_costs(route, signals),
         choices=signals.choices,
@@ -123,21 +131,22 @@ def make_plan(
     capable = _capable(route.tiers, signals)
     usable = _fitting(capable, signals)
     scored = start_index(difficulty.value, overrides.thresholds or route.thresholds)
-    wanted = max(scored, min(latched, len(route.tiers) - 1))
+    wanted, why = wanted_start(route.tiers, scored, past, frame.expected)
     start, reason = _start(route, usable, capable, wanted)
-    if reason == "score" and wanted > scored:
-        reason = "latch"
+    reason = why if reason == "score" else reason
     at = usable.index(start)
     below = tuple(reversed(usable[:at])) if route.fall_down else ()
     plan = replace(frame, tiers=tuple(usable[at:]), below=below, reason=reason)
     return _within_ceiling(plan)
 
 
-def expected_cost(tier: Tier, signals: Signals) -> int:
+def expected_cost(tier: Tier, signals: Signals, past: Past = NOTHING) -> int:
     """Estimate one call at `tier`, in nano-dollars: prompt, recipe, and for each choice a reply
-    of the client's own bound or of a common length."""
+    of the client's own bound or of a common length. Only the tier that has the conversation in
+    its provider's cache gets the cache's price: any other is charged what a switch loses."""
     prompt = signals.prompt_tokens + recipe_tokens(tier.recipe)
-    return tier.price.cost(Usage(prompt, reply_tokens(signals))).total
+    cached = cached_at(tier, signals.prompt_tokens, past)
+    return tier.price.cost(Usage(prompt, reply_tokens(signals), cached)).total
 
 
 def _check_costs(route: Route, signals: Signals) -> dict[tuple[str, str], int]:
@@ -157,10 +166,12 @@ def reply_tokens(signals: Signals) -> int:
     return (signals.max_tokens or ASSUMED_REPLY_TOKENS) * signals.choices
 
 
-def recipe_tokens(recipe: Recipe | None) -> int:
-    """Estimate the tokens a recipe adds to a prompt."""
+def recipe_tokens(recipe: Recipe | None, *, escalated: bool = False) -> int:
+    """Estimate the tokens a recipe adds to a prompt, its hand-over note where that is an
+    escalation's."""
     if recipe is None:
         return 0
+    recipe = recipe.handed_over() if escalated else recipe
     texts = (recipe.before, recipe.after, recipe.output, *(t for ex in recipe.examples for t in ex))
     return sum(len(text) for text in texts) // CHARS_PER_TOKEN
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from gateway.core.decided import decided_row
 from gateway.core.ledger import Entry, escalations
 from gateway.core.outcome import Attempt, CallRecord
 
-SCHEMA = 1
+SCHEMA = 2
 """Raise it when a field changes meaning."""
 
 
@@ -35,8 +36,8 @@ def call_row(call: CallRecord) -> dict[str, Any]:
     }
 
 
-def attempt_row(attempt: Attempt, *, served: bool) -> dict[str, Any]:
-    """Flatten an attempt with its calls and checks."""
+def attempt_row(attempt: Attempt, *, served: bool, shadow: bool = False) -> dict[str, Any]:
+    """Flatten an attempt with its calls and checks; a shadow's was made when all was over."""
     verdict = attempt.verdict
     return {
         "tier": attempt.tier.name,
@@ -46,12 +47,16 @@ def attempt_row(attempt: Attempt, *, served: bool) -> dict[str, Any]:
         "verdict": "" if verdict is None else "accept" if verdict.accepted else "defer",
         "reason": verdict.reason if verdict else "",
         "confidence": verdict.confidence if verdict else None,
+        "broken": verdict.broken if verdict else False,
         "late_verdict": (
             "" if attempt.late is None else "accept" if attempt.late.accepted else "defer"
         ),
         "left": attempt.left,
         "bare": attempt.bare,
         "released": attempt.released,
+        "altered": attempt.altered,
+        "fallen": attempt.fallen,
+        "shadow": shadow,
         "cost": attempt.spent,
         "price_version": attempt.tier.price.version,
         "calls": [call_row(call) for call in attempt.calls],
@@ -62,6 +67,7 @@ def attempt_row(attempt: Attempt, *, served: bool) -> dict[str, Any]:
                 "result": item.finding.result,
                 "reason": item.finding.reason,
                 "confidence": item.finding.confidence,
+                "broken": item.finding.broken,
                 "seconds": item.seconds,
                 "cost": item.cost,
             }
@@ -74,7 +80,7 @@ def row(entry: Entry) -> dict[str, Any]:
     """Flatten an entry into plain JSON values: the one shape that every store keeps."""
     origin, outcome, difficulty = entry.origin, entry.outcome, entry.difficulty
     candidate = entry.candidate
-    usage = entry.usage
+    usage, policy = entry.usage, entry.policy_start
     return {
         "schema": SCHEMA,
         "entry_id": origin.entry_id,
@@ -92,6 +98,8 @@ def row(entry: Entry) -> dict[str, Any]:
         "tier": entry.served_tier,
         "start_tier": entry.start_tier,
         "start_reason": entry.start_reason,
+        "policy_start": policy[0],
+        "policy_reason": policy[1],
         "reason": entry.reason,
         "escalated": outcome.escalated,
         "degraded": outcome.degraded,
@@ -113,6 +121,7 @@ def row(entry: Entry) -> dict[str, Any]:
         "estimated": usage.estimated,
         "cost": entry.cost,
         "discarded_cost": entry.discarded,
+        "shadow_cost": 0,  # a shadow is asked when the entry is kept; it adds to this itself
         "baseline_tier": entry.baseline_tier,
         "baseline_cost": entry.baseline,
         "seconds": entry.timing.total,
@@ -127,4 +136,5 @@ def row(entry: Entry) -> dict[str, Any]:
         "attempts": [attempt_row(a, served=a is outcome.served) for a in outcome.attempts],
         "prompt": asdict(entry.prompt) if entry.prompt else None,
         "scoring": [call_row(call) for call in entry.scoring],
+        "decided": decided_row(entry.decided) if entry.decided else None,
     }

@@ -11,21 +11,21 @@ from dataclasses import replace
 from typing import assert_never
 
 from gateway.core.cascade import Call, Consult, Deliver, GiveUp, next_step
-from gateway.core.chat import Delta
 from gateway.core.difficulty import fallen_back
 from gateway.core.errors import GatewayError
 from gateway.core.ledger import Entry
 from gateway.core.outcome import Outcome
 from gateway.core.plan import Tier
-from gateway.core.ports import Assessment, Client, Head
+from gateway.core.ports import Assessment, Client
 from gateway.core.repair import mended
 from gateway.core.verdict import Evidence, Finding
 from gateway.engine.checking import Examining
 from gateway.engine.drafting import Drafting
 from gateway.engine.scoring import ScorerCalls
-from gateway.engine.state import LOGGER, Job, Parts, Run, Undecided
+from gateway.engine.shadow import ShadowCalls
+from gateway.engine.state import LOGGER, NOBODY, Job, Parts, Run, Undecided
 
-__all__ = ["Engine", "Job", "Parts", "Undecided"]
+__all__ = ["Engine", "Job", "Parts", "ShadowCalls", "Undecided"]
 
 
 class Engine:
@@ -49,7 +49,7 @@ class Engine:
         try:
             found = await _assess(pending, job, calls, job.plan.deadline - (began - job.arrived))
         except asyncio.CancelledError:
-            Run(self._parts, replace(job, scoring=calls.book), _NOBODY).record(
+            Run(self._parts, replace(job, scoring=calls.book), NOBODY).record(
                 Outcome(cancelled=True)
             )
             raise
@@ -81,19 +81,6 @@ class Engine:
         return run.record(outcome)
 
 
-class _Nobody:
-    """The client of a request that never got as far as a reply; fits core.ports.Client."""
-
-    async def start(self, head: Head) -> None:
-        raise AssertionError(head)
-
-    async def send(self, delta: Delta) -> None:
-        raise AssertionError(delta)
-
-
-_NOBODY = _Nobody()
-
-
 async def _assess(pending: Undecided, job: Job, calls: ScorerCalls, seconds: float) -> Assessment:
     """Ask, unless there is no time or money for it."""
     assessor, base, plan = pending.assessor, pending.base, job.plan
@@ -113,7 +100,7 @@ async def _drive(run: Run) -> Outcome:
     plan = run.job.plan
     async with Examining(run) as examining:
         while True:
-            step = next_step(plan, run.attempts, run.elapsed())
+            step = next_step(plan, run.attempts, run.reading())
             if not isinstance(step, Consult) and await examining.drop():
                 continue  # the last attempt is another one now
             match step:

@@ -62,7 +62,7 @@ class Drafting:
         self._status: Status = "cancelled"
         marked = tier.recipe is not None and tier.recipe.not_sure
         self._gate = Gate(
-            tier.hold,
+            plan.hold(tier),
             judged=plan.judges(tier),
             stream=self._job.request.stream,
             judge_prefix=self._judge_prefix,
@@ -78,11 +78,13 @@ class Drafting:
             judged=self._job.plan.judges(self._tier),
             marker=self._parts.marker,
             bare=self._bare,
+            escalated=self._job.plan.escalates_to(self._tier),
         )
 
     @property
     def _prompt_estimate(self) -> int:
-        added = 0 if self._bare else recipe_tokens(self._tier.recipe)
+        escalated = self._job.plan.escalates_to(self._tier)
+        added = 0 if self._bare else recipe_tokens(self._tier.recipe, escalated=escalated)
         if self._request is not self._job.request:
             chars = sum(len(text_of(message)) for message in self._request.messages)
             added += (chars - self._job.signals.prompt_chars) // CHARS_PER_TOKEN
@@ -177,6 +179,7 @@ class Drafting:
             prompt_estimate=guess.prompt,
             completion_estimate=guess.completion,
             cost_estimate=tier.price.cost(guess).total,
+            purpose=self._job.purpose,
         )
         self._slot = self._parts.journal.open(mark)
         self._run.slots.append(self._slot)

@@ -11,7 +11,7 @@ from gateway.core.errors import UpstreamError, UpstreamTimeout
 from gateway.core.money import FREE, Usage
 from gateway.core.outcome import CallRecord
 from gateway.core.plan import Tier
-from gateway.core.ports import Answer, OpenCall, Send
+from gateway.core.ports import Answer, OpenCall, Purpose, Send
 from gateway.engine.drafting import UNBILLED
 from gateway.engine.state import Job, Parts, Scoring
 
@@ -21,7 +21,7 @@ Status = Literal["ok", "failed", "cancelled"]
 class ScorerCalls:
     """One request's book of them; fits `gateway.core.ports.Calls`."""
 
-    def __init__(self, parts: Parts, job: Job, purpose: str = "score") -> None:
+    def __init__(self, parts: Parts, job: Job, purpose: Purpose = "score") -> None:
         """Begin with none; `purpose` is score or check."""
         self._parts, self._job, self._purpose = parts, job, purpose
         self._records: list[CallRecord] = []
@@ -70,7 +70,7 @@ class _Sent:
 class _Call:
     """From its mark to its record. Sent anew over a dead connection, it is one call more."""
 
-    def __init__(self, parts: Parts, job: Job, tier: Tier, guess: Usage, purpose: str) -> None:
+    def __init__(self, parts: Parts, job: Job, tier: Tier, guess: Usage, purpose: Purpose) -> None:
         self._parts, self._job, self._tier, self._guess = parts, job, tier, guess
         self._purpose = purpose
         self._sent: _Sent | None = None

@@ -8,13 +8,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from gateway.core.chat import ChatRequest, Delta, Reply
+from gateway.core.decided import Decided
 from gateway.core.difficulty import Difficulty
 from gateway.core.dispatch import as_asked_of
 from gateway.core.ledger import Entry, Origin, Timing, baseline_cost, status_of
 from gateway.core.outcome import Attempt, CallRecord, Outcome
 from gateway.core.plan import Plan, Tier
-from gateway.core.ports import Assessor, Client, Examiner, Head, Journal, Sink, Upstream
+from gateway.core.ports import (
+    Assessor,
+    Client,
+    Examiner,
+    Head,
+    Journal,
+    Purpose,
+    ShadowSink,
+    Sink,
+    Upstream,
+)
 from gateway.core.routing import Overrides, Route
+from gateway.core.session import NOTHING, Past
 from gateway.core.signals import Signals
 from gateway.core.verdict import ABSTAIN, FALL_DOWN, LAST_TIER, Bar, Check, Evidence, judge
 
@@ -44,9 +56,10 @@ class Scoring:
 class Job:
     """One request, planned. `arrived` and `decision` are on the engine's clock, in seconds.
 
-    `asked` and `latched` are what the plan was made with; `undecided` says that the plan is only
-    the base's, and whom `Engine.assess` must ask. `candidate`, `agreement` and `fallback` are as
-    in Entry.
+    `asked`, `past` and `thresholds` are what the plan was made with; `would` is as in Decided.
+    `undecided` says that the plan is only the base's, and whom `Engine.assess` must ask.
+    `candidate`, `agreement` and `fallback` are as in Entry. `conversation` is what the API knows
+    it by.
     """
 
     request: ChatRequest
@@ -60,12 +73,16 @@ class Job:
     arrived: float
     decision: float = 0.0
     asked: Overrides = field(default_factory=Overrides)
-    latched: int = 0
+    past: Past = NOTHING
+    thresholds: tuple[float, ...] = ()
+    would: Plan | None = None
     undecided: Undecided | None = None
     scoring: Scoring = field(default_factory=Scoring)
     fallback: str = ""
     candidate: Difficulty | None = None
     agreement: str = ""
+    purpose: Purpose = "serve"
+    conversation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +90,7 @@ class Parts:
     """Everything that driving a request needs. `clock` is monotonic, `wall` UNIX time, both in
     seconds; `marker` is the process's not-sure marker, `config` the configuration's digest.
     `keep_prompts` says whether the record holds what the scorer read; `examiners` are the checks
-    that wait."""
+    that wait; `shadow_sinks` hear of attempts made in the shadow."""
 
     upstreams: Mapping[str, Upstream]
     checks: Mapping[str, Check]
@@ -86,6 +103,20 @@ class Parts:
     config: str = ""
     keep_prompts: bool = False
     examiners: Mapping[str, Examiner] = field(default_factory=dict)
+    shadow_sinks: Sequence[ShadowSink] = ()
+
+
+class _Nobody:
+    """The client of what no client hears of; fits core.ports.Client."""
+
+    async def start(self, head: Head) -> None:
+        raise AssertionError(head)
+
+    async def send(self, delta: Delta) -> None:
+        raise AssertionError(delta)
+
+
+NOBODY = _Nobody()
 
 
 class Run:
@@ -99,6 +130,13 @@ class Run:
         self.first_token: float | None = None
         self.waited = job.scoring.waited
         self.paused = 0.0
+        self.readings: list[float] = []
+        """The clock at each decision, for the record."""
+
+    def reading(self) -> float:
+        """Seconds since the request arrived, noted as what a decision was made on."""
+        self.readings.append(self.elapsed())
+        return self.readings[-1]
 
     def elapsed(self) -> float:
         """Seconds since the request arrived."""
@@ -152,6 +190,18 @@ class Run:
             else replace(attempt, verdict=verdict)
         )
 
+    def _decided(self) -> Decided:
+        job = self.job
+        return Decided(
+            plan=job.plan,
+            thresholds=job.thresholds,
+            asked=job.asked,
+            past=job.past,
+            signals=job.signals,
+            readings=tuple(self.readings),
+            would=job.would,
+        )
+
     def record(self, outcome: Outcome) -> Entry:
         """Keep the entry and free the calls' marks; then let every sink read it.
 
@@ -181,6 +231,7 @@ class Run:
             agreement=job.agreement,
             scoring=job.scoring.calls,
             fallback=job.fallback,
+            decided=self._decided(),
         )
         try:
             parts.journal.append(entry, tuple(self.slots))

@@ -82,7 +82,7 @@ TOKENS = _counter(
 COST = _counter(
     "cost_usd_total",
     "route tier model kind",
-    "Dollars spent: input, cache_read, cache_write, output, request, check, score",
+    "Dollars spent: input, cache_read, cache_write, output, request, check, score, shadow",
 )
 BASELINE = _counter(
     "baseline_cost_usd_total",
@@ -128,6 +128,12 @@ CANDIDATES = _counter(
     "candidate_scores_total",
     "route agree",
     "Requests a candidate scored too: would it have started them at the same tier? Or failed",
+)
+SHADOWS = _counter(
+    "shadows_total",
+    "route result",
+    "Observed requests of which another tier was asked too: accept, defer, failed, cancelled, "
+    "skipped",
 )
 THRESHOLD = _gauge("threshold", "route", "The (first) threshold in force")
 TARGET_SHARE = _gauge(
@@ -228,6 +234,7 @@ CATALOGUE = (
     DIFFICULTY,
     FALLBACKS,
     CANDIDATES,
+    SHADOWS,
     THRESHOLD,
     *TUNING,
     IN_FLIGHT,

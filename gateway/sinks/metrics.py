@@ -17,6 +17,7 @@ from gateway.core.money import NANO, Price
 from gateway.core.outcome import Attempt, CallRecord
 from gateway.core.plan import Tier
 from gateway.core.routing import Route
+from gateway.core.shadow import Shadow
 from gateway.core.verdict import ABSTENTIONS, Evidence
 from gateway.sinks import catalogue
 from gateway.sinks.cells import Counts, Labels, Times, read_off
@@ -28,6 +29,7 @@ from gateway.sinks.names import (
     KINDS,
     MOVE_REASONS,
     OUTCOMES,
+    SHADOW_RESULTS,
     START_REASONS,
     STATUSES,
     Names,
@@ -78,6 +80,7 @@ class Metrics:
         self._difficulty = Counts(catalogue.DIFFICULTY)
         self._fallbacks = Counts(catalogue.FALLBACKS)
         self._candidates = Counts(catalogue.CANDIDATES)
+        self._shadows = Counts(catalogue.SHADOWS)
         self._reloads = Counts(catalogue.RELOADS)
         self._restarts = Counts(catalogue.RESTARTS)
         self._durations = Times(catalogue.DURATIONS)
@@ -134,6 +137,17 @@ class Metrics:
                 self._discarded.add((route, discard_reason(attempt, entry)), spent)
         self._baseline.add((route, baseline_basis(entry)), entry.baseline)
         self._observe_times(entry, route, tier)
+
+    def observe_shadow(self, shadow: Shadow) -> None:
+        """Count what was asked in the shadow, once its request had been served."""
+        route = self._names.route(shadow.route)
+        self._shadows.add((route, shadow.result))
+        if shadow.attempt is None:
+            return
+        tier, priced = shadow.attempt.tier, shadow.attempt.tier.price != Price()
+        for call in shadow.attempt.calls:
+            name = self._names.tier(tier.name)
+            self._observe_call(route, name, call, priced=priced, purpose="shadow")
 
     def enter(self, route: str) -> None:
         """Count a request in."""
@@ -200,6 +214,9 @@ class Metrics:
         if not isinstance(route.scorer, str):
             for reason in FALLBACKS:
                 self._fallbacks.begin(route.name, reason)
+        if route.shadow:
+            for result in SHADOW_RESULTS:
+                self._shadows.begin(route.name, result)
         if route.candidate is not None:
             for agree in AGREEMENTS:
                 self._candidates.begin(route.name, agree)
@@ -251,6 +268,7 @@ class Metrics:
     def _observe_call(
         self, route: str, tier: str, call: CallRecord, *, priced: bool, purpose: str = ""
     ) -> None:
+        """`whole` is the kind that all of its cost is of, where that is not told by kind."""
         model = self._names.model(call.model)
         self._attempts.add((tier, model, among(call.status, STATUSES)))
         if call.status == "failed":

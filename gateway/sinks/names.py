@@ -10,6 +10,7 @@ from gateway.core.outcome import Attempt
 from gateway.core.plan import StartReason, Tier
 from gateway.core.routing import Route
 from gateway.core.scorer_spec import LlmSpec, RemoteSpec
+from gateway.core.shadow import ShadowResult
 from gateway.core.verdict import REASONS
 
 OTHER = "other"
@@ -28,7 +29,7 @@ FAILURES = (
 )
 """Every `kind` of the core's upstream errors."""
 STATUSES = ("ok", "failed", "left", "cancelled")
-KINDS = ("input", "cache_read", "cache_write", "output", "request", "check", "score")
+KINDS = ("input", "cache_read", "cache_write", "output", "request", "check", "score", "shadow")
 FALLBACKS = (
     "timeout",
     "unreachable",
@@ -41,6 +42,7 @@ FALLBACKS = (
     "error",
 )
 """Why a scorer that waits could not give a word of its own."""
+SHADOW_RESULTS = get_args(ShadowResult)
 AGREEMENTS = ("true", "false", "failed")
 START_REASONS = frozenset(get_args(StartReason))
 MOVE_REASONS = REASONS | {*FAILURES}

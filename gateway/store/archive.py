@@ -117,7 +117,7 @@ def _reached(row: sqlite3.Row) -> bool:
 
 
 def _scored(row: sqlite3.Row, first: set[str]) -> Scored:
-    by_score = row["start_reason"] in {"score", "mode"}
+    by_score = row["start_reason"] in {"score", "mode", "probe"}
     return Scored(
         number=row["id"],
         score=row["score"],

@@ -6,6 +6,7 @@ from gateway.core.ledger import Entry
 from gateway.core.outcome import CallRecord
 from gateway.core.ports import OpenCall
 from gateway.core.rows import row
+from gateway.core.shadow import Shadow, shadow_row
 from gateway.store.encode import encode
 from gateway.store.slots import Slots
 from gateway.store.spool import Spool
@@ -33,5 +34,16 @@ class Journal:
         tell, and never not at all.
         """
         self._spool.append(encode(row(entry)))
+        self._free(slots)
+
+    def append_shadow(self, shadow: Shadow, slots: tuple[int, ...]) -> None:
+        """Add an attempt made in the shadow to its request's record, then free its calls' slots."""
+        if (
+            shadow.attempt is not None and shadow.attempt.calls
+        ):  # else nothing left, nothing is owed
+            self._spool.append(encode(shadow_row(shadow, shadow.attempt)))
+        self._free(slots)
+
+    def _free(self, slots: tuple[int, ...]) -> None:
         for slot in slots:
             self._slots.free(slot)

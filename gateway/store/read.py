@@ -185,6 +185,8 @@ def _request(row: sqlite3.Row) -> dict[str, Any]:
         values[name] = json.loads(values[name])
     for name in ("stream", "escalated", "degraded", "estimated"):
         values[name] = bool(values[name])
+    if values.get("decided") is not None:
+        values["decided"] = json.loads(values["decided"])
     if values.get("unlike") is not None:
         values["unlike"] = bool(values["unlike"])
     return values

@@ -17,6 +17,7 @@ from gateway.store.slots import Mark, read_marks
 from gateway.store.spool import Segment
 from gateway.store.sqlite import (
     Inserted,
+    add_shadow_cost,
     call_values,
     forget_offset,
     insert_calls,
@@ -106,6 +107,8 @@ def _write_request(connection: sqlite3.Connection, marks: list[Mark]) -> None:
     if request is None:
         query = "SELECT id FROM request WHERE entry_id = ?"
         request = connection.execute(query, (record["entry_id"],)).fetchone()[0]
+        shadows = sum(call["cost"] for call in calls if call["purpose"] == "shadow")
+        add_shadow_cost(connection, request, shadows)
     insert_calls(connection, [call_values(call | {"request": request}) for call in calls])
 
 

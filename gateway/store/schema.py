@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 2
+VERSION = 3
 """Of the database's layout; a newer one than this is refused."""
 
 # Money is in nano-dollars; `started_at` is a UNIX time in seconds, other times are seconds.
@@ -53,8 +53,13 @@ REQUEST = {
     "candidate": "TEXT NOT NULL DEFAULT ''",
     "candidate_score": "REAL",
     "candidate_value": "REAL",
+    # From layout 3 on. `decided` is JSON, see core/decided.py.
+    "policy_start": "TEXT NOT NULL DEFAULT ''",
+    "policy_reason": "TEXT NOT NULL DEFAULT ''",
+    "decided": "TEXT",
+    "shadow_cost": "INTEGER NOT NULL DEFAULT 0",
 }
-ADDED: dict[str, str | None] = {
+ADDED: dict[str, str | int | None] = {
     "score": None,
     "profile": "",
     "unlike": None,
@@ -62,8 +67,15 @@ ADDED: dict[str, str | None] = {
     "candidate_score": None,
     "candidate_value": None,
     "prompt": None,
+    "policy_start": "",
+    "policy_reason": "",
+    "decided": None,
+    "shadow_cost": 0,
 }
-"""What a record lacks that the version before this one has left in its spool."""
+"""What a record lacks that a version before this one has left in its spool."""
+ADDED_TO_ATTEMPT = {"broken": False, "altered": False, "fallen": False, "shadow": False}
+ADDED_TO_CHECK = {"broken": False}
+"""The same of its attempts, and of their checks."""
 ATTEMPT = {
     "request": "INTEGER NOT NULL",
     "seq": "INTEGER NOT NULL",
@@ -80,6 +92,11 @@ ATTEMPT = {
     "released": "INTEGER NOT NULL",
     "cost": "INTEGER NOT NULL",
     "price_version": "TEXT NOT NULL",
+    # From layout 3 on.
+    "broken": "INTEGER NOT NULL DEFAULT 0",
+    "altered": "INTEGER NOT NULL DEFAULT 0",
+    "fallen": "INTEGER NOT NULL DEFAULT 0",
+    "shadow": "INTEGER NOT NULL DEFAULT 0",
 }
 CALL = {
     "call_id": "TEXT PRIMARY KEY",
@@ -116,6 +133,7 @@ CHECK_RESULT = {
     "confidence": "REAL",
     "seconds": "REAL NOT NULL",
     "cost": "INTEGER NOT NULL",
+    "broken": "INTEGER NOT NULL DEFAULT 0",
 }
 TABLES = {"request": REQUEST, "attempt": ATTEMPT, "call": CALL, "check_result": CHECK_RESULT}
 KEYS = {"request": "entry_id", "call": "call_id"}
@@ -155,6 +173,17 @@ MIGRATIONS = {
         "ALTER TABLE request ADD COLUMN candidate_score REAL",
         "ALTER TABLE request ADD COLUMN candidate_value REAL",
         *TUNING_STATEMENTS,
+    ),
+    2: (
+        "ALTER TABLE request ADD COLUMN policy_start TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE request ADD COLUMN policy_reason TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE request ADD COLUMN decided TEXT",
+        "ALTER TABLE request ADD COLUMN shadow_cost INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE attempt ADD COLUMN broken INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE attempt ADD COLUMN altered INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE attempt ADD COLUMN fallen INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE attempt ADD COLUMN shadow INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE check_result ADD COLUMN broken INTEGER NOT NULL DEFAULT 0",
     ),
 }
 """What makes the next layout of each older one."""

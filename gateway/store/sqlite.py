@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sqlite3
@@ -12,13 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateway.store.flatten import (
+    Row,
+    calls_of,
+    checks_of,
+    columns_of,
+    prompt_of,
+    request_values,
+    scoring_of,
+)
 from gateway.store.schema import (
-    ADDED,
+    ADDED_TO_ATTEMPT,
     ATTEMPT,
     CALL,
-    CHECK_RESULT,
     MIGRATIONS,
-    REQUEST,
     VERSION,
     create_statements,
     insert_statement,
@@ -26,11 +32,13 @@ from gateway.store.schema import (
 
 BUSY_SECONDS = 1.0
 _INSERT_PROMPT = "INSERT INTO prompt VALUES (?, ?, ?) ON CONFLICT (entry_id) DO NOTHING"
+_PLACE = """
+SELECT id, (SELECT coalesce(max(seq) + 1, 0) FROM attempt WHERE attempt.request = request.id)
+FROM request WHERE entry_id = ?"""
+_ADD_SHADOW_COST = "UPDATE request SET shadow_cost = shadow_cost + ? WHERE id = ?"
 _INSERT = {name: insert_statement(name) for name in ("request", "attempt", "call", "check_result")}
 _UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 _UNWRITABLE = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError)
-
-Row = tuple[Any, ...]
 
 _log = logging.getLogger(__name__)
 
@@ -154,7 +162,7 @@ def insert_calls(connection: sqlite3.Connection, calls: Iterable[Row]) -> None:
 
 def insert_request(connection: sqlite3.Connection, record: dict[str, Any]) -> int | None:
     """Write the request's own row; returns its rowid, None when it was there already."""
-    cursor = connection.execute(_INSERT["request"], _request_values(record))
+    cursor = connection.execute(_INSERT["request"], request_values(record))
     return cursor.lastrowid if cursor.rowcount == 1 else None
 
 
@@ -217,61 +225,50 @@ def _insert(connection: sqlite3.Connection, records: Sequence[dict[str, Any]]) -
     prompts: list[Row] = []
     new = 0
     for record in records:
+        if "shadow_of" in record:
+            continue
         request = insert_request(connection, record)
         if request is None:
             continue
         new += 1
-        prompts.extend(_prompt(record))
-        calls.extend(_scoring(record, request))
+        prompts.extend(prompt_of(record))
+        calls.extend(scoring_of(record, request))
         for seq, attempt in enumerate(record["attempts"]):
-            attempts.append(_values(ATTEMPT, attempt, request=request, seq=seq))
-            calls.extend(_calls(record, request, seq, attempt))
-            checks.extend(
-                _values(CHECK_RESULT, check, request=request, attempt=seq, seq=place)
-                for place, check in enumerate(attempt["checks"])
-            )
+            whole = ADDED_TO_ATTEMPT | attempt
+            attempts.append(columns_of(ATTEMPT, whole, request=request, seq=seq))
+            calls.extend(calls_of(record, request, seq, attempt))
+            checks.extend(checks_of(request, seq, attempt))
     connection.executemany(_INSERT["attempt"], attempts)
     connection.executemany(_INSERT["call"], calls)
     connection.executemany(_INSERT["check_result"], checks)
     connection.executemany(_INSERT_PROMPT, prompts)
+    new += sum(_insert_shadow(connection, each) for each in records if "shadow_of" in each)
     return Inserted(new=new, known=len(records) - new)
 
 
-def _values(columns: Iterable[str], values: dict[str, Any], **more: object) -> Row:
-    whole = values | more
-    return tuple(whole[name] for name in columns)
+def _insert_shadow(connection: sqlite3.Connection, record: dict[str, Any]) -> bool:
+    """Add attempts to their request, which came before them; False where they are there already.
+
+    Raises ValueError when there is no such request.
+    """
+    ids = [call["call_id"] for attempt in record["attempts"] for call in attempt["calls"]]
+    known = "SELECT 1 FROM call WHERE call_id = ?"
+    if any(connection.execute(known, (each,)).fetchone() for each in ids):
+        return False
+    found = connection.execute(_PLACE, (record["shadow_of"],)).fetchone()
+    if found is None:
+        raise ValueError(f"no request {record['shadow_of']} is known")
+    request, place = found
+    for seq, attempt in enumerate(record["attempts"], place):
+        values = columns_of(ATTEMPT, ADDED_TO_ATTEMPT | attempt, request=request, seq=seq)
+        connection.execute(_INSERT["attempt"], values)
+        calls = calls_of(record, request, seq, attempt, "shadow")
+        connection.executemany(_INSERT["call"], calls)
+        connection.executemany(_INSERT["check_result"], checks_of(request, seq, attempt))
+        add_shadow_cost(connection, request, attempt["cost"])
+    return True
 
 
-def _request_values(record: dict[str, Any]) -> Row:
-    lists = {name: json.dumps(record[name]) for name in ("p_good", "escalations")}
-    return _values(REQUEST, ADDED | record, **lists)
-
-
-def _prompt(record: dict[str, Any]) -> Iterator[Row]:
-    if record.get("prompt") is not None:
-        signals = json.dumps(record["prompt"], ensure_ascii=False)
-        yield record["entry_id"], record["started_at"], signals
-
-
-def _calls(
-    record: dict[str, Any], request: int, number: int, attempt: dict[str, Any]
-) -> Iterator[Row]:
-    for seq, call in enumerate(attempt["calls"]):
-        where = {"attempt": number, "seq": seq, "recipe": attempt["recipe"]}
-        yield _call(record, request, call | where | {"purpose": "serve"})
-    # A spool that the version before this one has left knows no calls of checks.
-    for seq, call in enumerate(attempt.get("checking", ()), start=len(attempt["calls"])):
-        where = {"attempt": number, "seq": seq, "recipe": ""}
-        yield _call(record, request, call | where | {"purpose": "check"})
-
-
-def _scoring(record: dict[str, Any], request: int) -> Iterator[Row]:
-    # A spool that the version before this one has left knows no such calls.
-    for seq, call in enumerate(record.get("scoring", ())):
-        where = {"attempt": None, "seq": seq, "recipe": ""}
-        yield _call(record, request, call | where | {"purpose": "score"})
-
-
-def _call(record: dict[str, Any], request: int, call: dict[str, Any]) -> Row:
-    started_at = record["started_at"] + call["started"]
-    return _values(CALL, call, request=request, entry_id=record["entry_id"], started_at=started_at)
+def add_shadow_cost(connection: sqlite3.Connection, request: int, cost: int) -> None:
+    """Add to what a request's shadows have cost, in nano-dollars."""
+    connection.execute(_ADD_SHADOW_COST, (cost, request))

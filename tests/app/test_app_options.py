@@ -142,6 +142,46 @@ async def test_recipe_params_and_not_sure(tmp_path):
     assert "unsure" in {each["check"] for each in entry["attempts"][0]["checks"]}
 
 
+async def test_recipe_handover_is_for_escalations_alone_and_never_the_client_s(tmp_path):
+    (tmp_path / "r.yaml").write_text("version: 1\nhandover: Somebody else could not.\n")
+    recipes = {"tiers__large__recipe": "r.yaml", "tiers__small__recipe": "r.yaml"}
+    async with house(tmp_path, **recipes) as it:
+        await it.chat(**REFUSES)
+        await it.post(ask_for(), x_waterfall_threshold="0")
+        await it.post(ask_for(simulate={LARGE: "500"}), x_waterfall_threshold="0")
+        bodies = [(body["model"], body["messages"]) for body in it.sent]
+    own = ask_for()["messages"]
+    note = {"role": "system", "content": "Somebody else could not."}
+    assert bodies == [
+        (SMALL, own),
+        (LARGE, [note, *own]),
+        (LARGE, own),
+        (LARGE, own),
+        (SMALL, own),  # a fall is no escalation
+    ]
+
+
+async def test_prediction_flag(tmp_path):
+    guess = {"type": "content", "content": "Hello."}
+    async with house(tmp_path, tiers__small__prediction=False) as it:
+        assert (await it.chat(prediction=guess)).told("tier") == "small"
+        await it.post(ask_for(prediction=guess), x_waterfall_threshold="0")
+        assert [body.get("prediction") for body in it.sent] == [None, guess]
+
+
+async def test_a_stream_that_may_call_tools_is_held_whole_under_a_shorter_hold(tmp_path):
+    """Words that were let through could not be taken back once a call behind them is wrong."""
+    refuses = {"stream": True, "simulate": {SMALL: "bad_json"}, "tool_choice": "auto"}
+    hold = {"tiers__small__hold": {"tokens": 2}}
+    async with house(tmp_path, **hold) as it:
+        plain = await it.chat(stream=True)
+        held = await it.chat(**refuses, tools=[TOOL])
+        entries = [it.entry(each) for each in (plain, held)]
+    assert plain.told("reason") == "prefix_passed"
+    assert held.told("reason") in {"passed", "last_tier"}
+    assert [entry["attempts"][0]["late_verdict"] for entry in entries] == ["accept", ""]
+
+
 # ------------------------------------------------------------------ upstreams
 
 

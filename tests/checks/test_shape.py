@@ -39,6 +39,15 @@ def test_shape(given, found):
     assert shape(ASKED, given) == found
 
 
+@pytest.mark.parametrize(
+    ("modalities", "found"),
+    [(["text", "audio"], ABSTAIN), (["text"], EMPTY), (None, EMPTY), (7, EMPTY), ("audio", EMPTY)],
+)
+def test_speech_is_in_no_text(modalities, found):
+    asked = ChatRequest({"model": "m", "messages": [], "modalities": modalities})
+    assert shape(asked, reply(Choice("", finish="stop"))) == found
+
+
 REFUSALS = {
     "an answer": (reply(Choice("Certainly: 42.")), PASS),
     "a prefix of one": (reply(Choice("Certainly"), complete=False), ABSTAIN),

@@ -22,11 +22,11 @@ def test_they_are_in_the_help_beside_our_own(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     said = capsys.readouterr().out
-    for command in ("serve", "check", *COMMANDS):
+    for command in ("serve", "check", "replay", *COMMANDS):
         assert f"\n    {command} " in said
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, "replay"])
 def test_each_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
@@ -94,6 +94,18 @@ def test_every_command_of_the_tuning_page_can_be_asked_for(capsys):
             script = ROOT / Path(*line[2].split(".")).with_suffix(".py")
             known = options(script.read_text(encoding="utf-8"))
         assert options(" ".join(line)) <= known, line
+
+
+def test_every_command_of_the_judging_page_can_be_asked_for(capsys):
+    page = (ROOT / "docs" / "judging.md").read_text(encoding="utf-8")
+    blocks = "".join(re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+    lines = [line.partition("#")[0].split() for line in blocks.splitlines()]
+    assert lines
+    for first, command, *asked in lines:
+        assert first == "waterfall"
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        assert options(" ".join(asked)) <= options(capsys.readouterr().out), (command, asked)
 
 
 def options(text):

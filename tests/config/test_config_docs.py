@@ -83,6 +83,7 @@ TABLES = {
     "tiers.price": [models.PriceKeys],
     **{f"checks.{kind}": [keys] for kind, keys in check_models.KINDS.items()},
     "routes": [models.RouteKeys],
+    "routes.session": [models.SessionKeys],
     "routes.python": [models.PythonScorerKeys],
     "routes.remote": [models.RemoteKeys],
     "routes.llm": [models.LlmKeys],
@@ -125,6 +126,7 @@ PLACES = {
     "checks.command": BASE + "checks: {mine: {kind: command, run: [cat], %s}}\n",
     "tiers.price": BASE.replace("gpt-5-nano", "gpt-5-nano, price: {input: 1, output: 1, %s}"),
     "routes": BASE.replace("[small, large]", "[small, large], %s"),
+    "routes.session": BASE.replace("[small, large]", "[small, large], session: {%s}"),
     "routes.python": BASE.replace("large]", "large], scorer: {python: a.b, %s}"),
     "routes.remote": BASE.replace(
         "large]", 'large], scorer: {remote: {url: "http://127.0.0.1/e", model: m, artefact: ., %s}}'
@@ -202,6 +204,8 @@ def test_its_defaults_are_the_defaults():
         "deadline",
         "ceiling",
         "latch",
+        "probe",
+        "cache",
     )
     assert [getattr(route, key) for key in same] == [getattr(other, key) for key in same]
     assert settings.upstreams["openai"].timeouts == plain.upstreams["openai"].timeouts

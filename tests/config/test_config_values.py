@@ -149,6 +149,9 @@ def test_tiers(read, small, more, field, value):
         ("fall_down: false", "fall_down", False),
         ("session: {ttl: 1h}", "latch", 3600.0),
         ("session: {latch: false}", "latch", None),
+        ("session: {probe: 5%}", "probe", 0.05),
+        ("session: {cache: 1h}", "cache", 3600.0),
+        ("session: {cache: off}", "cache", None),
     ],
 )
 def test_routes(read, small, more, field, value):

@@ -8,6 +8,7 @@ from gateway.core.chat import ChatRequest
 from gateway.core.dispatch import Dispatch, as_asked_of, dispatch
 from gateway.core.plan import Tier
 from gateway.core.recipes import Recipe
+from gateway.core.routing import recipe_tokens
 from gateway.core.verdict import Bar, CheckSpec
 
 ASKED = {"model": "waterfall", "messages": [{"role": "user", "content": "hi"}], "x_new": {"a": 1}}
@@ -35,6 +36,16 @@ def test_a_recipe_adds_messages_and_parameters():
     assert done.body["messages"][0] == {"role": "system", "content": "Be terse."}
     assert done.body["messages"][1] is ASKED["messages"][0]
     assert (done.body["temperature"], done.body["x_new"], done.altered) == (0, {"a": 1}, True)
+
+
+def test_only_an_escalation_hands_over():
+    noted = replace(COOKED, recipe=replace(COOKED.recipe, handover="The first answer was poor."))
+    request = ChatRequest(ASKED)
+    for escalated, bare, seen in ((True, False, True), (False, False, False), (True, True, False)):
+        done = dispatch(noted, request, judged=True, marker="[m]", bare=bare, escalated=escalated)
+        assert ("The first answer was poor." in str(done.body["messages"])) == seen
+    assert recipe_tokens(noted.recipe, escalated=True) > recipe_tokens(noted.recipe)
+    assert recipe_tokens(None, escalated=True) == 0
 
 
 def test_a_bare_call_has_nothing_of_ours():

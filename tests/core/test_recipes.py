@@ -54,6 +54,18 @@ def test_each_text_alone_is_one_system_message(field):
     assert apply(Recipe("r", 1, **{field: "T"}), [USER], MARKER) == [system("T"), USER]
 
 
+@pytest.mark.parametrize(
+    ("after", "handover", "told"),
+    [("", "", None), ("A", "", "A"), ("", "H", "H"), ("A", "H", "A\n\nH")],
+)
+def test_a_handover_note_stands_behind_after_where_it_is_one(after, handover, told):
+    recipe = Recipe("r", 1, after=after, handover=handover)
+    plain = [system(after)] if after else []
+    assert apply(recipe, [SYSTEM, USER], MARKER) == [SYSTEM, *plain, USER]
+    noted = [system(told)] if told else []
+    assert apply(recipe.handed_over(), [SYSTEM, USER], MARKER) == [SYSTEM, *noted, USER]
+
+
 def test_an_empty_recipe_adds_nothing():
     assert apply(Recipe("r", 1), [SYSTEM, USER], MARKER) == [SYSTEM, USER]
 

@@ -17,6 +17,7 @@ from gateway.core.routing import (
     make_plan,
     recipe_tokens,
 )
+from gateway.core.session import Past
 from gateway.core.signals import Signals
 
 ROUTE = Route("waterfall", TIERS, thresholds=(0.7, 0.95), deadline=30.0)
@@ -29,7 +30,8 @@ ANY = Signals()
 
 
 def planned(value=0.0, signals=ANY, route=ROUTE, latched=0, p_good=(), **asked):
-    return make_plan(route, signals, Difficulty(value, p_good=p_good), Overrides(**asked), latched)
+    difficulty = Difficulty(value, p_good=p_good)
+    return make_plan(route, signals, difficulty, Overrides(**asked), Past(latched))
 
 
 def names(plan):

@@ -20,7 +20,7 @@ from gateway.core.outcome import Outcome
 from gateway.core.recipes import Recipe
 from gateway.core.rows import row
 from gateway.core.signals import Signals
-from gateway.core.verdict import Verdict
+from gateway.core.verdict import Evidence, Finding, Verdict
 
 
 @pytest.mark.parametrize("make", [entry, escalated, examined, fallen_through, cancelled, failed])
@@ -50,11 +50,24 @@ def test_a_row_tells_of_each_attempt_and_check():
         "result": "fail",
         "reason": "low_confidence",
         "confidence": 0.31,
+        "broken": False,
         "seconds": 0.02,
         "cost": 1_003,
     }
     assert (second["verdict"], second["served"], first["served"]) == ("accept", True, False)
     assert first["price_version"] == "book-1"
+
+
+def test_a_row_tells_a_broken_reply_from_one_that_is_not_good_enough():
+    found = Evidence("shape", Finding("fail", "empty", broken=True))
+    broken = attempt(SMALL, Verdict(False, "empty", 0.0, broken=True), evidence=(found,))
+    served = attempt(altered=True, fallen=True)
+    first, second = row(entry(Outcome((broken, served), served)))["attempts"]
+    assert (first["broken"], first["checks"][0]["broken"], second["broken"]) == (True, True, False)
+    assert [(each["altered"], each["fallen"]) for each in (first, second)] == [
+        (False, False),
+        (True, True),
+    ]
 
 
 def test_a_row_of_a_failure_has_no_verdict():

@@ -41,6 +41,7 @@ class Watch:
 
     def __init__(self):
         self.open_calls, self.settled, self.entries, self.freed = {}, {}, [], []
+        self.shadows = []
 
     def open(self, call):
         slot = len(self.open_calls)
@@ -55,6 +56,11 @@ class Watch:
     def append(self, entry, slots):
         assert set(slots) == set(self.open_calls) == set(self.settled), "appended too early"
         self.entries.append(entry)
+        self.freed += slots
+
+    def append_shadow(self, shadow, slots):
+        assert set(slots) <= set(self.settled)
+        self.shadows.append(shadow)
         self.freed += slots
 
 

@@ -30,6 +30,7 @@ from gateway.core.money import NANO, Price, Usage
 from gateway.core.outcome import Outcome
 from gateway.core.plan import Tier
 from gateway.core.routing import Route
+from gateway.core.shadow import Shadow
 from gateway.sinks.catalogue import CATALOGUE, FIRST_TOKEN, OVERHEAD, TUNING
 from gateway.sinks.ledger_figures import FIGURES
 from gateway.sinks.metrics import Metrics
@@ -297,6 +298,7 @@ def test_everything_exported_is_in_the_catalogue():
     metrics = Metrics([ROUTE], BUILD, lambda: dict.fromkeys(FIGURES, 1), lambda: tuning)
     for make in (entry, escalated, fallen_through, examined):
         metrics.observe(make(agreement="true", fallback="timeout"))
+    metrics.observe_shadow(Shadow("entry-1", "waterfall"))
     families = {
         family.name: family for family in text_string_to_metric_families(metrics.render().decode())
     }

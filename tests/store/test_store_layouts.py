@@ -77,7 +77,7 @@ def test_an_old_ledger_becomes_what_a_new_one_is(tmp_path, caplog):
     connect(tmp_path / "old.db").close()
     connect(tmp_path / "new.db").close()
     assert layout(tmp_path / "old.db") == layout(tmp_path / "new.db")
-    assert "had layout 1, it has 2 now" in caplog.text
+    assert "had layout 1, it has 3 now" in caplog.text
     caplog.clear()
     connect(tmp_path / "old.db").close()
     assert caplog.text == ""
@@ -156,7 +156,7 @@ def test_a_kill_midway_leaves_the_old_layout_whole(tmp_path):
     assert python(DIES_MIDWAY, path).wait(60) == -signal.SIGKILL
     assert (layout(path), query(path, "SELECT * FROM request")) == before
     connect(path).close()
-    assert query(path, "SELECT value FROM meta") == [("2",)]
+    assert query(path, "SELECT value FROM meta") == [("3",)]
 
 
 def test_a_statement_that_fails_leaves_the_old_layout_whole(tmp_path):

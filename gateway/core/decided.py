@@ -1,0 +1,137 @@
+"""What a request was decided on, as far as it takes to decide it again: under the same policy or
+another. It goes into the ledger as JSON, and comes back as the plan that it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gateway.core.plan import Hold, Plan, Tier
+from gateway.core.recipes import Recipe
+from gateway.core.routing import Overrides
+from gateway.core.session import NOTHING, Past
+from gateway.core.signals import Signals
+from gateway.core.verdict import Bar, CheckSpec
+
+VERSION = 1
+"""Of the JSON: one that is newer than this is not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The inputs of a request's decisions.
+
+    `thresholds` were in force, `asked` is what the request wanted otherwise (its mode settled);
+    `readings` are the clock's, seconds into the request, one for each `next_step`. `would` is the
+    policy's own plan where another was served (mode observe), None also where it would have turned
+    the request away. A plan that was read back has tiers with no price and no recipe's text.
+    """
+
+    plan: Plan
+    thresholds: tuple[float, ...] = ()
+    asked: Overrides = field(default_factory=Overrides)
+    past: Past = NOTHING
+    signals: Signals = field(default_factory=Signals)
+    readings: tuple[float, ...] = ()
+    would: Plan | None = None
+
+
+def decided_row(decided: Decided) -> dict[str, Any]:
+    """Flatten it into plain JSON values; of the signals only what a plan is made of."""
+    plan, would = decided.plan, decided.would
+    known = [plan, would] if would is not None else [plan]
+    tiers = {tier.name: tier for each in known for tier in (*each.tiers, *each.below)}
+    signals, asked = decided.signals, decided.asked
+    return {
+        "v": VERSION,
+        "ladder": [_tier_row(tier) for tier in tiers.values()],
+        "plan": _plan_row(plan),
+        "would": None if would is None else _plan_row(would),
+        "thresholds": list(decided.thresholds),
+        "asked": {
+            "tier": asked.tier,
+            "mode": asked.mode,
+            "thresholds": None if asked.thresholds is None else list(asked.thresholds),
+            "ceiling": asked.ceiling,
+            "deadline": asked.deadline,
+        },
+        "past": [
+            decided.past.latched,
+            decided.past.probe,
+            decided.past.warm,
+            decided.past.history,
+        ],
+        "signals": {name: getattr(signals, name) for name in _PLANNED},
+        "readings": list(decided.readings),
+    }
+
+
+_PLANNED = ("prompt_tokens", "max_tokens", "choices", "tools", "images")
+"""The signals that a plan is made of."""
+
+
+def read_decided(flat: Mapping[str, Any]) -> Decided:
+    """Read back what `decided_row` wrote. Raises ValueError for what a newer version wrote,
+    KeyError or TypeError for what nobody did."""
+    if flat["v"] > VERSION:
+        raise ValueError(f"written by a newer version (plan {flat['v']}, known is {VERSION})")
+    ladder = {each["name"]: _read_tier(each) for each in flat["ladder"]}
+    asked = flat["asked"]
+    thresholds = asked["thresholds"]
+    return Decided(
+        plan=_read_plan(flat["plan"], ladder),
+        thresholds=tuple(flat["thresholds"]),
+        asked=Overrides(**{**asked, "thresholds": thresholds and tuple(thresholds)}),
+        past=Past(*flat["past"]),
+        signals=Signals(**flat["signals"]),
+        readings=tuple(flat["readings"]),
+        would=flat["would"] and _read_plan(flat["would"], ladder),
+    )
+
+
+def _plan_row(plan: Plan) -> dict[str, Any]:
+    return {
+        "tiers": [tier.name for tier in plan.tiers],
+        "below": [tier.name for tier in plan.below],
+        "reason": plan.reason,
+        "deadline": plan.deadline,
+        "ceiling": plan.ceiling,
+        "expected": dict(plan.expected),
+        "p_good": dict(plan.p_good),
+        "whole": plan.whole,
+    }
+
+
+def _read_plan(flat: Mapping[str, Any], ladder: Mapping[str, Tier]) -> Plan:
+    tiers = tuple(ladder[name] for name in flat["tiers"])
+    return Plan(**{**flat, "tiers": tiers, "below": tuple(ladder[name] for name in flat["below"])})
+
+
+def _tier_row(tier: Tier) -> dict[str, Any]:
+    bar = tier.bar
+    return {
+        "name": tier.name,
+        "upstream": tier.upstream,
+        "model": tier.model,
+        "recipe": tier.recipe.label if tier.recipe else "",
+        "context": tier.context,
+        "hold": [tier.hold.policy, tier.hold.tokens],
+        "accept": bar.accept,
+        "min_gain": bar.min_gain,
+        "checks": {spec.name: spec.cost for spec in bar.checks},
+    }
+
+
+def _read_tier(flat: Mapping[str, Any]) -> Tier:
+    checks = tuple(CheckSpec(name, cost) for name, cost in flat["checks"].items())
+    tier = Tier(
+        name=flat["name"],
+        upstream=flat["upstream"],
+        model=flat["model"],
+        bar=Bar(flat["accept"], flat["min_gain"], checks),
+        hold=Hold(*flat["hold"]),
+        context=flat["context"],
+    )
+    name, _, version = flat["recipe"].rpartition("@")
+    return replace(tier, recipe=Recipe(name, int(version))) if name else tier

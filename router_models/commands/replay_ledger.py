@@ -1,0 +1,164 @@
+"""`waterfall replay --ledger`: a policy run again over what a ledger has recorded."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gateway.app import read_settings
+from gateway.core.routing import Route
+from gateway.scoring import open_plain
+from gateway.store.histories import histories, routes
+from router_models.commands import common
+from router_models.replay.again import UNKNOWN, decide_again
+from router_models.replay.figures import Tally
+from router_models.replay.policy import Policy, Under, as_recorded
+from router_models.replay.recorded import read_record
+
+_URL = "sqlite:///"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay. Exit code 1 where a request's own policy does not come to what was recorded."""
+    path = _path(args.ledger)
+    with _reading(path):
+        name, without = _route(path, args.route)
+        policy, notes = _policy(args.config, name)
+        tally = _replay(path, name, policy, prices=args.config is not None)
+    figures = tally.figures()
+    told = {
+        "ledger": str(path),
+        "route": name,
+        "policy": str(args.config) if args.config else "recorded",
+        "left_out": without,
+        **figures,
+        "notes": notes,
+    }
+    common.show(json.dumps(told, indent=1) if args.json else _text(told))
+    reproduced = args.config is not None or figures["same"] == figures["requests"]
+    return 0 if reproduced else 1
+
+
+def _path(written: str) -> Path:
+    if "://" in written and not written.startswith(_URL):
+        raise common.UseError(f"--ledger must be {_URL}path or a file: other databases are not.")
+    path = Path(written.removeprefix(_URL))
+    if not path.is_file():
+        raise common.UseError(f"there is no ledger at {path}.")
+    return path
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise common.UseError(
+            f"{path} cannot be read as a ledger: {error}. If an older version wrote it, start this "
+            "one on it once."
+        ) from error
+
+
+def _route(path: Path, wanted: str | None) -> tuple[str, int]:
+    """Choose the route, and say how many of its requests hold nothing to decide them on."""
+    known = routes(path)
+    name = wanted or next(iter(known), "")
+    if name not in known:
+        there = ", ".join(known) or "nothing"
+        raise common.UseError(f"{path} has no requests of a route {name!r}; there is: {there}.")
+    total, without = known[name]
+    if total == without:
+        raise common.UseError(
+            f"none of the {total} requests of {name} says what it was decided on: an older version "
+            "kept them. Those that come from now on will."
+        )
+    return name, without
+
+
+def _policy(config: Path | None, name: str) -> tuple[Policy, list[str]]:
+    """Return the policy, and what to know of it."""
+    if config is None:
+        return as_recorded, []
+    settings = read_settings(config, os.environ)
+    route = settings.routes.get(name)
+    if route is None:
+        if len(settings.routes) > 1:
+            raise common.UseError(f"{config} has no route {name!r}, and several others.")
+        route = next(iter(settings.routes.values()))
+    scorer = open_plain(route.scorer).label if isinstance(route.scorer, str) else ""
+    return Under(route, scorer), _notes(route, name)
+
+
+def _notes(route: Route, name: str) -> list[str]:
+    notes = ["a session's past is as it was recorded: another policy would have latched otherwise"]
+    if route.name != name:
+        notes.append(f"the policy is that of the route {route.name}")
+    if route.target is not None:
+        notes.append("the threshold follows a target: the values that were in force are used")
+    if not isinstance(route.scorer, str):
+        notes.append("the scorer waits for somebody: the recorded difficulty is used")
+    return notes
+
+
+def _replay(path: Path, name: str, policy: Policy, *, prices: bool) -> Tally:
+    tally = Tally()
+    with common.progress("replaying", routes(path)[name][0]) as advance:
+        for history in histories(path, name):
+            record = read_record(history)
+            plan = policy(record)
+            again = plan if isinstance(plan, str) else decide_again(plan, record, prices=prices)
+            tally.add(record, again)
+            advance()
+    return tally
+
+
+def _text(told: dict[str, Any]) -> str:
+    """Say it to a person."""
+    unknown = "; ".join(f"{n:,} {UNKNOWN[why]}" for why, n in told["unknown"].items())
+    starts = ", ".join(f"{n:,} {tier}" for tier, n in told["start"].items())
+    escalated = told["escalated"]
+    spread = f"{_percent(escalated['at_least'])} to {_percent(escalated['at_most'])}"
+    cost = f"{_dollars(told['cost_usd'])}; as recorded {_dollars(told['recorded_cost_usd'])}"
+    quality = f"{_quality(told['quality'])}; as recorded {_quality(told['recorded_quality'])}"
+    lines = [
+        f"route      {told['route']}, policy: {told['policy']}",
+        f"requests   {told['requests']:,}, known what would come of {told['known']:,}",
+        f"unknown    {_percent(told['unknown_share'])}" + (f" ({unknown})" if unknown else ""),
+        f"start      {starts}; above the first tier {_range(told['share_up'])}",
+        f"escalated  {_range(escalated)}; of all, the unknown either way: {spread}",
+        f"cost       {cost}, a request of those that are known",
+        f"saved      {_range(told['saved'])} of the baseline's",
+        f"quality    {quality}",
+        f"the same   {told['same']:,} of {told['requests']:,} as recorded",
+    ]
+    if told["left_out"]:
+        lines.append(f"left out   {told['left_out']:,} that an older version kept")
+    return "\n".join([*lines, *(f"note       {note}" for note in told["notes"])])
+
+
+def _percent(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.1%}"
+
+
+def _range(found: dict[str, Any]) -> str:
+    if found["value"] is None:
+        return "unknown"
+    return f"{found['value']:.1%} ({found['low']:.1%} to {found['high']:.1%})"
+
+
+def _dollars(found: dict[str, Any]) -> str:
+    if found["value"] is None:
+        return "unknown"
+    return f"${found['value']:.6f} ({found['low']:.6f} to {found['high']:.6f})"
+
+
+def _quality(found: dict[str, Any]) -> str:
+    if not found["labels"]:
+        return "unknown (no labels)"
+    return f"{_range(found)} over {found['labels']:,} labels"

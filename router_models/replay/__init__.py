@@ -1,0 +1,1 @@
+"""Policies run again over what has been recorded."""

@@ -1,0 +1,231 @@
+"""One recorded request decided again, step by step, by the `next_step` that serves the traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from gateway.core.cascade import Call, Consult, Deliver, GiveUp, next_step
+from gateway.core.outcome import Attempt, Outcome
+from gateway.core.plan import Plan, Tier
+from gateway.core.verdict import FALL_DOWN, LAST_TIER, TRUSTED, Evidence, judge
+from router_models.replay.recorded import Record, Try, repriced, same_plan, tier_facts
+
+UNKNOWN: Mapping[str, str] = {
+    "tier": "asks a tier that was not asked",
+    "check": "wants a check that was not made",
+    "stream": "turns on how a stream began, which is not kept",
+    "deadline": "has another deadline, and the call was cut off or would be",
+    "cut": "the client left, or the gateway failed",
+    "scorer": "was scored by another scorer",
+    "plan": "cannot be planned by this configuration",
+    "step": "takes a step that is not replayed",
+}
+"""Why nobody can say what would have come of a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What a policy makes of a recorded request.
+
+    `called` are the tiers it calls, in order; `served` is none where nothing is served; `above`
+    says that it starts over the route's first tier. Money is in nano-dollars. Where `unknown`
+    gives a reason, only the start is known.
+    """
+
+    start: str
+    reason: str
+    above: bool
+    called: tuple[str, ...] = ()
+    served: str = "none"
+    escalated: bool = False
+    degraded: bool = False
+    cost: int = 0
+    unknown: str = ""
+
+
+class _Unknown(Exception):
+    """Its text is a key of UNKNOWN."""
+
+
+def decide_again(plan: Plan, record: Record, *, prices: bool = False) -> Again:
+    """Run `plan` over what is recorded of a request. `prices` says that the plan's tiers have
+    prices of their own, by which the recorded tokens are priced anew."""
+    walk = _Walk(plan, record, prices=prices)
+    start = plan.tiers[0].name
+    # A plan expects a cost of every tier of its route, cheap to strong.
+    again = Again(start, plan.reason, above=start != next(iter(plan.expected), start))
+    try:
+        outcome = walk.run()
+    except _Unknown as unknown:
+        return replace(again, called=tuple(walk.called), unknown=str(unknown))
+    return replace(
+        again,
+        called=tuple(walk.called),
+        served=outcome.served.tier.name if outcome.served else "none",
+        escalated=outcome.escalated,
+        degraded=outcome.degraded,
+        cost=outcome.spent + record.scoring,
+    )
+
+
+@dataclass
+class _Walk:
+    plan: Plan
+    record: Record
+    prices: bool
+    called: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._own = same_plan(self.plan, self.record.decided.plan)
+        readings = self.record.decided.readings
+        self._clock = readings[0] if readings else 0.0
+        self._attempts: tuple[Attempt, ...] = ()
+        self._made: list[Try] = []
+
+    def run(self) -> Outcome:
+        readings = self.record.decided.readings
+        turn = 0
+        while True:
+            if self._own and turn >= len(readings):
+                raise _Unknown("cut")  # nothing was decided after this
+            elapsed = readings[turn] if self._own else self._clock
+            turn += 1
+            match next_step(self.plan, self._attempts, elapsed):
+                case Call(tier, bare):
+                    self._call(tier, bare=bare)
+                case Consult(checks):
+                    self._consult(checks)
+                case Deliver(attempt, degraded):
+                    return Outcome(self._attempts, attempt, degraded)
+                case GiveUp(error):
+                    return Outcome(self._attempts, error=error)
+                case _:
+                    raise _Unknown("step")
+
+    def _call(self, tier: Tier, *, bare: bool) -> None:
+        if bare:
+            made = self._made[-1]
+            if made.first is None:
+                raise _Unknown("tier")
+            self._add(made, made.attempt, keep=self._attempts[:-1])
+            return
+        made = self._next(tier)
+        self._made.append(made)
+        self.called.append(tier.name)
+        self._add(made, made.first or made.attempt, keep=self._attempts)
+
+    def _next(self, tier: Tier) -> Try:
+        """The next recorded try at this tier, of the same model in the same recipe."""
+        tries = self.record.tries.get(tier.name, ())
+        place = self.called.count(tier.name)
+        recipe = tier.recipe.label if tier.recipe else ""
+        if place >= len(tries):
+            raise _Unknown("tier")
+        made = tries[place]
+        if made.model and (made.model, made.recipe) != (tier.model, recipe):
+            raise _Unknown("tier")
+        return made
+
+    def _add(self, made: Try, attempt: Attempt, keep: tuple[Attempt, ...]) -> None:
+        if made.cut:
+            raise _Unknown("cut")
+        tier = next(t for t in (*self.plan.tiers, *self.plan.below) if t.name == attempt.tier.name)
+        attempt = repriced(attempt, tier) if self.prices else replace(attempt, tier=tier)
+        attempt = replace(attempt, fallen=tier in self.plan.below)
+        self._time(made, attempt)
+        if attempt.failure is None and attempt.reply is not None:
+            attempt = self._replied(made, attempt)
+        elif not self._same(tier) and self.record.row["stream"] and made.begun:
+            raise _Unknown("stream")  # broke off: before or after its first byte was let through?
+        self._attempts = (*keep, attempt)
+
+    def _time(self, made: Try, attempt: Attempt) -> None:
+        """Let it take what it took. Another deadline may have cut it off, or let it go on."""
+        before, now = self.record.decided.plan.deadline, self.plan.deadline
+        was_cut = attempt.failure is not None and attempt.failure.kind == "timeout"
+        if not self._own and now != before:
+            late = self._clock + made.seconds >= now and not attempt.released
+            if late or (was_cut and made.end >= before):
+                raise _Unknown("deadline")
+        self._clock += made.seconds
+
+    # ------------------------------------------------------------------ how a reply was held
+
+    def _replied(self, made: Try, attempt: Attempt) -> Attempt:
+        """Return a reply as it is before any check of the whole of it."""
+        tier = attempt.tier
+        if not self.record.row["stream"]:
+            return self._judged(replace(attempt, evidence=(), verdict=None, released=False), made)
+        if self._same(tier):
+            if attempt.left or attempt.released:
+                evidence = attempt.evidence if attempt.left else ()
+                return self._judged(replace(attempt, evidence=evidence), made)
+            return self._judged(replace(attempt, evidence=(), verdict=None), made)
+        return self._held_otherwise(made, attempt)
+
+    def _held_otherwise(self, made: Try, attempt: Attempt) -> Attempt:
+        """The same under another bar, hold or place in the plan."""
+        tier = attempt.tier
+        at_once = not self.plan.judges(tier) or self.plan.hold(tier).policy == "none"
+        if at_once and not attempt.left:
+            opened = replace(attempt, evidence=(), verdict=TRUSTED, released=True)
+            return self._judged(opened, made)
+        before, hold = self._before(tier), self.plan.hold(tier)
+        partly = hold.policy != "reply"
+        if partly and (before is None or self.record.decided.plan.hold(before) != hold):
+            raise _Unknown("stream")
+        if attempt.left and partly:
+            verdict = judge(tier.bar, attempt.evidence, self.plan.next_good(tier))
+            if not verdict.accepted:
+                return replace(attempt, verdict=verdict)
+        if attempt.left or (attempt.released and partly):
+            raise _Unknown("stream")
+        return self._judged(replace(attempt, evidence=(), verdict=None, released=False), made)
+
+    def _before(self, tier: Tier) -> Tier | None:
+        """The tier as the recorded plan had it."""
+        plan = self.record.decided.plan
+        return next((t for t in (*plan.tiers, *plan.below) if t.name == tier.name), None)
+
+    def _same(self, tier: Tier) -> bool:
+        """Is a reply of this tier judged just as it was?"""
+        before, plan = self._before(tier), self.record.decided.plan
+        return (
+            before is not None
+            and tier_facts(before) == tier_facts(tier)
+            and plan.judges(before) == self.plan.judges(tier)
+            and plan.next_good(before) == self.plan.next_good(tier)
+        )
+
+    # ------------------------------------------------------------------ checks
+
+    def _consult(self, checks: tuple[str, ...]) -> None:
+        *before, last = self._attempts
+        made = self._made[-1]
+        known = {item.check: item for item in made.attempt.evidence}
+        if any(name not in known for name in checks):
+            raise _Unknown("check")
+        asked = tuple(known[name] for name in checks)
+        self._clock += sum(item.seconds for item in asked)
+        answered = replace(last, evidence=last.evidence + asked)
+        self._attempts = (*before, self._judged(answered, made))
+
+    def _judged(self, attempt: Attempt, made: Try) -> Attempt:
+        """As the engine does: a verdict as soon as the evidence allows one."""
+        tier = attempt.tier
+        if attempt.left:
+            return attempt
+        if not self.plan.judges(tier):
+            return replace(attempt, verdict=FALL_DOWN if attempt.fallen else LAST_TIER)
+        if attempt.released or _unanswered(tier, attempt.evidence):
+            return attempt
+        if self._same(tier) and len(attempt.evidence) == len(made.attempt.evidence):
+            return replace(attempt, verdict=made.attempt.verdict)  # as it was found then
+        verdict = judge(tier.bar, attempt.evidence, self.plan.next_good(tier))
+        return replace(attempt, verdict=verdict)
+
+
+def _unanswered(tier: Tier, evidence: tuple[Evidence, ...]) -> bool:
+    known = {item.check for item in evidence}
+    return any(spec.cost == 0 and spec.name not in known for spec in tier.bar.checks)

@@ -1,0 +1,86 @@
+"""What a request was decided on comes back out of the ledger's JSON as it went in."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from core.tries import LARGE, MEDIUM, PAID_BAR, SMALL
+from hypothesis import given
+from hypothesis import strategies as st
+from sample_entries import entry
+
+from gateway.core.decided import Decided, decided_row, read_decided
+from gateway.core.money import Price
+from gateway.core.plan import Hold, Plan
+from gateway.core.recipes import Recipe
+from gateway.core.routing import Overrides
+from gateway.core.rows import row
+from gateway.core.session import Past
+from gateway.core.signals import Signals
+
+BARE = [replace(each, price=Price(), takes_tools=True) for each in (SMALL, MEDIUM, LARGE)]
+COOKED = replace(BARE[1], recipe=Recipe("r@home", 3), hold=Hold("tokens", 48), bar=PAID_BAR)
+SHARES = st.floats(0, 1)
+SECONDS = st.floats(0, 1e6)
+PLANS = st.builds(
+    Plan,
+    st.sampled_from([(BARE[0], COOKED), (COOKED,), (BARE[2],)]),
+    st.sampled_from([(), (BARE[0],)]),
+    st.sampled_from(["score", "latch", "mode", "probe", "cache"]),
+    SECONDS,
+    st.none() | st.integers(0, 10**12),
+    st.dictionaries(st.sampled_from(["small", "medium"]), st.integers(0, 10**12)),
+    st.dictionaries(st.sampled_from(["small", "medium"]), SHARES),
+)
+DECIDED = st.builds(
+    Decided,
+    PLANS,
+    st.lists(SHARES, max_size=2).map(tuple),
+    st.builds(
+        Overrides,
+        st.none() | st.just("small"),
+        st.none() | st.lists(SHARES, min_size=1, max_size=2).map(tuple),
+        st.sampled_from([None, "observe", "enforce", "off"]),
+        st.none() | st.integers(1, 10**12),
+        st.none() | SECONDS,
+    ),
+    st.builds(Past, st.integers(0, 3), st.booleans(), st.sampled_from(["", "small"])),
+    st.builds(Signals, prompt_tokens=st.integers(0, 9), tools=st.integers(0, 2)),
+    st.lists(SECONDS, max_size=5).map(tuple),
+    st.none() | PLANS,
+)
+
+
+@given(DECIDED)
+def test_it_comes_back_as_it_went(decided):
+    assert read_decided(json.loads(json.dumps(decided_row(decided)))) == decided
+
+
+def test_what_a_newer_version_wrote_is_not_guessed_at():
+    flat = decided_row(Decided(Plan((SMALL,))))
+    with pytest.raises(ValueError, match="newer version"):
+        read_decided({**flat, "v": 99})
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason", "would", "told"),
+    [
+        ("enforce", "score", None, ("small", "score")),
+        ("off", "mode", None, ("small", "mode")),
+        ("observe", "mode", Plan((LARGE,), reason="latch"), ("large", "latch")),
+        ("observe", "override", None, ("small", "override")),
+        ("observe", "mode", None, ("none", "refused")),
+    ],
+)
+def test_a_row_says_what_the_policy_itself_would_have_done(mode, reason, would, told):
+    decided = Decided(Plan((SMALL,), reason=reason), would=would)
+    flat = row(entry(mode=mode, start_reason=reason, decided=decided))
+    assert (flat["policy_start"], flat["policy_reason"]) == told
+    assert flat["decided"] == decided_row(decided)
+
+
+def test_a_row_of_what_was_recovered_has_no_inputs():
+    flat = row(entry(mode="observe", start_reason="mode"))
+    assert (flat["policy_start"], flat["decided"]) == ("small", None)

@@ -1,0 +1,76 @@
+"""Replay: a ledger decided again under its own policy comes to its own decisions, all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
+from engine.serving import job_for
+from hypothesis import given
+from properties.drafts import waterfalls
+from properties.test_no_leak import flow
+
+from gateway.core.rows import row
+from gateway.store.histories import read_histories
+from gateway.store.schema import create_statements
+from gateway.store.sqlite import insert
+from router_models.replay.again import decide_again
+from router_models.replay.figures import alike
+from router_models.replay.policy import Under, as_recorded
+from router_models.replay.recorded import read_record
+
+
+def recorded(*entries):
+    """The entries as the ledger gives them back."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.row_factory = sqlite3.Row
+        for statement in create_statements():
+            connection.execute(statement)
+        assert insert(connection, [row(each) for each in entries]).new == len(entries)
+        return [read_record(each) for each in read_histories(connection, "waterfall")]
+
+
+def told(record, again):
+    """Both, for a message."""
+    return again, {k: v for k, v in record.row.items() if k != "decided"}, record.decided
+
+
+@given(waterfalls())
+def test_a_ledger_under_its_own_policy_comes_to_its_own_decisions(fall):
+    story = asyncio.run(flow(fall))
+    (record,) = recorded(story.entry)
+    again = decide_again(as_recorded(record), record)
+    assert alike(record, again), told(record, again)
+    if record.over:
+        assert not again.unknown
+        moves = [(one, other) for one, other in zip(again.called, again.called[1:], strict=False)]
+        ups = [(e["from"], e["to"]) for e in story.row["escalations"]]
+        assert [move for move in moves if move in ups] == ups
+
+
+@given(waterfalls())
+def test_the_same_configuration_comes_to_the_same(fall):
+    story = asyncio.run(flow(fall))
+    (record,) = recorded(story.entry)
+    plan = Under(job_for(fall.setting).route)(record)
+    again = decide_again(plan, record, prices=True)
+    assert alike(record, again), told(record, again)
+
+
+@given(waterfalls(), waterfalls())
+def test_another_policy_is_told_or_is_unknown_and_never_made_up(fall, other):
+    """Whatever it says was called, was called; what it costs is made of what that cost."""
+    story = asyncio.run(flow(fall))
+    (record,) = recorded(story.entry)
+    route = replace(job_for(other.setting).route, tiers=fall.setting.tiers)
+    plan = Under(replace(route, thresholds=route.thresholds[: len(route.tiers) - 1]))(record)
+    if isinstance(plan, str):
+        return
+    again = decide_again(plan, record)
+    assert again.start == plan.tiers[0].name
+    if not again.unknown:
+        assert set(again.called) <= set(record.actual)
+        assert again.cost <= record.row["cost"]
+        assert again.served in {*again.called, "none"}
