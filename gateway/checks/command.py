@@ -78,17 +78,12 @@ class Command:
 
     async def _start(self, folder: str) -> Process:
         check = self._check
-        limits = {
-            "cpu": max(math.ceil(check.cpu), 1),
-            "memory": check.memory,
-            "file_size": check.file_size,
-            "processes": check.processes,
-            "parent": os.getpid(),
-        }
+        cpu = max(math.ceil(check.cpu), 1)
+        limits = (os.getpid(), cpu, check.memory, check.file_size, check.processes)
         kept = {name: os.environ[name] for name in (*INHERITED, *check.env) if name in os.environ}
         return await asyncio.create_subprocess_exec(
             *_LAUNCHER,
-            json.dumps(limits),
+            *map(str, limits),
             *check.run,
             stdin=PIPE,
             stdout=PIPE,
