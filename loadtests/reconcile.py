@@ -170,7 +170,8 @@ def _judge_money(
 ) -> None:
     by_attempt: dict[tuple[int, int], int] = defaultdict(int)
     for call in tables["call"]:
-        by_attempt[call["request"], call["attempt"]] += call["cost"]
+        if call["purpose"] != "check":  # what those cost, their check costs
+            by_attempt[call["request"], call["attempt"]] += call["cost"]
     scoring = {key[0]: cost for key, cost in by_attempt.items() if key[1] is None}
     for check in tables["check_result"]:
         by_attempt[check["request"], check["attempt"]] += check["cost"]

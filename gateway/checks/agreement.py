@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from gateway.checks.answers import Alike, agree
 from gateway.checks.asking import ask
+from gateway.checks.guard import Unusable
 from gateway.core.chat import ChatRequest, Choice, Draft, Reply
 from gateway.core.check_spec import AgreementCheck
 from gateway.core.dispatch import dispatch
@@ -47,6 +48,9 @@ class Agreement:
 
     async def ask(self, question: Question, seconds: float, calls: Calls) -> Finding:
         """Draw the samples, all at once, then wait for the reply and compare."""
+        tier, signals = self._check.tier or question.tier, question.signals
+        if (signals.tools and not tier.takes_tools) or (signals.images and not tier.takes_images):
+            raise Unusable("the tier that is asked takes no such request", "unfit")
         numbers = range(self._check.samples)
         drawn = await asyncio.gather(
             *(self._draw(question, number, seconds, calls) for number in numbers),

@@ -25,6 +25,7 @@ from typing import Final
 from gateway.checks import confined
 from gateway.checks.guard import Endless, Raised, Unusable
 from gateway.checks.replies import FAILED, as_text, passed, plain
+from gateway.core.chat import Reply
 from gateway.core.check_spec import CommandCheck
 from gateway.core.ports import Calls, Question
 from gateway.core.verdict import Finding
@@ -51,17 +52,19 @@ class Command:
         """Run it once. Raises Endless, Raised, Unusable, or OSError for what cannot be run."""
         del calls
         reply = await question.reply()
-        if self._check.gives == "json":
-            whole = {"request": dict(question.request.body), "reply": plain(reply)}
-            told = await asyncio.to_thread(json.dumps, whole)
-        else:
-            told = as_text(reply)
+        told = await self._told(question, reply)
         try:
             async with asyncio.timeout(seconds), self._turns:
                 code, output = await self._run(told.encode("utf-8", "replace"))
         except TimeoutError as error:
             raise Endless("it took too long") from error
         return reading(code, output)
+
+    async def _told(self, question: Question, reply: Reply) -> str:
+        if self._check.gives == "text":
+            return as_text(reply)
+        whole = {"request": dict(question.request.body), "reply": plain(reply)}
+        return await asyncio.to_thread(json.dumps, whole)
 
     async def _run(self, told: bytes) -> tuple[int, bytes]:
         folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="waterfall-check-")
@@ -78,17 +81,12 @@ class Command:
 
     async def _start(self, folder: str) -> Process:
         check = self._check
-        limits = {
-            "cpu": max(math.ceil(check.cpu), 1),
-            "memory": check.memory,
-            "file_size": check.file_size,
-            "processes": check.processes,
-            "parent": os.getpid(),
-        }
+        cpu = max(math.ceil(check.cpu), 1)
+        limits = (os.getpid(), cpu, check.memory, check.file_size, check.processes)
         kept = {name: os.environ[name] for name in (*INHERITED, *check.env) if name in os.environ}
         return await asyncio.create_subprocess_exec(
             *_LAUNCHER,
-            json.dumps(limits),
+            *map(str, limits),
             *check.run,
             stdin=PIPE,
             stdout=PIPE,

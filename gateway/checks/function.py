@@ -50,9 +50,9 @@ class Function:
         self._threads.close()
 
     async def _call(self, body: Mapping[str, Any], reply: Mapping[str, Any]) -> object:
-        # A copy, for what it does to it must not reach the next tier.
-        copied = await self._threads.run(lambda: copy.deepcopy(dict(body)))
         try:
+            # A copy, for what it does to it must not reach the next tier.
+            copied = await self._threads.run(lambda: copy.deepcopy(dict(body)))
             if self._awaits:
                 return await self._awaited(self._function(copied, reply))
             return await self._threads.run(lambda: self._function(copied, reply))

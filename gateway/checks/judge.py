@@ -59,6 +59,8 @@ class Judge:
         """Ask once; a model that refuses our settings, such as log-probabilities, is asked without
         them, and from then on if that helped."""
         reply = await question.reply()
+        if question.signals.images:
+            raise Unusable("a judge is shown no images", "unfit")
         until = asyncio.get_running_loop().time() + seconds
         asked = messages(self._check.prompt or PROMPT, question.request, reply, self._mark)
         body = {"model": self._check.tier.model, "messages": asked}
@@ -84,7 +86,7 @@ def messages(prompt: str, request: ChatRequest, reply: Reply, mark: str) -> list
     that is too long to be shown whole."""
     said = "\n\n".join(_choices(reply))
     if len(said) > MOST_CHARS:
-        raise Unusable("the reply is too long to be judged", "size")
+        raise Unusable("the reply is too long to be judged", "unfit")
     talk = "\n".join(f"{m.get('role')}: {text_of(m)}" for m in request.messages)[-MOST_CHARS:]
     data = [talk.replace(mark, " "), said.replace(mark, " ")]
     shown = f"{mark} conversation\n{data[0]}\n{mark} reply\n{data[1]}\n{mark} end"

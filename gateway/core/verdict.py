@@ -33,7 +33,17 @@ REASONS = frozenset(
 BARRED = ("budget", "deadline")
 """Why a check was not bought: its price, or the time, was over what the request may take."""
 ABSTENTIONS = frozenset(
-    {*BARRED, "timeout", "error", "invalid", "unreachable", "rejected", "open", "size", "left"}
+    {
+        *BARRED,
+        "timeout",
+        "error",
+        "invalid",
+        "unreachable",
+        "rejected",
+        "open",
+        "unfit",
+        "left",
+    }
 )
 """Why a check that waits had nothing to say, where there is more to tell than that: bounded too."""
 

@@ -115,6 +115,14 @@ async def test_calls_of_tools_agree_by_name_and_value(tmp_path, arguments, tier)
         assert (await it.chat(tools=TOOLS)).told("tier") == tier
 
 
+async def test_a_tier_is_not_asked_what_it_does_not_take(tmp_path):
+    blind = {"tiers__asked__tools": False}
+    async with checking(tmp_path, [said("42")], [said("42")], AGREEMENT, **blind) as (it, _, other):
+        row = found(it.entry(await it.chat(tools=TOOLS)))
+        assert (row["reason"], row["cost"], other.requests) == ("unfit", 0, [])
+        assert found(it.entry(await it.chat()))["confidence"] == 1.0
+
+
 # ------------------------------------------------------------------ what goes wrong
 
 

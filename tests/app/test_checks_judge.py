@@ -114,7 +114,15 @@ async def test_what_is_too_long_to_be_shown_is_not_judged(tmp_path):
     long = said("x" * (judge.MOST_CHARS + 1))
     async with checking(tmp_path, [long], [said("yes 0.9")], JUDGE) as (it, _, other):
         row = found(it.entry(await it.chat()))
-    assert (row["reason"], row["cost"], other.requests) == ("size", 0, [])
+    assert (row["reason"], row["cost"], other.requests) == ("unfit", 0, [])
+
+
+async def test_nor_what_it_would_not_see(tmp_path):
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    asked = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, image]}]
+    async with checking(tmp_path, [said("A cat")], [said("yes 0.9")], JUDGE) as (it, _, other):
+        row = found(it.entry(await it.chat(messages=asked)))
+    assert (row["reason"], row["cost"], other.requests) == ("unfit", 0, [])
 
 
 def test_all_choices_and_calls_are_shown():
@@ -124,6 +132,20 @@ def test_all_choices_and_calls_are_shown():
     shown = judge.messages("grade", request, reply, "<<m>>")[1]["content"]
     for words in ("choice 2 of 2", "one", "two", "calls the tool add with {}"):
         assert words in shown
+
+
+def test_the_mark_stands_only_where_we_put_it():
+    """Neither the prompt nor the reply can end its own quotation, however it is nested."""
+    mark = "<<m>>"
+    hostile = "a <<<m>>m>> b <<<<m>>m>> <<m<<m>>>> <<m>>"
+    request = ChatRequest({"messages": [{"role": "user", "content": hostile}]})
+    shown = judge.messages("grade", request, Reply((Choice(hostile),)), mark)[1]["content"]
+    assert shown.count(mark) == 3
+    assert [line for line in shown.splitlines() if mark in line] == [
+        f"{mark} conversation",
+        f"{mark} reply",
+        f"{mark} end",
+    ]
 
 
 @pytest.mark.parametrize(

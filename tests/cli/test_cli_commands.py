@@ -143,6 +143,15 @@ def test_check_warns_of_a_band_that_decides_nothing(write, capsys):
     assert "scorer.llm.band: no threshold of the route lies in it" in capsys.readouterr().out
 
 
+def test_check_looks_for_a_check_s_function(write, capsys):
+    write(
+        tiers__small__bar={"checks": ["mine"]},
+        checks={"mine": {"kind": "python", "call": "no_such_module:ok"}},
+    )
+    assert main(["check"]) == 2
+    assert "checks.mine: importing no_such_module raised" in capsys.readouterr().err
+
+
 def test_check_shows_no_secret_and_tells_of_open_doors(write, capsys, monkeypatch):
     monkeypatch.setenv("KEY", "sk-secret")
     real = {"base_url": "http://models.example.com/v1", "api_key": "${KEY}"}
