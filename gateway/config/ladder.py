@@ -9,6 +9,7 @@ from gateway.config.checking import at, check, section
 from gateway.config.draft import Draft
 from gateway.config.fields import base_url, is_loopback, name
 from gateway.config.models import (
+    BarKeys,
     OpenAIUpstream,
     PriceBookKeys,
     PriceKeys,
@@ -28,7 +29,7 @@ from gateway.core.cascade import Hold, Tier
 from gateway.core.money import Price
 from gateway.core.recipes import Recipe
 from gateway.core.scorer_spec import SCORER_TIER
-from gateway.core.verdict import Bar, CheckSpec
+from gateway.core.verdict import Bar, CheckSpec, Early
 
 CHECKS = ("shape", "refusal", "format", "tools", "logprob")
 """The checks a bar may ask for by name; all are free."""
@@ -247,4 +248,15 @@ def _bar(draft: Draft, entry: str, keys: TierKeys, recipe: Recipe | None) -> Bar
             draft.complain(trail, f"not supported by this version; use {', '.join(CHECKS)}", wanted)
         elif draft.known(trail, wanted, CHECKS, "check") and wanted in checks[:place]:
             draft.complain(trail, "named twice", wanted)
-    return Bar(keys.bar.accept, keys.bar.min_gain, tuple(CheckSpec(each) for each in checks))
+    specs = tuple(CheckSpec(each) for each in checks)
+    return Bar(keys.bar.accept, keys.bar.min_gain, specs, _early(draft, entry, keys.bar))
+
+
+def _early(draft: Draft, entry: str, keys: BarKeys) -> Early:
+    """Read a bar's `early`: what is there by itself is for a bar with the check it goes by."""
+    early, trail = keys.early, ("tiers", entry, "bar", "early")
+    for word in ("refusal", "format"):
+        written = word in early.model_fields_set and getattr(early, word)
+        if written and word not in keys.checks:
+            draft.complain((*trail, word), f"means nothing without the check {word}")
+    return Early(early.logprob, early.refusal, early.repetition, early.format)

@@ -105,12 +105,22 @@ class SimulatedUpstream(Strict):
     accuracy: Annotated[float | dict[str, float], PlainValidator(fields.accuracy)] = 1.0
 
 
+class EarlyKeys(Strict):
+    """What makes a held draft lost before its hold is over."""
+
+    logprob: Annotated[float | None, PlainValidator(fields.share_or_off)] = None
+    refusal: Flag = False
+    repetition: Flag = True
+    format: Flag = True
+
+
 class BarKeys(Strict):
     """What a tier's reply must reach."""
 
     accept: Share = 0.7
     min_gain: Share = 0.05
     checks: list[Name] = ["shape", "refusal", "format", "tools"]
+    early: EarlyKeys = EarlyKeys()
 
 
 class PriceKeys(Strict):

@@ -49,7 +49,9 @@ def dispatch(
         if any(name in tier.recipe.params for name in BOUNDS):
             body = {name: value for name, value in body.items() if name not in BOUNDS}
         body |= tier.recipe.params
-    ask_logprobs = judged and tier.bar.needs_logprobs and not request.wants_logprobs
+    early = request.stream and tier.bar.early.logprob is not None
+    needs_logprobs = judged and (tier.bar.needs_logprobs or early)
+    ask_logprobs = needs_logprobs and not request.wants_logprobs
     if ask_logprobs:
         body["logprobs"] = True
         body["top_logprobs"] = 1  # left out, some servers send twenty alternatives a token

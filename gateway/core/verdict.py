@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.core.chat import ChatRequest, Reply
@@ -15,6 +15,7 @@ REASONS = frozenset(
         "empty",
         "truncated",
         "refusal",
+        "repetition",
         "schema_invalid",
         "tool_error",
         "unsure",
@@ -66,6 +67,24 @@ class CheckSpec:
     cost: int = 0
 
 
+EARLY = "early"
+"""What stands in the evidence of a draft that was left before its hold was over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """What makes a held draft lost before its hold is over; nothing, unless it is said.
+
+    `logprob` is a probability: lost is a choice whose 10 % quantile of its tokens' is under it,
+    once there are a few. `refusal` and `format` are for a bar with these checks.
+    """
+
+    logprob: float | None = None
+    refusal: bool = False
+    repetition: bool = False
+    format: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Bar:
     """What a tier's reply must reach.
@@ -77,6 +96,7 @@ class Bar:
     accept: float = 0.7
     min_gain: float = 0.05
     checks: tuple[CheckSpec, ...] = ()
+    early: Early = field(default_factory=Early)
 
     @property
     def needs_logprobs(self) -> bool:

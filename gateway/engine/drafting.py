@@ -10,6 +10,7 @@ from typing import Literal
 from gateway.core.cascade import may_escalate
 from gateway.core.chat import Delta, Reply
 from gateway.core.dispatch import Dispatch, dispatch
+from gateway.core.early import Watch
 from gateway.core.errors import UpstreamError, UpstreamTimeout
 from gateway.core.gate import Gate
 from gateway.core.money import FREE, Usage
@@ -17,7 +18,7 @@ from gateway.core.outcome import Attempt, CallRecord, Outcome
 from gateway.core.plan import Tier
 from gateway.core.ports import OpenCall, UpstreamCall
 from gateway.core.routing import recipe_tokens, reply_tokens
-from gateway.core.verdict import FALL_DOWN, Evidence, Verdict, judge
+from gateway.core.verdict import EARLY, FALL_DOWN, Early, Evidence, Finding, Verdict, judge
 from gateway.engine.state import Run
 
 Status = Literal["ok", "failed", "left", "cancelled"]
@@ -56,6 +57,9 @@ class Drafting:
         self._failure: UpstreamError | None = None
         self._status: Status = "cancelled"
         marked = tier.recipe is not None and tier.recipe.not_sure
+        held = plan.judges(tier) and self._job.request.stream
+        watched = held and tier.bar.early != Early()
+        self._watch = Watch(tier.bar, self._job.request, self._refuses) if watched else None
         self._gate = Gate(
             tier.hold,
             judged=plan.judges(tier),
@@ -64,6 +68,7 @@ class Drafting:
             may_defer=self._may_defer,
             marker=self._parts.marker if marked else "",
             choices=self._job.request.choices,
+            lost=self._lost_already if watched else None,
         )
 
     def _dispatch(self) -> Dispatch:
@@ -143,6 +148,22 @@ class Drafting:
         run, drafted = self._run, self._gate.draft.spent(self._prompt_estimate)
         cost = self._tier.price.cost(drafted).total
         return may_escalate(self._job.plan, run.attempts, self._tier, run.elapsed(), cost)
+
+    def _refuses(self, opening: Reply) -> Finding:
+        return self._run.ask(self._tier, "refusal", opening).finding
+
+    def _lost_already(self, delta: Delta) -> Verdict | None:
+        """Is what has come enough to defer it? What no better tier is expected to mend is not."""
+        finding = self._watch.hear(delta) if self._watch else None
+        if finding is None:
+            return None
+        evidence = (Evidence(EARLY, finding),)
+        verdict = judge(self._tier.bar, evidence, self._job.plan.next_good(self._tier))
+        if verdict.accepted:
+            self._watch = None
+            return None
+        self._prefix = evidence
+        return verdict
 
     def _judge_prefix(self, reply: Reply) -> Verdict:
         bar = self._tier.bar

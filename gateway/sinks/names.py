@@ -10,7 +10,7 @@ from gateway.core.outcome import Attempt
 from gateway.core.plan import StartReason, Tier
 from gateway.core.routing import Route
 from gateway.core.scorer_spec import LlmSpec, RemoteSpec
-from gateway.core.verdict import REASONS
+from gateway.core.verdict import EARLY, REASONS
 
 OTHER = "other"
 OUTCOMES = ("ok", "client_error", "upstream_error", "timeout", "internal_error", "cancelled")
@@ -69,7 +69,7 @@ class Names:
     def _learn_tier(self, tier: Tier) -> None:
         self._tiers.add(tier.name)
         self._models.add(tier.model)
-        self._checks |= {spec.name for spec in tier.bar.checks}
+        self._checks |= {EARLY, *(spec.name for spec in tier.bar.checks)}
 
     def route(self, name: str) -> str:
         """Bound a route's name."""
