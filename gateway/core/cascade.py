@@ -7,6 +7,7 @@ engine obeys it for plain and streamed replies alike, and a replay of the ledger
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from gateway.core.errors import (
     ContextTooLong,
@@ -29,6 +30,7 @@ __all__ = [
     "Hold",
     "Outcome",
     "Plan",
+    "Race",
     "StartReason",
     "Step",
     "Tier",
@@ -40,11 +42,23 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
+class Race:
+    """Start `tier` too, after so many seconds. What decides is either the first one's verdict
+    (what was started beside it is adopted by the next Call, or outrun), or whose first token is
+    here first; a plain reply has none to go by, and is not raced to it."""
+
+    tier: Tier
+    after: float
+    by: Literal["verdict", "first_token"]
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """Call this tier; `bare` means once more, without any addition of ours."""
 
     tier: Tier
     bare: bool = False
+    race: Race | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +90,13 @@ def next_step(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) -> Step
     """Decide what to do next, `elapsed` seconds into the request.
 
     The rules are numbered as in docs/map.md; each call returns one step, and at most
-    two calls per tier plus its checks are ever made.
+    two calls per tier plus its checks and its race are ever made. What was outrun decides nothing.
     """
+    attempts = tuple(sorted(attempts, key=lambda each: not each.outrun))
     if not attempts:  # 1: nothing tried
         if elapsed >= plan.deadline:
             return GiveUp(DeadlineExceeded("The request's deadline passed before any call."))
-        return Call(plan.tiers[0])
+        return _call(plan, attempts, plan.tiers[0], elapsed)
     last = attempts[-1]
     if last.failure is None:
         step = _after_reply(plan, attempts, elapsed)
@@ -141,17 +156,42 @@ def _onward(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) -> Step:
     last = attempts[-1]
     above = plan.above(last.tier)
     if above is not None and affordable(plan, attempts, above, elapsed):  # 6: the next tier
-        return Call(above)
+        return _call(plan, attempts, above, elapsed)
     if best := best_deferred(attempts):  # 7: the best deferred reply ...
         return Deliver(best, degraded=True)
     tried = {attempt.tier.name for attempt in attempts}
     for tier in plan.below:  # ... or a lower tier not yet tried
         if tier.name not in tried and affordable(plan, attempts, tier, elapsed):
-            return Call(tier)
-    failures = [(a.tier.name, a.failure) for a in attempts if a.failure is not None]
+            return _call(plan, attempts, tier, elapsed)
+    tries = [attempt for attempt in attempts if not attempt.outrun]
+    failures = [(a.tier.name, a.failure) for a in tries if a.failure is not None]
     if not failures:  # 8: a draft was left for the next tier, and then its time was up
         return GiveUp(DeadlineExceeded("The request's deadline passed between two calls."))
     return GiveUp(Exhausted(failures))  # 8: nothing at all
+
+
+def _call(plan: Plan, attempts: tuple[Attempt, ...], tier: Tier, elapsed: float) -> Call:
+    """Call a tier, with a race where the plan or the tier asks for one that can be paid."""
+    race = _race(plan, attempts, tier)
+    if race is None:
+        return Call(tier)
+    own = plan.expected.get(tier.name, 0)
+    return Call(tier, race=race if affordable(plan, attempts, race.tier, elapsed, own) else None)
+
+
+def _race(plan: Plan, attempts: tuple[Attempt, ...], tier: Tier) -> Race | None:
+    above, hedge = plan.above(tier), tier.hedge
+    if above is not None and not attempts and plan.speculate is not None:
+        return Race(above, plan.speculate, "verdict")
+    rival = tier if hedge is not None and hedge.to == "same" else above
+    return Race(rival, hedge.after, "first_token") if hedge and rival else None
+
+
+def _underway(plan: Plan, attempts: tuple[Attempt, ...]) -> int:
+    """What a call that was started beside the last attempt, and still runs, is expected to cost."""
+    race = _call(plan, (), attempts[-1].tier, 0.0).race if len(attempts) == 1 else None
+    by_verdict = race is not None and race.by == "verdict"
+    return plan.expected.get(race.tier.name, 0) if race and by_verdict else 0
 
 
 def best_deferred(attempts: tuple[Attempt, ...]) -> Attempt | None:
@@ -175,7 +215,8 @@ def _wanted_checks(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) ->
     if elapsed >= plan.deadline or (last.verdict is not None and not last.verdict.accepted):
         return ()
     paid = min(open_specs, key=lambda spec: spec.cost)
-    fits = plan.ceiling is None or spent(attempts) + paid.cost <= plan.ceiling
+    committed = spent(attempts) + _underway(plan, attempts)
+    fits = plan.ceiling is None or committed + paid.cost <= plan.ceiling
     return (paid.name,) if fits else ()
 
 

@@ -20,6 +20,16 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Hedge:
+    """What is done against a slow first token: `after` so many seconds without one, the `to` tier
+    is called too, for at most this `share` of the tier's streams over time."""
+
+    after: float = 1.5
+    to: Literal["same", "next"] = "same"
+    share: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
 class Tier:
     """One rung: a model at an upstream, with its price, recipe and bar. `context` is its window
     in tokens, None when unknown."""
@@ -34,6 +44,7 @@ class Tier:
     context: int | None = None
     takes_tools: bool = True
     takes_images: bool = True
+    hedge: Hedge | None = None
 
 
 StartReason = Literal["score", "rule", "override", "context", "budget", "latch", "mode"]
@@ -46,7 +57,8 @@ class Plan:
     `tiers` are the usable ones from the start upwards; `below` the usable ones under the start,
     strongest first, for when all above have failed. `deadline` is in seconds, `ceiling` and
     `expected` (the estimated cost of one call at each tier) in nano-dollars; `p_good` is the
-    probability that a tier's reply is good, where known.
+    probability that a tier's reply is good, where known. `speculate` says that the second tier
+    is called too, so many seconds after the first, and before that one's verdict.
     """
 
     tiers: tuple[Tier, ...]
@@ -56,6 +68,7 @@ class Plan:
     ceiling: int | None = None
     expected: Mapping[str, int] = field(default_factory=dict)
     p_good: Mapping[str, float] = field(default_factory=dict)
+    speculate: float | None = None
 
     def above(self, tier: Tier) -> Tier | None:
         """Return the next usable tier over `tier`; None for the last, or one from `below`."""

@@ -46,6 +46,15 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Speculation:
+    """Where the second tier is started beside the first: `band` holds the difficulties, the second
+    excluded; `after` so many seconds."""
+
+    band: tuple[float, float] = (0.6, 0.8)
+    after: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """A waterfall: its tiers, cheap to strong, and its policy.
 
@@ -73,6 +82,7 @@ class Route:
     fall_down: bool = True
     latch: float | None = 600.0
     candidate: str | None = None
+    speculate: Speculation | None = None
 
     def tier(self, name: str) -> Tier | None:
         """Return the tier of that name, if the route has it."""
@@ -127,7 +137,13 @@ def make_plan(
         reason = "latch"
     at = usable.index(start)
     below = tuple(reversed(usable[:at])) if route.fall_down else ()
-    plan = replace(frame, tiers=tuple(usable[at:]), below=below, reason=reason)
+    plan = replace(
+        frame,
+        tiers=tuple(usable[at:]),
+        below=below,
+        reason=reason,
+        speculate=_speculate(route, difficulty, start),
+    )
     return _within_ceiling(plan)
 
 
@@ -205,6 +221,15 @@ def _start(
     higher = [tier for tier in route.tiers[wanted:] if tier in usable]
     start = higher[0] if higher else usable[-1]
     return start, "context" if target in capable else "rule"
+
+
+def _speculate(route: Route, difficulty: Difficulty, start: Tier) -> float | None:
+    """Return after how many seconds the tier over the route's first is started too, if at all."""
+    wanted = route.speculate
+    if wanted is None or start is not route.tiers[0]:
+        return None
+    low, high = wanted.band
+    return wanted.after if low <= difficulty.value < high else None
 
 
 def _within_ceiling(plan: Plan) -> Plan:

@@ -43,7 +43,7 @@ FALLBACKS = (
 """Why a scorer that waits could not give a word of its own."""
 AGREEMENTS = ("true", "false", "failed")
 START_REASONS = frozenset(get_args(StartReason))
-MOVE_REASONS = REASONS | {*FAILURES}
+MOVE_REASONS = REASONS | {*FAILURES, "slow"}
 
 
 class Names:
@@ -108,6 +108,8 @@ def baseline_basis(entry: Entry) -> str:
 
 def discard_reason(attempt: Attempt, entry: Entry) -> str:
     """Say why what an attempt cost was spent in vain."""
+    if attempt.outrun and not entry.outcome.cancelled:
+        return "outrun"
     if attempt.failure is not None:
         return among(attempt.failure.kind, MOVE_REASONS)
     if attempt.verdict is not None and not attempt.verdict.accepted:
