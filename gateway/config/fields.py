@@ -172,11 +172,6 @@ def ceiling(value: object) -> int | None:
     return amount
 
 
-def share_or_off(value: object) -> float | None:
-    """A share, or off."""
-    return None if value == _OFF else quantities.share(value)
-
-
 def token_range(value: object) -> tuple[int, int]:
     """`[least, most]` tokens."""
     if isinstance(value, list) and len(value) == 2:

@@ -25,8 +25,10 @@ from gateway.config.settings import (
     Timeouts,
     UpstreamSettings,
 )
+from gateway.config.stream_keys import HedgeKeys
 from gateway.core.cascade import Hold, Tier
 from gateway.core.money import Price
+from gateway.core.plan import Hedge
 from gateway.core.recipes import Recipe
 from gateway.core.scorer_spec import SCORER_TIER
 from gateway.core.verdict import Bar, CheckSpec, Early
@@ -218,7 +220,13 @@ def _tier(
         context=keys.context,
         takes_tools=keys.tools,
         takes_images=keys.images,
+        hedge=keys.hedge
+        and Hedge(keys.hedge.after, cast("Any", keys.hedge.tier), keys.hedge.share),
     )
+
+
+def _hedge(keys: HedgeKeys) -> Hedge:
+    return Hedge(keys.after, "next" if keys.tier == "next" else "same", keys.share)
 
 
 def _recipe(draft: Draft, entry: str, written: str) -> Recipe | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, PlainValidator
+from pydantic import PlainValidator
 
 from gateway.config import fields, targets
 from gateway.config.fields import (
@@ -28,17 +28,13 @@ from gateway.config.fields import (
 )
 from gateway.config.problems import unsupported
 from gateway.config.quantities import DAY, kept_for, seconds, size
+from gateway.config.stream_keys import EarlyKeys, HedgeKeys, SpeculateKeys, seconds_or_off
+from gateway.config.strict import Strict
 from gateway.core.routing import Target
 
 
 def _pause(value: object) -> float:
     return seconds(value, least=0)
-
-
-class Strict(BaseModel):
-    """Takes the keys it knows, and no others."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
 class Root(Strict):
@@ -105,15 +101,6 @@ class SimulatedUpstream(Strict):
     accuracy: Annotated[float | dict[str, float], PlainValidator(fields.accuracy)] = 1.0
 
 
-class EarlyKeys(Strict):
-    """What makes a held draft lost before its hold is over."""
-
-    logprob: Annotated[float | None, PlainValidator(fields.share_or_off)] = None
-    refusal: Flag = False
-    repetition: Flag = True
-    format: Flag = True
-
-
 class BarKeys(Strict):
     """What a tier's reply must reach."""
 
@@ -151,6 +138,7 @@ class TierKeys(Strict):
     context: Tokens | None = None
     tools: Flag = True
     images: Flag = True
+    hedge: HedgeKeys | None = None
 
 
 class BaselineKeys(Strict):
@@ -229,6 +217,8 @@ class RouteKeys(Strict):
     max_cost_usd: Annotated[int | None, PlainValidator(fields.ceiling)] = fields.HALF_A_DOLLAR
     fall_down: Flag = True
     session: SessionKeys = SessionKeys()
+    speculate: SpeculateKeys | None = None
+    keepalive_after: Annotated[float | None, PlainValidator(seconds_or_off)] = None
 
 
 class ClientKey(Strict):

@@ -234,6 +234,12 @@ class MarkerFilter:
                 count -= drop
 
 
+def says_something(delta: Delta) -> bool:
+    """Is there anything in it that a model has said?"""
+    said = any(piece.text or piece.refusal or piece.tool_calls for piece in delta.pieces)
+    return said or any(True for _ in _texts(delta))
+
+
 def _without(value: Any, marker: str) -> Any:
     if isinstance(value, str):
         return value.replace(marker, "")

@@ -64,7 +64,8 @@ class Route:
     in seconds, `ceiling` in nano-dollars. `enforce_share` is the share of traffic, 0..1, that
     the policy decides for; the rest is observed. `latch` is for how many seconds a session keeps
     to the tier it last escalated to (None: it does not). `candidate` is a scorer that is tried on
-    the same traffic and decides nothing: a word or an artefact's folder.
+    the same traffic and decides nothing: a word or an artefact's folder. `keepalive` is after how
+    many seconds a stream that is still held is opened, and kept open (None: it is not).
     """
 
     name: str
@@ -83,6 +84,7 @@ class Route:
     latch: float | None = 600.0
     candidate: str | None = None
     speculate: Speculation | None = None
+    keepalive: float | None = None
 
     def tier(self, name: str) -> Tier | None:
         """Return the tier of that name, if the route has it."""

@@ -17,9 +17,8 @@ from gateway.core.difficulty import fallen_back
 from gateway.core.errors import GatewayError
 from gateway.core.ledger import Entry
 from gateway.core.outcome import Outcome
-from gateway.core.plan import Tier
 from gateway.core.ports import Assessment, Client, Head
-from gateway.engine.drafting import Drafting
+from gateway.engine.racing import Calls, HedgeBudget
 from gateway.engine.scoring import ScorerCalls
 from gateway.engine.state import LOGGER, Job, Parts, Run, Undecided
 
@@ -27,11 +26,13 @@ __all__ = ["Engine", "Job", "Parts", "Undecided"]
 
 
 class Engine:
-    """Serves requests with one configuration's parts; it keeps nothing between them."""
+    """Serves requests with one configuration's parts; between them it keeps only how many hedges
+    are left."""
 
     def __init__(self, parts: Parts) -> None:
         """`parts` is what driving a request needs."""
         self._parts = parts
+        self._hedges = HedgeBudget()
 
     async def assess(self, job: Job) -> Job:
         """Ask the scorer that `job.undecided` names: returns the job with its difficulty, not yet
@@ -68,7 +69,8 @@ class Engine:
         """
         run = Run(self._parts, job, client)
         try:
-            outcome = await _drive(run)
+            async with Calls(run, self._hedges) as calls:
+                outcome = await _drive(run, calls)
         except asyncio.CancelledError:
             run.record(Outcome(run.attempts, cancelled=True))
             raise
@@ -107,18 +109,20 @@ async def _assess(pending: Undecided, job: Job, calls: ScorerCalls, seconds: flo
         return Assessment(fallen_back(base), "error")
 
 
-async def _drive(run: Run) -> Outcome:
+async def _drive(run: Run, calls: Calls) -> Outcome:
     plan = run.job.plan
     while True:
         step = next_step(plan, run.attempts, run.elapsed())
         match step:
-            case Call(tier, bare):
-                await _attempt(run, tier, bare=bare)
+            case Call():
+                await calls.make(step)
             case Consult(checks):
                 _consult(run, checks)
             case Deliver(attempt, degraded):
+                await calls.drop()
                 return await _deliver(run, Outcome(run.attempts, attempt, degraded))
             case GiveUp(error):
+                await calls.drop()
                 return Outcome(run.attempts, error=error)
             case _:
                 assert_never(step)
@@ -138,18 +142,3 @@ def _consult(run: Run, checks: Sequence[str]) -> None:
         return
     evidence = last.evidence + tuple(run.ask(last.tier, name, last.reply) for name in checks)
     run.attempts = (*before, run.judged(replace(last, evidence=evidence)))
-
-
-async def _attempt(run: Run, tier: Tier, *, bare: bool) -> None:
-    """Call a tier; its attempt is added however the call ends."""
-    draft = Drafting(run, tier, bare=bare)
-    try:
-        await draft.call()
-    finally:
-        attempt = run.judged(draft.attempt())
-        if bare:  # the same try at the same tier, of one call more
-            *before, first = run.attempts
-            calls = first.calls + attempt.calls
-            run.attempts = (*before, replace(attempt, calls=calls, altered=True, bare=True))
-        else:
-            run.attempts = (*run.attempts, attempt)

@@ -12,13 +12,14 @@ from gateway.core.chat import Delta, Reply
 from gateway.core.dispatch import Dispatch, dispatch
 from gateway.core.early import Watch
 from gateway.core.errors import UpstreamError, UpstreamTimeout
-from gateway.core.gate import Gate
+from gateway.core.gate import Gate, says_something
 from gateway.core.money import FREE, Usage
 from gateway.core.outcome import Attempt, CallRecord, Outcome
 from gateway.core.plan import Tier
 from gateway.core.ports import OpenCall, UpstreamCall
 from gateway.core.routing import recipe_tokens, reply_tokens
 from gateway.core.verdict import EARLY, FALL_DOWN, Early, Evidence, Finding, Verdict, judge
+from gateway.engine.lane import Lane
 from gateway.engine.state import Run
 
 Status = Literal["ok", "failed", "left", "cancelled"]
@@ -40,9 +41,11 @@ unknown, and estimated."""
 
 
 class Drafting:
-    """One call to one tier, from its first byte to its record."""
+    """One call to one tier, from its first byte to its record. A `lane` is where it waits when it
+    runs beside another one."""
 
-    def __init__(self, run: Run, tier: Tier, *, bare: bool) -> None:
+    def __init__(self, run: Run, tier: Tier, *, bare: bool, lane: Lane | None = None) -> None:
+        self._lane, self._seen, self._ended = lane, False, False
         self._run, self._tier, self._bare = run, tier, bare
         self._parts, self._job = run.parts, run.job
         plan = self._job.plan
@@ -115,6 +118,24 @@ class Drafting:
         except Exception:
             self._status = "failed"  # by a fault of ours, which is raised; nobody hung up
             raise
+        finally:
+            self._ended = True
+
+    @property
+    def failed(self) -> bool:
+        """Has the upstream failed it?"""
+        return self._failure is not None
+
+    def waited_for_since(self, at: float, paused: float) -> None:
+        """Count the wait for it from a moment of the engine's clock on, and the client's pauses
+        from those until then."""
+        self._begun, self._paused = at, paused
+
+    async def take_the_floor(self) -> None:
+        """It is its turn: what has come goes out at once, and the rest as it comes. What is whole
+        already is left to be delivered like every whole reply."""
+        if self._lane is not None and not self._ended:
+            await self._lane.flush(self._send)
 
     def _fail(self, error: UpstreamError) -> None:
         self._failure, self._status = error, "failed"
@@ -123,13 +144,23 @@ class Drafting:
         if self._first is None:
             self._first = self._parts.clock()
         ready = self._gate.feed(delta)
+        if self._lane is not None and not self._gate.deferred and says_something(delta):
+            self._lane.speak()
         if ready:
             await self._pass_on(ready)
         return not self._gate.deferred
 
     async def _pass_on(self, ready: Sequence[Delta]) -> None:
+        """Send what the gate has let through, once it is its turn."""
+        turn = ready if self._lane is None else await self._lane.clear(ready)
+        if turn:
+            await self._send(turn)
+
+    async def _send(self, ready: Sequence[Delta]) -> None:
         """Send what may be seen."""
-        self._deadline.reschedule(None)
+        self._seen = True
+        if not self._ended:
+            self._deadline.reschedule(None)
         if self._run.first_token is None:
             served = Attempt(self._tier, verdict=self._gate.verdict, released=True)
             fallen = self._tier in self._job.plan.below
@@ -203,29 +234,31 @@ class Drafting:
         self._call_id = self._parts.new_id()
         self._started = self._parts.clock()
 
-    def attempt(self) -> Attempt:
-        """Close the books on this call."""
+    def attempt(self, *, outrun: bool = False) -> Attempt:
+        """Close the books on this call; one that was `outrun` decides nothing."""
         gate = self._gate
-        paused = self._run.paused - self._paused  # waiting for the client is not the upstream's
-        self._run.waited += self._parts.clock() - self._begun - paused
+        if not outrun:
+            paused = self._run.paused - self._paused  # waiting for the client is not the upstream's
+            self._run.waited += self._parts.clock() - self._begun - paused
         calls = self._lost
         if self._slot is not None:
             record = self._record(self._usage())
             self._parts.journal.settle(self._slot, record)
             calls = (*calls, record)
-        whole = self._status == "ok"
+        whole = self._status == "ok" and not outrun
+        waiting = self._lane.take() if self._lane is not None else []
         return Attempt(
             tier=self._tier,
             calls=calls,
             reply=gate.draft.reply(complete=whole) if whole or gate.deferred else None,
             evidence=self._prefix if gate.deferred else (),
-            verdict=gate.verdict if gate.released or gate.deferred else None,
+            verdict=gate.verdict if self._seen or gate.deferred else None,
             failure=self._failure,
-            released=gate.released,
-            held=gate.held if whole else (),
+            released=self._seen,
+            held=(*waiting, *gate.held) if whole else (),
             altered=self._sent.altered,
             bare=self._bare,
-            left=gate.deferred,
+            left=gate.deferred or outrun,
             fallen=self._tier in self._job.plan.below,
         )
 

@@ -150,10 +150,11 @@ def test_what_counts_as_an_escalation(attempts, escalated, moves):
 
 # ------------------------------------------------------------------ where
 
+SIGNALS = Signals()
 ROUTE = Route("r", (SMALL, MEDIUM, LARGE), speculate=Speculation((0.6, 0.8), 0.5))
 
 
-def planned(value, route=ROUTE, signals=Signals(), **asked):
+def planned(value, route=ROUTE, signals=SIGNALS, **asked):
     return make_plan(route, signals, Difficulty(value), Overrides(**asked))
 
 

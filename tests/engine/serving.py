@@ -17,7 +17,7 @@ from gateway.core.ledger import Entry, Origin
 from gateway.core.money import Price
 from gateway.core.plan import Hold, Plan, Tier
 from gateway.core.recipes import Recipe
-from gateway.core.routing import Route, make_plan
+from gateway.core.routing import Route, Speculation, make_plan
 from gateway.core.rows import row
 from gateway.core.signals import measure
 from gateway.core.verdict import Bar, CheckSpec
@@ -151,6 +151,7 @@ class Setting:
     sinks: tuple = ()
     hook: object = None
     checks: dict = field(default_factory=dict)
+    speculate: Speculation | None = None
 
 
 def holding(hold, *tiers, **more):
@@ -168,6 +169,7 @@ def job_for(setting):
         deadline=setting.deadline,
         ceiling=setting.ceiling,
         fall_down=setting.fall_down,
+        speculate=setting.speculate,
     )
     asked = {"model": "waterfall", "messages": [{"role": "user", "content": "question"}]}
     request = ChatRequest({**asked, **({"stream": True} if setting.stream else {}), **setting.body})
