@@ -220,8 +220,7 @@ def _tier(
         context=keys.context,
         takes_tools=keys.tools,
         takes_images=keys.images,
-        hedge=keys.hedge
-        and Hedge(keys.hedge.after, cast("Any", keys.hedge.tier), keys.hedge.share),
+        hedge=_hedge(keys.hedge) if keys.hedge else None,
     )
 
 

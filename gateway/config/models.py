@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import PlainValidator
+from pydantic import BaseModel, PlainValidator
 
 from gateway.config import fields, targets
 from gateway.config.fields import (
@@ -29,12 +29,18 @@ from gateway.config.fields import (
 from gateway.config.problems import unsupported
 from gateway.config.quantities import DAY, kept_for, seconds, size
 from gateway.config.stream_keys import EarlyKeys, HedgeKeys, SpeculateKeys, seconds_or_off
-from gateway.config.strict import Strict
+from gateway.config.strict import STRICT
 from gateway.core.routing import Target
 
 
 def _pause(value: object) -> float:
     return seconds(value, least=0)
+
+
+class Strict(BaseModel):
+    """Takes the keys it knows, and no others."""
+
+    model_config = STRICT
 
 
 class Root(Strict):

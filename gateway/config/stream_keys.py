@@ -5,13 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated
 
-from pydantic import PlainValidator
+from pydantic import BaseModel, PlainValidator
 
 from gateway.config import fields, quantities
 from gateway.config.fields import Flag, Seconds, choice
-from gateway.config.strict import Strict
+from gateway.config.strict import STRICT
 
 OFF = "off"
+
+
+class _Keys(BaseModel):
+    model_config = STRICT
 
 
 def share_or_off(value: object) -> float | None:
@@ -32,7 +36,7 @@ def seconds_or_off(value: object) -> float | None:
     return None if value == OFF else quantities.seconds(value)
 
 
-class EarlyKeys(Strict):
+class EarlyKeys(_Keys):
     """What makes a held draft lost before its hold is over."""
 
     logprob: Annotated[float | None, PlainValidator(share_or_off)] = None
@@ -41,7 +45,7 @@ class EarlyKeys(Strict):
     format: Flag = True
 
 
-class HedgeKeys(Strict):
+class HedgeKeys(_Keys):
     """What is done against a slow first token."""
 
     after: Seconds = 1.5
@@ -49,7 +53,7 @@ class HedgeKeys(Strict):
     share: Annotated[float, PlainValidator(some_share)] = 0.05
 
 
-class SpeculateKeys(Strict):
+class SpeculateKeys(_Keys):
     """Where the second tier is started beside the first."""
 
     band: Annotated[tuple[float, float], PlainValidator(fields.band)] = (0.6, 0.8)

@@ -1,11 +1,7 @@
-"""What every mapping of a configuration is read as."""
+"""How every mapping of a configuration is read: the keys that are known, and no others."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
-
-class Strict(BaseModel):
-    """Takes the keys it knows, and no others."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
