@@ -93,10 +93,10 @@ def next_step(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) -> Step
     two calls per tier plus its checks and its race are ever made. What was outrun decides nothing.
     """
     attempts = tuple(sorted(attempts, key=lambda each: not each.outrun))
-    if not attempts:  # 1: nothing tried
+    if not attempts or attempts[-1].outrun:  # 1: nothing tried
         if elapsed >= plan.deadline:
             return GiveUp(DeadlineExceeded("The request's deadline passed before any call."))
-        return _call(plan, attempts, plan.tiers[0], elapsed)
+        return _call(plan, (), plan.tiers[0], elapsed)
     last = attempts[-1]
     if last.failure is None:
         step = _after_reply(plan, attempts, elapsed)
@@ -187,11 +187,14 @@ def _race(plan: Plan, attempts: tuple[Attempt, ...], tier: Tier) -> Race | None:
     return Race(rival, hedge.after, "first_token") if hedge and rival else None
 
 
-def _underway(plan: Plan, attempts: tuple[Attempt, ...]) -> int:
-    """What a call that was started beside the last attempt, and still runs, is expected to cost."""
-    race = _call(plan, (), attempts[-1].tier, 0.0).race if len(attempts) == 1 else None
-    by_verdict = race is not None and race.by == "verdict"
-    return plan.expected.get(race.tier.name, 0) if race and by_verdict else 0
+def _committed(plan: Plan, attempts: tuple[Attempt, ...]) -> int:
+    """What was spent; what was started beside the first draft counts as expected, not as known,
+    since it may still be running."""
+    tries = [attempt for attempt in attempts if not attempt.outrun]
+    race = _call(plan, (), tries[0].tier, 0.0).race if len(tries) == 1 else None
+    if race is None or race.by != "verdict":
+        return spent(attempts)
+    return spent(tries) + plan.expected.get(race.tier.name, 0)
 
 
 def best_deferred(attempts: tuple[Attempt, ...]) -> Attempt | None:
@@ -215,8 +218,7 @@ def _wanted_checks(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) ->
     if elapsed >= plan.deadline or (last.verdict is not None and not last.verdict.accepted):
         return ()
     paid = min(open_specs, key=lambda spec: spec.cost)
-    committed = spent(attempts) + _underway(plan, attempts)
-    fits = plan.ceiling is None or committed + paid.cost <= plan.ceiling
+    fits = plan.ceiling is None or _committed(plan, attempts) + paid.cost <= plan.ceiling
     return (paid.name,) if fits else ()
 
 

@@ -95,8 +95,9 @@ class Calls:
             draft = guess.hope
             if draft is not None and guess.tier.name == step.tier.name:
                 await self._adopt(draft, guess.task)
-                return
-            await self.drop()
+            else:
+                await self.drop()  # and decide again, with what it cost
+            return
         race = step.race
         if race is not None and race.by == "first_token" and self._run.job.request.stream:
             await _Hedged(self._run, step, race).race(self._budget)

@@ -114,6 +114,13 @@ def test_a_paid_check_leaves_what_the_guess_under_way_may_cost(ceiling, speculat
     assert isinstance(call(given, drafted), Consult) == asked
 
 
+def test_a_replay_counts_the_guess_as_it_was_counted():
+    given = plan((PAID, LARGE), ceiling=5_170, speculate=0.0)
+    drafted = attempt(PAID, accepted(SMALL).verdict, 100, asked=["shape"])
+    assert isinstance(call(given, outrun(LARGE, 9_000), drafted), Consult)
+    assert call(given, outrun(LARGE, 9_000)) == call(given)
+
+
 def test_a_paid_check_does_not_wait_for_a_guess_that_could_not_be_paid():
     given = plan((PAID, LARGE), ceiling=500, speculate=0.0)
     drafted = attempt(PAID, accepted(SMALL).verdict, 100, asked=["shape"])

@@ -152,6 +152,7 @@ class Setting:
     hook: object = None
     checks: dict = field(default_factory=dict)
     speculate: Speculation | None = None
+    latched: int = 0
 
 
 def holding(hold, *tiers, **more):
@@ -181,7 +182,7 @@ def job_for(setting):
         mode="enforce",
         signals=signals,
         difficulty=difficulty,
-        plan=make_plan(route, signals, difficulty),
+        plan=make_plan(route, signals, difficulty, latched=setting.latched),
         threshold=setting.thresholds[0],
         arrived=time.perf_counter(),
     )
