@@ -146,7 +146,7 @@ class _Hedged:
         self._began, self._paused = run.parts.clock(), run.paused
         self._runners: list[_Runner] = []
         self._winner: _Runner | None = None
-        self._heard = asyncio.Event()
+        self._heard = asyncio.get_running_loop().create_future()
 
     async def race(self, budget: HedgeBudget) -> None:
         budget.save(self._tier)
@@ -175,18 +175,14 @@ class _Hedged:
             for other in self._runners:
                 if other is not runner:
                     other.task.cancel()
-            self._heard.set()
+            self._heard.set_result(None)
 
     async def _news(self, seconds: float | None = None) -> None:
         """Wait until somebody speaks or ends."""
-        hearing = asyncio.create_task(self._heard.wait())
         running = {each.task for each in self._runners if not each.task.done()}
-        try:
-            await asyncio.wait(
-                {hearing, *running}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
-            hearing.cancel()
+        await asyncio.wait(
+            {self._heard, *running}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+        )
 
     @property
     def _decided(self) -> bool:
