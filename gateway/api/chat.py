@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
+from contextlib import nullcontext
 
 from gateway.api import headers, overrides
 from gateway.api.auth import Key, identify
@@ -22,8 +23,9 @@ from gateway.api.http import (
     read_json,
     request_id,
 )
+from gateway.api.keepalive import KeepAlive
 from gateway.api.planning import Arrival, Clocks, plan_job, replan
-from gateway.api.reply import PlainReply, StreamedReply
+from gateway.api.reply import EVENTS, PlainReply, StreamedReply
 from gateway.api.service import Service, Switch
 from gateway.core.errors import GatewayError, NotReady
 from gateway.core.ledger import refusal
@@ -93,7 +95,13 @@ class Chat:
 async def _answer(service: Service, arrival: Arrival, job: Job, send: Send) -> None:
     if job.undecided is not None:
         job = replan(service, await service.engine.assess(job))
-    reply = _reply_for(service, arrival, job, send)
+    keepalive = _keepalive(job, send)
+    reply = _reply_for(service, arrival, job, send, keepalive)
+    async with keepalive or nullcontext():
+        await _serve_with(service, job, reply)
+
+
+async def _serve_with(service: Service, job: Job, reply: PlainReply | StreamedReply) -> None:
     try:
         entry = await service.engine.run(job, reply)
         await reply.finish(entry)
@@ -105,14 +113,22 @@ async def _answer(service: Service, arrival: Arrival, job: Job, send: Send) -> N
         service.shadow_calls.follow(job, entry, service.in_flight)
 
 
+def _keepalive(job: Job, send: Send) -> KeepAlive | None:
+    seconds = job.route.keepalive
+    if seconds is None or not job.request.stream:
+        return None
+    told = [*headers.ids(job.origin.request_id), *headers.decision(job), *headers.PENDING]
+    return KeepAlive(send, [*EVENTS, *told], seconds)
+
+
 def _reply_for(
-    service: Service, arrival: Arrival, job: Job, send: Send
+    service: Service, arrival: Arrival, job: Job, send: Send, keepalive: KeepAlive | None
 ) -> PlainReply | StreamedReply:
     base = [*headers.ids(job.origin.request_id), *headers.decision(job)]
     if not job.request.stream:
         return PlainReply(send, base, service.simulated)
     details = overrides.wants_details(arrival.scope)
-    return StreamedReply(send, base, service.simulated, details=details)
+    return StreamedReply(send, base, service.simulated, details=details, keepalive=keepalive)
 
 
 def _fault() -> GatewayError:

@@ -9,6 +9,9 @@ from gateway.core.money import dollars
 from gateway.core.outcome import Outcome
 from gateway.engine import Job
 
+PENDING: Headers = [(b"x-waterfall-tier", b"pending")]
+"""What a stream says that is opened before anybody serves it."""
+
 
 def ids(request_id: str) -> Headers:
     """Return the headers that every response has."""

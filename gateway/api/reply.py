@@ -10,13 +10,14 @@ import orjson
 
 from gateway.api import headers
 from gateway.api.http import JSON, Headers, Send, answer, answer_error
+from gateway.api.keepalive import KeepAlive
 from gateway.core.chat import Delta
 from gateway.core.errors import GatewayError
 from gateway.core.ledger import Entry
 from gateway.core.money import dollars
 from gateway.core.ports import Head
 
-_EVENTS: Headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
+EVENTS: Headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
 DONE = b"data: [DONE]\n\n"
 
 
@@ -57,17 +58,27 @@ class StreamedReply:
     """Sends events as they are released; fits core.ports.Client."""
 
     def __init__(
-        self, send: Send, base: Headers, simulated: frozenset[str], *, details: bool
+        self,
+        send: Send,
+        base: Headers,
+        simulated: frozenset[str],
+        *,
+        details: bool,
+        keepalive: KeepAlive | None = None,
     ) -> None:
-        """`details` asks for the money, as a comment line before the end."""
+        """`details` asks for the money, as a comment line before the end; where `keepalive` has
+        opened the stream, it is there in any case."""
         self._send, self._base, self._simulated = send, base, simulated
         self._details = details
+        self._keepalive = keepalive
         self.started = False
 
     async def start(self, head: Head) -> None:
         """Send status and headers: they are final."""
+        if await self._is_open():
+            return
         self.started = True
-        told = [*_EVENTS, *self._base, *headers.served(head.outcome, self._simulated)]
+        told = [*EVENTS, *self._base, *headers.served(head.outcome, self._simulated)]
         await self._send({"type": "http.response.start", "status": 200, "headers": told})
 
     async def send(self, delta: Delta) -> None:
@@ -79,24 +90,30 @@ class StreamedReply:
     async def finish(self, entry: Entry) -> None:
         """End the stream: `[DONE]` after a reply, an error event or an HTTP error after none."""
         outcome = entry.outcome
-        if outcome.error is not None and not self.started:
+        if outcome.error is not None and not await self._is_open():
             told = [*self._base, *headers.served(outcome, self._simulated), *headers.money(entry)]
             self.started = True
             await answer_error(self._send, outcome.error, told)
             return
-        if outcome.error is not None:
-            await self.fail(outcome.error)
-            return
         details = _details(entry) if self._details else b""
+        if outcome.error is not None:
+            await self._event(details + _error_event(outcome.error), more=False)
+            return
         await self._event(details + DONE, more=False)
 
     async def fail(self, error: GatewayError) -> None:
         """Send an error: as an HTTP error while that can be, else as an event."""
-        if not self.started:
+        if not await self._is_open():
             await answer_error(self._send, error, self._base)
             return
-        event = b"event: error\ndata: %b\n\n" % orjson.dumps(error.body())
-        await self._event(event, more=False)
+        await self._event(_error_event(error), more=False)
+
+    async def _is_open(self) -> bool:
+        """Have status and headers gone out? From here on there are no more comments to wait."""
+        if self._keepalive is not None and not self.started:
+            self.started = await self._keepalive.stop()
+            self._details = self._details or self.started
+        return self.started
 
     async def _event(self, data: bytes, *, more: bool = True) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": more})
@@ -107,6 +124,10 @@ def wire_bytes(delta: Delta) -> bytes:
     return orjson.dumps(delta.payload) if delta.raw is None else delta.raw
 
 
+def _error_event(error: GatewayError) -> bytes:
+    return b"event: error\ndata: %b\n\n" % orjson.dumps(error.body())
+
+
 def _details(entry: Entry) -> bytes:
     told = {
         "cost_usd": dollars(entry.cost),
@@ -115,6 +136,7 @@ def _details(entry: Entry) -> bytes:
         "attempts": len(entry.outcome.attempts),
         "tier": entry.served_tier,
         "reason": entry.reason,
+        "escalated": entry.outcome.escalated,
         "degraded": entry.outcome.degraded,
     }
     return b": waterfall %b\n\n" % orjson.dumps(told)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from gateway.core.chat import ChatRequest, Choice, Reply
+from gateway.core.early import OPENING
 from gateway.core.verdict import ABSTAIN, PASS, Finding
 
-_OPENING = 160
-"""Characters in which a refusal shows itself."""
 _REFUSALS = (
     "i can't help",
     "i cannot help",
@@ -68,5 +67,5 @@ def _is_empty(choice: Choice) -> bool:
 def _refuses(choice: Choice) -> bool:
     if choice.refusal or choice.finish == "content_filter":
         return True
-    opening = choice.text[:_OPENING].lower().replace("\u2019", "'")
+    opening = choice.text[:OPENING].lower().replace("\u2019", "'")
     return any(words in opening for words in _REFUSALS)

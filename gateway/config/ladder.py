@@ -9,6 +9,7 @@ from gateway.config.checking import at, check, section
 from gateway.config.draft import Draft
 from gateway.config.fields import base_url, is_loopback, name
 from gateway.config.models import (
+    BarKeys,
     OpenAIUpstream,
     PriceBookKeys,
     PriceKeys,
@@ -24,11 +25,13 @@ from gateway.config.settings import (
     Timeouts,
     UpstreamSettings,
 )
+from gateway.config.stream_keys import HedgeKeys
 from gateway.core.cascade import Hold, Tier
 from gateway.core.money import Price
+from gateway.core.plan import Hedge
 from gateway.core.recipes import Recipe
 from gateway.core.scorer_spec import SCORER_TIER
-from gateway.core.verdict import Bar, CheckSpec
+from gateway.core.verdict import Bar, CheckSpec, Early
 
 CHECKS = ("shape", "refusal", "format", "tools", "logprob")
 """The checks a bar may ask for by name; all are free."""
@@ -222,7 +225,12 @@ def _tier(
         takes_tools=keys.tools,
         takes_images=keys.images,
         takes_prediction=keys.prediction,
+        hedge=_hedge(keys.hedge) if keys.hedge else None,
     )
+
+
+def _hedge(keys: HedgeKeys) -> Hedge:
+    return Hedge(keys.after, "next" if keys.tier == "next" else "same", keys.share)
 
 
 def _recipe(draft: Draft, entry: str, written: str) -> Recipe | None:
@@ -264,4 +272,15 @@ def _bar(draft: Draft, entry: str, keys: TierKeys, recipe: Recipe | None) -> Bar
         tuple(CheckSpec(each, waits=each in own) for each in checks),
         repair=keys.bar.repair,
         at_once=keys.bar.at_once,
+        early=_early(draft, entry, keys.bar),
     )
+
+
+def _early(draft: Draft, entry: str, keys: BarKeys) -> Early:
+    """Read a bar's `early`: what is there by itself is for a bar with the check it goes by."""
+    early, trail = keys.early, ("tiers", entry, "bar", "early")
+    for word in ("refusal", "format"):
+        written = word in early.model_fields_set and getattr(early, word)
+        if written and word not in keys.checks:
+            draft.complain((*trail, word), f"means nothing without the check {word}")
+    return Early(early.logprob, early.refusal, early.repetition, early.format)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, PlainValidator
+from pydantic import BaseModel, PlainValidator
 
 from gateway.config import fields, targets
 from gateway.config.fields import (
@@ -28,6 +28,8 @@ from gateway.config.fields import (
 )
 from gateway.config.problems import unsupported
 from gateway.config.quantities import DAY, kept_for, seconds, size
+from gateway.config.stream_keys import EarlyKeys, HedgeKeys, SpeculateKeys, seconds_or_off
+from gateway.config.strict import STRICT
 from gateway.core.routing import Target
 
 
@@ -38,7 +40,7 @@ def _pause(value: object) -> float:
 class Strict(BaseModel):
     """Takes the keys it knows, and no others."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+    model_config = STRICT
 
 
 class Root(Strict):
@@ -114,6 +116,7 @@ class BarKeys(Strict):
     checks: list[Name] = ["shape", "refusal", "format", "tools"]
     repair: Flag = False
     at_once: Flag = False
+    early: EarlyKeys = EarlyKeys()
 
 
 class PriceKeys(Strict):
@@ -145,6 +148,7 @@ class TierKeys(Strict):
     tools: Flag = True
     images: Flag = True
     prediction: Flag = True
+    hedge: HedgeKeys | None = None
 
 
 class BaselineKeys(Strict):
@@ -226,6 +230,8 @@ class RouteKeys(Strict):
     max_cost_usd: Annotated[int | None, PlainValidator(fields.ceiling)] = fields.HALF_A_DOLLAR
     fall_down: Flag = True
     session: SessionKeys = SessionKeys()
+    speculate: SpeculateKeys | None = None
+    keepalive_after: Annotated[float | None, PlainValidator(seconds_or_off)] = None
 
 
 class ClientKey(Strict):

@@ -14,7 +14,7 @@ from gateway.config.scorer import Book, warn_of_idle_band, word_or_folder
 from gateway.config.scorer import scorer as read_scorer
 from gateway.config.settings import KeySettings
 from gateway.core.cascade import Tier
-from gateway.core.routing import Route, Target, Yardstick
+from gateway.core.routing import Route, Speculation, Target, Yardstick
 from gateway.core.scorer_spec import LlmSpec, ScorerSpec
 
 DEFAULT_ROUTE, DEFAULT_ALIAS = "waterfall", "auto"
@@ -69,6 +69,8 @@ def _route(draft: Draft, entry: str, tiers: Mapping[str, Tier], book: Book) -> R
         probe=keys.session.probe,
         cache=keys.session.cache,
         shadow=keys.shadow,
+        speculate=_speculation(draft, (*trail, "speculate"), keys, thresholds),
+        keepalive=keys.keepalive_after,
         candidate=keys.candidate and word_or_folder(draft, (*trail, "candidate"), keys.candidate),
     )
 
@@ -119,6 +121,20 @@ def _check_target(draft: Draft, trail: Trail, target: Target, steps: int) -> Non
             "target_quality is a promise about one step up: it takes a route of two tiers "
             "(use target_share or numbers for more)",
         )
+
+
+def _speculation(
+    draft: Draft, trail: Trail, keys: RouteKeys, thresholds: tuple[float, ...]
+) -> Speculation | None:
+    """Read where to speculate; what starts above the first tier anyway has nothing to gain."""
+    wanted = keys.speculate
+    if wanted is None:
+        return None
+    if len(keys.tiers) < 2:
+        draft.complain(trail, "means nothing where there is one tier; remove it")
+    elif not isinstance(keys.threshold, Target) and wanted.band[0] >= thresholds[0]:
+        draft.warn((*trail, "band"), "lies over the threshold: nothing in it starts at first tier")
+    return Speculation(wanted.band, wanted.after)
 
 
 def _reference(keys: RouteKeys, scorer: ScorerSpec) -> Yardstick:

@@ -34,6 +34,7 @@ __all__ = [
     "Hold",
     "Outcome",
     "Plan",
+    "Race",
     "StartReason",
     "Step",
     "Tier",
@@ -47,6 +48,17 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
+class Race:
+    """Start `tier` too, after so many seconds. What decides is either the first one's verdict
+    (what was started beside it is adopted by the next Call, or outrun), or whose first token is
+    here first; a plain reply has none to go by, and is not raced to it."""
+
+    tier: Tier
+    after: float
+    by: Literal["verdict", "first_token"]
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """Call this tier; `bare` means once more, without any addition of ours, and `repair` once more
     and told what was wrong with the form of the last reply."""
@@ -54,6 +66,7 @@ class Call:
     tier: Tier
     bare: bool = False
     repair: bool = False
+    race: Race | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +100,14 @@ def next_step(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) -> Step
     """Decide what to do next, `elapsed` seconds into the request.
 
     The rules are numbered as in docs/map.md; each call returns one step, and at most
-    two calls per tier, one repair and its checks are ever made.
+    two calls per tier, one repair, its checks and its race are ever made. What was outrun decides
+    nothing.
     """
-    if not attempts:  # 1: nothing tried
+    attempts = tuple(sorted(attempts, key=lambda each: not each.outrun))
+    if not attempts or attempts[-1].outrun:  # 1: nothing tried
         if elapsed >= plan.deadline:
             return GiveUp(DeadlineExceeded("The request's deadline passed before any call."))
-        return Call(plan.tiers[0])
+        return _call(plan, (), plan.tiers[0], elapsed)
     last = attempts[-1]
     if last.failure is None:
         step = _after_reply(plan, attempts, elapsed)
@@ -154,17 +169,45 @@ def _onward(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) -> Step:
         return Call(last.tier, repair=True)  # 6: what only has the wrong form, once more
     above = plan.above(last.tier)
     if above is not None and affordable(plan, attempts, above, elapsed):  # 6: the next tier
-        return Call(above)
+        return _call(plan, attempts, above, elapsed)
     if best := best_deferred(attempts):  # 7: the best deferred reply ...
         return Deliver(best, degraded=True)
-    tried = {attempt.tier.name for attempt in attempts}
+    tries = [attempt for attempt in attempts if not attempt.outrun]
+    tried = {attempt.tier.name for attempt in tries}
     for tier in plan.below:  # ... or a lower tier not yet tried
         if tier.name not in tried and affordable(plan, attempts, tier, elapsed):
-            return Call(tier)
-    failures = [(a.tier.name, a.failure) for a in attempts if a.failure is not None]
+            return _call(plan, attempts, tier, elapsed)
+    failures = [(a.tier.name, a.failure) for a in tries if a.failure is not None]
     if not failures:  # 8: a draft was left for the next tier, and then its time was up
         return GiveUp(DeadlineExceeded("The request's deadline passed between two calls."))
     return GiveUp(Exhausted(failures))  # 8: nothing at all
+
+
+def _call(plan: Plan, attempts: tuple[Attempt, ...], tier: Tier, elapsed: float) -> Call:
+    """Call a tier, with a race where the plan or the tier asks for one that can be paid."""
+    race = _race(plan, attempts, tier)
+    if race is None:
+        return Call(tier)
+    own = plan.expected.get(tier.name, 0)
+    return Call(tier, race=race if affordable(plan, attempts, race.tier, elapsed, own) else None)
+
+
+def _race(plan: Plan, attempts: tuple[Attempt, ...], tier: Tier) -> Race | None:
+    above, hedge = plan.above(tier), tier.hedge
+    if above is not None and not attempts and plan.speculate is not None:
+        return Race(above, plan.speculate, "verdict")
+    rival = tier if hedge is not None and hedge.to == "same" else above
+    return Race(rival, hedge.after, "first_token") if hedge and rival else None
+
+
+def _committed(plan: Plan, attempts: tuple[Attempt, ...]) -> int:
+    """What was spent; what was started beside the first draft counts as expected, not as known,
+    since it may still be running."""
+    tries = [attempt for attempt in attempts if not attempt.outrun]
+    race = _call(plan, (), tries[0].tier, 0.0).race if len(tries) == 1 else None
+    if race is None or race.by != "verdict":
+        return spent(attempts)
+    return spent(tries) + plan.expected.get(race.tier.name, 0)
 
 
 def best_deferred(attempts: tuple[Attempt, ...]) -> Attempt | None:
@@ -176,8 +219,10 @@ def best_deferred(attempts: tuple[Attempt, ...]) -> Attempt | None:
 
 
 def is_repair(attempts: tuple[Attempt, ...]) -> bool:
-    """Was the last attempt a repair? Only that is made at the tier of an attempt before it."""
-    return any(attempt.tier.name == attempts[-1].tier.name for attempt in attempts[:-1])
+    """Was the last attempt a repair? Only that, and what outran a hedged call, is made at the tier
+    of an attempt before it."""
+    before = (attempt for attempt in attempts[:-1] if not attempt.outrun)
+    return any(attempt.tier.name == attempts[-1].tier.name for attempt in before)
 
 
 def _mendable(plan: Plan, attempts: tuple[Attempt, ...]) -> bool:
@@ -198,7 +243,11 @@ def early_checks(
     wanted = [spec for spec in tier.bar.checks if spec.concurrent]
     if not plan.judges(tier) or (stream and tier.hold.policy != "reply"):
         return ()
-    return _within(plan, attempts, tier, wanted, plan.expected.get(tier.name, 0))
+    race = _race(plan, attempts, tier)
+    begun = (tier, race.tier) if race else (tier,)
+    return _within(
+        plan, attempts, tier, wanted, sum(plan.expected.get(each.name, 0) for each in begun)
+    )
 
 
 def _wanted_checks(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) -> Consult | None:
@@ -231,7 +280,7 @@ def _within(
     reserved: int = 0,
 ) -> tuple[str, ...]:
     """Return those checks, cheapest first, that fit the ceiling together."""
-    total, fitting = spent(attempts) + reserved, []
+    total, fitting = _committed(plan, attempts) + reserved, []
     for spec in sorted(specs, key=lambda spec: plan.check_cost(tier, spec)):
         total += plan.check_cost(tier, spec)
         if plan.ceiling is None or total <= plan.ceiling:

@@ -48,7 +48,9 @@ def dispatch(
     `judged` asks for the log-probabilities that the tier's bar needs. `bare` leaves out every
     addition of ours. `escalated` adds the recipe's hand-over note.
     """
-    ask_logprobs = judged and tier.bar.needs_logprobs and not request.wants_logprobs
+    early = request.stream and tier.bar.early.logprob is not None
+    needs_logprobs = judged and (tier.bar.needs_logprobs or early)
+    ask_logprobs = needs_logprobs and not request.wants_logprobs
     asked = without_hint(request.body, tier, logprobs=ask_logprobs and not bare)
     body = {**asked, "model": tier.model}
     if bare:

@@ -37,7 +37,8 @@ class Gate:
     `judged` False opens it from the start (the last tier, or one fallen to). `judge_prefix`
     weighs an incomplete reply, in which each of `choices` has begun; `may_defer` says whether a
     deferral now would lead anywhere: if not, the draft is held on, since it may yet be the best
-    there is.
+    there is. `lost` hears each delta that is held, and returns a verdict as soon as what has come
+    is enough to defer it.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Gate:
         may_defer: Callable[[], bool],
         marker: str = "",
         choices: int = 1,
+        lost: Callable[[Delta], Verdict | None] | None = None,
     ) -> None:
         """`marker` is empty when the tier's recipe has none."""
         self.draft = Draft()
@@ -61,6 +63,7 @@ class Gate:
         self._filter = MarkerFilter(marker) if marker else None
         self._judge_prefix = judge_prefix
         self._may_defer = may_defer
+        self._lost = lost
         self._hold = hold if stream else Hold("reply")
         self._choices = choices
         self._sentences = _Sentences()
@@ -78,6 +81,8 @@ class Gate:
         """Take one delta; return those that may be sent now, in order."""
         self.draft.add(delta)
         self._hold_back(self._filter.feed(delta) if self._filter else [delta])
+        if self.verdict is None and self._lost is not None:
+            self._look_for_loss(delta, self._lost)
         if self.verdict is None and self._due(delta):
             self._decide()
         return self._release()
@@ -105,6 +110,18 @@ class Gate:
         if self._hold.policy == "tokens":
             return self.draft.tokens >= self._hold.tokens
         return self._hold.policy == "sentence" and self._sentences.all_said
+
+    def _look_for_loss(self, delta: Delta, lost: Callable[[Delta], Verdict | None]) -> None:
+        """Leave what is lost already; never at a reply's end, one step from the full verdict."""
+        if any(piece.finish for piece in delta.pieces):
+            return
+        verdict = lost(delta)
+        if verdict is None:
+            return
+        if self._may_defer():
+            self.verdict, self.deferred = verdict, True
+        else:
+            self._lost = None
 
     def _decide(self) -> None:
         verdict = self._judge_prefix(self.draft.reply(complete=False))
@@ -215,6 +232,12 @@ class MarkerFilter:
             if drop:
                 self._waiting[turn] = delta.shorten(*place, text[: len(text) - drop])
                 count -= drop
+
+
+def says_something(delta: Delta) -> bool:
+    """Is there anything in it that a model has said?"""
+    said = any(piece.text or piece.refusal or piece.tool_calls for piece in delta.pieces)
+    return said or any(True for _ in _texts(delta))
 
 
 def _without(value: Any, marker: str) -> Any:

@@ -21,7 +21,7 @@ from gateway.core.signals import Signals
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """One move from a tier to a stronger one; `cause` is deferral or fall_through."""
+    """One move from a tier to a stronger one; `cause` is deferral, fall_through or hedge."""
 
     from_tier: str
     to_tier: str
@@ -204,11 +204,13 @@ def escalations(outcome: Outcome) -> list[Escalation]:
     """List every move up between tiers, with its cause; a fall to a lower tier is none, nor is a
     repair at the same one."""
     moves = []
-    risen = [attempt for attempt in outcome.attempts if not attempt.fallen]
+    risen = [a for a in outcome.attempts if not (a.fallen or (a.outrun and a.rival))]
     for last, after in pairwise(risen):
-        if last.tier.name == after.tier.name:
+        if last.tier.name == after.tier.name:  # a repair, or a hedge
             continue
-        if last.failure is not None:
+        if last.outrun:
+            cause, reason = "hedge", "slow"
+        elif last.failure is not None:
             cause, reason = "fall_through", last.failure.kind
         else:
             cause, reason = "deferral", reason_of(last)

@@ -38,10 +38,12 @@ class Attempt:
 
     `held` is what was kept back from the client and may still be released. `altered` says that
     the request carried additions of ours (recipe, asked-for log-probabilities or usage).
-    `left` marks a draft abandoned on the strength of its prefix, `fallen` a try at a tier under
-    the first, since nothing better had answered. `late` is the verdict on the
-    whole reply when it was released before there was one: how often a prefix fooled us.
-    `checking` are the calls that its checks made; what they cost is in `evidence` too.
+    `left` marks a draft abandoned: on the strength of its prefix, whose verdict it then has, or
+    without any because it was outrun. `rival` says that it was started beside another one,
+    `fallen` that it is a try at a tier under the first, since nothing better had answered. `late`
+    is the verdict on the whole reply when it was released before there was one: how often a
+    prefix fooled us. `checking` are the calls that its checks made; what they cost is in
+    `evidence` too.
     """
 
     tier: Tier
@@ -58,11 +60,18 @@ class Attempt:
     late: Verdict | None = None
     fallen: bool = False
     checking: tuple[CallRecord, ...] = ()
+    rival: bool = False
 
     @property
     def barred(self) -> bool:
         """Was a check not bought, for want of money or time?"""
         return any(item.finding.reason in BARRED for item in self.evidence)
+
+    @property
+    def outrun(self) -> bool:
+        """Was it given up because it was not needed? Then it decides nothing, as if it had not
+        been made; only its cost counts."""
+        return self.left and self.verdict is None
 
     @property
     def usage(self) -> Usage:
@@ -105,7 +114,8 @@ class Outcome:
         """Was it served from a tier above the first tried?"""
         if self.served is None or self.served.verdict == FALL_DOWN:
             return False
-        return self.served.tier.name != self.attempts[0].tier.name
+        first = next(each for each in self.attempts if not (each.outrun and each.rival))
+        return self.served.tier.name != first.tier.name
 
     @property
     def spent(self) -> int:

@@ -20,6 +20,16 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Hedge:
+    """What is done against a slow first token: `after` so many seconds without one, the `to` tier
+    is called too, for at most this `share` of the tier's streams over time."""
+
+    after: float = 1.5
+    to: Literal["same", "next"] = "same"
+    share: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
 class Tier:
     """One rung: a model at an upstream, with its price, recipe and bar. `context` is its window
     in tokens, None when unknown."""
@@ -35,6 +45,7 @@ class Tier:
     takes_tools: bool = True
     takes_images: bool = True
     takes_prediction: bool = True
+    hedge: Hedge | None = None
 
 
 StartReason = Literal[
@@ -51,7 +62,8 @@ class Plan:
     `expected` (the estimated cost of one call at each tier) in nano-dollars; so is `check_costs`,
     by tier and check, of the checks that ask a model; `p_good` is the probability that a tier's
     reply is good, where known; `choices` is how many the client wants. `whole` says that a judged
-    draft is held whole, see core/demands.py.
+    draft is held whole, see core/demands.py. `speculate` says that the second tier is called too,
+    so many seconds after the first, and before that one's verdict.
     """
 
     tiers: tuple[Tier, ...]
@@ -64,6 +76,7 @@ class Plan:
     check_costs: Mapping[tuple[str, str], int] = field(default_factory=dict)
     choices: int = 1
     whole: bool = False
+    speculate: float | None = None
 
     def check_cost(self, tier: Tier, spec: CheckSpec) -> int:
         """What a check of a reply of `tier` is expected to cost, in nano-dollars."""

@@ -47,6 +47,15 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Speculation:
+    """Where the second tier is started beside the first: `band` holds the difficulties, the second
+    excluded; `after` so many seconds."""
+
+    band: tuple[float, float] = (0.6, 0.8)
+    after: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """A waterfall: its tiers, cheap to strong, and its policy.
 
@@ -60,7 +69,8 @@ class Route:
     (None: that is not reckoned with). `candidate` is a scorer that is tried on
     the same traffic and decides nothing: a word or an artefact's folder. `shadow` is the share of
     the observed traffic, 0..1, on which the tier that the policy would have started at is asked
-    too, for the record.
+    too, for the record. `keepalive` is after how many seconds a stream that is still
+    held is opened, and kept open (None: it is not).
     """
 
     name: str
@@ -81,6 +91,8 @@ class Route:
     cache: float | None = 300.0
     candidate: str | None = None
     shadow: float = 0.0
+    speculate: Speculation | None = None
+    keepalive: float | None = None
 
     def tier(self, name: str) -> Tier | None:
         """Return the tier of that name, if the route has it."""
@@ -136,7 +148,13 @@ def make_plan(
     reason = why if reason == "score" else reason
     at = usable.index(start)
     below = tuple(reversed(usable[:at])) if route.fall_down else ()
-    plan = replace(frame, tiers=tuple(usable[at:]), below=below, reason=reason)
+    plan = replace(
+        frame,
+        tiers=tuple(usable[at:]),
+        below=below,
+        reason=reason,
+        speculate=_speculate(route, difficulty, start),
+    )
     return _within_ceiling(plan)
 
 
@@ -230,6 +248,15 @@ def _start(
     higher = [tier for tier in route.tiers[wanted:] if tier in usable]
     start = higher[0] if higher else usable[-1]
     return start, "context" if target in capable else "rule"
+
+
+def _speculate(route: Route, difficulty: Difficulty, start: Tier) -> float | None:
+    """Return after how many seconds the tier over the route's first is started too, if at all."""
+    wanted = route.speculate
+    if wanted is None or start is not route.tiers[0]:
+        return None
+    low, high = wanted.band
+    return wanted.after if low <= difficulty.value < high else None
 
 
 def _within_ceiling(plan: Plan) -> Plan:

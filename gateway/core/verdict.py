@@ -16,6 +16,7 @@ REASONS = frozenset(
         "empty",
         "truncated",
         "refusal",
+        "repetition",
         "schema_invalid",
         "tool_error",
         "check_failed",
@@ -98,6 +99,24 @@ class CheckSpec:
         return not (self.cost or self.waits)
 
 
+EARLY = "early"
+"""What stands in the evidence of a draft that was left before its hold was over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """What makes a held draft lost before its hold is over; nothing, unless it is said.
+
+    `logprob` is a probability: lost is a choice whose 10 % quantile of its tokens' is under it,
+    once there are a few. `refusal` and `format` are for a bar with these checks.
+    """
+
+    logprob: float | None = None
+    refusal: bool = False
+    repetition: bool = False
+    format: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Bar:
     """What a tier's reply must reach.
@@ -113,6 +132,7 @@ class Bar:
     checks: tuple[CheckSpec, ...] = ()
     repair: bool = False
     at_once: bool = False
+    early: Early = field(default_factory=Early)
 
     @property
     def needs_logprobs(self) -> bool:

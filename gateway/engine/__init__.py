@@ -15,12 +15,10 @@ from gateway.core.difficulty import fallen_back
 from gateway.core.errors import GatewayError
 from gateway.core.ledger import Entry
 from gateway.core.outcome import Outcome
-from gateway.core.plan import Tier
 from gateway.core.ports import Assessment, Client
-from gateway.core.repair import mended
 from gateway.core.verdict import Evidence, Finding
 from gateway.engine.checking import Examining
-from gateway.engine.drafting import Drafting
+from gateway.engine.racing import Calls, HedgeBudget
 from gateway.engine.scoring import ScorerCalls
 from gateway.engine.shadow import ShadowCalls
 from gateway.engine.state import LOGGER, NOBODY, Job, Parts, Run, Undecided
@@ -29,11 +27,13 @@ __all__ = ["Engine", "Job", "Parts", "ShadowCalls", "Undecided"]
 
 
 class Engine:
-    """Serves requests with one configuration's parts; it keeps nothing between them."""
+    """Serves requests with one configuration's parts; between them it keeps only how many hedges
+    are left."""
 
     def __init__(self, parts: Parts) -> None:
         """`parts` is what driving a request needs."""
         self._parts = parts
+        self._hedges = HedgeBudget()
 
     async def assess(self, job: Job) -> Job:
         """Ask the scorer that `job.undecided` names: returns the job with its difficulty, not yet
@@ -70,7 +70,8 @@ class Engine:
         """
         run = Run(self._parts, job, client)
         try:
-            outcome = await _drive(run)
+            async with Calls(run, self._hedges) as calls:
+                outcome = await _drive(run, calls)
         except asyncio.CancelledError:
             run.record(Outcome(run.attempts, cancelled=True))
             raise
@@ -96,7 +97,7 @@ async def _assess(pending: Undecided, job: Job, calls: ScorerCalls, seconds: flo
         return Assessment(fallen_back(base), "error")
 
 
-async def _drive(run: Run) -> Outcome:
+async def _drive(run: Run, calls: Calls) -> Outcome:
     plan = run.job.plan
     async with Examining(run) as examining:
         while True:
@@ -104,13 +105,15 @@ async def _drive(run: Run) -> Outcome:
             if not isinstance(step, Consult) and await examining.drop():
                 continue  # the last attempt is another one now
             match step:
-                case Call(tier, bare, repair):
-                    await _attempt(run, tier, examining, bare=bare, repair=repair)
+                case Call():
+                    await calls.make(step, examining)
                 case Consult():
                     await _consult(run, step, examining)
                 case Deliver(attempt, degraded):
+                    await calls.drop()
                     return await _deliver(run, Outcome(run.attempts, attempt, degraded))
                 case GiveUp(error):
+                    await calls.drop()
                     return Outcome(run.attempts, error=error)
                 case _:
                     assert_never(step)
@@ -145,28 +148,3 @@ async def _consult(run: Run, step: Consult, examining: Examining) -> None:
     if waiting:
         asked = await examining.put(asked, waiting, reply)
     run.attempts = (*before, run.judged(asked))
-
-
-async def _attempt(run: Run, tier: Tier, examining: Examining, *, bare: bool, repair: bool) -> None:
-    """Call a tier; its attempt is added however the call ends."""
-    request = mended(run.job.request, run.attempts[-1]) if repair else None
-    draft = Drafting(run, tier, bare=bare, request=request)
-    if not bare and not repair:
-        examining.begin(tier)
-    try:
-        await draft.call()
-    finally:
-        attempt = run.judged(draft.attempt())
-        if bare:  # the same try at the same tier, of one call more
-            *before, first = run.attempts
-            attempt = replace(
-                attempt,
-                calls=first.calls + attempt.calls,
-                evidence=first.evidence + attempt.evidence,
-                checking=first.checking,
-                altered=True,
-                bare=True,
-            )
-            run.attempts = (*before, attempt)
-        else:
-            run.attempts = (*run.attempts, attempt)

@@ -10,15 +10,17 @@ from typing import Literal
 from gateway.core.cascade import may_escalate
 from gateway.core.chat import CHARS_PER_TOKEN, ChatRequest, Delta, Reply
 from gateway.core.dispatch import Dispatch, dispatch
+from gateway.core.early import Watch
 from gateway.core.errors import UpstreamError, UpstreamTimeout
-from gateway.core.gate import Gate
+from gateway.core.gate import Gate, says_something
 from gateway.core.money import FREE, Usage
 from gateway.core.outcome import Attempt, CallRecord, Outcome
 from gateway.core.plan import Tier
 from gateway.core.ports import OpenCall, UpstreamCall
 from gateway.core.routing import recipe_tokens, reply_tokens
 from gateway.core.signals import text_of
-from gateway.core.verdict import FALL_DOWN, Evidence, Verdict, judge
+from gateway.core.verdict import EARLY, FALL_DOWN, Early, Evidence, Finding, Verdict, judge
+from gateway.engine.lane import Lane
 from gateway.engine.state import Run
 
 Status = Literal["ok", "failed", "left", "cancelled"]
@@ -40,12 +42,20 @@ unknown, and estimated."""
 
 
 class Drafting:
-    """One call to one tier, from its first byte to its record."""
+    """One call to one tier, from its first byte to its record. A `lane` is where it waits when it
+    runs beside another one."""
 
     def __init__(
-        self, run: Run, tier: Tier, *, bare: bool, request: ChatRequest | None = None
+        self,
+        run: Run,
+        tier: Tier,
+        *,
+        bare: bool,
+        request: ChatRequest | None = None,
+        lane: Lane | None = None,
     ) -> None:
         """`request` is what to send, where that is not the client's own (a repair)."""
+        self._lane, self._seen, self._ended = lane, False, False
         self._run, self._tier, self._bare = run, tier, bare
         self._parts, self._job = run.parts, run.job
         plan = self._job.plan
@@ -61,6 +71,9 @@ class Drafting:
         self._failure: UpstreamError | None = None
         self._status: Status = "cancelled"
         marked = tier.recipe is not None and tier.recipe.not_sure
+        held = plan.judges(tier) and self._job.request.stream
+        watched = held and tier.bar.early != Early()
+        self._watch = Watch(tier.bar, self._job.request, self._refuses) if watched else None
         self._gate = Gate(
             plan.hold(tier),
             judged=plan.judges(tier),
@@ -69,6 +82,7 @@ class Drafting:
             may_defer=self._may_defer,
             marker=self._parts.marker if marked else "",
             choices=self._job.request.choices,
+            lost=self._lost_already if watched else None,
         )
 
     def _dispatch(self) -> Dispatch:
@@ -120,6 +134,24 @@ class Drafting:
         except Exception:
             self._status = "failed"  # by a fault of ours, which is raised; nobody hung up
             raise
+        finally:
+            self._ended = True
+
+    @property
+    def failed(self) -> bool:
+        """Has the upstream failed it?"""
+        return self._failure is not None
+
+    def waited_for_since(self, at: float, paused: float) -> None:
+        """Count the wait for it from a moment of the engine's clock on, and the client's pauses
+        from those until then."""
+        self._begun, self._paused = at, paused
+
+    async def take_the_floor(self) -> None:
+        """It is its turn: what has come goes out at once, and the rest as it comes. What is whole
+        already is left to be delivered like every whole reply."""
+        if self._lane is not None and not self._ended:
+            await self._lane.flush(self._send)
 
     def _fail(self, error: UpstreamError) -> None:
         self._failure, self._status = error, "failed"
@@ -128,13 +160,23 @@ class Drafting:
         if self._first is None:
             self._first = self._parts.clock()
         ready = self._gate.feed(delta)
+        if self._lane is not None and not self._gate.deferred and says_something(delta):
+            self._lane.speak()
         if ready:
             await self._pass_on(ready)
         return not self._gate.deferred
 
     async def _pass_on(self, ready: Sequence[Delta]) -> None:
+        """Send what the gate has let through, once it is its turn."""
+        turn = ready if self._lane is None else await self._lane.clear(ready)
+        if turn:
+            await self._send(turn)
+
+    async def _send(self, ready: Sequence[Delta]) -> None:
         """Send what may be seen."""
-        self._deadline.reschedule(None)
+        self._seen = True
+        if not self._ended:
+            self._deadline.reschedule(None)
         if self._run.first_token is None:
             served = Attempt(self._tier, verdict=self._gate.verdict, released=True)
             fallen = self._tier in self._job.plan.below
@@ -153,6 +195,22 @@ class Drafting:
         run, drafted = self._run, self._gate.draft.spent(self._prompt_estimate)
         cost = self._tier.price.cost(drafted).total
         return may_escalate(self._job.plan, run.attempts, self._tier, run.elapsed(), cost)
+
+    def _refuses(self, opening: Reply) -> Finding:
+        return self._run.ask(self._tier, "refusal", opening).finding
+
+    def _lost_already(self, delta: Delta) -> Verdict | None:
+        """Is what has come enough to defer it? What no better tier is expected to mend is not."""
+        finding = self._watch.hear(delta) if self._watch else None
+        if finding is None:
+            return None
+        evidence = (Evidence(EARLY, finding),)
+        verdict = judge(self._tier.bar, evidence, self._job.plan.next_good(self._tier))
+        if verdict.accepted:
+            self._watch = None
+            return None
+        self._prefix = evidence
+        return verdict
 
     def _judge_prefix(self, reply: Reply) -> Verdict:
         bar = self._tier.bar
@@ -191,29 +249,31 @@ class Drafting:
         self._call_id = self._parts.new_id()
         self._started = self._parts.clock()
 
-    def attempt(self) -> Attempt:
-        """Close the books on this call."""
+    def attempt(self, *, outrun: bool = False) -> Attempt:
+        """Close the books on this call; one that was `outrun` decides nothing."""
         gate = self._gate
-        paused = self._run.paused - self._paused  # waiting for the client is not the upstream's
-        self._run.waited += self._parts.clock() - self._begun - paused
+        if not outrun:
+            paused = self._run.paused - self._paused  # waiting for the client is not the upstream's
+            self._run.waited += self._parts.clock() - self._begun - paused
         calls = self._lost
         if self._slot is not None:
             record = self._record(self._usage())
             self._parts.journal.settle(self._slot, record)
             calls = (*calls, record)
-        whole = self._status == "ok"
+        whole = self._status == "ok" and not outrun
+        waiting = self._lane.take() if self._lane is not None else []
         return Attempt(
             tier=self._tier,
             calls=calls,
             reply=gate.draft.reply(complete=whole) if whole or gate.deferred else None,
             evidence=self._prefix if gate.deferred else (),
-            verdict=gate.verdict if gate.released or gate.deferred else None,
+            verdict=gate.verdict if self._seen or gate.deferred else None,
             failure=self._failure,
-            released=gate.released,
-            held=gate.held if whole else (),
+            released=self._seen,
+            held=(*waiting, *gate.held) if whole else (),
             altered=self._sent.altered,
             bare=self._bare,
-            left=gate.deferred,
+            left=gate.deferred or outrun,
             fallen=self._tier in self._job.plan.below,
         )
 

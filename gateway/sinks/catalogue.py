@@ -55,7 +55,7 @@ DECISIONS = _counter("decisions_total", "route start_tier reason", "Where reques
 ESCALATIONS = _counter(
     "escalations_total",
     "route from_tier to_tier cause reason",
-    "Moves between tiers; the cause is deferral or fall_through",
+    "Moves between tiers; the cause is deferral, fall_through or hedge",
 )
 CHECKS = _counter("checks_total", "route check result", "Checks: pass, fail, abstain")
 CHECK_ABSTENTIONS = _counter(

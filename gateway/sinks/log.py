@@ -229,6 +229,8 @@ def _result(attempt: Attempt, entry: Entry) -> str:
         return attempt.failure.kind
     if attempt.verdict is not None:
         return attempt.verdict.reason
+    if attempt.outrun and not entry.outcome.cancelled:
+        return "outrun"
     return "cancelled" if entry.outcome.cancelled else "unjudged"
 
 

@@ -11,7 +11,7 @@ from gateway.core.plan import StartReason, Tier
 from gateway.core.routing import Route
 from gateway.core.scorer_spec import LlmSpec, RemoteSpec
 from gateway.core.shadow import ShadowResult
-from gateway.core.verdict import REASONS
+from gateway.core.verdict import EARLY, REASONS
 
 OTHER = "other"
 OUTCOMES = ("ok", "client_error", "upstream_error", "timeout", "internal_error", "cancelled")
@@ -45,7 +45,7 @@ FALLBACKS = (
 SHADOW_RESULTS = get_args(ShadowResult)
 AGREEMENTS = ("true", "false", "failed")
 START_REASONS = frozenset(get_args(StartReason))
-MOVE_REASONS = REASONS | {*FAILURES}
+MOVE_REASONS = REASONS | {*FAILURES, "slow"}
 
 
 class Names:
@@ -72,7 +72,7 @@ class Names:
     def _learn_tier(self, tier: Tier) -> None:
         self._tiers.add(tier.name)
         self._models.add(tier.model)
-        self._checks |= {spec.name for spec in tier.bar.checks}
+        self._checks |= {EARLY, *(spec.name for spec in tier.bar.checks)}
         self._waiting |= {spec.name for spec in tier.bar.checks if spec.waits}
 
     def route(self, name: str) -> str:
@@ -116,6 +116,8 @@ def baseline_basis(entry: Entry) -> str:
 
 def discard_reason(attempt: Attempt, entry: Entry) -> str:
     """Say why what an attempt cost was spent in vain."""
+    if attempt.outrun and not entry.outcome.cancelled:
+        return "outrun"
     if attempt.failure is not None:
         return among(attempt.failure.kind, MOVE_REASONS)
     if attempt.verdict is not None and not attempt.verdict.accepted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ import pytest
 from gateway.config import SimulatedSettings, Timeouts
 from gateway.core.cascade import Hold
 from gateway.core.money import Price
-from gateway.core.verdict import Bar, CheckSpec
+from gateway.core.verdict import Bar, CheckSpec, Early
 
 DEFAULT_CHECKS = tuple(CheckSpec(name) for name in ("shape", "refusal", "format", "tools"))
+EARLY = Early(repetition=True, format=True)
 
 HASH = hashlib.sha256(b"a client's key").hexdigest()
 
@@ -50,7 +52,7 @@ def test_defaults(read, small, tmp_path):
     assert (server.max_body, server.drain, server.log) == (10_000_000, 30.0, "json")
     assert server.admin_key is None
     tier = settings.tiers["small"]
-    assert tier.bar == Bar(0.7, 0.05, DEFAULT_CHECKS)
+    assert tier.bar == Bar(0.7, 0.05, DEFAULT_CHECKS, early=EARLY)
     assert (tier.hold, tier.context, tier.recipe) == (Hold("reply"), None, None)
     assert (tier.takes_tools, tier.takes_images) == (True, True)
     route = settings.routes["waterfall"]
@@ -100,10 +102,24 @@ def test_the_admin_key_comes_from_the_environment_unless_given(read, small):
 @pytest.mark.parametrize(
     ("more", "field", "value"),
     [
-        ("bar: {accept: 90%}", "bar", Bar(0.9, 0.05, DEFAULT_CHECKS)),
-        ("bar: {min_gain: 0.125}", "bar", Bar(0.7, 0.125, DEFAULT_CHECKS)),
-        ("bar: {checks: [logprob]}", "bar", Bar(0.7, 0.05, (CheckSpec("logprob"),))),
-        ("bar: {checks: []}", "bar", Bar(0.7, 0.05, ())),
+        ("bar: {accept: 90%}", "bar", Bar(0.9, 0.05, DEFAULT_CHECKS, early=EARLY)),
+        ("bar: {min_gain: 0.125}", "bar", Bar(0.7, 0.125, DEFAULT_CHECKS, early=EARLY)),
+        ("bar: {checks: [logprob]}", "bar", Bar(0.7, 0.05, (CheckSpec("logprob"),), early=EARLY)),
+        ("bar: {checks: []}", "bar", Bar(0.7, 0.05, (), early=EARLY)),
+        *(
+            (
+                f"bar: {{early: {{{line}}}}}",
+                "bar",
+                Bar(0.7, 0.05, DEFAULT_CHECKS, early=replace(EARLY, **{field: value})),
+            )
+            for line, field, value in (
+                ("logprob: 0.2", "logprob", 0.2),
+                ("logprob: off", "logprob", None),
+                ("refusal: true", "refusal", True),
+                ("repetition: false", "repetition", False),
+                ("format: false", "format", False),
+            )
+        ),
         ("hold: {tokens: 48}", "hold", Hold("tokens", 48)),
         ("hold: sentence", "hold", Hold("sentence")),
         ("hold: none", "hold", Hold("none")),

@@ -9,7 +9,7 @@ from gateway.core.dispatch import Dispatch, as_asked_of, dispatch
 from gateway.core.plan import Tier
 from gateway.core.recipes import Recipe
 from gateway.core.routing import recipe_tokens
-from gateway.core.verdict import Bar, CheckSpec
+from gateway.core.verdict import Bar, CheckSpec, Early
 
 ASKED = {"model": "waterfall", "messages": [{"role": "user", "content": "hi"}], "x_new": {"a": 1}}
 TIER = Tier("small", "near", "mini-1")
@@ -63,6 +63,13 @@ def test_log_probabilities_are_asked_for_where_a_bar_needs_them(body, judged, as
     done = sent(SURE, judged=judged, **body)
     assert bool(done.body.get("logprobs")) == (asked or bool(body))
     assert (done.altered, done.strip_logprobs) == (asked, asked)
+
+
+@pytest.mark.parametrize(("stream", "judged"), [(True, True), (True, False), (False, True)])
+def test_log_probabilities_are_asked_for_where_they_may_end_a_stream_early(stream, judged):
+    early = replace(TIER, bar=Bar(early=Early(logprob=0.2)))
+    asked = "logprobs" in sent(early, judged=judged, stream=stream).body
+    assert asked == (stream and judged)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ class Judge:
 WHOLE = Hold()
 
 
-def gate(hold=WHOLE, judge=None, *, judged=True, stream=True, marker="", choices=1):
+def gate(hold=WHOLE, judge=None, *, judged=True, stream=True, marker="", choices=1, lost=None):
     judge = judge or Judge()
     return Gate(
         hold,
@@ -44,6 +44,7 @@ def gate(hold=WHOLE, judge=None, *, judged=True, stream=True, marker="", choices
         may_defer=judge.may_defer,
         marker=marker,
         choices=choices,
+        lost=lost,
     )
 
 
@@ -103,6 +104,37 @@ def test_a_bad_prefix_is_held_on_to_where_deferring_leads_nowhere():
     assert passed(held, event("a"), event("b"), event(finish="stop")) == [""] * 4
     assert (held.verdict, held.deferred, said(held.held)) == (None, False, "ab")
     assert len(judge.asked) == 1
+
+
+def at_b(delta):
+    return BAD if delta.pieces[0].text == "b" else None
+
+
+@pytest.mark.parametrize("hold", [Hold(), Hold("tokens", 9), Hold("sentence")])
+def test_what_is_lost_already_is_left_before_its_hold_is_over(hold):
+    left = gate(hold, lost=at_b)
+    assert passed(left, event("a"), event("b"), event("c")) == [""] * 4
+    assert (left.verdict, left.deferred, left.released) == (BAD, True, False)
+
+
+def test_what_is_lost_is_held_on_to_where_deferring_leads_nowhere():
+    asked = []
+    held = gate(lost=lambda delta: asked.append(delta) or BAD, judge=Judge(may_defer=False))
+    assert passed(held, event("a"), event("b")) == [""] * 3
+    assert (held.verdict, held.deferred, len(asked)) == (None, False, 1)
+
+
+@pytest.mark.parametrize("hold", [Hold("none"), Hold("tokens", 1)])
+def test_what_is_released_is_never_lost(hold):
+    opened = gate(hold, lost=at_b)
+    assert passed(opened, event("a"), event("b"), event("c")) == ["a", "b", "c", ""]
+    assert not opened.deferred
+
+
+def test_a_reply_s_end_is_too_late_to_leave_it():
+    held = gate(lost=at_b)
+    assert passed(held, event("a"), event("b", finish="stop")) == [""] * 3
+    assert (held.verdict, held.deferred) == (None, False)
 
 
 SENTENCES = {

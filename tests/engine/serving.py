@@ -17,8 +17,9 @@ from gateway.core.ledger import Entry, Origin
 from gateway.core.money import Price
 from gateway.core.plan import Hold, Plan, Tier
 from gateway.core.recipes import Recipe
-from gateway.core.routing import Route, make_plan
+from gateway.core.routing import Route, Speculation, make_plan
 from gateway.core.rows import row
+from gateway.core.session import Past
 from gateway.core.signals import measure
 from gateway.core.verdict import Bar, CheckSpec
 from gateway.engine import Engine, Job, Parts
@@ -158,6 +159,8 @@ class Setting:
     hook: object = None
     checks: dict = field(default_factory=dict)
     examiners: dict = field(default_factory=dict)
+    speculate: Speculation | None = None
+    latched: int = 0
 
 
 def holding(hold, *tiers, **more):
@@ -175,6 +178,7 @@ def job_for(setting):
         deadline=setting.deadline,
         ceiling=setting.ceiling,
         fall_down=setting.fall_down,
+        speculate=setting.speculate,
     )
     asked = {"model": "waterfall", "messages": [{"role": "user", "content": "question"}]}
     request = ChatRequest({**asked, **({"stream": True} if setting.stream else {}), **setting.body})
@@ -186,7 +190,7 @@ def job_for(setting):
         mode="enforce",
         signals=signals,
         difficulty=difficulty,
-        plan=make_plan(route, signals, difficulty),
+        plan=make_plan(route, signals, difficulty, past=Past(latched=setting.latched)),
         threshold=setting.thresholds[0],
         arrived=time.perf_counter(),
     )

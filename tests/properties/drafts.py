@@ -6,6 +6,7 @@ Every tier writes in letters of its own, so that a letter on the client's line s
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
 from engine.scripted import Unsent, chunk, usage
@@ -61,9 +62,13 @@ class Waterfall:
     hangs_up: int | None = None
 
 
+REQUEST = ContextVar("request")
+"""The task in which the request is served."""
+
+
 async def cancel():
-    """Be cancelled here."""
-    asyncio.current_task().cancel()
+    """The client hangs up here."""
+    REQUEST.get().cancel()
     await asyncio.sleep(0)
 
 

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from engine.serving import serve
 from hypothesis import given
+from hypothesis import strategies as st
 from properties.drafts import waterfalls
+from properties.races import varied
 
 from gateway.core import errors
 from gateway.core.cascade import Call, Consult, Deliver, next_step
@@ -70,12 +72,28 @@ def first_try(attempt, flat):
 
 @given(waterfalls(calm=True))
 def test_a_row_replays_to_its_own_decisions(fall):
-    story = asyncio.run(serve(fall.setting, fall.scripts))
+    replays(asyncio.run(serve(fall.setting, fall.scripts)))
+
+
+@given(waterfalls(calm=True), st.integers(0, 2**32))
+def test_so_does_one_with_races(fall, seed):
+    case = varied(fall, seed, calm=True)
+    replays(asyncio.run(serve(case.setting, case.scripts)))
+
+
+def replays(story):
     row, plan = story.row, story.plan
     done = ()
     for flat in row["attempts"]:
         attempt = read_attempt(flat, plan)
-        assert next_step(plan, done, 0.0) == Call(attempt.tier)
+        if attempt.outrun:
+            done = (*done, attempt)
+            continue
+        step = next_step(plan, done, 0.0)
+        assert isinstance(step, Call)
+        raced = [step.race.tier] if step.race else []
+        assert attempt.tier in [step.tier, *raced]
+        assert not step.bare
         if attempt.bare:
             first, kind = first_try(attempt, flat)
             assert kind in {"rejected", "context_length", "content_filter"}
