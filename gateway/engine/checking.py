@@ -67,7 +67,8 @@ class Examining:
         began = self._run.parts.clock()
         left = max(self._run.job.plan.deadline - self._run.elapsed(), 0.0)
         await asyncio.wait([each.task for each in asked], timeout=left)
-        await _end(each.task for each in asked)
+        if await _end(each.task for each in asked):
+            raise asyncio.CancelledError
         self._run.waited += self._run.parts.clock() - began
         for each in asked:
             del self._running[each.name]

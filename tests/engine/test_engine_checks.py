@@ -187,6 +187,29 @@ async def test_a_cancel_ends_it_and_books_it(again):
     assert set(watch.freed) == set(watch.open_calls)
 
 
+async def test_a_cancel_while_the_deadline_ends_it_is_not_lost():
+    ending = asyncio.Event()
+
+    async def slow_to_end():
+        try:
+            await hang()
+        finally:
+            ending.set()
+            await asyncio.sleep(0.05)
+
+    setting = asking({"panel": Examiner(during=slow_to_end)}, deadline=0.1)
+    engine, job, reply, (_, watch, _) = prepare(setting, QUESTION)
+    task = asyncio.create_task(engine.run(job, reply))
+    await ending.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    (entry,) = watch.entries
+    assert entry.outcome.cancelled
+    assert entry.cost == sum(call.cost.total for call in entry.calls) > 0
+    assert set(watch.freed) == set(watch.open_calls)
+
+
 async def test_a_check_that_nobody_opened_abstains(caplog):
     setting = replace(asking({"panel": Examiner()}), examiners={})
     story = await serve(setting, QUESTION)
