@@ -143,7 +143,7 @@ class Metrics:
         tier, priced = shadow.attempt.tier, shadow.attempt.tier.price != Price()
         for call in shadow.attempt.calls:
             name = self._names.tier(tier.name)
-            self._observe_call(route, name, call, priced=priced, whole="shadow")
+            self._observe_call(route, name, call, priced=priced, purpose="shadow")
 
     def enter(self, route: str) -> None:
         """Count a request in."""
@@ -228,7 +228,7 @@ class Metrics:
     def _observe_scoring(self, route: str, entry: Entry) -> None:
         for call in entry.scoring:
             tier = self._names.tier(call.tier)
-            self._observe_call(route, tier, call, priced=True, whole="score")
+            self._observe_call(route, tier, call, priced=True, purpose="score")
         if entry.fallback:
             self._fallbacks.add((route, among(entry.fallback, FALLBACKS)))
         if entry.agreement:
@@ -251,9 +251,9 @@ class Metrics:
             self._cost.add((route, tier, model, "check"), attempt.check_cost)
 
     def _observe_call(
-        self, route: str, tier: str, call: CallRecord, *, priced: bool, whole: str = ""
+        self, route: str, tier: str, call: CallRecord, *, priced: bool, purpose: str = ""
     ) -> None:
-        """`whole` is the kind that all of its cost is of, where that is not told by kind."""
+        """`purpose` is the kind that all of its cost is of, where that is not told by kind."""
         model = self._names.model(call.model)
         self._attempts.add((tier, model, among(call.status, STATUSES)))
         if call.status == "failed":
@@ -266,8 +266,8 @@ class Metrics:
         if not priced:
             self._unpriced.add((model, "missing_price"))
         self._observe_tokens(tier, model, call)
-        parts = (call.cost.total,) if whole else _parts(call)
-        for kind, amount in zip((whole,) if whole else KINDS, parts, strict=False):
+        parts = (call.cost.total,) if purpose else _parts(call)
+        for kind, amount in zip((purpose,) if purpose else KINDS, parts, strict=False):
             if amount:
                 self._cost.add((route, tier, model, kind), amount)
 
