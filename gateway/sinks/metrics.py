@@ -268,7 +268,7 @@ class Metrics:
     def _observe_call(
         self, route: str, tier: str, call: CallRecord, *, priced: bool, purpose: str = ""
     ) -> None:
-        """`whole` is the kind that all of its cost is of, where that is not told by kind."""
+        """`purpose` is the kind that all of its cost is of, where that is not told by kind."""
         model = self._names.model(call.model)
         self._attempts.add((tier, model, among(call.status, STATUSES)))
         if call.status == "failed":

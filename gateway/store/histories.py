@@ -92,12 +92,17 @@ class _Parts:
         return found
 
 
+def _is_of(call: Mapping[str, Any], attempt: int) -> bool:
+    """Is it one of the attempt's own calls? A check's are told by the check's cost."""
+    return call["attempt"] == attempt and call["purpose"] in {"serve", "shadow"}
+
+
 def _history(row: sqlite3.Row, parts: Mapping[str, list[dict[str, Any]]]) -> History:
     calls, checks = parts["call"], parts["check_result"]
     attempts = (
         {
             **each,
-            "calls": [call for call in calls if call["attempt"] == each["seq"]],
+            "calls": [call for call in calls if _is_of(call, each["seq"])],
             "checks": [check for check in checks if check["attempt"] == each["seq"]],
         }
         for each in parts["attempt"]

@@ -119,6 +119,20 @@ async def test_what_is_not_worth_it_takes_no_place(tmp_path):
         assert not it.gateway.switch.service.sessions._known
 
 
+async def test_a_share_that_is_enforced_keeps_a_conversation_together(tmp_path):
+    """Without a name or a key, by how it begins: each is enforced or observed, from end to end."""
+    modes = set()
+    async with house(tmp_path, routes__waterfall__mode={"enforce": 0.5}) as it:
+        for number in range(12):
+            first = {"role": "user", "content": f"Question {number}?"}
+            turns = [first], [first, SAID, NEXT], [first, SAID, NEXT, SAID, FIRST]
+            told = [await it.post(ask_for(messages=list(each))) for each in turns]
+            own = {it.entry(each)["mode"] for each in told}
+            assert len(own) == 1
+            modes |= own
+    assert modes == {"enforce", "observe"}
+
+
 # ------------------------------------------------------------------ probes
 
 

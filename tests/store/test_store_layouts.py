@@ -18,6 +18,7 @@ from gateway.core.difficulty import Difficulty
 from gateway.core.rows import row
 from gateway.store import read
 from gateway.store.owner import claim
+from gateway.store.schema import MIGRATIONS
 from gateway.store.spool import frame
 from gateway.store.sqlite import connect, insert, transaction
 from gateway.store.store import open_store
@@ -81,6 +82,22 @@ def test_an_old_ledger_becomes_what_a_new_one_is(tmp_path, caplog):
     caplog.clear()
     connect(tmp_path / "old.db").close()
     assert caplog.text == ""
+
+
+def test_so_does_one_of_layout_2(tmp_path, caplog):
+    path = tmp_path / "old.db"
+    old_ledger(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for statement in MIGRATIONS[1]:
+            connection.execute(statement)
+        connection.execute("UPDATE meta SET value = '2'")
+    connect(path).close()
+    connect(tmp_path / "new.db").close()
+    assert layout(path) == layout(tmp_path / "new.db")
+    assert "had layout 2, it has 3 now" in caplog.text
+    (found, *_) = read.requests(path)
+    told = [found[name] for name in ("policy_start", "policy_reason", "decided", "shadow_cost")]
+    assert told == ["", "", None, 0]
 
 
 def test_its_rows_stay_as_they_were_and_new_ones_join_them(tmp_path):
