@@ -24,7 +24,7 @@ from pathlib import Path
 import psutil
 import uvloop
 
-from loadtests import hot_path, kill, leaks, others, promise, reconcile, share, start
+from loadtests import hot_path, kill, leaks, others, promise, reconcile, share, speculation, start
 from loadtests.harness import ROOT, Proof, ProofError
 from loadtests.telling import show
 
@@ -70,6 +70,11 @@ PROOFS = {
         "A promised quality is kept",
         promise.prove,
         partial(promise.prove, rows=3000, splits=20),
+    ),
+    "speculation": Entry(
+        "Speculation brings the first token of what escalates forward",
+        speculation.prove,
+        partial(speculation.prove, requests=24, strict=False),
     ),
     "churn": Entry(
         "Cancelled calls do not wear the client out",

@@ -14,7 +14,7 @@ from gateway.api.service import Service
 from gateway.api.wire import parse
 from gateway.core.difficulty import Difficulty, start_index
 from gateway.core.errors import BadRequest, CeilingTooLow
-from gateway.core.ledger import Entry, Origin, scoring_cost
+from gateway.core.ledger import Entry, Origin, escalations, scoring_cost
 from gateway.core.plan import Plan
 from gateway.core.routing import Mode, Overrides, Route, make_plan
 from gateway.core.signals import Signals, measure
@@ -152,9 +152,16 @@ def _settle(
 
 
 def latch(service: Service, job: Job, entry: Entry) -> None:
-    """Keep a session at the tier that it had to escalate to."""
+    """Keep a session at the tier that it had to escalate to, unless that was only the quicker."""
     route, session = job.route, job.origin.session
-    if session and route.latch and entry.outcome.escalated and not entry.outcome.degraded:
+    had_to = any(move.cause != "hedge" for move in escalations(entry.outcome))
+    if (
+        session
+        and route.latch
+        and had_to
+        and entry.outcome.escalated
+        and not entry.outcome.degraded
+    ):
         own = _own_session(job.origin.key, session)
         service.latches.raise_to(route, own, entry.served_tier, route.latch)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadtests import kill, leaks, promise, reconcile, share, start
+from loadtests import kill, leaks, promise, reconcile, share, speculation, start
 from loadtests.others import churn
 
 pytestmark = pytest.mark.live
@@ -48,4 +48,9 @@ async def test_thresholds_send_up_the_share_they_say(tmp_path):
 
 async def test_a_promised_quality_is_kept(tmp_path):
     proof = await promise.prove(tmp_path, rows=3000, splits=20)
+    assert proof.holds, told(proof)
+
+
+async def test_speculation_is_in_the_ledger(tmp_path):
+    proof = await speculation.prove(tmp_path, requests=16, strict=False)
     assert proof.holds, told(proof)
