@@ -180,6 +180,7 @@ def describe(job: Job) -> dict[str, object]:
         "start": {"tier": plan.tiers[0].name, "reason": plan.reason},
         "tiers": [_described(job, tier) for tier in plan.tiers],
         "fall_down": [tier.name for tier in plan.below],
+        "speculate_after_seconds": plan.speculate,
         "deadline_seconds": plan.deadline,
         "max_cost_usd": None if plan.ceiling is None else dollars(plan.ceiling),
         "signals": {
