@@ -24,13 +24,18 @@ from pathlib import Path
 import psutil
 import uvloop
 
-<<<<<<< HEAD
-from loadtests import holds, hot_path, kill, leaks, others, promise, reconcile, share, start
-||||||| 66f010e
-from loadtests import hot_path, kill, leaks, others, promise, reconcile, share, start
-=======
-from loadtests import hot_path, kill, leaks, others, promise, reconcile, share, speculation, start
->>>>>>> streams
+from loadtests import (
+    holds,
+    hot_path,
+    kill,
+    leaks,
+    others,
+    promise,
+    reconcile,
+    share,
+    speculation,
+    start,
+)
 from loadtests.harness import ROOT, Proof, ProofError
 from loadtests.telling import show
 
@@ -77,20 +82,16 @@ PROOFS = {
         promise.prove,
         partial(promise.prove, rows=3000, splits=20),
     ),
-<<<<<<< HEAD
     "holds": Entry(
         "Two real models under every hold policy",
         holds.prove,
         partial(holds.prove, count=300),
     ),
-||||||| 66f010e
-=======
     "speculation": Entry(
         "Speculation brings the first token of what escalates forward",
         speculation.prove,
         partial(speculation.prove, requests=24, strict=False),
     ),
->>>>>>> streams
     "churn": Entry(
         "Cancelled calls do not wear the client out",
         others.churn,

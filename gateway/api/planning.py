@@ -17,16 +17,8 @@ from gateway.api.wire import parse
 from gateway.core.chat import ChatRequest
 from gateway.core.demands import demanded
 from gateway.core.difficulty import Difficulty, start_index
-<<<<<<< HEAD
 from gateway.core.errors import BadRequest, CeilingTooLow, GatewayError
 from gateway.core.ledger import Origin, scoring_cost
-||||||| 66f010e
-from gateway.core.errors import BadRequest, CeilingTooLow
-from gateway.core.ledger import Entry, Origin, scoring_cost
-=======
-from gateway.core.errors import BadRequest, CeilingTooLow
-from gateway.core.ledger import Entry, Origin, escalations, scoring_cost
->>>>>>> streams
 from gateway.core.plan import Plan
 from gateway.core.routing import Mode, Overrides, Route, make_plan
 from gateway.core.session import Past
@@ -180,43 +172,6 @@ def _settle(
     return base if assessor is None or idle else assessor.settle(base)
 
 
-<<<<<<< HEAD
-||||||| 66f010e
-def latch(service: Service, job: Job, entry: Entry) -> None:
-    """Keep a session at the tier that it had to escalate to."""
-    route, session = job.route, job.origin.session
-    if session and route.latch and entry.outcome.escalated and not entry.outcome.degraded:
-        own = _own_session(job.origin.key, session)
-        service.latches.raise_to(route, own, entry.served_tier, route.latch)
-
-
-def _own_session(key: str, session: str) -> str:
-    """Name a session so that no other key's can be mistaken for it."""
-    return f"{key}\0{session}"
-
-
-=======
-def latch(service: Service, job: Job, entry: Entry) -> None:
-    """Keep a session at the tier that it had to escalate to, unless that was only the quicker."""
-    route, session = job.route, job.origin.session
-    had_to = any(move.cause != "hedge" for move in escalations(entry.outcome))
-    if (
-        session
-        and route.latch
-        and had_to
-        and entry.outcome.escalated
-        and not entry.outcome.degraded
-    ):
-        own = _own_session(job.origin.key, session)
-        service.latches.raise_to(route, own, entry.served_tier, route.latch)
-
-
-def _own_session(key: str, session: str) -> str:
-    """Name a session so that no other key's can be mistaken for it."""
-    return f"{key}\0{session}"
-
-
->>>>>>> streams
 def _mode(route: Route, asked: Overrides, who: str) -> Mode:
     """Settle the mode: the request's own, or the route's for this share of its traffic."""
     if asked.mode is not None:

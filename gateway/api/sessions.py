@@ -10,7 +10,7 @@ from hashlib import sha256
 import orjson
 
 from gateway.core.chat import ChatRequest
-from gateway.core.ledger import Entry
+from gateway.core.ledger import Entry, escalations
 from gateway.core.plan import Tier
 from gateway.core.routing import Route
 from gateway.core.session import NOTHING, Past
@@ -105,12 +105,13 @@ class Sessions:
             self._known.popitem(last=False)
 
     def _latched(self, known: _Remembered, job: Job, entry: Entry) -> _Remembered:
-        """A latch rises with an escalation, is kept up to its end, and is gone once a probe has
-        shown that a lower tier is good enough again."""
+        """A latch rises with an escalation that was not only the quicker, is kept up to its end,
+        and is gone once a probe has shown that a lower tier is good enough again."""
         route, outcome, past = job.route, entry.outcome, job.past
         if route.latch is None:
             return replace(known, latched="", kept=0)
-        if outcome.escalated and not outcome.degraded:
+        had_to = any(move.cause != "hedge" for move in escalations(outcome))
+        if had_to and outcome.escalated and not outcome.degraded:
             return replace(
                 known, latched=entry.served_tier, until=self._clock() + route.latch, kept=0
             )

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-<<<<<<< HEAD
-from loadtests import holds, kill, leaks, promise, reconcile, share, start
-||||||| 66f010e
-from loadtests import kill, leaks, promise, reconcile, share, start
-=======
-from loadtests import kill, leaks, promise, reconcile, share, speculation, start
->>>>>>> streams
+from loadtests import holds, kill, leaks, promise, reconcile, share, speculation, start
 from loadtests.others import churn
 
 pytestmark = pytest.mark.live
@@ -55,17 +49,13 @@ async def test_thresholds_send_up_the_share_they_say(tmp_path):
 async def test_a_promised_quality_is_kept(tmp_path):
     proof = await promise.prove(tmp_path, rows=3000, splits=20)
     assert proof.holds, told(proof)
-<<<<<<< HEAD
 
 
 async def test_real_models_answer_as_well_under_every_hold(tmp_path):
     proof = await holds.prove(tmp_path, count=300)
     assert proof.holds, told(proof)
-||||||| 66f010e
-=======
 
 
 async def test_speculation_is_in_the_ledger(tmp_path):
     proof = await speculation.prove(tmp_path, requests=16, strict=False)
     assert proof.holds, told(proof)
->>>>>>> streams
