@@ -241,7 +241,7 @@ def early_checks(
     """Return the checks to start with a draft of `tier`: those that are to run beside it, where
     its reply will be held whole and the ceiling has room for both."""
     wanted = [spec for spec in tier.bar.checks if spec.concurrent]
-    if not plan.judges(tier) or (stream and tier.hold.policy != "reply"):
+    if not plan.judges(tier) or (stream and plan.hold(tier).policy != "reply"):
         return ()
     race = _race(plan, attempts, tier)
     begun = (tier, race.tier) if race else (tier,)

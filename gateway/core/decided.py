@@ -4,15 +4,15 @@ another. It goes into the ledger as JSON, and comes back as the plan that it was
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
-from gateway.core.plan import Hold, Plan, Tier
+from gateway.core.plan import Hedge, Hold, Plan, Tier
 from gateway.core.recipes import Recipe
 from gateway.core.routing import Overrides
 from gateway.core.session import NOTHING, Past
 from gateway.core.signals import Signals
-from gateway.core.verdict import Bar, CheckSpec
+from gateway.core.verdict import Bar, CheckSpec, Early
 
 VERSION = 1
 """Of the JSON: one that is newer than this is not read."""
@@ -45,7 +45,7 @@ def decided_row(decided: Decided) -> dict[str, Any]:
     signals, asked = decided.signals, decided.asked
     return {
         "v": VERSION,
-        "ladder": [_tier_row(tier) for tier in tiers.values()],
+        "ladder": [_tier_row(plan, tier) for tier in tiers.values()],
         "plan": _plan_row(plan),
         "would": None if would is None else _plan_row(would),
         "thresholds": list(decided.thresholds),
@@ -100,6 +100,8 @@ def _plan_row(plan: Plan) -> dict[str, Any]:
         "expected": dict(plan.expected),
         "p_good": dict(plan.p_good),
         "whole": plan.whole,
+        "speculate": plan.speculate,
+        "choices": plan.choices,
     }
 
 
@@ -108,7 +110,8 @@ def _read_plan(flat: Mapping[str, Any], ladder: Mapping[str, Tier]) -> Plan:
     return Plan(**{**flat, "tiers": tiers, "below": tuple(ladder[name] for name in flat["below"])})
 
 
-def _tier_row(tier: Tier) -> dict[str, Any]:
+def _tier_row(plan: Plan, tier: Tier) -> dict[str, Any]:
+    """A tier; what a check costs is what it was expected to cost this request."""
     bar = tier.bar
     return {
         "name": tier.name,
@@ -119,19 +122,37 @@ def _tier_row(tier: Tier) -> dict[str, Any]:
         "hold": [tier.hold.policy, tier.hold.tokens],
         "accept": bar.accept,
         "min_gain": bar.min_gain,
-        "checks": {spec.name: spec.cost for spec in bar.checks},
+        "checks": {
+            spec.name: [plan.check_cost(tier, spec), spec.waits, spec.concurrent]
+            for spec in bar.checks
+        },
+        "repair": bar.repair,
+        "at_once": bar.at_once,
+        "early": list(astuple(bar.early)),
+        "hedge": None if tier.hedge is None else list(astuple(tier.hedge)),
     }
 
 
 def _read_tier(flat: Mapping[str, Any]) -> Tier:
-    checks = tuple(CheckSpec(name, cost) for name, cost in flat["checks"].items())
+    checks = tuple(
+        CheckSpec(name, cost, waits=waits, concurrent=concurrent)
+        for name, (cost, waits, concurrent) in flat["checks"].items()
+    )
     tier = Tier(
         name=flat["name"],
         upstream=flat["upstream"],
         model=flat["model"],
-        bar=Bar(flat["accept"], flat["min_gain"], checks),
+        bar=Bar(
+            flat["accept"],
+            flat["min_gain"],
+            checks,
+            repair=flat["repair"],
+            at_once=flat["at_once"],
+            early=Early(*flat["early"]),
+        ),
         hold=Hold(*flat["hold"]),
         context=flat["context"],
+        hedge=flat["hedge"] and Hedge(*flat["hedge"]),
     )
     name, _, version = flat["recipe"].rpartition("@")
     return replace(tier, recipe=Recipe(name, int(version))) if name else tier

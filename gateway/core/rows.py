@@ -56,6 +56,7 @@ def attempt_row(attempt: Attempt, *, served: bool, shadow: bool = False) -> dict
         "released": attempt.released,
         "altered": attempt.altered,
         "fallen": attempt.fallen,
+        "rival": attempt.rival,
         "shadow": shadow,
         "cost": attempt.spent,
         "price_version": attempt.tier.price.version,

@@ -111,7 +111,7 @@ def _shadowed(job: Job, plan: Plan, now: float) -> Job:
 def _judged(run: Run, attempt: Attempt) -> Attempt:
     """Put the free checks to a reply, and judge it by them."""
     if attempt.reply is not None:
-        free = (spec.name for spec in attempt.tier.bar.checks if spec.cost == 0)
+        free = (spec.name for spec in attempt.tier.bar.checks if spec.free)
         evidence = tuple(run.ask(attempt.tier, name, attempt.reply) for name in free)
         attempt = replace(attempt, evidence=evidence)
     return run.judged(attempt)

@@ -73,7 +73,13 @@ ADDED: dict[str, str | int | None] = {
     "shadow_cost": 0,
 }
 """What a record lacks that a version before this one has left in its spool."""
-ADDED_TO_ATTEMPT = {"broken": False, "altered": False, "fallen": False, "shadow": False}
+ADDED_TO_ATTEMPT = {
+    "broken": False,
+    "altered": False,
+    "fallen": False,
+    "shadow": False,
+    "rival": False,
+}
 ADDED_TO_CHECK = {"broken": False}
 """The same of its attempts, and of their checks."""
 ATTEMPT = {
@@ -97,6 +103,7 @@ ATTEMPT = {
     "altered": "INTEGER NOT NULL DEFAULT 0",
     "fallen": "INTEGER NOT NULL DEFAULT 0",
     "shadow": "INTEGER NOT NULL DEFAULT 0",
+    "rival": "INTEGER NOT NULL DEFAULT 0",
 }
 CALL = {
     "call_id": "TEXT PRIMARY KEY",
@@ -183,6 +190,7 @@ MIGRATIONS = {
         "ALTER TABLE attempt ADD COLUMN altered INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE attempt ADD COLUMN fallen INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE attempt ADD COLUMN shadow INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE attempt ADD COLUMN rival INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE check_result ADD COLUMN broken INTEGER NOT NULL DEFAULT 0",
     ),
 }

@@ -8,7 +8,15 @@ from dataclasses import dataclass, field, replace
 from gateway.core.cascade import Call, Consult, Deliver, GiveUp, next_step
 from gateway.core.outcome import Attempt, Outcome
 from gateway.core.plan import Plan, Tier
-from gateway.core.verdict import FALL_DOWN, LAST_TIER, TRUSTED, Evidence, judge
+from gateway.core.verdict import (
+    BARRED,
+    FALL_DOWN,
+    LAST_TIER,
+    TRUSTED,
+    Evidence,
+    Finding,
+    judge,
+)
 from router_models.replay.recorded import Record, Try, repriced, same_plan, tier_facts
 
 UNKNOWN: Mapping[str, str] = {
@@ -16,12 +24,17 @@ UNKNOWN: Mapping[str, str] = {
     "check": "wants a check that was not made",
     "stream": "turns on how a stream began, which is not kept",
     "deadline": "has another deadline, and the call was cut off or would be",
+    "race": "starts two calls beside each other, and chance decides",
     "cut": "the client left, or the gateway failed",
     "scorer": "was scored by another scorer",
     "plan": "cannot be planned by this configuration",
     "step": "takes a step that is not replayed",
 }
 """Why nobody can say what would have come of a request."""
+
+
+_NOT_MADE = (*BARRED, "left")
+"""Why a check that is in the evidence has not looked at the reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +95,11 @@ class _Walk:
         self._clock = readings[0] if readings else 0.0
         self._attempts: tuple[Attempt, ...] = ()
         self._made: list[Try] = []
+        self._guess: Tier | None = None
+        self._at = 0
+        self._outrun = list(self.record.outrun)
+        self._kept: tuple[Evidence, ...] = ()
+        """Of a bare call: what was found before it."""
 
     def run(self) -> Outcome:
         readings = self.record.decided.readings
@@ -91,29 +109,72 @@ class _Walk:
                 raise _Unknown("cut")  # nothing was decided after this
             elapsed = readings[turn] if self._own else self._clock
             turn += 1
-            match next_step(self.plan, self._attempts, elapsed):
-                case Call(tier, bare):
-                    self._call(tier, bare=bare)
-                case Consult(checks):
-                    self._consult(checks)
+            step = next_step(self.plan, self._attempts, elapsed)
+            if not isinstance(step, Consult) and self._drop():
+                continue  # the last attempt is another one now
+            match step:
+                case Call():
+                    self._call(step)
+                case Consult():
+                    self._consult(step)
                 case Deliver(attempt, degraded):
+                    self._book_outrun()
                     return Outcome(self._attempts, attempt, degraded)
                 case GiveUp(error):
+                    self._book_outrun()
                     return Outcome(self._attempts, error=error)
                 case _:
                     raise _Unknown("step")
 
-    def _call(self, tier: Tier, *, bare: bool) -> None:
-        if bare:
+    def _call(self, step: Call) -> None:
+        tier, race = step.tier, step.race
+        if step.bare:
             made = self._made[-1]
             if made.first is None:
                 raise _Unknown("tier")
+            self._kept = self._attempts[-1].evidence
             self._add(made, made.attempt, keep=self._attempts[:-1])
+            self._kept = ()
             return
+        if race is not None and not self._own:
+            raise _Unknown("race")
+        guess = self._guess
+        if guess is not None and not step.repair:
+            self._guess = None
+            if guess.name != tier.name or not self._next(tier).attempt.rival:
+                self._book_outrun()  # what was started beside the last one failed, or never began:
+                return  # it was decided again, with what that cost
+        if race is not None and race.by == "verdict" and guess is None:
+            self._guess, self._at = race.tier, len(self._attempts)
+        if race is not None and race.by == "first_token" and self.record.row["stream"]:
+            self._at = len(self._attempts)
+            self._book_outrun()
+            if self._others and self._others[0] == race.tier.name:
+                tier = race.tier  # the second call was the first to speak
         made = self._next(tier)
         self._made.append(made)
         self.called.append(tier.name)
         self._add(made, made.first or made.attempt, keep=self._attempts)
+
+    @property
+    def _others(self) -> tuple[str, ...]:
+        """The tiers that were called after those that are called by now."""
+        return self.record.actual[len(self.called) :]
+
+    def _book_outrun(self) -> None:
+        """Add what a race has given up by now: it costs, and decides nothing."""
+        if not self._own:
+            return
+        due = [each for place, each in self._outrun if place <= len(self.called)]
+        self._outrun = [(place, each) for place, each in self._outrun if place > len(self.called)]
+        attempts = (self._as_planned(each.attempt) for each in due)
+        self._attempts = (*self._attempts[: self._at], *attempts, *self._attempts[self._at :])
+
+    def _as_planned(self, attempt: Attempt) -> Attempt:
+        """The attempt at the plan's own tier."""
+        tier = next(t for t in (*self.plan.tiers, *self.plan.below) if t.name == attempt.tier.name)
+        attempt = repriced(attempt, tier) if self.prices else replace(attempt, tier=tier)
+        return replace(attempt, fallen=tier in self.plan.below)
 
     def _next(self, tier: Tier) -> Try:
         """The next recorded try at this tier, of the same model in the same recipe."""
@@ -130,9 +191,8 @@ class _Walk:
     def _add(self, made: Try, attempt: Attempt, keep: tuple[Attempt, ...]) -> None:
         if made.cut:
             raise _Unknown("cut")
-        tier = next(t for t in (*self.plan.tiers, *self.plan.below) if t.name == attempt.tier.name)
-        attempt = repriced(attempt, tier) if self.prices else replace(attempt, tier=tier)
-        attempt = replace(attempt, fallen=tier in self.plan.below)
+        attempt = self._as_planned(attempt)
+        tier = attempt.tier
         self._time(made, attempt)
         if attempt.failure is None and attempt.reply is not None:
             attempt = self._replied(made, attempt)
@@ -156,12 +216,13 @@ class _Walk:
         """Return a reply as it is before any check of the whole of it."""
         tier = attempt.tier
         if not self.record.row["stream"]:
-            return self._judged(replace(attempt, evidence=(), verdict=None, released=False), made)
+            whole = replace(attempt, evidence=self._kept, verdict=None, released=False)
+            return self._judged(whole, made)
         if self._same(tier):
             if attempt.left or attempt.released:
-                evidence = attempt.evidence if attempt.left else ()
+                evidence = attempt.evidence if attempt.left else self._kept
                 return self._judged(replace(attempt, evidence=evidence), made)
-            return self._judged(replace(attempt, evidence=(), verdict=None), made)
+            return self._judged(replace(attempt, evidence=self._kept, verdict=None), made)
         return self._held_otherwise(made, attempt)
 
     def _held_otherwise(self, made: Try, attempt: Attempt) -> Attempt:
@@ -193,20 +254,39 @@ class _Walk:
         before, plan = self._before(tier), self.record.decided.plan
         return (
             before is not None
-            and tier_facts(before) == tier_facts(tier)
+            and tier_facts(plan, before) == tier_facts(self.plan, tier)
             and plan.judges(before) == self.plan.judges(tier)
             and plan.next_good(before) == self.plan.next_good(tier)
         )
 
     # ------------------------------------------------------------------ checks
 
-    def _consult(self, checks: tuple[str, ...]) -> None:
+    def _drop(self) -> bool:
+        """Book the checks that were begun beside the last draft and given up; were there any?"""
+        if not (self._own and self._attempts):
+            return False
+        *before, last = self._attempts
+        known = {item.check for item in last.evidence}
+        left = tuple(
+            item
+            for item in self._made[-1].attempt.evidence
+            if item.finding.reason == "left" and item.check not in known
+        )
+        self._attempts = (*before, replace(last, evidence=last.evidence + left))
+        return bool(left)
+
+    def _consult(self, step: Consult) -> None:
         *before, last = self._attempts
         made = self._made[-1]
         known = {item.check: item for item in made.attempt.evidence}
-        if any(name not in known for name in checks):
+        if step.barred and not self._own:
+            barred = Finding("abstain", step.barred)
+            known |= {name: Evidence(name, barred) for name in step.checks}
+        elif not self._own:
+            known = {n: item for n, item in known.items() if item.finding.reason not in _NOT_MADE}
+        if any(name not in known for name in step.checks):
             raise _Unknown("check")
-        asked = tuple(known[name] for name in checks)
+        asked = tuple(known[name] for name in step.checks)
         self._clock += sum(item.seconds for item in asked)
         answered = replace(last, evidence=last.evidence + asked)
         self._attempts = (*before, self._judged(answered, made))
@@ -228,4 +308,4 @@ class _Walk:
 
 def _unanswered(tier: Tier, evidence: tuple[Evidence, ...]) -> bool:
     known = {item.check for item in evidence}
-    return any(spec.cost == 0 and spec.name not in known for spec in tier.bar.checks)
+    return any(spec.free and spec.name not in known for spec in tier.bar.checks)

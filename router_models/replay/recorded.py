@@ -47,13 +47,16 @@ class Record:
     """One request as recorded.
 
     `tries` are by tier, each tier's in order; `actual` are the tiers that were called while the
-    client waited, in order; `scoring` is what its scorer's calls cost, in nano-dollars.
+    client waited, in order; `outrun` are the tries, in none of these, that a race gave up, in
+    order, each with how many of `actual` came before it; `scoring` is what its scorer's calls
+    cost, in nano-dollars.
     """
 
     row: Mapping[str, Any]
     decided: Decided
     tries: Mapping[str, tuple[Try, ...]]
     actual: tuple[str, ...]
+    outrun: tuple[tuple[int, Try], ...]
     scoring: int
     good: Mapping[str, float]
 
@@ -70,14 +73,23 @@ def read_record(history: History) -> Record:
     ladder = {t.name: t for plan in plans for t in (*plan.tiers, *plan.below)}
     began = history.row["started_at"]
     tries: dict[str, tuple[Try, ...]] = {}
+    actual: list[str] = []
+    outrun: list[tuple[int, Try]] = []
     for flat in history.attempts:  # a shadow's comes last, so it speaks where no other does
         tier = ladder.get(flat["tier"]) or Tier(flat["tier"], "", "")
-        tries[tier.name] = (*tries.get(tier.name, ()), _try(flat, tier, began))
+        made = _try(flat, tier, began)
+        if made.attempt.outrun:
+            outrun.append((len(actual), made))
+            continue
+        tries[tier.name] = (*tries.get(tier.name, ()), made)
+        if not flat["shadow"]:
+            actual.append(tier.name)
     return Record(
         row=history.row,
         decided=decided,
         tries=tries,
-        actual=tuple(each["tier"] for each in history.attempts if not each["shadow"]),
+        actual=tuple(actual),
+        outrun=tuple(outrun),
         scoring=sum(call["cost"] for call in history.scoring),
         good=history.good,
     )
@@ -99,6 +111,7 @@ def _try(flat: Mapping[str, Any], tier: Tier, began: float) -> Try:
         bare=bool(flat["bare"]),
         left=bool(flat["left"]),
         fallen=bool(flat["fallen"]),
+        rival=bool(flat["rival"]),
     )
     starts = [call.started for call in calls]
     end = max((call.started + call.seconds for call in calls), default=0.0)
@@ -184,12 +197,17 @@ def same_plan(one: Plan, other: Plan) -> bool:
 
 
 def _facts(plan: Plan) -> tuple[object, ...]:
-    tiers = tuple(tier_facts(tier) for tier in (*plan.tiers, *plan.below))
-    whole = (len(plan.tiers), plan.deadline, plan.ceiling, plan.whole)
+    tiers = tuple(tier_facts(plan, tier) for tier in (*plan.tiers, *plan.below))
+    whole = (len(plan.tiers), plan.deadline, plan.ceiling, plan.whole, plan.speculate, plan.choices)
     return (*whole, tiers, dict(plan.expected), dict(plan.p_good))
 
 
-def tier_facts(tier: Tier) -> tuple[object, ...]:
+def tier_facts(plan: Plan, tier: Tier) -> tuple[object, ...]:
     """What of a tier its place in a plan, and the way it is judged, rest on."""
     recipe = tier.recipe.label if tier.recipe else ""
-    return (tier.name, tier.model, recipe, tier.context, tier.hold, tier.bar)
+    bar = tier.bar
+    checks = tuple(
+        (spec.name, plan.check_cost(tier, spec), spec.waits, spec.concurrent) for spec in bar.checks
+    )
+    judged = (bar.accept, bar.min_gain, bar.repair, bar.at_once, bar.early, checks)
+    return (tier.name, tier.model, recipe, tier.context, tier.hold, judged, tier.hedge)

@@ -9,7 +9,9 @@ from dataclasses import replace
 
 from engine.serving import job_for
 from hypothesis import given
+from hypothesis import strategies as st
 from properties.drafts import waterfalls
+from properties.races import varied
 from properties.test_no_leak import flow
 
 from gateway.core.rows import row
@@ -48,6 +50,14 @@ def test_a_ledger_under_its_own_policy_comes_to_its_own_decisions(fall):
         moves = [(one, other) for one, other in zip(again.called, again.called[1:], strict=False)]
         ups = [(e["from"], e["to"]) for e in story.row["escalations"]]
         assert [move for move in moves if move in ups] == ups
+
+
+@given(waterfalls(), st.integers(0, 2**32))
+def test_so_does_one_with_races_and_early_decisions(fall, seed):
+    story = asyncio.run(flow(varied(fall, seed)))
+    (record,) = recorded(story.entry)
+    again = decide_again(as_recorded(record), record)
+    assert alike(record, again), told(record, again)
 
 
 @given(waterfalls())
