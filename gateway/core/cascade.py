@@ -6,8 +6,10 @@ engine obeys it for plain and streamed replies alike, and a replay of the ledger
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.core.combine import Combiner
 from gateway.core.errors import (
     ContextTooLong,
     DeadlineExceeded,
@@ -18,6 +20,7 @@ from gateway.core.errors import (
 )
 from gateway.core.outcome import Attempt, CallRecord, Outcome, spent
 from gateway.core.plan import Hold, Plan, StartReason, Tier
+from gateway.core.verdict import Bar, CheckSpec, Evidence, Verdict
 
 __all__ = [
     "Attempt",
@@ -36,6 +39,7 @@ __all__ = [
     "best_deferred",
     "may_escalate",
     "next_step",
+    "worth_buying",
 ]
 
 
@@ -168,15 +172,38 @@ def _wanted_checks(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) ->
     if last.reply is None or last.left:
         return ()
     known = {item.check for item in last.evidence}
-    open_specs = [spec for spec in last.tier.bar.checks if spec.name not in known]
-    free = tuple(spec.name for spec in open_specs if spec.cost == 0)
-    if free or not open_specs or last.released or not plan.judges(last.tier):
+    bar = last.tier.bar
+    free = tuple(spec.name for spec in bar.checks if spec.cost == 0 and spec.name not in known)
+    if free or last.released or not plan.judges(last.tier) or elapsed >= plan.deadline:
         return free
-    if elapsed >= plan.deadline or (last.verdict is not None and not last.verdict.accepted):
-        return ()
-    paid = min(open_specs, key=lambda spec: spec.cost)
-    fits = plan.ceiling is None or spent(attempts) + paid.cost <= plan.ceiling
-    return (paid.name,) if fits else ()
+    paid = worth_buying(bar, last.evidence, last.verdict)
+    fits = plan.ceiling is None or (paid and spent(attempts) + paid.cost <= plan.ceiling)
+    return (paid.name,) if paid and fits else ()
+
+
+def worth_buying(
+    bar: Bar, evidence: Sequence[Evidence], verdict: Verdict | None
+) -> CheckSpec | None:
+    """Return the cheapest paid check not yet put, if the verdict so far leaves it a use.
+
+    Without a combiner that is while the reply would be accepted: one that is lost stays lost. A
+    combiner has a band for each check that it knows, and what it says is provisional until then.
+    """
+    known = {item.check for item in evidence}
+    open_specs = [spec for spec in bar.checks if spec.cost and spec.name not in known]
+    paid = min(open_specs, key=lambda spec: spec.cost, default=None)
+    if paid is None or verdict is None:
+        return paid
+    combiner = bar.combiner
+    if combiner is None or not combiner.knows(paid.name) or _is_lost(combiner, evidence):
+        return paid if verdict.accepted else None
+    return paid if combiner.pays(paid.name, verdict.confidence) else None
+
+
+def _is_lost(combiner: Combiner, evidence: Sequence[Evidence]) -> bool:
+    """Has a check failed that no combiner weighs?"""
+    failed = (item for item in evidence if item.finding.result == "fail")
+    return any(item.finding.broken or not combiner.knows(item.check) for item in failed)
 
 
 def _may_fall_through(plan: Plan, tier: Tier, failure: UpstreamRejected) -> bool:
