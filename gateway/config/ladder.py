@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 from gateway.config.checking import at, check, section
+from gateway.config.combiner_file import FILE, CombinerError, read_combiner
 from gateway.config.draft import Draft
 from gateway.config.fields import base_url, is_loopback, name
 from gateway.config.models import (
@@ -25,15 +26,18 @@ from gateway.config.settings import (
     UpstreamSettings,
 )
 from gateway.core.cascade import Hold, Tier
+from gateway.core.combine import Combiner
 from gateway.core.money import Price
 from gateway.core.recipes import Recipe
 from gateway.core.scorer_spec import SCORER_TIER
 from gateway.core.verdict import Bar, CheckSpec
 
-CHECKS = ("shape", "refusal", "format", "tools", "logprob")
+CHECKS = ("shape", "refusal", "format", "tools", "logprob", "arithmetic", "brevity")
 """The checks a bar may ask for by name; all are free."""
 RESERVED = ("other", "none", "cache", SCORER_TIER)
 """What metrics and records say where there is no route or tier of the configuration's."""
+NO_CONFIDENCE = ("brevity",)
+"""Checks whose number is no confidence by itself."""
 UNSURE = "unsure"
 """The check for a recipe's not-sure marker, added by itself."""
 _LATER_CHECKS = ("agreement", "judge")
@@ -247,4 +251,29 @@ def _bar(draft: Draft, entry: str, keys: TierKeys, recipe: Recipe | None) -> Bar
             draft.complain(trail, f"not supported by this version; use {', '.join(CHECKS)}", wanted)
         elif draft.known(trail, wanted, CHECKS, "check") and wanted in checks[:place]:
             draft.complain(trail, "named twice", wanted)
-    return Bar(keys.bar.accept, keys.bar.min_gain, tuple(CheckSpec(each) for each in checks))
+        elif wanted in NO_CONFIDENCE and keys.bar.confidence is None:
+            draft.complain(
+                trail, "says nothing without bar.confidence, which makes use of it", wanted
+            )
+    specs = tuple(CheckSpec(each) for each in checks)
+    return Bar(keys.bar.accept, keys.bar.min_gain, specs, _combiner(draft, entry, keys, checks))
+
+
+def _combiner(draft: Draft, entry: str, keys: TierKeys, checks: Collection[str]) -> Combiner | None:
+    """Read `bar.confidence`, a combiner's file or the folder that holds it."""
+    trail, written = ("tiers", entry, "bar", "confidence"), keys.bar.confidence
+    if written is None or (path := draft.path(trail, written)) is None:
+        return None
+    folder = path.suffix != ".json"
+    if draft.existing(trail, written, folder=folder) is None:
+        return None
+    try:
+        combiner = read_combiner(path / FILE if folder else path)
+    except CombinerError as error:
+        draft.complain(trail, str(error))
+        return None
+    missing = [each for each in (*combiner.free, *combiner.paid) if each not in checks]
+    if missing:
+        told = f"{combiner.label} was fitted to checks that the bar does not put: "
+        draft.complain(trail, told + ", ".join(missing))
+    return combiner

@@ -111,6 +111,7 @@ class BarKeys(Strict):
     accept: Share = 0.7
     min_gain: Share = 0.05
     checks: list[Name] = ["shape", "refusal", "format", "tools"]
+    confidence: Filled | None = None
 
 
 class PriceKeys(Strict):
