@@ -1,0 +1,290 @@
+"""Judge policies on a pair file, each row by what was fitted to other questions.
+
+    python -m router_models.cascade.evaluate --data PAIRS --samples LONG --sample-models A,B
+
+Routing alone, cascading alone and both together are fitted for a range of prices of quality, on all
+folds but one, and played over that one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from gateway.core.ranks import rank
+from router_models.cascade.curves import Front, priced_apgr
+from router_models.cascade.fit import Priors, no_priors
+from router_models.cascade.options import add_evidence, read_evidence
+from router_models.cascade.pairs import Pairs
+from router_models.cascade.policy import (
+    Policy,
+    Trade,
+    fit_cascade,
+    fit_joint,
+    fit_route,
+    play,
+)
+from router_models.difficulty.duplicates import (
+    Integers,
+    Nearness,
+    nearness,
+    questions,
+    static_vectors,
+)
+from router_models.difficulty.evaluate import Bench
+from router_models.difficulty.formats import DataError
+from router_models.difficulty.metrics import (
+    Array,
+    Recorded,
+    apgr,
+    calibration_error,
+    resampled,
+    summary,
+)
+from router_models.difficulty.model import Settings
+from router_models.difficulty.splits import Split, by_question
+
+FOLDS: Final = 5
+PRICES: Final = (0.0, *np.geomspace(0.005, 5.0, 24).tolist())
+"""What a quality of 1 is taken to be worth, over: in strong calls, 1 / price."""
+TARGETS: Final = (0.95, 0.98)
+RESAMPLES: Final = 500
+HARDLY: Final = 0.1
+"""A waterfall that saves less than that beyond what a blind mix of the tiers saves, at 95 % of the
+strong tier's quality, hardly helps."""
+Advance = Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ground:
+    """Rows, what a scorer says of those it has not met, and which rows are judged together."""
+
+    pairs: Pairs
+    priors: Priors
+    splits: tuple[Split, ...]
+    questions: Integers
+
+
+def prepare(pairs: Pairs, folds: int = FOLDS, seed: int = 0) -> Ground:
+    """Train a scorer by folds, where there are prompts, and keep its folds. Raises DataError."""
+    size = len(pairs)
+    if not pairs.prompted:
+        numbers = np.arange(size, dtype=np.int64)
+        near = Nearness(size, numbers[:0], numbers[:0], np.empty((0, 2), np.int64))
+        splits = tuple(by_question(numbers, near, folds, seed))
+        return Ground(pairs, no_priors(size), splits, numbers)
+    texts = [each.text for each in pairs.signals]
+    numbers = questions(texts)
+    run = Bench(pairs.rows, Settings(), static_vectors).by_folds(folds, seed)
+    splits = tuple(by_question(numbers, nearness(texts, static_vectors), folds, seed))
+    own, next_ = run.p_good[:, 0], run.p_good[:, 1]
+    return Ground(pairs, Priors(own, next_, run.ranking), splits, numbers)
+
+
+def sweep(ground: Ground, advance: Advance = lambda: None) -> dict[str, Front]:
+    """Fit each family for each price on a fold's other questions, and play it over the fold."""
+    pairs, fits = ground.pairs, _families()
+    played: dict[str, list[tuple[Array, Array]]] = {name: [] for name in fits}
+    dear = float(pairs.strong_cost.mean())
+    for price in PRICES:
+        for name, fit in fits.items():
+            quality, cost = np.zeros(len(pairs)), np.zeros(len(pairs))
+            for split in ground.splits:
+                learnt = pairs.take(split.train), ground.priors.take(split.train)
+                policy = fit(*learnt, Trade(price / dear))
+                shown = played_by(policy, pairs.take(split.test), ground.priors.take(split.test))
+                quality[split.test], cost[split.test] = shown.quality, shown.cost
+            played[name].append((quality, cost))
+        advance()
+    return {
+        name: Front([q for q, _ in points], [c for _, c in points], pairs)
+        for name, points in played.items()
+    }
+
+
+def played_by(policy: Policy, pairs: Pairs, priors: Priors) -> Any:
+    """Play a policy over rows that have more paid checks than it buys."""
+    bought = policy.combiner.paid if policy.combiner else ()
+    return play(policy, pairs.only(*bought), priors)
+
+
+def _families() -> dict[str, Callable[[Pairs, Priors, Trade], Policy]]:
+    return {
+        "route": fit_route,
+        "cascade": lambda pairs, priors, trade: fit_cascade(pairs, priors, trade, "cascade@1"),
+        "joint": lambda pairs, priors, trade: fit_joint(pairs, priors, trade, "joint@1"),
+    }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranked:
+    """What a combiner says of replies to questions that it was not fitted to, (N,) each: P(good) of
+    both tiers, the rank 0..1 of the gain among its training's, and USD spent on checks."""
+
+    own: Array
+    next: Array
+    value: Array
+    checks: Array
+
+
+def ranked(ground: Ground, *, paying: bool, price: float = 0.3) -> Ranked:
+    """Rank every reply by what going up is expected to gain. `paying`: a check is bought where it
+    pays at this `price` only; else every one is."""
+    pairs = ground.pairs
+    own, next_, value, checks = (np.zeros(len(pairs)) for _ in range(4))
+    trade = Trade(price / float(pairs.strong_cost.mean()))
+    for split in ground.splits:
+        learnt = pairs.take(split.train), ground.priors.take(split.train)
+        policy = fit_cascade(*learnt, trade, "ranked@1", paying=paying)
+        of_old = play(policy, *learnt)
+        of_new = play(policy, pairs.take(split.test), ground.priors.take(split.test))
+        # As it is served: several fits' gains say little beside each other, their ranks do.
+        reference = np.sort(of_old.value).tolist()
+        value[split.test] = [rank(each, reference) for each in of_new.value.tolist()]
+        own[split.test] = of_new.confidence
+        next_[split.test] = of_new.value + of_new.confidence
+        checks[split.test] = of_new.checks
+    return Ranked(own, next_, value, checks)
+
+
+def judge(ground: Ground, resamples: int = RESAMPLES, advance: Advance = lambda: None) -> Any:
+    """Say all that is to be said: JSON."""
+    pairs = ground.pairs
+    weights = resampled(ground.questions, resamples, 0)
+    fronts = sweep(ground, advance)
+    told: dict[str, Any] = {
+        "rows": len(pairs),
+        "ratio": pairs.ratio,
+        "tiers": [float(pairs.weak.mean()), float(pairs.strong.mean())],
+        "checks": {"free": list(pairs.free), "paid": list(pairs.paid)},
+        "targets": {},
+    }
+    blind = Front([], [], pairs)
+    for target in TARGETS:
+        costs = {name: front.cost_at(target, weights) for name, front in fronts.items()}
+        mixed = blind.cost_at(target, weights)
+        alone = np.minimum(costs["route"], costs["cascade"])
+        told["targets"][str(target)] = {
+            **{name: summary(1 - cost) for name, cost in costs.items()},
+            "blind": summary(1 - mixed),
+            "joint_less_the_better": summary(costs["joint"] - alone),
+            "joint_less_route": summary(costs["joint"] - costs["route"]),
+            "beyond_blind": summary(mixed - costs["joint"]),
+        }
+    told["apgr"] = _areas(ground, weights)
+    told["verdict"] = verdict(told)
+    return told
+
+
+def _areas(ground: Ground, weights: Array) -> dict[str, Any]:
+    """APGR by the share sent up, and with the money on the axis."""
+    pairs = ground.pairs
+    recorded = Recorded(pairs.weak, pairs.strong, pairs.weak_cost, pairs.strong_cost)
+    free = np.zeros(len(pairs))
+    told: dict[str, Any] = {
+        "route": {"share": summary(apgr(ground.priors.difficulty, recorded, weights))}
+    }
+    if not pairs.said:
+        return told
+    for name, paying in (("judged", False), ("judged_where_it_pays", True)):
+        found = ranked(ground, paying=paying)
+        told[name] = {
+            "share": summary(apgr(found.value, recorded, weights)),
+            "priced": summary(priced_apgr(found.value, found.checks, pairs, weights)),
+            "calibration_error": {
+                "own": calibration_error(found.own, pairs.weak),
+                "next": calibration_error(found.next, pairs.strong),
+            },
+            "checks_cost": float(found.checks.mean() / pairs.strong_cost.mean()),
+        }
+    last = pairs.paid[-1] if pairs.paid else None
+    if last:
+        raw = 1 - np.nan_to_num(pairs.said[last], nan=0.5)
+        spent = sum((pairs.prices[check] for check in pairs.paid), free)
+        told["disagreement"] = {
+            "share": summary(apgr(raw, recorded, weights)),
+            "priced": summary(priced_apgr(raw, spent, pairs, weights)),
+        }
+    return told
+
+
+def verdict(told: dict[str, Any]) -> str:
+    """Does it pay, and what shape does?"""
+    at = told["targets"][str(TARGETS[0])]
+    if at["beyond_blind"]["value"] < HARDLY:
+        return (
+            f"a waterfall hardly helps here: at {TARGETS[0]:.0%} of the strong tier's quality it "
+            f"saves {at['joint']['value']:.0%}, and a blind mix of the tiers "
+            f"{at['blind']['value']:.0%}"
+        )
+    judged = at["joint"]["value"] - at["route"]["value"]
+    shape = "judging the answer pays" if judged > 0.01 else "judging does not pay: route only"
+    return f"{shape}: saves {at['joint']['value']:.0%} at {TARGETS[0]:.0%} of the strong quality"
+
+
+# --------------------------------------------------------------------------- as a program
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the program's options."""
+    found = argparse.ArgumentParser(prog="python -m router_models.cascade.evaluate")
+    found.add_argument("--data", type=Path, required=True, metavar="FILE", help="a pair file")
+    add_evidence(found)
+    found.add_argument("--folds", type=int, default=FOLDS)
+    found.add_argument("--seed", type=int, default=0)
+    found.add_argument("--resamples", type=int, default=RESAMPLES)
+    found.add_argument("--json", action="store_true", help="print JSON")
+    found.add_argument("--plot", type=Path, metavar="PNG", help="draw the calibration into a file")
+    return found
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Judge a file. Exit code 2 for data that cannot be used."""
+    args = parser().parse_args(argv)
+    try:
+        ground = prepare(read_evidence(args, args.data), args.folds, args.seed)
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return 2
+    told = judge(ground, args.resamples)
+    print(json.dumps(told, indent=1) if args.json else text(told))
+    return 0
+
+
+def text(told: dict[str, Any]) -> str:
+    """Write what was found for a person."""
+    weak, strong = told["tiers"]
+    first = (
+        f"{told['rows']:,} questions, weak {weak:.3f}, strong {strong:.3f}, price ratio "
+        f"{told['ratio']:.3f}; free {', '.join(told['checks']['free']) or 'none'}, paid "
+        f"{', '.join(told['checks']['paid']) or 'none'}"
+    )
+    lines = [first]
+    for name, areas in told["apgr"].items():
+        parts = [f"{axis} {_value(areas[axis])}" for axis in ("share", "priced") if axis in areas]
+        if "calibration_error" in areas:
+            errors = areas["calibration_error"]
+            parts.append(f"calibration error {errors['own']:.3f} and {errors['next']:.3f}")
+            parts.append(f"checks cost {areas['checks_cost']:.1%} of a strong call")
+        lines.append(f"APGR {name}: {', '.join(parts)}")
+    for target, found in told["targets"].items():
+        parts = [f"{name} {_value(found[name])}" for name in found]
+        lines.append(f"saved at {float(target):.0%} of the strong quality: {'; '.join(parts)}")
+    return "\n".join([*lines, told["verdict"]])
+
+
+def _value(found: dict[str, Any]) -> str:
+    if found["value"] is None:
+        return "unknown"
+    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
