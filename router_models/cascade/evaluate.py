@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from gateway.core.ranks import rank
+from gateway.scoring import open_plain
 from router_models.cascade.curves import Front, priced_apgr
 from router_models.cascade.fit import Priors, no_priors
 from router_models.cascade.options import add_evidence, read_evidence
@@ -51,14 +52,16 @@ from router_models.difficulty.metrics import (
 from router_models.difficulty.model import Settings
 from router_models.difficulty.splits import Split, by_question
 
-FOLDS: Final = 5
+FOLDS: Final = 10
 PRICES: Final = (0.0, *np.geomspace(0.005, 5.0, 24).tolist())
 """What a quality of 1 is taken to be worth, over: in strong calls, 1 / price."""
 TARGETS: Final = (0.95, 0.98)
 RESAMPLES: Final = 500
 HARDLY: Final = 0.1
 """A waterfall that saves less than that beyond what a blind mix of the tiers saves, at 95 % of the
-strong tier's quality, hardly helps."""
+strong tier's quality, hardly helps: by the near end of the interval."""
+PAYS: Final = 0.01
+"""What judging must save beyond routing alone, of the strong tier's cost."""
 Advance = Callable[[], object]
 
 
@@ -86,6 +89,24 @@ def prepare(pairs: Pairs, folds: int = FOLDS, seed: int = 0) -> Ground:
     splits = tuple(by_question(numbers, nearness(texts, static_vectors), folds, seed))
     own, next_ = run.p_good[:, 0], run.p_good[:, 1]
     return Ground(pairs, Priors(own, next_, run.ranking), splits, numbers)
+
+
+def by_scorer(word: str, pairs: Pairs) -> Priors:
+    """Let a scorer, `default` or an artefact's folder, speak of every row. Raises ArtefactError,
+    or DataError where there is no prompt to score."""
+    if not pairs.prompted:
+        raise DataError("there are no prompts to score.")
+    scorer = open_plain(word)
+    said = [scorer.score(signals) for signals in pairs.signals]
+    return Priors(
+        np.array([_chance(each.good_at(0)) for each in said]),
+        np.array([_chance(each.good_at(1)) for each in said]),
+        np.array([each.value for each in said]),
+    )
+
+
+def _chance(known: float | None) -> float:
+    return float("nan") if known is None else known
 
 
 def sweep(ground: Ground, advance: Advance = lambda: None) -> dict[str, Front]:
@@ -134,7 +155,7 @@ class Ranked:
     checks: Array
 
 
-def ranked(ground: Ground, *, paying: bool, price: float = 0.3) -> Ranked:
+def ranked(ground: Ground, *, paying: bool, price: float = 0.1) -> Ranked:
     """Rank every reply by what going up is expected to gain. `paying`: a check is bought where it
     pays at this `price` only; else every one is."""
     pairs = ground.pairs
@@ -216,17 +237,16 @@ def _areas(ground: Ground, weights: Array) -> dict[str, Any]:
 
 
 def verdict(told: dict[str, Any]) -> str:
-    """Does it pay, and what shape does?"""
+    """Does judging pay, and does any of it help beyond what the noise may be?"""
     at = told["targets"][str(TARGETS[0])]
-    if at["beyond_blind"]["value"] < HARDLY:
-        return (
-            f"a waterfall hardly helps here: at {TARGETS[0]:.0%} of the strong tier's quality it "
-            f"saves {at['joint']['value']:.0%}, and a blind mix of the tiers "
-            f"{at['blind']['value']:.0%}"
-        )
     judged = at["joint"]["value"] - at["route"]["value"]
-    shape = "judging the answer pays" if judged > 0.01 else "judging does not pay: route only"
-    return f"{shape}: saves {at['joint']['value']:.0%} at {TARGETS[0]:.0%} of the strong quality"
+    shape = "judging the answer pays" if judged > PAYS else "judging the answer does not pay"
+    saves = (
+        f"at {TARGETS[0]:.0%} of the strong tier's quality {at['joint']['value']:.0%} of its cost "
+        f"is saved, by a blind mix of the tiers {at['blind']['value']:.0%}"
+    )
+    hardly = "; a waterfall hardly helps here" if at["beyond_blind"]["low"] < HARDLY else ""
+    return f"{shape}{hardly}: {saves}"
 
 
 # --------------------------------------------------------------------------- as a program

@@ -72,7 +72,8 @@ def fit_combiner(pairs: Pairs, priors: Priors, label: str) -> Combiner:
     return Combiner(label, pairs.free, pairs.paid, tuple(stages))
 
 
-def _curve(pairs: Pairs, checks: Sequence[str], prior: Array, outcomes: Array) -> Curve:
+def _curve(pairs: Pairs, put: Sequence[str], prior: Array, outcomes: Array) -> Curve:
+    checks = [check for check in put if not _is_superseded(check, put)]
     known = not np.isnan(prior).all()
     centre = float(np.nanmean(log_odds(prior))) if known else 0.0
     columns = [SCALE * np.nan_to_num(log_odds(prior) - centre)]
@@ -84,9 +85,26 @@ def _curve(pairs: Pairs, checks: Sequence[str], prior: Array, outcomes: Array) -
         offset=offset,
         prior=SCALE * float(weights[0]),
         centre=centre,
-        said=dict(zip(checks, weights[1 : count + 1].tolist(), strict=True)),
-        silent=dict(zip(checks, (SILENCE * weights[count + 1 :]).tolist(), strict=True)),
+        said=_zeros(put) | dict(zip(checks, weights[1 : count + 1].tolist(), strict=True)),
+        silent=_zeros(put)
+        | dict(zip(checks, (SILENCE * weights[count + 1 :]).tolist(), strict=True)),
     )
+
+
+def _zeros(checks: Sequence[str]) -> dict[str, float]:
+    return dict.fromkeys(checks, 0.0)
+
+
+def _is_superseded(check: str, put: Sequence[str]) -> bool:
+    """Does a later check of the same family say all that this one does? `agreement_2` counts the
+    sample of `agreement` too."""
+    family, number = _family(check)
+    return any(_family(other)[0] == family and _family(other)[1] > number for other in put)
+
+
+def _family(check: str) -> tuple[str, int]:
+    name, _, number = check.rpartition("_")
+    return (name, int(number)) if name and number.isdecimal() else (check, 1)
 
 
 def _logistic(columns: Array, outcomes: Array) -> tuple[float, Array]:

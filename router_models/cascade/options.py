@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from router_models.cascade.pairs import Pairs, read_pairs
-from router_models.cascade.samples import read_samples
-from router_models.difficulty.formats import DataError
+if TYPE_CHECKING:
+    from router_models.cascade.pairs import Pairs
 
 
 def add_evidence(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +56,11 @@ def add_evidence(parser: argparse.ArgumentParser) -> None:
 
 def read_evidence(args: argparse.Namespace, path: Path) -> Pairs:
     """Read a pair file with the evidence asked for. Raises DataError."""
+    # The options are asked for by commands that load nothing until they are run.
+    from router_models.cascade.pairs import read_pairs  # noqa: PLC0415
+    from router_models.cascade.samples import read_samples  # noqa: PLC0415
+    from router_models.difficulty.formats import DataError  # noqa: PLC0415
+
     if bool(args.samples) != bool(args.sample_models):
         raise DataError("--samples and --sample-models go together.")
     samples = None
