@@ -11,15 +11,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from gateway.core.ports import Scorer
 from gateway.core.ranks import rank
-from gateway.scoring import open_plain
 from router_models.cascade.curves import Front, priced_apgr
 from router_models.cascade.fit import Priors, no_priors
 from router_models.cascade.options import add_evidence, read_evidence
@@ -77,26 +77,28 @@ class Ground:
 
 def prepare(pairs: Pairs, folds: int = FOLDS, seed: int = 0) -> Ground:
     """Train a scorer by folds, where there are prompts, and keep its folds. Raises DataError."""
-    size = len(pairs)
     if not pairs.prompted:
-        numbers = np.arange(size, dtype=np.int64)
-        near = Nearness(size, numbers[:0], numbers[:0], np.empty((0, 2), np.int64))
-        splits = tuple(by_question(numbers, near, folds, seed))
-        return Ground(pairs, no_priors(size), splits, numbers)
-    texts = [each.text for each in pairs.signals]
-    numbers = questions(texts)
+        return folds_of(pairs, no_priors(len(pairs)), folds, seed)
     run = Bench(pairs.rows, Settings(), static_vectors).by_folds(folds, seed)
-    splits = tuple(by_question(numbers, nearness(texts, static_vectors), folds, seed))
-    own, next_ = run.p_good[:, 0], run.p_good[:, 1]
-    return Ground(pairs, Priors(own, next_, run.ranking), splits, numbers)
+    priors = Priors(run.p_good[:, 0], run.p_good[:, 1], run.ranking)
+    return folds_of(pairs, priors, folds, seed)
 
 
-def by_scorer(word: str, pairs: Pairs) -> Priors:
-    """Let a scorer, `default` or an artefact's folder, speak of every row. Raises ArtefactError,
-    or DataError where there is no prompt to score."""
+def folds_of(pairs: Pairs, priors: Priors, folds: int = FOLDS, seed: int = 0) -> Ground:
+    """Split by question, near-duplicates left out of what is learnt. Raises DataError."""
+    if pairs.prompted:
+        texts = [each.text for each in pairs.signals]
+        numbers, near = questions(texts), nearness(texts, static_vectors)
+    else:
+        numbers = np.arange(len(pairs), dtype=np.int64)
+        near = Nearness(len(pairs), numbers[:0], numbers[:0], np.empty((0, 2), np.int64))
+    return Ground(pairs, priors, tuple(by_question(numbers, near, folds, seed)), numbers)
+
+
+def by_scorer(scorer: Scorer, pairs: Pairs) -> Priors:
+    """Let a scorer speak of every row. Raises DataError where there is no prompt to score."""
     if not pairs.prompted:
         raise DataError("there are no prompts to score.")
-    scorer = open_plain(word)
     said = [scorer.score(signals) for signals in pairs.signals]
     return Priors(
         np.array([_chance(each.good_at(0)) for each in said]),
@@ -109,25 +111,44 @@ def _chance(known: float | None) -> float:
     return float("nan") if known is None else known
 
 
-def sweep(ground: Ground, advance: Advance = lambda: None) -> dict[str, Front]:
-    """Fit each family for each price on a fold's other questions, and play it over the fold."""
-    pairs, fits = ground.pairs, _families()
-    played: dict[str, list[tuple[Array, Array]]] = {name: [] for name in fits}
-    dear = float(pairs.strong_cost.mean())
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """What policies fitted to other questions did, (N,) each; `kinds` are the folds' shapes."""
+
+    quality: Array
+    cost: Array
+    large: Array
+    kinds: tuple[str, ...]
+
+
+def shown(ground: Ground, family: str, price: float) -> Shown:
+    """Fit a family of policies on each fold's other questions, at a price, and play it."""
+    pairs, fit = ground.pairs, FAMILIES[family]
+    trade = Trade(price / float(pairs.strong_cost.mean()))
+    quality, cost, large = (np.zeros(len(pairs)) for _ in range(3))
+    kinds = []
+    for split in ground.splits:
+        policy = fit(pairs.take(split.train), ground.priors.take(split.train), trade)
+        played = played_by(policy, pairs.take(split.test), ground.priors.take(split.test))
+        quality[split.test], cost[split.test] = played.quality, played.cost
+        large[split.test] = played.up | played.deferred
+        kinds.append(policy.kind)
+    return Shown(quality, cost, large, tuple(kinds))
+
+
+def sweep(ground: Ground, advance: Advance = lambda: None) -> dict[str, list[Shown]]:
+    """Show each family at each price."""
+    found: dict[str, list[Shown]] = {name: [] for name in FAMILIES}
     for price in PRICES:
-        for name, fit in fits.items():
-            quality, cost = np.zeros(len(pairs)), np.zeros(len(pairs))
-            for split in ground.splits:
-                learnt = pairs.take(split.train), ground.priors.take(split.train)
-                policy = fit(*learnt, Trade(price / dear))
-                shown = played_by(policy, pairs.take(split.test), ground.priors.take(split.test))
-                quality[split.test], cost[split.test] = shown.quality, shown.cost
-            played[name].append((quality, cost))
+        for name, points in found.items():
+            points.append(shown(ground, name, price))
         advance()
-    return {
-        name: Front([q for q, _ in points], [c for _, c in points], pairs)
-        for name, points in played.items()
-    }
+    return found
+
+
+def front(points: Sequence[Shown], pairs: Pairs) -> Front:
+    """Make a front of what was shown."""
+    return Front([each.quality for each in points], [each.cost for each in points], pairs)
 
 
 def played_by(policy: Policy, pairs: Pairs, priors: Priors) -> Any:
@@ -136,12 +157,12 @@ def played_by(policy: Policy, pairs: Pairs, priors: Priors) -> Any:
     return play(policy, pairs.only(*bought), priors)
 
 
-def _families() -> dict[str, Callable[[Pairs, Priors, Trade], Policy]]:
-    return {
-        "route": fit_route,
-        "cascade": lambda pairs, priors, trade: fit_cascade(pairs, priors, trade, "cascade@1"),
-        "joint": lambda pairs, priors, trade: fit_joint(pairs, priors, trade, "joint@1"),
-    }
+FAMILIES: Final[dict[str, Callable[[Pairs, Priors, Trade], Policy]]] = {
+    "route": fit_route,
+    "cascade": lambda pairs, priors, trade: fit_cascade(pairs, priors, trade, "cascade@1"),
+    "joint": lambda pairs, priors, trade: fit_joint(pairs, priors, trade, "joint@1"),
+}
+"""How each family of policies is fitted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,7 +200,7 @@ def judge(ground: Ground, resamples: int = RESAMPLES, advance: Advance = lambda:
     """Say all that is to be said: JSON."""
     pairs = ground.pairs
     weights = resampled(ground.questions, resamples, 0)
-    fronts = sweep(ground, advance)
+    fronts = {name: front(points, pairs) for name, points in sweep(ground, advance).items()}
     told: dict[str, Any] = {
         "rows": len(pairs),
         "ratio": pairs.ratio,

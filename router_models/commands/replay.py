@@ -108,11 +108,12 @@ def _combiner(path: Path) -> Any:
 
 
 def _priors(args: argparse.Namespace, pairs: Pairs) -> Priors:
+    from gateway.scoring import open_plain
     from router_models.cascade.evaluate import by_scorer, prepare
 
     if args.scorer is None:
         return prepare(pairs).priors
-    return by_scorer(args.scorer, pairs)
+    return by_scorer(open_plain(args.scorer), pairs)
 
 
 def _nobody(pairs: Pairs) -> Priors:
@@ -129,12 +130,10 @@ def _names(written: str) -> tuple[str, ...]:
 
 
 def _text(told: dict[str, Any]) -> str:
-    success = ", ".join(
-        f"{name} {_number(told[key])}"
-        for name, key in (
-            ("served", "success"), ("always-large", "success_large"), ("always-small", "success_small")
-        )
-    )  # fmt: skip
+    success = (
+        f"{_number(told['success'])}, always-large {_number(told['success_large'])}, always-small "
+        f"{_number(told['success_small'])}"
+    )
     lines = [f"{told['policy']} over {told['rows']:,} recorded requests"]
     lines.append(f"started large {_share(told['started_large'])}")
     lines.append(f"escalated     {_share(told['escalated'])}")
