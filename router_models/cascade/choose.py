@@ -16,6 +16,7 @@ from router_models.cascade.evaluate import (
     Advance,
     Ground,
     Shown,
+    fitted,
     played_by,
     shown,
 )
@@ -25,6 +26,8 @@ from router_models.cascade.policy import Policy, Trade, weigh
 from router_models.difficulty.metrics import Array, calibration_error, resampled, summary
 
 RESAMPLES: Final = 500
+CAPS: Final = tuple(np.linspace(0.02, 1.0, 50).tolist())
+"""Bars that are tried under the one that was fitted for a price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +71,41 @@ def choose(
     """Fit the cheapest policy that meets the target, judged by folds. What is chosen by looking at
     the folds' own figures is no promise: about half of such choices miss the target a little."""
     pairs = ground.pairs
-    found: dict[str, list[Shown]] = {"joint": [], "route": []}
+    fits, joint, route = [], [], []
     for price in PRICES:
-        for family, each in found.items():
-            each.append(shown(ground, family, price))
+        fits.append(fitted(ground, "joint", price, min_gain))
+        joint.append(shown(ground, fits[-1]))
+        route.append(shown(ground, fitted(ground, "route", price)))
         advance()
-    points = {family: _points(each, pairs) for family, each in found.items()}
-    at = _best(points["joint"], target)
-    dear = float(pairs.strong_cost.mean())
-    policy = Policy(0.0)
-    if at is not None:
-        trade = Trade(PRICES[at] / dear, min_gain)
-        policy = FAMILIES["joint"](pairs, ground.priors, trade)
+    points = _points(joint, pairs, PRICES)
+    policy, at, seen = Policy(0.0), None, None
+    for place in _near(points, target):
+        capped = [(cap, shown(ground, fits[place], cap)) for cap in CAPS]
+        tried = _points([each for _, each in capped], pairs, [PRICES[place]] * len(CAPS))
+        best = _best(tried, target)
+        if best is not None and (at is None or _best((at, tried[best]), target) == 1):
+            at, seen = tried[best], capped[best][1]
+            trade = Trade(PRICES[place] / float(pairs.strong_cost.mean()), min_gain)
+            policy = FAMILIES["joint"](pairs, ground.priors, trade)
+            policy = replace(policy, accept=min(policy.accept, capped[best][0]))
     if policy.combiner is not None:
         policy = replace(policy, combiner=replace(policy.combiner, label=label))
-    told = _told(ground, policy, found["joint"][at] if at is not None else None)
-    chosen = points["joint"][at] if at is not None else None
-    return Chosen(policy, chosen, points["joint"], points["route"], told, _verdict(policy, told))
+    told = _told(ground, policy, seen)
+    return Chosen(policy, at, points, _points(route, pairs, PRICES), told, _verdict(policy, told))
 
 
-def _points(found: Sequence[Shown], pairs: Pairs) -> tuple[Point, ...]:
+def _near(points: Sequence[Point], target: Target) -> list[int]:
+    """The places of the points on both sides of the target: what is fitted for a price jumps from
+    one to the next, and a lower bar reaches what lies between."""
+    best = _best(points, target)
+    order = sorted(range(len(points)), key=lambda at: points[at].cost)
+    if best is None:
+        return order[:1]
+    after = order[order.index(best) + 1 :]
+    return [best, *after[:1]]
+
+
+def _points(found: Sequence[Shown], pairs: Pairs, prices: Sequence[float]) -> tuple[Point, ...]:
     strong, dear = float(pairs.strong.mean()), float(pairs.strong_cost.mean())
     return tuple(
         Point(
@@ -97,7 +115,7 @@ def _points(found: Sequence[Shown], pairs: Pairs) -> tuple[Point, ...]:
             float(each.cost.mean()) / dear,
             tuple(sorted(set(each.kinds))),
         )
-        for price, each in zip(PRICES, found, strict=True)
+        for price, each in zip(prices, found, strict=True)
     )
 
 

@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -121,19 +121,25 @@ class Shown:
     kinds: tuple[str, ...]
 
 
-def shown(ground: Ground, family: str, price: float) -> Shown:
-    """Fit a family of policies on each fold's other questions, at a price, and play it."""
-    pairs, fit = ground.pairs, FAMILIES[family]
-    trade = Trade(price / float(pairs.strong_cost.mean()))
+def fitted(ground: Ground, family: str, price: float, min_gain: float = 0.0) -> list[Policy]:
+    """Fit a family of policies, at a price, to each fold's other questions."""
+    trade = Trade(price / float(ground.pairs.strong_cost.mean()), min_gain)
+    return [
+        FAMILIES[family](ground.pairs.take(each.train), ground.priors.take(each.train), trade)
+        for each in ground.splits
+    ]
+
+
+def shown(ground: Ground, policies: Sequence[Policy], cap: float = 1.0) -> Shown:
+    """Play each fold's policy over it; `cap` is the most that a reply must reach."""
+    pairs = ground.pairs
     quality, cost, large = (np.zeros(len(pairs)) for _ in range(3))
-    kinds = []
-    for split in ground.splits:
-        policy = fit(pairs.take(split.train), ground.priors.take(split.train), trade)
-        played = played_by(policy, pairs.take(split.test), ground.priors.take(split.test))
+    for split, policy in zip(ground.splits, policies, strict=True):
+        capped = replace(policy, accept=min(policy.accept, cap))
+        played = played_by(capped, pairs.take(split.test), ground.priors.take(split.test))
         quality[split.test], cost[split.test] = played.quality, played.cost
         large[split.test] = played.up | played.deferred
-        kinds.append(policy.kind)
-    return Shown(quality, cost, large, tuple(kinds))
+    return Shown(quality, cost, large, tuple(each.kind for each in policies))
 
 
 def sweep(ground: Ground, advance: Advance = lambda: None) -> dict[str, list[Shown]]:
@@ -141,7 +147,7 @@ def sweep(ground: Ground, advance: Advance = lambda: None) -> dict[str, list[Sho
     found: dict[str, list[Shown]] = {name: [] for name in FAMILIES}
     for price in PRICES:
         for name, points in found.items():
-            points.append(shown(ground, name, price))
+            points.append(shown(ground, fitted(ground, name, price)))
         advance()
     return found
 

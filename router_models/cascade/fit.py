@@ -18,7 +18,7 @@ from router_models.cascade.pairs import Pairs
 from router_models.difficulty.duplicates import Integers
 from router_models.difficulty.metrics import Array
 
-STRENGTH: Final = 0.2
+STRENGTH: Final = 0.05
 """scikit-learn's C: the penalty is on log-odds, whose weights are small anyway."""
 SCALE: Final = 0.7
 """How far a prior's log-odds count before the penalty, and ..."""
