@@ -20,7 +20,7 @@ from router_models.cascade.evaluate import (
     played_by,
     shown,
 )
-from router_models.cascade.fit import Priors
+from router_models.cascade.fit import Priors, fit_combiner
 from router_models.cascade.pairs import Pairs
 from router_models.cascade.policy import Policy, Trade, weigh
 from router_models.difficulty.metrics import Array, calibration_error, resampled, summary
@@ -64,6 +64,11 @@ class Chosen:
     told: dict[str, Any]
     verdict: str
 
+    @property
+    def pays(self) -> bool:
+        """Is it worth more than one tier alone, or a blind mix of both?"""
+        return "not pay:" not in self.verdict and self.policy.kind != "weak"
+
 
 def choose(
     ground: Ground, target: Target, label: str, min_gain: float, advance: Advance = lambda: None
@@ -86,10 +91,8 @@ def choose(
         if best is not None and (at is None or _best((at, tried[best]), target) == 1):
             at, seen = tried[best], capped[best][1]
             trade = Trade(PRICES[place] / float(pairs.strong_cost.mean()), min_gain)
-            policy = FAMILIES["joint"](pairs, ground.priors, trade)
+            policy = FAMILIES["joint"](pairs, ground.priors, trade, label, {})
             policy = replace(policy, accept=min(policy.accept, capped[best][0]))
-    if policy.combiner is not None:
-        policy = replace(policy, combiner=replace(policy.combiner, label=label))
     told = _told(ground, policy, seen)
     return Chosen(policy, at, points, _points(route, pairs, PRICES), told, _verdict(policy, told))
 
@@ -170,12 +173,10 @@ def held_out(pairs: Pairs, priors: Priors, ground: Ground) -> Array:
     """P(the weak reply is good) by combiners fitted to other questions, where every check of the
     policy is put; (N,)."""
     own = np.zeros(len(pairs))
-    trade = Trade(0.0)
     for split in ground.splits:
-        fitted = FAMILIES["cascade"](pairs.take(split.train), priors.take(split.train), trade)
-        if fitted.combiner is not None:
-            said = weigh(fitted.combiner, pairs.take(split.test), priors.take(split.test))
-            own[split.test] = said.own[-1]
+        combiner = fit_combiner(pairs.take(split.train), priors.take(split.train), "held@1")
+        said = weigh(combiner, pairs.take(split.test), priors.take(split.test))
+        own[split.test] = said.own[-1]
     return own
 
 
@@ -188,12 +189,12 @@ def _verdict(policy: Policy, told: dict[str, Any]) -> str:
         "weak": "the weak tier alone meets the target: nothing else pays",
     }
     beyond = told["beyond_blind"]["low"]
-    helps = policy.kind in {"cascade", "joint", "route"}
-    hardly = helps and (beyond is None or beyond < HARDLY)
-    note = (
-        ". A waterfall hardly helps here: see what a blind mix of the tiers saves" if hardly else ""
-    )
-    return shapes[policy.kind] + note
+    if policy.kind not in {"cascade", "joint", "route"}:
+        return shapes[policy.kind]
+    if beyond is None or beyond <= 0:
+        return "does not pay: a blind mix of the tiers may well save as much"
+    hardly = ". A waterfall hardly helps here: see what a blind mix of the tiers saves"
+    return shapes[policy.kind] + (hardly if beyond < HARDLY else "")
 
 
 def in_use(policy: Policy, pairs: Pairs, priors: Priors) -> dict[str, float]:

@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from router_models.cascade.fit import Priors, no_priors
 from router_models.cascade.options import add_evidence, read_evidence
 from router_models.cascade.pairs import Pairs
 from router_models.cascade.policy import (
+    Known,
     Policy,
     Trade,
     fit_cascade,
@@ -67,12 +68,14 @@ Advance = Callable[[], object]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ground:
-    """Rows, what a scorer says of those it has not met, and which rows are judged together."""
+    """Rows, what a scorer says of those it has not met, and which rows are judged together.
+    `known` are each fold's combiners, as far as they were fitted."""
 
     pairs: Pairs
     priors: Priors
     splits: tuple[Split, ...]
     questions: Integers
+    known: dict[int, Known] = field(default_factory=dict)
 
 
 def prepare(pairs: Pairs, folds: int = FOLDS, seed: int = 0) -> Ground:
@@ -124,10 +127,12 @@ class Shown:
 def fitted(ground: Ground, family: str, price: float, min_gain: float = 0.0) -> list[Policy]:
     """Fit a family of policies, at a price, to each fold's other questions."""
     trade = Trade(price / float(ground.pairs.strong_cost.mean()), min_gain)
-    return [
-        FAMILIES[family](ground.pairs.take(each.train), ground.priors.take(each.train), trade)
-        for each in ground.splits
-    ]
+    found = []
+    for fold, split in enumerate(ground.splits):
+        learnt = ground.pairs.take(split.train), ground.priors.take(split.train)
+        known = ground.known.setdefault(fold, {})
+        found.append(FAMILIES[family](*learnt, trade, f"{family}@1", known))
+    return found
 
 
 def shown(ground: Ground, policies: Sequence[Policy], cap: float = 1.0) -> Shown:
@@ -163,10 +168,10 @@ def played_by(policy: Policy, pairs: Pairs, priors: Priors) -> Any:
     return play(policy, pairs.only(*bought), priors)
 
 
-FAMILIES: Final[dict[str, Callable[[Pairs, Priors, Trade], Policy]]] = {
+FAMILIES: Final[dict[str, Callable[[Pairs, Priors, Trade, str, Known], Policy]]] = {
     "route": fit_route,
-    "cascade": lambda pairs, priors, trade: fit_cascade(pairs, priors, trade, "cascade@1"),
-    "joint": lambda pairs, priors, trade: fit_joint(pairs, priors, trade, "joint@1"),
+    "cascade": fit_cascade,
+    "joint": fit_joint,
 }
 """How each family of policies is fitted."""
 

@@ -140,18 +140,35 @@ class Trade:
         return quality - self.price * cost
 
 
-def fit_route(pairs: Pairs, priors: Priors, trade: Trade) -> Policy:
-    """Fit the threshold of routing alone."""
+Known = dict[tuple[str, ...], Combiner]
+"""Combiners that were fitted to the same rows before, by their paid checks: they are the same at
+every price."""
+
+
+def fit_route(
+    pairs: Pairs, priors: Priors, trade: Trade, label: str = "", known: Known | None = None
+) -> Policy:
+    """Fit the threshold of routing alone; it has no combiner to be labelled."""
+    del label, known
     stays = trade.worth(pairs.weak, pairs.weak_cost)
     return Policy(_threshold(priors.difficulty, _up(pairs, trade) - stays))
 
 
 def fit_cascade(
-    pairs: Pairs, priors: Priors, trade: Trade, label: str, *, paying: bool = True
+    pairs: Pairs,
+    priors: Priors,
+    trade: Trade,
+    label: str,
+    known: Known | None = None,
+    *,
+    paying: bool = True,
 ) -> Policy:
     """Fit a combiner to these checks, the bands in which each is bought and the confidence from
     which a reply is accepted. Not `paying`: every check is always bought."""
-    combiner = fit_combiner(pairs, priors, label)
+    known = {} if known is None else known
+    if pairs.paid not in known:
+        known[pairs.paid] = fit_combiner(pairs, priors, label)
+    combiner = known[pairs.paid]
     weighed = weigh(combiner, pairs, priors)
     stage = np.full(len(pairs), len(combiner.paid), np.intp)
     policy = Policy(NEVER, 0.0, trade.min_gain, combiner)
@@ -166,7 +183,9 @@ def fit_cascade(
     return replace(policy, accept=_accept(policy, weighed, stage, pairs, trade))
 
 
-def fit_joint(pairs: Pairs, priors: Priors, trade: Trade, label: str) -> Policy:
+def fit_joint(
+    pairs: Pairs, priors: Priors, trade: Trade, label: str, known: Known | None = None
+) -> Policy:
     """Choose between routing alone and judging too, with any of the paid checks: the simpler one
     unless the other is better by the trade's margin."""
     best = fit_route(pairs, priors, trade)
@@ -175,7 +194,7 @@ def fit_joint(pairs: Pairs, priors: Priors, trade: Trade, label: str) -> Policy:
         with_these = pairs.only(*checks)
         if not with_these.said and np.isnan(priors.own).all():
             continue  # nobody knows anything of a reply
-        cascade = fit_cascade(with_these, priors, trade, label)
+        cascade = fit_cascade(with_these, priors, trade, label, known)
         if any(low > high for low, high in _bands_of(cascade)):
             continue
         for policy in (cascade, with_threshold(cascade, with_these, priors, trade)):

@@ -38,7 +38,7 @@ def _has_recorded_checks(args: argparse.Namespace) -> bool:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Tune. Exit code 1 when nothing pays, 2 for a wrong use."""
+    """Tune. Exit code 1 when nothing pays (nothing is written then), 2 for a wrong use."""
     from router_models.cascade.choose import Target, choose
     from router_models.cascade.evaluate import PRICES
     from router_models.cascade.options import read_evidence
@@ -50,12 +50,12 @@ def run(args: argparse.Namespace) -> int:
     with common.progress("fitting", len(PRICES)) as advance:
         chosen = choose(ground, target, args.label, args.min_gain, advance)
     told = _told(args, ground, chosen)
-    if args.out and chosen.policy.combiner is not None:
+    if args.out and chosen.pays and chosen.policy.combiner is not None:
         told["combiner"] = str(_keep(args, ground, chosen, chosen.policy.combiner))
-    if args.write:
+    if args.write and chosen.pays:
         told["written"] = _write(args, chosen)
     common.show(json.dumps(told, indent=1) if args.json else _text(told, chosen))
-    return 0 if chosen.policy.kind in {"cascade", "joint", "route"} else 1
+    return 0 if chosen.pays else 1
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -119,6 +119,7 @@ def _told(args: argparse.Namespace, ground: Ground, chosen: Chosen) -> dict[str,
             "cost": args.target_cost,
         },
         "verdict": chosen.verdict,
+        "pays": chosen.pays,
         "kind": policy.kind,
         "threshold": policy.threshold,
         "accept": policy.accept if combiner else None,
