@@ -93,6 +93,8 @@ def choose(
             trade = Trade(PRICES[place] / float(pairs.strong_cost.mean()), min_gain)
             policy = FAMILIES["joint"](pairs, ground.priors, trade, label, {})
             policy = replace(policy, accept=min(policy.accept, capped[best][0]))
+    if target.quality is not None and at is not None and at.cost >= 1:
+        policy, at, seen = Policy(0.0), None, None  # the strong tier alone meets it for less
     told = _told(ground, policy, seen)
     return Chosen(policy, at, points, _points(route, pairs, PRICES), told, _verdict(policy, told))
 

@@ -54,6 +54,8 @@ from router_models.difficulty.model import Settings
 from router_models.difficulty.splits import Split, by_question
 
 FOLDS: Final = 10
+FEWEST: Final = 20
+"""Rows that a fold must leave to learn from."""
 PRICES: Final = (0.0, *np.geomspace(0.005, 5.0, 24).tolist())
 """What a quality of 1 is taken to be worth, over: in strong calls, 1 / price."""
 TARGETS: Final = (0.95, 0.98)
@@ -95,7 +97,13 @@ def folds_of(pairs: Pairs, priors: Priors, folds: int = FOLDS, seed: int = 0) ->
     else:
         numbers = np.arange(len(pairs), dtype=np.int64)
         near = Nearness(len(pairs), numbers[:0], numbers[:0], np.empty((0, 2), np.int64))
-    return Ground(pairs, priors, tuple(by_question(numbers, near, folds, seed)), numbers)
+    splits = tuple(by_question(numbers, near, folds, seed))
+    if any(len(split.train) < FEWEST for split in splits):
+        raise DataError(
+            f"fewer than {FEWEST} rows are left to learn from when a fold's near-duplicates are "
+            "not: there are too few questions, or they are too alike."
+        )
+    return Ground(pairs, priors, splits, numbers)
 
 
 def by_scorer(scorer: Scorer, pairs: Pairs) -> Priors:

@@ -24,6 +24,7 @@ from router_models.difficulty.metrics import Array, resampled, summary
 
 SMALL: Final = Tier("small", "recorded", "weak")
 LARGE: Final = Tier("large", "recorded", "strong")
+_NOTHING: Final = 1e-9
 _REPLY: Final = Reply((Choice("", finish="stop"),))
 
 
@@ -142,7 +143,9 @@ def told(played: Replayed, pairs: Pairs, resamples: int = 1000, seed: int = 0) -
         "saved": summary(saved),
         "beyond_blind": beyond,
         "reasons": dict(played.reasons),
-        "pays": bool(isinstance(beyond["low"], float) and beyond["low"] > 0 and saved[0] > 0),
+        "pays": bool(
+            isinstance(beyond["low"], float) and beyond["low"] > _NOTHING and saved[0] > 0
+        ),
     }
 
 
