@@ -14,13 +14,13 @@ from router_models.cascade.evaluate import (
     HARDLY,
     PRICES,
     Advance,
-    Ground,
     Shown,
     fitted,
     played_by,
     shown,
 )
 from router_models.cascade.fit import Priors, fit_combiner
+from router_models.cascade.ground import Ground
 from router_models.cascade.pairs import Pairs
 from router_models.cascade.policy import Policy, Trade, weigh
 from router_models.difficulty.metrics import Array, calibration_error, resampled, summary

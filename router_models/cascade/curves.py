@@ -13,13 +13,15 @@ from router_models.cascade.pairs import Pairs
 from router_models.difficulty.metrics import Array
 
 
-def priced_apgr(value: Array, checks: Array, pairs: Pairs, weights: Array) -> Array:
-    """Area under the recovered share of the gap, over the money spent between the two tiers' costs.
+def priced_apgr(
+    value: Array, checks: Array, pairs: Pairs, weights: Array, *, drafts: bool = False
+) -> Array:
+    """Area under the recovered share of the gap, over the money that goes into recovering it.
 
-    As APGR (docs/scorer.md) with what it costs on the axis and not the share sent up: 0 is the weak
-    tier alone, 1 the strong tier alone. Every request is charged its weak call and its `checks`,
-    USD, (N,), one that goes up the strong call besides; highest `value` first. Random is .5 with
-    free checks and a free weak call, and less otherwise. (B,)
+    As APGR (docs/scorer.md) with cost on the axis and not the share sent up: 1 is what the strong
+    tier costs for all. Every request is charged its `checks`, USD, (N,), and one that goes up the
+    strong call; highest `value` first. With `drafts` the weak calls of what goes up, thrown away,
+    are charged too: 1 is then the strong tier alone, instead of the weak one. (B,)
     """
     order = np.argsort(-value, kind="stable")
     ranked, drawn = value[order], weights[:, order]
@@ -30,7 +32,7 @@ def priced_apgr(value: Array, checks: Array, pairs: Pairs, weights: Array) -> Ar
 
     gained, spent = sums(pairs.strong - pairs.weak), sums(pairs.strong_cost)
     gap = gained[:, -1:]
-    dear = spent[:, -1] - weights @ pairs.weak_cost
+    dear = spent[:, -1] - (weights @ pairs.weak_cost if drafts else 0.0)
     begun = weights @ checks
     areas = [
         _area(np.append(0.0, spends), np.append(0.0, gains), start, whole)

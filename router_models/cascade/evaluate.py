@@ -12,18 +12,19 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from gateway.core.ports import Scorer
 from gateway.core.ranks import rank
 from router_models.cascade.curves import Front, priced_apgr
-from router_models.cascade.fit import Priors, no_priors
+from router_models.cascade.fit import Priors
+from router_models.cascade.ground import FOLDS, Ground, prepare
 from router_models.cascade.options import add_evidence, read_evidence
 from router_models.cascade.pairs import Pairs
+from router_models.cascade.plots import draw
 from router_models.cascade.policy import (
     Known,
     Policy,
@@ -33,14 +34,6 @@ from router_models.cascade.policy import (
     fit_route,
     play,
 )
-from router_models.difficulty.duplicates import (
-    Integers,
-    Nearness,
-    nearness,
-    questions,
-    static_vectors,
-)
-from router_models.difficulty.evaluate import Bench
 from router_models.difficulty.formats import DataError
 from router_models.difficulty.metrics import (
     Array,
@@ -50,12 +43,7 @@ from router_models.difficulty.metrics import (
     resampled,
     summary,
 )
-from router_models.difficulty.model import Settings
-from router_models.difficulty.splits import Split, by_question
 
-FOLDS: Final = 10
-FEWEST: Final = 20
-"""Rows that a fold must leave to learn from."""
 PRICES: Final = (0.0, *np.geomspace(0.005, 5.0, 24).tolist())
 """What a quality of 1 is taken to be worth, over: in strong calls, 1 / price."""
 TARGETS: Final = (0.95, 0.98)
@@ -65,61 +53,9 @@ HARDLY: Final = 0.1
 strong tier's quality, hardly helps: by the near end of the interval."""
 PAYS: Final = 0.01
 """What judging must save beyond routing alone, of the strong tier's cost."""
+AXES: Final = ("share", "priced", "with_drafts")
+"""What APGR is over: the share sent up, that and the checks' price, and the weak drafts too."""
 Advance = Callable[[], object]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Ground:
-    """Rows, what a scorer says of those it has not met, and which rows are judged together.
-    `known` are each fold's combiners, as far as they were fitted."""
-
-    pairs: Pairs
-    priors: Priors
-    splits: tuple[Split, ...]
-    questions: Integers
-    known: dict[int, Known] = field(default_factory=dict)
-
-
-def prepare(pairs: Pairs, folds: int = FOLDS, seed: int = 0) -> Ground:
-    """Train a scorer by folds, where there are prompts, and keep its folds. Raises DataError."""
-    if not pairs.prompted:
-        return folds_of(pairs, no_priors(len(pairs)), folds, seed)
-    run = Bench(pairs.rows, Settings(), static_vectors).by_folds(folds, seed)
-    priors = Priors(run.p_good[:, 0], run.p_good[:, 1], run.ranking)
-    return folds_of(pairs, priors, folds, seed)
-
-
-def folds_of(pairs: Pairs, priors: Priors, folds: int = FOLDS, seed: int = 0) -> Ground:
-    """Split by question, near-duplicates left out of what is learnt. Raises DataError."""
-    if pairs.prompted:
-        texts = [each.text for each in pairs.signals]
-        numbers, near = questions(texts), nearness(texts, static_vectors)
-    else:
-        numbers = np.arange(len(pairs), dtype=np.int64)
-        near = Nearness(len(pairs), numbers[:0], numbers[:0], np.empty((0, 2), np.int64))
-    splits = tuple(by_question(numbers, near, folds, seed))
-    if any(len(split.train) < FEWEST for split in splits):
-        raise DataError(
-            f"fewer than {FEWEST} rows are left to learn from when a fold's near-duplicates are "
-            "not: there are too few questions, or they are too alike."
-        )
-    return Ground(pairs, priors, splits, numbers)
-
-
-def by_scorer(scorer: Scorer, pairs: Pairs) -> Priors:
-    """Let a scorer speak of every row. Raises DataError where there is no prompt to score."""
-    if not pairs.prompted:
-        raise DataError("there are no prompts to score.")
-    said = [scorer.score(signals) for signals in pairs.signals]
-    return Priors(
-        np.array([_chance(each.good_at(0)) for each in said]),
-        np.array([_chance(each.good_at(1)) for each in said]),
-        np.array([each.value for each in said]),
-    )
-
-
-def _chance(known: float | None) -> float:
-    return float("nan") if known is None else known
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -258,7 +194,7 @@ def _areas(ground: Ground, weights: Array) -> dict[str, Any]:
         found = ranked(ground, paying=paying)
         told[name] = {
             "share": summary(apgr(found.value, recorded, weights)),
-            "priced": summary(priced_apgr(found.value, found.checks, pairs, weights)),
+            **_priced(found.value, found.checks, pairs, weights),
             "calibration_error": {
                 "own": calibration_error(found.own, pairs.weak),
                 "next": calibration_error(found.next, pairs.strong),
@@ -271,9 +207,17 @@ def _areas(ground: Ground, weights: Array) -> dict[str, Any]:
         spent = sum((pairs.prices[check] for check in pairs.paid), free)
         told["disagreement"] = {
             "share": summary(apgr(raw, recorded, weights)),
-            "priced": summary(priced_apgr(raw, spent, pairs, weights)),
+            **_priced(raw, spent, pairs, weights),
         }
     return told
+
+
+def _priced(value: Array, checks: Array, pairs: Pairs, weights: Array) -> dict[str, Any]:
+    """Charge the checks; and, strictest, the weak drafts that are thrown away too."""
+    return {
+        "priced": summary(priced_apgr(value, checks, pairs, weights)),
+        "with_drafts": summary(priced_apgr(value, checks, pairs, weights, drafts=True)),
+    }
 
 
 def verdict(told: dict[str, Any]) -> str:
@@ -314,6 +258,8 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     told = judge(ground, args.resamples)
+    if args.plot:
+        draw(args.plot, ground.pairs, ranked(ground, paying=False), args.data.name)
     print(json.dumps(told, indent=1) if args.json else text(told))
     return 0
 
@@ -328,7 +274,7 @@ def text(told: dict[str, Any]) -> str:
     )
     lines = [first]
     for name, areas in told["apgr"].items():
-        parts = [f"{axis} {_value(areas[axis])}" for axis in ("share", "priced") if axis in areas]
+        parts = [f"{axis} {_value(areas[axis])}" for axis in AXES if axis in areas]
         if "calibration_error" in areas:
             errors = areas["calibration_error"]
             parts.append(f"calibration error {errors['own']:.3f} and {errors['next']:.3f}")

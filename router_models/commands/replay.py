@@ -109,7 +109,7 @@ def _combiner(path: Path) -> Any:
 
 def _priors(args: argparse.Namespace, pairs: Pairs) -> Priors:
     from gateway.scoring import open_plain
-    from router_models.cascade.evaluate import by_scorer, prepare
+    from router_models.cascade.ground import by_scorer, prepare
 
     if args.scorer is None:
         return prepare(pairs).priors

@@ -15,7 +15,7 @@ from router_models.commands import common
 if TYPE_CHECKING:
     from gateway.core.combine import Combiner
     from router_models.cascade.choose import Chosen, Point
-    from router_models.cascade.evaluate import Ground
+    from router_models.cascade.ground import Ground
     from router_models.cascade.pairs import Pairs
 
 LABEL: Final = "combined@1"
@@ -77,7 +77,7 @@ def _ground(args: argparse.Namespace, pairs: Pairs) -> Ground:
     import numpy as np
 
     from gateway.scorers.features import question_hash
-    from router_models.cascade.evaluate import by_scorer, folds_of, prepare
+    from router_models.cascade.ground import by_scorer, folds_of, prepare
     from router_models.commands.ground import open_ground
     from router_models.difficulty.evaluate import seen_by
 

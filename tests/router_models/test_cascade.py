@@ -13,6 +13,7 @@ import pytest
 from gateway.core.combine import Combiner
 from router_models.cascade import choose as choose_module
 from router_models.cascade import curves, evaluate
+from router_models.cascade import ground as ground_module
 from router_models.cascade.choose import Target, choose
 from router_models.cascade.fit import Priors, chances_of, fit_combiner, no_priors
 from router_models.cascade.pairs import read_pairs
@@ -254,6 +255,9 @@ def test_free_evidence_and_a_free_weak_call_give_apgr(pairs):
     assert area == pytest.approx(apgr(value, recorded, once), abs=1e-9)
     paid = curves.priced_apgr(value, np.full(300, 0.1), free, once)
     assert paid[0] < area[0]
+    drafted = replace(free, weak_cost=np.full(300, 0.2))
+    strict = curves.priced_apgr(value, np.zeros(300), drafted, once, drafts=True)
+    assert strict[0] < area[0] == curves.priced_apgr(value, np.zeros(300), drafted, once)[0]
 
 
 def test_a_front_mixes_by_lot(pairs):
@@ -266,7 +270,7 @@ def test_a_front_mixes_by_lot(pairs):
 
 @pytest.mark.usefixtures("few_prices")
 def test_judging_pays_here_and_is_calibrated(pairs):
-    ground = evaluate.prepare(pairs, folds=5)
+    ground = ground_module.prepare(pairs, folds=5)
     judged = evaluate.judge(ground, resamples=50)
     assert judged["verdict"].startswith("judging the answer pays:")
     assert judged["apgr"]["judged"]["share"]["value"] > 0.75
@@ -275,8 +279,19 @@ def test_judging_pays_here_and_is_calibrated(pairs):
 
 
 @pytest.mark.usefixtures("few_prices")
+def test_calibration_is_drawn(files, tmp_path, capsys):
+    arguments = ["--data", files[0], "--samples", files[1], "--sample-models", "mini"]
+    picture = tmp_path / "drawn.png"
+    more = ["--folds", "3", "--resamples", "5", "--plot", picture]
+    assert evaluate.main([*map(str, arguments), *map(str, more)]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "APGR judged" in capsys.readouterr().out
+    assert evaluate.main(["--data", str(tmp_path / "none.csv")]) == 2
+
+
+@pytest.mark.usefixtures("few_prices")
 def test_a_target_is_met_and_what_is_not_worth_it_is_left(pairs):
-    ground = evaluate.folds_of(pairs, no_priors(len(pairs)), 5)
+    ground = ground_module.folds_of(pairs, no_priors(len(pairs)), 5)
     by_quality = choose(ground, Target(quality=0.95), "own@2", 0.05)
     assert by_quality.at.quality >= 0.95
     assert by_quality.policy.kind == "cascade"
@@ -286,7 +301,7 @@ def test_a_target_is_met_and_what_is_not_worth_it_is_left(pairs):
     assert 0.1 < by_share.at.share <= 0.2
     by_cost = choose(ground, Target(cost=0.3), "own@2", 0.05)
     assert by_cost.at.cost <= 0.3 < by_quality.at.cost
-    dear = evaluate.folds_of(pairs.at_ratio(0.95), no_priors(len(pairs)), 5)
+    dear = ground_module.folds_of(pairs.at_ratio(0.95), no_priors(len(pairs)), 5)
     assert choose(dear, Target(quality=0.95), "own@2", 0.05).verdict.startswith("does not pay")
 
 
