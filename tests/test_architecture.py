@@ -41,6 +41,8 @@ HOMES = {
 # own scorer on what its ledger holds.
 WORKSHOP_MAY_USE = (
     "gateway.core",
+    "gateway.checks.answers",
+    "gateway.checks.reckoning",
     "gateway.scorers",
     "gateway.prices",
     "gateway.demo.question_facts",

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 
 from gateway.checks.confidence import logprob, unsure
 from gateway.checks.json_schema import reply_format
+from gateway.checks.reckoning import arithmetic, brevity
 from gateway.checks.shape import refusal, shape
 from gateway.checks.tool_calls import tool_calls
 from gateway.core.verdict import Check
 
 __all__ = ["NAMES", "all_checks"]
 
-NAMES = ("shape", "refusal", "format", "tools", "logprob", "unsure")
+NAMES = ("shape", "refusal", "format", "tools", "logprob", "arithmetic", "brevity", "unsure")
 """The names a bar may ask for."""
 
 
@@ -28,5 +29,7 @@ def all_checks(marker: str) -> Mapping[str, Check]:
         "format": reply_format,
         "tools": tool_calls,
         "logprob": logprob,
+        "arithmetic": arithmetic,
+        "brevity": brevity,
         "unsure": unsure(marker),
     }

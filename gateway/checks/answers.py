@@ -9,7 +9,7 @@ linear, since a reply may be hostile.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -23,7 +23,7 @@ from gateway.checks.values import (
     words_of,
 )
 
-__all__ = ["Alike", "Answer", "Kind", "agree", "compare", "extract"]
+__all__ = ["Alike", "Answer", "Kind", "agree", "compare", "extract", "standing"]
 
 Kind = Literal["number", "choice", "json", "sql", "code", "formula", "text"]
 Alike = Callable[[str, str], float | None]
@@ -35,6 +35,9 @@ _SHORT_WORDS: Final = 60
 """A text of more words is no short answer."""
 _TERSE_WORDS: Final = 12
 """In a text of at most so many words, one number is what it states."""
+
+_AGREED: Final = 0.5
+"""Agreement from which two answers count as one."""
 
 _FENCE: Final = re.compile(r"(?m)^[ \t]{0,8}```[ \t]*([\w+#.-]{0,20})[^\n]*\n")
 _FENCE_END: Final = re.compile(r"(?m)^[ \t]{0,8}```[ \t]*$")
@@ -98,6 +101,31 @@ def compare(left: Answer, right: Answer, alike: Alike | None = None) -> float | 
             return token_agreement(left.value, right.value)
         case "text":
             return _texts(left, right, alike)
+
+
+def standing(reply: str, others: Sequence[str], alike: Alike | None = None) -> float | None:
+    """Say how a reply stands among others' answers: 1 when all agree with it, 0 when all agree on
+    another, a half when it has as many with it as its strongest rival has. None for no telling.
+
+    That answers which differ from it also differ among themselves is a better sign than that they
+    agree: then nobody knows, and there they know better. Of one other it is `agree`.
+    """
+    mine, read = extract(reply), [extract(other) for other in others]
+    if mine is None:
+        return None
+    found = [(each, compare(mine, each, alike)) for each in read if each is not None]
+    told = [(each, agreed) for each, agreed in found if agreed is not None]
+    if not told:
+        return None
+    with_it = sum(agreed for _, agreed in told)
+    rivals = [each for each, agreed in told if agreed < _AGREED]
+    strongest = max((_backing(each, rivals, alike) for each in rivals), default=0.0)
+    return (1 + (with_it - strongest) / len(told)) / 2
+
+
+def _backing(answer: Answer, rivals: Sequence[Answer], alike: Alike | None) -> float:
+    """How many of these answers are this one, itself included?"""
+    return sum(1.0 if each is answer else compare(answer, each, alike) or 0.0 for each in rivals)
 
 
 def _across(left: Answer, right: Answer) -> float | None:

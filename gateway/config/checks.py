@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 
+from gateway.config.bar import CHECKS, UNSURE
 from gateway.config.check_models import (
     KINDS,
     AgreementKeys,
@@ -18,7 +19,6 @@ from gateway.config.check_models import (
 from gateway.config.checking import at, check
 from gateway.config.draft import Draft
 from gateway.config.fields import name
-from gateway.config.ladder import CHECKS, UNSURE
 from gateway.config.problems import Trail
 from gateway.core.check_spec import (
     AgreementCheck,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, cast
 
+from gateway.config.bar import read_bar
 from gateway.config.checking import at, check, section
 from gateway.config.draft import Draft
 from gateway.config.fields import base_url, is_loopback, name
 from gateway.config.models import (
-    BarKeys,
     OpenAIUpstream,
     PriceBookKeys,
     PriceKeys,
@@ -31,19 +31,9 @@ from gateway.core.money import Price
 from gateway.core.plan import Hedge
 from gateway.core.recipes import Recipe
 from gateway.core.scorer_spec import SCORER_TIER
-from gateway.core.verdict import Bar, CheckSpec, Early
 
-CHECKS = ("shape", "refusal", "format", "tools", "logprob")
-"""The checks a bar may ask for by name; all are free."""
 RESERVED = ("other", "none", "cache", SCORER_TIER)
 """What metrics and records say where there is no route or tier of the configuration's."""
-UNSURE = "unsure"
-"""The check for a recipe's not-sure marker, added by itself."""
-_DEFINED = {
-    "agreement": "{kind: agreement, samples: 1}",
-    "judge": "{kind: judge, tier: NAME}",
-}
-"""Words that a bar may want to use, and how they are given a meaning."""
 _KINDS: dict[str, type[OpenAIUpstream | SimulatedUpstream]] = {
     "openai": OpenAIUpstream,
     "simulated": SimulatedUpstream,
@@ -219,7 +209,7 @@ def _tier(
         model=keys.model,
         price=price_of(draft, ("tiers", entry), keys.model, keys.price, book),
         recipe=recipe,
-        bar=_bar(draft, entry, keys, recipe),
+        bar=read_bar(draft, entry, keys, recipe),
         hold=Hold(cast("Any", keys.hold[0]), keys.hold[1]),
         context=keys.context,
         takes_tools=keys.tools,
@@ -245,42 +235,3 @@ def _recipe(draft: Draft, entry: str, written: str) -> Recipe | None:
     except OSError as error:
         draft.complain(trail, f"cannot be read: {error.strerror}", written)
     return None
-
-
-def _bar(draft: Draft, entry: str, keys: TierKeys, recipe: Recipe | None) -> Bar:
-    checks = list(keys.bar.checks)
-    if recipe is not None and recipe.not_sure and UNSURE not in checks:
-        checks.append(UNSURE)
-    own = draft.names("checks")
-    trail: Trail
-    for place, wanted in enumerate(keys.bar.checks):
-        trail = ("tiers", entry, "bar", "checks", place)
-        if wanted == UNSURE:
-            if keys.recipe is None or (recipe is not None and not recipe.not_sure):
-                draft.complain(trail, "unsure means nothing without a recipe with not_sure: true")
-        elif wanted in _DEFINED and wanted not in own:
-            told = f"{wanted} is not defined; write, for instance, checks: {{{wanted}: "
-            draft.complain(trail, f"{told}{_DEFINED[wanted]}}}")
-        elif draft.known(trail, wanted, (*CHECKS, *own), "check") and wanted in checks[:place]:
-            draft.complain(trail, "named twice", wanted)
-    if keys.bar.repair and not {"format", "tools"} & set(checks):
-        trail = ("tiers", entry, "bar", "repair")
-        draft.complain(trail, "means nothing without the check format or tools")
-    return Bar(
-        keys.bar.accept,
-        keys.bar.min_gain,
-        tuple(CheckSpec(each, waits=each in own) for each in checks),
-        repair=keys.bar.repair,
-        at_once=keys.bar.at_once,
-        early=_early(draft, entry, keys.bar),
-    )
-
-
-def _early(draft: Draft, entry: str, keys: BarKeys) -> Early:
-    """Read a bar's `early`: what is there by itself is for a bar with the check it goes by."""
-    early, trail = keys.early, ("tiers", entry, "bar", "early")
-    for word in ("refusal", "format"):
-        written = word in early.model_fields_set and getattr(early, word)
-        if written and word not in keys.checks:
-            draft.complain((*trail, word), f"means nothing without the check {word}")
-    return Early(early.logprob, early.refusal, early.repetition, early.format)

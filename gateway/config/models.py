@@ -117,6 +117,7 @@ class BarKeys(Strict):
     repair: Flag = False
     at_once: Flag = False
     early: EarlyKeys = EarlyKeys()
+    confidence: Filled | None = None
 
 
 class PriceKeys(Strict):

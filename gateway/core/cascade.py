@@ -6,20 +6,20 @@ engine obeys it for plain and streamed replies alike, and a replay of the ledger
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
 
+from gateway.core.combine import Combiner
 from gateway.core.errors import (
     ContextTooLong,
     DeadlineExceeded,
     Exhausted,
-    GatewayError,
     StreamBroken,
     UpstreamRejected,
 )
 from gateway.core.outcome import Attempt, CallRecord, Outcome, spent
 from gateway.core.plan import Hold, Plan, StartReason, Tier
-from gateway.core.verdict import CheckSpec
+from gateway.core.steps import Call, Consult, Deliver, GiveUp, Race, Step
+from gateway.core.verdict import CheckSpec, Evidence, Verdict
 
 REPAIRABLE = ("schema_invalid", "tool_error")
 """Reasons of a verdict that are about a reply's form."""
@@ -44,56 +44,8 @@ __all__ = [
     "is_repair",
     "may_escalate",
     "next_step",
+    "worth_buying",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Race:
-    """Start `tier` too, after so many seconds. What decides is either the first one's verdict
-    (what was started beside it is adopted by the next Call, or outrun), or whose first token is
-    here first; a plain reply has none to go by, and is not raced to it."""
-
-    tier: Tier
-    after: float
-    by: Literal["verdict", "first_token"]
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Call this tier; `bare` means once more, without any addition of ours, and `repair` once more
-    and told what was wrong with the form of the last reply."""
-
-    tier: Tier
-    bare: bool = False
-    repair: bool = False
-    race: Race | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Consult:
-    """Put these checks to the last attempt's reply; or, where they are `barred`, write down that
-    and why they were not."""
-
-    checks: tuple[str, ...]
-    barred: Literal["", "budget", "deadline"] = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Deliver:
-    """Send (or finish sending) this attempt's reply."""
-
-    attempt: Attempt
-    degraded: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class GiveUp:
-    """Tell the client that it did not work."""
-
-    error: GatewayError
-
-
-Step = Call | Consult | Deliver | GiveUp
 
 
 def next_step(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) -> Step:
@@ -261,22 +213,45 @@ def _wanted_checks(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) ->
     free = tuple(spec.name for spec in open_specs if spec.free)
     if free or not open_specs or last.released or not plan.judges(last.tier):
         return Consult(free) if free else None
-    if last.verdict is not None and not last.verdict.accepted:
+    paid = worth_buying(plan, last.tier, last.evidence, last.verdict)
+    if not paid:
         return None
-    everything = tuple(spec.name for spec in open_specs)
+    everything = tuple(spec.name for spec in last.tier.bar.checks if spec in paid)
     if elapsed >= plan.deadline:
         return Consult(everything, "deadline")
-    fitting = _within(plan, attempts, last.tier, open_specs)
+    fitting = _within(plan, attempts, last.tier, paid)
     if not fitting:
         return Consult(everything, "budget")
     return Consult(fitting if last.tier.bar.at_once else fitting[:1])
+
+
+def worth_buying(
+    plan: Plan, tier: Tier, evidence: Sequence[Evidence], verdict: Verdict | None
+) -> tuple[CheckSpec, ...]:
+    """Return the checks of a reply of `tier` that are not free, not yet put, and of use after the
+    verdict so far; cheapest first.
+
+    Without a combiner that is while the reply would be accepted: one that is lost stays lost. A
+    combiner buys those that it knows in its own order, each within its band, and what it says is
+    provisional until then.
+    """
+    bar, known = tier.bar, {item.check for item in evidence}
+    unasked = [spec for spec in bar.checks if not spec.free and spec.name not in known]
+    paid = tuple(sorted(unasked, key=lambda spec: plan.check_cost(tier, spec)))
+    combiner = bar.combiner
+    if verdict is None or combiner is None or _is_lost(combiner, evidence):
+        return paid if verdict is None or verdict.accepted else ()
+    turns = [spec for name in combiner.paid for spec in paid if spec.name == name]
+    if turns and combiner.pays(turns[0].name, verdict.confidence):
+        return (turns[0],)
+    return tuple(s for s in paid if s not in turns) if verdict.accepted else ()
 
 
 def _within(
     plan: Plan,
     attempts: tuple[Attempt, ...],
     tier: Tier,
-    specs: list[CheckSpec],
+    specs: Sequence[CheckSpec],
     reserved: int = 0,
 ) -> tuple[str, ...]:
     """Return those checks, cheapest first, that fit the ceiling together."""
@@ -286,6 +261,12 @@ def _within(
         if plan.ceiling is None or total <= plan.ceiling:
             fitting.append(spec.name)
     return tuple(fitting)
+
+
+def _is_lost(combiner: Combiner, evidence: Sequence[Evidence]) -> bool:
+    """Has a check failed that no combiner weighs?"""
+    failed = (item for item in evidence if item.finding.result == "fail")
+    return any(item.finding.broken or not combiner.knows(item.check) for item in failed)
 
 
 def _may_fall_through(plan: Plan, tier: Tier, failure: UpstreamRejected) -> bool:

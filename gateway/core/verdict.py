@@ -8,6 +8,7 @@ from typing import Literal
 
 from gateway.core.asking import Asks
 from gateway.core.chat import ChatRequest, Reply
+from gateway.core.combine import Combiner
 
 Result = Literal["pass", "fail", "abstain"]
 
@@ -124,7 +125,9 @@ class Bar:
     It is deferred only when its confidence is below `accept` and the next tier is expected to do
     better by at least `min_gain`; both are probabilities. `repair` asks the same tier once more,
     told what was wrong, for a reply of the wrong form; `at_once` buys all checks that wait
-    together, and not one after the other.
+    together, and not one after the other. With a
+    `combiner` its confidence is a calibrated one, and it says which paid checks are worth their
+    price.
     """
 
     accept: float = 0.7
@@ -133,6 +136,7 @@ class Bar:
     repair: bool = False
     at_once: bool = False
     early: Early = field(default_factory=Early)
+    combiner: Combiner | None = None
 
     @property
     def needs_logprobs(self) -> bool:
@@ -155,24 +159,67 @@ LAST_TIER = Verdict(accepted=True, reason="last_tier")
 FALL_DOWN = Verdict(accepted=True, reason="fall_down")
 
 
-def judge(bar: Bar, evidence: Sequence[Evidence], next_good: float | None) -> Verdict:
-    """Weigh the evidence. `next_good` is P(the next tier is good), None when nobody knows.
+def judge(
+    bar: Bar,
+    evidence: Sequence[Evidence],
+    next_good: float | None,
+    own_good: float | None = None,
+    *,
+    whole: bool = True,
+) -> Verdict:
+    """Weigh the evidence. `next_good` and `own_good` are what the scorer says, P(the next tier is
+    good) and P(this one is), None when nobody knows; not `whole` is a draft's prefix.
 
-    A failed check means no confidence at all; else the least sure check speaks. A next tier that
-    is not expected to do better by `min_gain` is not worth calling, unless the reply is broken.
+    A failed check means no confidence at all; else the least sure check speaks. The bar's combiner
+    speaks for the checks that it knows, but not of a prefix on which none of them has a word. A
+    next tier that is not expected to do better by `min_gain` is not worth calling, unless the reply
+    is broken.
     """
     failed = [item.finding for item in evidence if item.finding.result == "fail"]
-    for finding in sorted(failed, key=lambda finding: not finding.broken):
-        if not finding.broken and _no_gain(bar, 0.0, next_good):
+    for finding in failed:
+        if finding.broken:
+            return Verdict(False, finding.reason, 0.0, broken=True)
+    combiner = bar.combiner
+    known = [item for item in evidence if combiner is not None and combiner.knows(item.check)]
+    said = {item.check: _stated(item.finding) for item in known}
+    if combiner is None or not (whole or any(each is not None for each in said.values())):
+        return _by_the_least(bar, evidence, next_good)
+    others = [item for item in evidence if item.check not in said]
+    if any(item.finding.result == "fail" for item in others):
+        return _by_the_least(bar, others, next_good)
+    weighed = combiner.weigh(said, own_good, next_good)
+    stated = [item.finding.confidence for item in others if item.finding.confidence is not None]
+    reason = failed[0].reason if failed else "low_confidence"
+    return _at_the_bar(bar, min([weighed.own, *stated]), weighed.next, reason)
+
+
+def _stated(finding: Finding) -> float | None:
+    """What a finding comes to as a confidence; None for an abstention."""
+    if finding.result == "abstain":
+        return None
+    return float(finding.result == "pass") if finding.confidence is None else finding.confidence
+
+
+def _by_the_least(bar: Bar, evidence: Sequence[Evidence], next_good: float | None) -> Verdict:
+    """Judge without a combiner."""
+    failed = [item.finding for item in evidence if item.finding.result == "fail"]
+    if failed:
+        if _no_gain(bar, 0.0, next_good):
             return Verdict(accepted=True, reason="no_gain", confidence=0.0)
-        return Verdict(False, finding.reason, 0.0, finding.broken)
+        return Verdict(False, failed[0].reason, 0.0)
     stated = [item.finding.confidence for item in evidence if item.finding.confidence is not None]
-    confidence = min(stated, default=None)
+    return _at_the_bar(bar, min(stated, default=None), next_good, "low_confidence")
+
+
+def _at_the_bar(
+    bar: Bar, confidence: float | None, next_good: float | None, reason: str
+) -> Verdict:
+    """Accept, or defer for this reason."""
     if confidence is None or confidence >= bar.accept:
         return Verdict(accepted=True, reason="passed", confidence=confidence)
     if _no_gain(bar, confidence, next_good):
         return Verdict(accepted=True, reason="no_gain", confidence=confidence)
-    return Verdict(accepted=False, reason="low_confidence", confidence=confidence)
+    return Verdict(accepted=False, reason=reason, confidence=confidence)
 
 
 def _no_gain(bar: Bar, confidence: float, next_good: float | None) -> bool:

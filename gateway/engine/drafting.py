@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from gateway.core.cascade import may_escalate
+from gateway.core.cascade import may_escalate, worth_buying
 from gateway.core.chat import CHARS_PER_TOKEN, ChatRequest, Delta, Reply
 from gateway.core.dispatch import Dispatch, dispatch
 from gateway.core.early import Watch
@@ -62,6 +62,7 @@ class Drafting:
         self._request = request or self._job.request
         self._sent = self._dispatch()
         self._prefix: tuple[Evidence, ...] = ()
+        self._judged: Verdict | None = None
         self._begun = self._started = self._parts.clock()
         self._first: float | None = None
         self._paused = run.paused
@@ -192,6 +193,10 @@ class Drafting:
         return self._run.attempts[:-1] if self._bare else self._run.attempts
 
     def _may_defer(self) -> bool:
+        """Would a deferral now lead anywhere, and is the verdict as good as it gets?"""
+        plan, tier = self._job.plan, self._tier
+        if tier.bar.combiner and worth_buying(plan, tier, self._prefix, self._judged):
+            return False
         run, drafted = self._run, self._gate.draft.spent(self._prompt_estimate)
         cost = self._tier.price.cost(drafted).total
         return may_escalate(self._job.plan, run.attempts, self._tier, run.elapsed(), cost)
@@ -216,7 +221,9 @@ class Drafting:
         bar = self._tier.bar
         asked = (self._run.ask(self._tier, spec.name, reply) for spec in bar.checks if spec.free)
         self._prefix = tuple(asked)
-        verdict = judge(bar, self._prefix, self._job.plan.next_good(self._tier))
+        plan, own_good = self._job.plan, self._job.plan.p_good.get(self._tier.name)
+        verdict = judge(bar, self._prefix, plan.next_good(self._tier), own_good, whole=False)
+        self._judged = verdict
         return replace(verdict, reason="prefix_passed") if verdict.accepted else verdict
 
     def _mark(self) -> None:

@@ -183,7 +183,8 @@ class Run:
             return replace(attempt, verdict=FALL_DOWN if fallen else LAST_TIER)
         if _unanswered(bar, attempt.evidence):
             return attempt
-        verdict = judge(bar, attempt.evidence, plan.next_good(attempt.tier))
+        own_good = plan.p_good.get(attempt.tier.name)
+        verdict = judge(bar, attempt.evidence, plan.next_good(attempt.tier), own_good)
         return (
             replace(attempt, late=verdict)
             if attempt.released

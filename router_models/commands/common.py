@@ -47,10 +47,11 @@ def guarded(run: Run) -> Run:
 def _is_told(error: Exception) -> bool:
     """Is its message meant for a person?"""
     from gateway.config import ConfigError
+    from gateway.config.combiner_file import CombinerError
     from gateway.scorers import ArtefactError
     from router_models.difficulty.formats import DataError
 
-    told = DataError | ArtefactError | ConfigError | UseError | OSError
+    told = DataError | ArtefactError | CombinerError | ConfigError | UseError | OSError
     return isinstance(error, told) and not isinstance(error, BrokenPipeError)
 
 

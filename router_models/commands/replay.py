@@ -5,32 +5,56 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from router_models.commands import common
+from router_models.commands import common, replay_pairs
+
+_LEDGERS = ("config", "route")
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add this command."""
-    parser = common.add(commands, "replay", run, "run a policy over what a ledger has recorded")
-    parser.add_argument(
-        "--ledger",
-        metavar="URL_OR_FILE",
-        required=True,
-        help="a ledger: sqlite:///waterfall.db, or its file",
+    parser = common.add(commands, "replay", run, "run another policy over what is recorded")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--data", type=Path, metavar="FILE", help="a pair file")
+    what.add_argument(
+        "--ledger", metavar="URL_OR_FILE", help="a ledger: sqlite:///waterfall.db, or its file"
     )
     parser.add_argument(
         "--config",
         type=Path,
         metavar="FILE",
-        help="run this configuration's policy over it (default: the one that each request was "
-        "served under, which must come to the same)",
+        help="with --ledger: run this configuration's policy over it (default: the one that each "
+        "request was served under, which must come to the same)",
     )
-    parser.add_argument("--route", help="whose requests (default: the busiest route's)")
+    parser.add_argument(
+        "--route", help="with --ledger: whose requests (default: the busiest route's)"
+    )
+    replay_pairs.add_options(parser.add_argument_group("with --data"))
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Replay. Exit code 1 where a request's own policy does not come to what was recorded, 2 for a
-    wrong use."""
+    wrong use, or data that cannot be used."""
+    if args.ledger is None:
+        if args.data is None:
+            raise common.UseError("say what to replay: --data FILE, or --ledger FILE.")
+        _refuse(args, dict.fromkeys(_LEDGERS), "--ledger")
+        return replay_pairs.run(args)
+    _refuse(args, _defaults(), "--data")
     from router_models.commands import replay_ledger
 
     return replay_ledger.run(args)
+
+
+def _defaults() -> dict[str, object]:
+    """What the options that go with --data are when nobody gives them."""
+    alone = argparse.ArgumentParser()
+    replay_pairs.add_options(alone)
+    return vars(alone.parse_args([]))
+
+
+def _refuse(args: argparse.Namespace, alone: dict[str, object], beside: str) -> None:
+    """Refuse options that would change nothing. Raises UseError."""
+    for name, default in alone.items():
+        if getattr(args, name) != default:
+            raise common.UseError(f"--{name.replace('_', '-')} goes with {beside}.")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from router_models.cascade.options import add_evidence
 from router_models.commands import common
 
 if TYPE_CHECKING:
@@ -36,6 +37,12 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         metavar="Q",
         help="keep this part of the strong tier's quality; needs labels at both tiers",
     )
+    target.add_argument(
+        "--target-cost",
+        type=common.share,
+        metavar="C",
+        help="spend at most this part of what the strong tier alone costs; needs a pair file",
+    )
     parser.add_argument(
         "--confidence",
         type=common.share,
@@ -55,14 +62,30 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         metavar="N",
         help="without --data: requests of the ledger looked at (default: %(default)s)",
     )
+    _add_judging(parser)
     parser.add_argument("--write", action="store_true", help="put it into the configuration")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
+def _add_judging(parser: argparse.ArgumentParser) -> None:
+    """Add what tunes the judging of answers, together with the threshold."""
+    add_evidence(parser)
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="fit both thresholds, and keep the combiner there"
+    )
+    parser.add_argument("--label", default="combined@1", help="the combiner's: %(default)s")
+    parser.add_argument(
+        "--min-gain", type=common.share, default=0.05, help="the bar's: %(default)s"
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Tune. Exit code 1 when nothing can be promised or nothing is known yet, 2 for a wrong use."""
+    from router_models.commands import tune_jointly
     from router_models.commands.ground import open_ground
 
+    if tune_jointly.is_asked(args):
+        return tune_jointly.run(args)
     _check(args)
     ground = open_ground(args)
     choice = _by_share(args, ground) if args.target_share is not None else _by_quality(args, ground)

@@ -143,7 +143,7 @@ def read_prompts(paths: Iterable[Path]) -> list[Signals]:
             if "prompt" not in record:
                 raise DataError(f"{path}: no column 'prompt' (there are: {', '.join(record)}).")
             try:
-                signals = _signals(record)
+                signals = signals_of(record)
             except ValueError as error:
                 raise DataError(f"{path}, row {number}: {error}") from error
             if signals.text.strip():
@@ -155,7 +155,7 @@ def read_prompts(paths: Iterable[Path]) -> list[Signals]:
 
 def _row(record: Record, columns: _Columns, source: str) -> Row | str:
     """Read a row, or say why it is dropped. Raises ValueError for a value that is none."""
-    if _is_contaminated(record.get("extra")):
+    if is_contaminated(record.get("extra")):
         return "contaminated"
     if any(_is_blank(record.get(name)) for name in columns.scores):
         return "without a score for every tier"
@@ -163,9 +163,9 @@ def _row(record: Record, columns: _Columns, source: str) -> Row | str:
     if not all(0 <= score <= 1 for score in scores):
         raise ValueError(f"scores are 0..1, this row has {scores}.")
     kind = str(record.get("cost_kind") or "recorded")
-    costs = tuple(None if kind == "none" else _cost(record, name) for name in columns.costs)
+    costs = tuple(None if kind == "none" else usd(record, name) for name in columns.costs)
     return Row(
-        _signals(record),
+        signals_of(record),
         scores,
         source,
         str(record.get("task") or source),
@@ -174,7 +174,8 @@ def _row(record: Record, columns: _Columns, source: str) -> Row | str:
     )
 
 
-def _signals(record: Record) -> Signals:
+def signals_of(record: Record) -> Signals:
+    """Measure a row's prompt. Raises ValueError for a column that is no count."""
     text = str(record.get("prompt") or "")
     turns, tools, bound = (_count(record, name) for name in ("turns", "tools", "max_tokens"))
     return Signals(
@@ -188,8 +189,8 @@ def _signals(record: Record) -> Signals:
     )
 
 
-def _cost(record: Record, name: str) -> float | None:
-    """A cost in USD; what is not written down is unknown, never free."""
+def usd(record: Record, name: str) -> float | None:
+    """Read a cost in USD; what is not written down is unknown, never free. Raises ValueError."""
     if not name or _is_blank(record.get(name)):
         return None
     cost = _number(record, name)
@@ -219,7 +220,8 @@ def _is_blank(value: Any) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _is_contaminated(extra: Any) -> bool:
+def is_contaminated(extra: Any) -> bool:
+    """Does a row's `extra` say that its prompt was in a model's training?"""
     if isinstance(extra, str) and "contaminated" in extra:
         try:
             extra = json.loads(extra)

@@ -138,13 +138,9 @@ class _Walk:
             return
         if race is not None and not self._own:
             raise _Unknown("race")
-        guess = self._guess
-        if guess is not None and not step.repair:
-            self._guess = None
-            if guess.name != tier.name or not self._next(tier).attempt.rival:
-                self._book_outrun()  # what was started beside the last one failed, or never began:
-                return  # it was decided again, with what that cost
-        if race is not None and race.by == "verdict" and guess is None:
+        if self._waits_for_guess(step):
+            return
+        if race is not None and race.by == "verdict":
             self._guess, self._at = race.tier, len(self._attempts)
         if race is not None and race.by == "first_token" and self.record.row["stream"]:
             self._at = len(self._attempts)
@@ -155,6 +151,18 @@ class _Walk:
         self._made.append(made)
         self.called.append(tier.name)
         self._add(made, made.first or made.attempt, keep=self._attempts)
+
+    def _waits_for_guess(self, step: Call) -> bool:
+        """Was what had been started beside the last call given up, failed or never begun? Then it
+        was decided again, with what that cost."""
+        guess = self._guess
+        if guess is None or step.repair:
+            return False
+        self._guess = None
+        if guess.name == step.tier.name and self._next(guess).attempt.rival:
+            return False
+        self._book_outrun()
+        return True
 
     @property
     def _others(self) -> tuple[str, ...]:

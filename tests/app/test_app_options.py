@@ -9,6 +9,8 @@ import orjson
 import pytest
 from api.serving import LARGE, REFUSES, SMALL, ask_for, config, house
 
+from gateway.config.combiner_file import write_combiner
+from gateway.core.combine import Combiner, Curve, Stage
 from gateway.upstreams.simulated import serve_simulated
 
 INSTANT = {"kind": "simulated", "first_token": 0, "per_token": 0}
@@ -292,3 +294,24 @@ async def test_log_form(tmp_path, form):
         assert (line["tier"], line["status"], line["escalated"]) == ("large", 200, True)
     else:
         assert "small (refusal) → large" in lines[0]
+
+
+def _combiner(offset):
+    """A combiner of one free check, whose curve starts from `offset`."""
+    weights = {"brevity": 0.0}
+    stage = Stage(Curve(offset, 0, 0, weights, weights), Curve(3.0, 0, 0, weights, weights))
+    return Combiner("own@1", ("brevity",), (), (stage,))
+
+
+async def test_bar_confidence(tmp_path):
+    """What the combiner says is the verdict's confidence, and a new one takes over."""
+    bar = {"checks": ["brevity"], "confidence": "combined"}
+    write_combiner(tmp_path / "combined", _combiner(-2.0), {})
+    async with house(tmp_path, tiers__small__bar=bar) as it:
+        low = await it.chat()
+        write_combiner(tmp_path / "combined", _combiner(2.0), {})
+        assert await it.gateway.reload()
+        high = await it.chat()
+        entry = it.entry(high)
+    assert (low.told("tier"), high.told("tier")) == ("large", "small")
+    assert entry["attempts"][0]["confidence"] == pytest.approx(0.8808, abs=1e-4)

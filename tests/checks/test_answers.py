@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.checks.answers import agree, extract
+from gateway.checks.answers import agree, extract, standing
 
 SAME = [
     ("#### 1,250", "So she pays $1250.00."),
@@ -163,3 +163,35 @@ def test_agreement_is_symmetric_and_from_0_to_1(one, other):
 @given(text=TEXTS)
 def test_a_reply_agrees_with_itself_or_states_nothing(text):
     assert agree(text, text) == (None if extract(text) is None else 1.0)
+
+
+STANDINGS = [
+    (["7"], 1.0),
+    (["8"], 0.0),
+    (["7", "7", "7"], 1.0),
+    (["8", "8", "8"], 0.0),
+    (["7", "7", "8"], 2 / 3),
+    (["7", "8", "8"], 1 / 3),
+    (["7", "8", "9"], 1 / 2),
+    (["8", "9", "10"], 1 / 3),
+    (["7", "", "..."], 1.0),
+    (["", "..."], None),
+    ([], None),
+]
+
+
+@pytest.mark.parametrize(("others", "expected"), STANDINGS)
+def test_how_a_reply_stands_among_others(others, expected):
+    found = standing("The answer is 7.", others)
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+def test_a_reply_that_states_nothing_does_not_stand():
+    assert standing("...", ["7"]) is None
+
+
+@given(one=TEXTS, other=TEXTS)
+def test_among_one_other_a_reply_stands_as_it_agrees(one, other):
+    agreed, found = agree(one, other), standing(one, [other])
+    if agreed in {0.0, 1.0, None}:
+        assert found == agreed

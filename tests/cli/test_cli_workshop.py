@@ -12,10 +12,13 @@ import pytest
 
 import gateway.cli
 from gateway.cli import main
+from router_models.cascade import evaluate
 from router_models.difficulty import compare
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("train", "evaluate", "tune", "scorers", "promote", "rollback")
+PAGES = ("tuning.md", "judging.md")
+PARSERS = {each.__name__: each.parser for each in (compare, evaluate)}
+COMMANDS = ("train", "evaluate", "tune", "replay", "scorers", "promote", "rollback")
 
 
 def test_they_are_in_the_help_beside_our_own(capsys):
@@ -64,7 +67,7 @@ def test_the_help_of_all_loads_none_of_what_they_need():
 def test_the_page_names_no_command_and_no_option_that_there_is_not(capsys):
     page = (ROOT / "docs" / "scorer.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`waterfall ([a-z]+)", page))
-    assert named == set(COMMANDS)
+    assert named == set(COMMANDS) - {"replay"}  # that one has docs/judging.md
     known = {"--help"}
     for command in COMMANDS:
         with pytest.raises(SystemExit):
@@ -75,7 +78,8 @@ def test_the_page_names_no_command_and_no_option_that_there_is_not(capsys):
 
 def test_every_command_of_the_tuning_page_can_be_asked_for(capsys):
     """Each is one that there is, with options that it has; so is the module that is run."""
-    page = (ROOT / "docs" / "tuning.md").read_text(encoding="utf-8")
+    pages = [(ROOT / "docs" / each).read_text(encoding="utf-8") for each in PAGES]
+    page = "".join(pages)
     blocks = "".join(re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
     lines = [line.partition("#")[0].split() for line in blocks.splitlines()]
     ours = [line[1:] for line in lines if line[0] == "waterfall"]
@@ -88,8 +92,8 @@ def test_every_command_of_the_tuning_page_can_be_asked_for(capsys):
         assert options(" ".join(asked)) <= options(capsys.readouterr().out), (command, asked)
     for line in others:
         assert line[:2] == ["python", "-m"]
-        if line[2] == compare.__name__:
-            known = options(compare.parser().format_help())
+        if line[2] in PARSERS:
+            known = options(PARSERS[line[2]]().format_help())
         else:
             script = ROOT / Path(*line[2].split(".")).with_suffix(".py")
             known = options(script.read_text(encoding="utf-8"))
