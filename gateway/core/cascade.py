@@ -159,11 +159,11 @@ def _onward(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) -> Step:
         return _call(plan, attempts, above, elapsed)
     if best := best_deferred(attempts):  # 7: the best deferred reply ...
         return Deliver(best, degraded=True)
-    tried = {attempt.tier.name for attempt in attempts}
+    tries = [attempt for attempt in attempts if not attempt.outrun]
+    tried = {attempt.tier.name for attempt in tries}
     for tier in plan.below:  # ... or a lower tier not yet tried
         if tier.name not in tried and affordable(plan, attempts, tier, elapsed):
             return _call(plan, attempts, tier, elapsed)
-    tries = [attempt for attempt in attempts if not attempt.outrun]
     failures = [(a.tier.name, a.failure) for a in tries if a.failure is not None]
     if not failures:  # 8: a draft was left for the next tier, and then its time was up
         return GiveUp(DeadlineExceeded("The request's deadline passed between two calls."))
