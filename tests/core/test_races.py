@@ -98,6 +98,14 @@ def test_what_was_outrun_is_not_served_nor_told_of():
     assert [tier for tier, _ in ended.error.failures] == ["small", "large"]
 
 
+def test_a_lower_tier_that_was_only_outrun_has_not_been_tried():
+    hedged = replace(MEDIUM, hedge=Hedge(1.5))
+    fallen = plan((LARGE,), (hedged, SMALL))
+    done = call(fallen, failed(LARGE, DOWN), outrun(hedged))
+    assert isinstance(done, Call)
+    assert done.tier is hedged
+
+
 def test_but_what_it_cost_counts():
     given = replace(GUESS, ceiling=5_100)
     assert isinstance(call(given, outrun(LARGE, 1), weak(SMALL, 100)), Deliver)
