@@ -151,6 +151,14 @@ def test_recorded_checks_are_free_unless_they_have_a_price(tmp_path):
         read_pairs(path, check_prices={"other": 0.01})
 
 
+def test_only_the_free_checks_asked_for_count(pairs):
+    fewer = pairs.with_free("arithmetic")
+    assert (fewer.free, sorted(fewer.said)) == (("arithmetic",), ["agreement", "arithmetic"])
+    assert pairs.with_free().free == ()
+    with pytest.raises(DataError, match="there is: arithmetic, brevity"):
+        pairs.with_free("tests")
+
+
 def test_a_ratio_sets_the_price_of_the_weak_tier_and_of_each_paid_check(pairs):
     dear = pairs.at_ratio(0.3)
     assert dear.ratio == pytest.approx(0.3)
