@@ -268,6 +268,12 @@ def test_free_evidence_and_a_free_weak_call_give_apgr(pairs):
     assert strict[0] < area[0] == curves.priced_apgr(value, np.zeros(300), drafted, once)[0]
 
 
+def test_few_rows_show_an_error_by_chance():
+    chances = np.random.default_rng(0).random(2000)
+    few, many = curves.error_by_chance(chances[:100]), curves.error_by_chance(chances)
+    assert 0 < many < few / 2 < 0.1
+
+
 def test_a_front_mixes_by_lot(pairs):
     blind = curves.Front([], [], pairs)
     once = np.ones((1, len(pairs)))
