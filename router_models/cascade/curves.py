@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from router_models.cascade.pairs import Pairs
-from router_models.difficulty.metrics import Array
+from router_models.difficulty.metrics import Array, calibration_error
 
 
 def priced_apgr(
@@ -84,3 +84,11 @@ def _mixed(quality: Array, cost: Array, wanted: float) -> float:
     part = (wanted - quality[low][:, None]) / (quality[high][None] - quality[low][:, None])
     mixes = cost[low][:, None] + part * (cost[high][None] - cost[low][:, None])
     return min(least, float(mixes.min()))
+
+
+def error_by_chance(chances: Array, draws: int = 100, seed: int = 0) -> float:
+    """Return what calibration error (N,) probabilities show that are exactly right: gaps within a
+    bin are absolute, so that few rows show some whatever is promised."""
+    random = np.random.default_rng(seed)
+    drawn = (random.random((draws, len(chances))) < chances).astype(float)
+    return float(np.mean([calibration_error(chances, outcomes) for outcomes in drawn]))

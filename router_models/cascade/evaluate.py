@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from gateway.core.ranks import rank
-from router_models.cascade.curves import Front, priced_apgr
+from router_models.cascade.curves import Front, error_by_chance, priced_apgr
 from router_models.cascade.fit import Priors
 from router_models.cascade.ground import FOLDS, Ground, prepare
 from router_models.cascade.options import add_evidence, read_evidence
@@ -198,6 +198,7 @@ def _areas(ground: Ground, weights: Array) -> dict[str, Any]:
             "calibration_error": {
                 "own": calibration_error(found.own, pairs.weak),
                 "next": calibration_error(found.next, pairs.strong),
+                "by_chance": [error_by_chance(each) for each in (found.own, found.next)],
             },
             "checks_cost": float(found.checks.mean() / pairs.strong_cost.mean()),
         }
@@ -277,7 +278,9 @@ def text(told: dict[str, Any]) -> str:
         parts = [f"{axis} {_value(areas[axis])}" for axis in AXES if axis in areas]
         if "calibration_error" in areas:
             errors = areas["calibration_error"]
-            parts.append(f"calibration error {errors['own']:.3f} and {errors['next']:.3f}")
+            chance = " and ".join(f"{each:.3f}" for each in errors["by_chance"])
+            found = f"{errors['own']:.3f} and {errors['next']:.3f}"
+            parts.append(f"calibration error {found} (by chance {chance})")
             parts.append(f"checks cost {areas['checks_cost']:.1%} of a strong call")
         lines.append(f"APGR {name}: {', '.join(parts)}")
     for target, found in told["targets"].items():

@@ -1,7 +1,7 @@
 """Fit a combiner to labelled replies: two ridge-penalised logistic curves a stage, nothing else.
 
-A few hundred labels carry no more than that. What is left out on purpose is what did not help on
-recorded outcomes: products of signals, and a prior of the other tier (docs/judging.md).
+A few hundred labels carry no more than that. The other tier's prior is left out on purpose: it did
+not help on recorded outcomes (docs/judging.md).
 """
 
 from __future__ import annotations

@@ -47,6 +47,12 @@ def add_evidence(parser: argparse._ActionsContainer) -> None:
         help="price a request of a recorded check that the tiers' costs do not include",
     )
     parser.add_argument(
+        "--free",
+        type=_some_names,
+        metavar="A,B",
+        help="the free checks that count, or none (default: all that say something)",
+    )
+    parser.add_argument(
         "--price-ratio",
         type=_ratio,
         metavar="R",
@@ -68,14 +74,20 @@ def read_evidence(args: argparse.Namespace, path: Path) -> Pairs:
         prices = dict(args.sample_price)
         samples = read_samples(args.samples, args.sample_models, args.sample_prompts, prices)
     pairs = read_pairs(path, samples, dict(args.check_price))
+    if args.free is not None:
+        pairs = pairs.with_free(*args.free)
     return pairs if args.price_ratio is None else pairs.at_ratio(args.price_ratio)
 
 
 def _names(written: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in written.split(","))
     if len(set(names)) != len(names) or not all(names):
-        raise argparse.ArgumentTypeError("models, each once, like A,B")
+        raise argparse.ArgumentTypeError("names, each once, like A,B")
     return names
+
+
+def _some_names(written: str) -> tuple[str, ...]:
+    return () if written == "none" else _names(written)
 
 
 def _list_price(written: str) -> tuple[str, tuple[float, float]]:

@@ -89,6 +89,15 @@ class Pairs:
         """Return the same with these paid checks and no others."""
         return replace(self, paid=tuple(each for each in self.paid if each in checks))
 
+    def with_free(self, *checks: str) -> Pairs:
+        """Return the same with these free checks and no others. Raises DataError."""
+        if unknown := [each for each in checks if each not in self.free]:
+            known = ", ".join(self.free) or "none"
+            raise DataError(f"no free check {unknown[0]!r} says anything here; there is: {known}.")
+        kept = {*checks, *self.paid}
+        said = {check: each for check, each in self.said.items() if check in kept}
+        return replace(self, said=said, free=checks)
+
     def at_ratio(self, ratio: float) -> Pairs:
         """Return the same as if the weak tier cost this part of the strong one, and each paid check
         as much as the weak tier: a sample by a model as dear as that."""

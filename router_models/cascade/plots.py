@@ -12,6 +12,8 @@ from router_models.cascade.pairs import Pairs
 from router_models.difficulty.metrics import BINS, Array, calibration_error
 
 _STEP: Final = 1 / BINS
+_FEW: Final = 10
+"""A bin with fewer rows shows no point: it would say nothing."""
 
 
 class Said(Protocol):
@@ -40,7 +42,8 @@ def draw(path: Path, pairs: Pairs, said: Said, title: str) -> None:
 
 def _one(axis: Any, chances: Array, outcomes: Array, what: str) -> None:
     bins = np.minimum((chances * BINS).astype(int), BINS - 1)
-    held = [np.flatnonzero(bins == each) for each in range(BINS)]
+    found = [np.flatnonzero(bins == each) for each in range(BINS)]
+    held = [rows if len(rows) >= _FEW else rows[:0] for rows in found]
     sizes = np.array([len(rows) for rows in held])
     promised = np.array([chances[rows].mean() if len(rows) else np.nan for rows in held])
     kept = np.array([outcomes[rows].mean() if len(rows) else np.nan for rows in held])

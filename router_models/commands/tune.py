@@ -69,6 +69,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def _add_judging(parser: argparse.ArgumentParser) -> None:
     """Add what tunes the judging of answers, together with the threshold."""
+    parser.add_argument(
+        "--judge",
+        action="store_true",
+        help="fit both thresholds even where no evidence is named but what is free",
+    )
     add_evidence(parser)
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="fit both thresholds, and keep the combiner there"

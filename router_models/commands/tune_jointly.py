@@ -24,7 +24,14 @@ _RECORDED: Final = "weak_check."
 
 def is_asked(args: argparse.Namespace) -> bool:
     """Is there evidence on answers to tune with, or something asked that only this can do?"""
-    asked = (args.samples, args.out, args.target_cost, args.price_ratio, args.check_price)
+    asked = (
+        args.judge,
+        args.samples,
+        args.out,
+        args.target_cost,
+        args.price_ratio,
+        args.check_price,
+    )
     return any(each for each in asked) or _has_recorded_checks(args)
 
 

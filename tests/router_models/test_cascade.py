@@ -151,6 +151,14 @@ def test_recorded_checks_are_free_unless_they_have_a_price(tmp_path):
         read_pairs(path, check_prices={"other": 0.01})
 
 
+def test_only_the_free_checks_asked_for_count(pairs):
+    fewer = pairs.with_free("arithmetic")
+    assert (fewer.free, sorted(fewer.said)) == (("arithmetic",), ["agreement", "arithmetic"])
+    assert pairs.with_free().free == ()
+    with pytest.raises(DataError, match="there is: arithmetic, brevity"):
+        pairs.with_free("tests")
+
+
 def test_a_ratio_sets_the_price_of_the_weak_tier_and_of_each_paid_check(pairs):
     dear = pairs.at_ratio(0.3)
     assert dear.ratio == pytest.approx(0.3)
@@ -258,6 +266,12 @@ def test_free_evidence_and_a_free_weak_call_give_apgr(pairs):
     drafted = replace(free, weak_cost=np.full(300, 0.2))
     strict = curves.priced_apgr(value, np.zeros(300), drafted, once, drafts=True)
     assert strict[0] < area[0] == curves.priced_apgr(value, np.zeros(300), drafted, once)[0]
+
+
+def test_few_rows_show_an_error_by_chance():
+    chances = np.random.default_rng(0).random(2000)
+    few, many = curves.error_by_chance(chances[:100]), curves.error_by_chance(chances)
+    assert 0 < many < few / 2 < 0.1
 
 
 def test_a_front_mixes_by_lot(pairs):

@@ -203,6 +203,21 @@ def test_it_is_written_into_the_configuration(say, folder, capsys):
     assert path.read_text().startswith("# Ours.")
 
 
+def test_it_can_be_asked_for_where_there_is_no_evidence(say, folder):
+    rows = [{**row, "prompt_id": n} for n, row in enumerate(runs(300, prompts=True))]
+    for row in rows:
+        del row["weak_check.tests"]
+    write_rows(folder / "plain.csv", rows)
+    told = say("tune", "--data", "plain.csv", "--target-quality", 0.98, "--judge", code=1)
+    assert told["verdict"].startswith("does not pay")
+
+
+def test_a_free_check_can_be_left_out(say):
+    how = ("tune", "--data", "cheap.csv", "--target-quality", 0.98)
+    assert say(*how, "--free", "tests")["checks"]["free"] == ["tests"]
+    assert say(*how, "--free", "none", code=1)["pays"] is False
+
+
 def test_a_wrong_use_of_tune_is_told(fails, folder):
     how = ("tune", "--target-quality", 0.9, "--out", "kept")
     assert "--data FILE" in fails(*how)
