@@ -43,6 +43,11 @@ MEGABYTES = {
     "short words": "a 1 b 2 ",
     "strangers": "".join(chr(0x4E00 + i) + " " for i in range(3000)),
     "line ends": "\n",
+    "other spaces": "\xa0\u2003",
+    "what nobody sees": "\u200b\u2060",
+    "the same between letters": "a\u200bb\u2060",
+    "other spaces between letters": "a\xa0b\u2003",
+    "control characters": "\x01\x7f",
 }
 
 

@@ -69,7 +69,8 @@ def test_only_head_and_tail_are_read():
 
 
 FILLER = st.lists(
-    st.sampled_from("\u200b \n \u2060 \ufeff \u00ad \u202e \xa0".split(" ")), max_size=400
+    st.sampled_from("\u200b \n \u2060 \ufeff \u00ad \u202e \xa0 \x80 \U0001d173 \u2800".split(" ")),
+    max_size=400,
 )
 
 
@@ -90,10 +91,25 @@ def test_filler_that_nobody_sees_counts_for_next_to_nothing(size, filler, first)
     assert (filled[:, lines] == alone[:, lines]).all()
 
 
-def test_a_gap_in_a_text_is_two_spaces_and_hides_nothing_of_it():
+def test_a_gap_in_a_text_is_two_spaces():
     assert tidy("one\n\n\n\n\ntwo \t  three  four") == "one\n\ntwo \tthree  four"
-    gap = "\n" * 1900
-    assert tidy(f"x{gap}question{gap}y").startswith("x\n\nquestion\n\ny")
+
+
+@pytest.mark.parametrize("filler", ["\n", " ", "\u200b", "\xa0", "\x01", "\u2028"])
+@pytest.mark.parametrize("size", [1, 900, 2_900])
+def test_filler_hides_no_question(filler, size):
+    text = f"x{filler * 3 * size}question{filler * size}y"
+    assert "question" in tidy(text)
+    assert tidy(text).count("question") == 1
+    assert len(tidy(text)) < 30
+    document = "The weather in Oslo was mild. " * 4000
+    assert "question" in tidy(f"{document}question{filler * size}")
+
+
+@pytest.mark.parametrize("space", ["\xa0", "\u2003", "\u3000", "\x01", "\x7f", "\u2028", "\x85"])
+def test_whatever_looks_like_a_space_parts_words(space):
+    prompt = numbered(30)
+    assert views(prompt.replace(" ", space)) == views(prompt)
 
 
 def test_a_question_is_known_by_its_words_whatever_their_layout():
