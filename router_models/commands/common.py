@@ -109,12 +109,12 @@ def _names(written: str) -> tuple[str, ...]:
     return names
 
 
-def read_data(args: argparse.Namespace) -> Outcomes:
-    """Read --data, and tell what was read. Raises DataError."""
+def read_data(args: argparse.Namespace, *, once: bool = False) -> Outcomes:
+    """Read --data, and tell what was read; `once` as in read_files. Raises DataError."""
     from router_models.difficulty.data import read_files
 
     with progress("reading", len(args.data)) as advance:
-        outcomes = read_files(args.data, args.tiers, advance)
+        outcomes = read_files(args.data, args.tiers, advance, once=once)
     tell(f"{outcomes.told}; tiers {', '.join(outcomes.tiers)}")
     return outcomes
 

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from router_models.difficulty.contest import contest
     from router_models.difficulty.shelf import put
 
-    outcomes = common.read_data(args)
+    outcomes = common.read_data(args, once=True)
     rival = resolve(args.shelf) if is_shelf(args.shelf) else None
     with common.progress("scoring", 2 if rival else 1) as advance:
         found = contest(outcomes, args.candidate, rival, args.seed, advance)

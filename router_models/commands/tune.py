@@ -133,7 +133,7 @@ def _labelled_rows(
     from gateway.scorers.features import question_hash
     from router_models.difficulty.evaluate import seen_by
 
-    outcomes = common.read_data(args)
+    outcomes = common.read_data(args, once=True)
     known = seen_by(ground.scorer)
     rows = [row for row in outcomes.rows if question_hash(row.signals.text) not in known]
     if met := len(outcomes.rows) - len(rows):

@@ -100,6 +100,15 @@ def test_one_that_is_no_better_is_not_promoted(promote, made, shelf, capsys):
     assert "Not promoted" in capsys.readouterr().out
 
 
+def test_a_file_given_ten_times_is_as_many_labels_as_given_once(promote, made, shelf):
+    again = write_rows(made / "again.csv", sums(500, seed=77))
+    _, once = promote("good")
+    (shelf / "in-force").unlink()
+    given = ["--data", *[str(made / "fresh.csv")] * 9, str(again)]
+    _, ten = promote("good", *given)
+    assert (ten["n"], ten["difference"]) == (once["n"], once["difference"])
+
+
 def test_one_that_may_be_better_is_told_how_many_labels_would_tell(promote):
     code, told = promote("good", data="coins.csv")
     if told["difference"]["value"] > 0:

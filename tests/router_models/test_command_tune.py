@@ -75,6 +75,15 @@ def test_too_few_labels_are_a_1_that_says_how_many_are_missing(tune, place, caps
     assert (place / "waterfall.yaml").read_bytes() == before
 
 
+def test_the_same_labels_given_twice_promise_no_more(tune, place):
+    few = [{**each, "weak_score": 1, "strong_score": 1} for each in sums(30, seed=8)]
+    first = write_rows(place / "first.csv", few[:20])
+    every = write_rows(place / "every.csv", few)
+    once = tune("--target-quality", 0.98, "--data", every, code=1)
+    for files in ([every, every], [first, every], [every, first]):
+        assert tune("--target-quality", 0.98, "--data", *files, code=1) == once
+
+
 def test_what_the_scorer_was_trained_on_promises_nothing(tune, capsys):
     told = tune("--target-quality", 0.9, "--data", "met.csv", code=1)
     assert told["n"] == 0

@@ -117,7 +117,23 @@ def test_files_of_other_tiers_do_not_mix(tmp_path):
     two = write_rows(tmp_path / "two.csv", [{"prompt": "b", "score_s": 0, "score_l": 1}])
     with pytest.raises(DataError, match=r"two\.csv: its tiers are s, l, those"):
         read_files([one, two])
-    assert len(read_files([one, one]).rows) == 2
+
+
+def test_a_prompt_counts_once_of_a_source_or_of_all(tmp_path):
+    old, new = ([{**BASE, "prompt": tree} for tree in trees] for trees in (TREES[:5], TREES[:8]))
+    (tmp_path / "later").mkdir()
+    paths = [
+        write_rows(tmp_path / name, records)
+        for name, records in (("old.csv", old), ("new.csv", new), ("later/old.jsonl", new))
+    ]
+    found = read_files(paths)
+    assert [row.source for row in found.rows] == ["old"] * 5 + ["new"] * 8 + ["old"] * 3
+    assert found.dropped["repeated"] == 5
+    found = read_files(paths, once=True)
+    assert [row.signals.text for row in found.rows] == TREES[:8]
+    assert found.dropped["repeated"] == 5 + 8
+    assert len(read_files([paths[0], paths[0]]).rows) == 5
+    assert read_files(paths[::-1], once=True).dropped["repeated"] == 8 + 5
 
 
 # ------------------------------------------------------------------------------- refusals
