@@ -28,6 +28,13 @@ def scores_to_next(seen: int) -> int:
     return next((step - seen for step in _STEPS if seen < step), _EVERY)
 
 
+def is_young(route: Route, state: State | None) -> bool:
+    """Will the next few hundred scores still change what a route's requests are held against?
+    `state` is what was fitted for it last."""
+    follows = route.reference == "own" or (route.target is not None and route.target.share)
+    return bool(follows) and (state is None or state.seen < REFERENCE_AT)
+
+
 def window_of(route: Route) -> int:
     """Return over how many scores a route's traffic is looked at."""
     return route.target.window if route.target else _WINDOW
