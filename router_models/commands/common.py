@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 Run = Callable[[argparse.Namespace], int]
 Advance = Callable[[], None]
 CONFIG = Path("waterfall.yaml")
+LAST_SEED = 2**31 - 1
+"""scikit-learn takes twice as many; there are commands that count on from theirs."""
+MOST_RUNS = 10_000
+"""Seeds or draws to average over."""
 MISSING = """\
 waterfall: {command} needs {module}, which is not installed:
     pip install 'waterfall-gateway[train]'"""
@@ -77,21 +81,30 @@ def add_data(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
         type=_names,
         default=(),
         metavar="A,B",
-        help="the tiers to compare, cheap to strong (default: the file's, in its order)",
+        help="the tiers to compare, cheap to strong (default: the file's, in its order); a file of "
+        "weak_score and strong_score has two, and two other names are what they are called",
     )
 
 
-def count(least: int) -> Callable[[str], int]:
-    """Return a reader of whole numbers from `least`."""
+def count(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return a reader of whole numbers from `least` to `most`."""
 
     def read(written: str) -> int:
         number = int(written)
         if number < least:
             raise argparse.ArgumentTypeError(f"{number} is less than {least}")
+        if most is not None and number > most:
+            raise argparse.ArgumentTypeError(f"{number} is more than {most}")
         return number
 
     read.__name__ = "whole number"
     return read
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """Add --seed."""
+    reader = count(0, LAST_SEED)
+    parser.add_argument("--seed", type=reader, default=0, help="default: %(default)s")
 
 
 def share(written: str) -> float:

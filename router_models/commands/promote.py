@@ -16,7 +16,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument("candidate", type=Path, metavar="CANDIDATE", help="an artefact's folder")
     parser.add_argument("--shelf", type=Path, required=True, metavar="DIR")
     common.add_data(parser)
-    parser.add_argument("--seed", type=common.count(0), default=0, help="default: %(default)s")
+    common.add_seed(parser)
     parser.add_argument(
         "--force",
         metavar="NOTE",
