@@ -97,7 +97,10 @@ def test_one_that_is_no_better_is_not_promoted(promote, made, shelf, capsys):
     assert set(listed(shelf, capsys)) == {"sums@2"}
     given = [str(made / "blind"), "--shelf", str(shelf), "--data", str(made / "fresh.csv")]
     assert main(["promote", *given]) == 1
-    assert "Not promoted" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Not promoted" in said
+    assert "It is worse, by more than noise." in said
+    assert "may be noise" not in said
 
 
 def test_a_file_given_ten_times_is_as_many_labels_as_given_once(promote, made, shelf):
