@@ -30,8 +30,9 @@ def run(args: argparse.Namespace) -> int:
     from gateway.scorers import resolve
     from gateway.scorers.shelf import is_shelf
     from router_models.difficulty.contest import contest
-    from router_models.difficulty.shelf import put
+    from router_models.difficulty.shelf import check_shelf, put
 
+    check_shelf(args.shelf)
     outcomes = common.read_data(args, once=True)
     rival = resolve(args.shelf) if is_shelf(args.shelf) else None
     with common.progress("scoring", 2 if rival else 1) as advance:

@@ -131,6 +131,17 @@ def _manifest(folder: Path) -> dict[str, Any]:
 # --------------------------------------------------------------------------- a shelf
 
 
+def check_shelf(shelf: Path) -> None:
+    """Raise DataError when this is no place for a shelf: a file, or an artefact's own folder."""
+    if shelf.exists() and not shelf.is_dir():
+        raise DataError(f"{shelf} is a file; --shelf names a folder.")
+    if (shelf / MANIFEST).exists():
+        raise DataError(
+            f"{shelf} is an artefact's own folder: a shelf holds such folders. Name another one, "
+            f"like {shelf.parent / 'shelf'}."
+        )
+
+
 def versions(shelf: Path) -> list[Version]:
     """Return what is on a shelf, by name. Raises DataError when it is no folder."""
     if not shelf.is_dir():
@@ -161,8 +172,9 @@ def put(shelf: Path, candidate: Path, note: Mapping[str, Any], *, at: str) -> Pa
     """Put an artefact in force: onto the shelf, if it is not there yet, then `in-force` to it.
 
     `note` goes into the history with the time `at`. Returns its folder on the shelf. Raises
-    DataError when another artefact has its name there.
+    DataError when another artefact has its name there, and as check_shelf.
     """
+    check_shelf(shelf)
     label = load(candidate).label
     shelf.mkdir(parents=True, exist_ok=True)
     target = candidate if candidate.resolve().parent == shelf.resolve() else shelf / label

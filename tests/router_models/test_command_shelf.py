@@ -162,6 +162,17 @@ def test_what_is_no_shelf_is_a_2(tmp_path, capsys):
     assert main(["scorers", "--shelf", str(tmp_path / "plain")]) == 1
 
 
+def test_what_is_no_place_for_a_shelf_is_refused(made, tmp_path, capsys):
+    own = quick_artefact(tmp_path / "own", "own@1")
+    files = sorted(own.iterdir())
+    (tmp_path / "wf.yaml").write_text("routes:")
+    for shelf, words in ((own, "an artefact's own folder"), (tmp_path / "wf.yaml", "is a file")):
+        given = ["--shelf", str(shelf), "--data", str(made / "fresh.csv"), "--force", "x"]
+        assert main(["promote", str(own), *given]) == 2
+        assert words in capsys.readouterr().err
+    assert sorted(own.iterdir()) == files
+
+
 def test_a_shelf_is_not_trained_over(promote, made, shelf, capsys):
     promote("good")
     assert main(["train", "--data", str(made / "fresh.csv"), "--out", str(shelf)]) == 2
