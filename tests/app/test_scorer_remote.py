@@ -174,6 +174,16 @@ SPOILT = {
     "lacks or garbles": lambda folder: pack(folder, weights=AXES),
     "not finite": lambda folder: pack(folder, weights=AXES + np.inf, intercept=np.zeros(2)),
     "real numbers": lambda folder: pack(folder, weights=AXES * 1j, intercept=np.zeros(2)),
+    "holds 3 arrays": lambda folder: pack(
+        folder, weights=AXES, intercept=np.zeros(2), more=np.zeros(2)
+    ),
+    "weights is larger than": lambda folder: pack(
+        folder, weights=np.zeros((300_000, 2)), intercept=np.zeros(2)
+    ),
+    "a number beyond": lambda folder: pack(folder, weights=AXES * 1e9, intercept=np.zeros(2)),
+    "'schema': 1.0": lambda folder: sign(folder, schema=1.0),
+    "in its reference": lambda folder: sign(folder, reference=[0.5, 1.5]),
+    "more than 10,000 points": lambda folder: sign(folder, reference=[0.5] * 10_001),
     "reference that falls": lambda folder: sign(folder, reference=[0.5, 0.1]),
     "calibration that falls": lambda folder: sign(folder, calibration=[[-1, 0], [1, 0]]),
     "not name@version": lambda folder: sign(folder, label="no version\r\n"),
