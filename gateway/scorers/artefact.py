@@ -17,6 +17,7 @@ from gateway.core import signals
 from gateway.scorers import features
 from gateway.scorers.arrays import beyond, read_arrays
 from gateway.scorers.features import Array
+from gateway.scorers.hashes import Hashes
 from gateway.scorers.lexicon import lexicon
 from gateway.scorers.linear import Clusters, LinearScorer, Watch
 from gateway.scorers.static import static
@@ -158,8 +159,14 @@ def _scorer(manifest: Mapping[str, Any], arrays: Mapping[str, Any]) -> LinearSco
         reference=[float(gain) for gain in manifest["reference"]],
         watch=Watch(tuple(map(features.COUNTERS.index, watched)), parts["edges"], watched),
         unlike_share=float(manifest["unlike_share"]),
-        seen=frozenset(np.array(arrays["seen"], dtype=np.uint64).tolist()),
+        seen=_seen(arrays["seen"]),
     )
+
+
+def _seen(hashes: Any) -> Hashes:
+    if hashes.ndim != 1 or hashes.dtype != np.uint64:
+        raise TypeError("seen holds 64-bit hashes")
+    return Hashes(hashes.tolist())
 
 
 def _clusters(manifest: Mapping[str, Any], parts: Mapping[str, Array]) -> Clusters:

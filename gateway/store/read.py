@@ -185,6 +185,7 @@ def _request(row: sqlite3.Row) -> dict[str, Any]:
         values[name] = json.loads(values[name])
     for name in ("stream", "escalated", "degraded", "estimated"):
         values[name] = bool(values[name])
-    if values.get("unlike") is not None:
-        values["unlike"] = bool(values["unlike"])
+    for name in ("unlike", "met", "candidate_met"):
+        if values.get(name) is not None:
+            values[name] = bool(values[name])
     return values

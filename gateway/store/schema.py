@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 2
+VERSION = 3
 """Of the database's layout; a newer one than this is refused."""
 
 # Money is in nano-dollars; `started_at` is a UNIX time in seconds, other times are seconds.
@@ -53,6 +53,9 @@ REQUEST = {
     "candidate": "TEXT NOT NULL DEFAULT ''",
     "candidate_score": "REAL",
     "candidate_value": "REAL",
+    # From layout 3 on.
+    "met": "INTEGER",
+    "candidate_met": "INTEGER",
 }
 ADDED: dict[str, str | None] = {
     "score": None,
@@ -62,8 +65,10 @@ ADDED: dict[str, str | None] = {
     "candidate_score": None,
     "candidate_value": None,
     "prompt": None,
+    "met": None,
+    "candidate_met": None,
 }
-"""What a record lacks that the version before this one has left in its spool."""
+"""What a record lacks that a version before this one has left in its spool."""
 ATTEMPT = {
     "request": "INTEGER NOT NULL",
     "seq": "INTEGER NOT NULL",
@@ -155,6 +160,10 @@ MIGRATIONS = {
         "ALTER TABLE request ADD COLUMN candidate_score REAL",
         "ALTER TABLE request ADD COLUMN candidate_value REAL",
         *TUNING_STATEMENTS,
+    ),
+    2: (
+        "ALTER TABLE request ADD COLUMN met INTEGER",
+        "ALTER TABLE request ADD COLUMN candidate_met INTEGER",
     ),
 }
 """What makes the next layout of each older one."""

@@ -178,7 +178,8 @@ def _for_quality(route: Route, yard: Yardstick, state: State, labels: _Labels) -
     may still set the threshold, but the promise stays void until newer ones are enough, or the
     alarm ends."""
     names = route.tiers[0].name, route.tiers[-1].name
-    both = [each for each in labels.all if all(name in each.good for name in names)]
+    fresh = [each for each in labels.all if not each.met]
+    both = [each for each in fresh if all(name in each.good for name in names)]
     since = max(state.drift.alarms.values(), default=0)
     newer = [each for each in both if each.number > since]
     reference = state.reference or yard.reference

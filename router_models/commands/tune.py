@@ -156,8 +156,13 @@ def _labelled_requests(
         ground.route.tiers[-1].name,
     )
     found = ground.archive.labelled(ground.route.name, ground.scorer.label, args.last or LAST)
-    both = [each for each in found if first in each.good and last in each.good]
-    common.tell(f"{len(found):,} labelled requests, {len(both):,} of them at {first} and {last}")
+    fresh = [each for each in found if not each.met]
+    if met := len(found) - len(fresh):
+        common.tell(
+            f"{met:,} labelled requests left out: the scorer was trained on their questions"
+        )
+    both = [each for each in fresh if first in each.good and last in each.good]
+    common.tell(f"{len(fresh):,} labelled requests, {len(both):,} of them at {first} and {last}")
     values = [ground.rank(each.score) for each in both]
     return values, [each.good[first] for each in both], [each.good[last] for each in both]
 

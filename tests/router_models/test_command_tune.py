@@ -106,14 +106,16 @@ def test_it_is_told_in_words_too(place, capsys):
 # ------------------------------------------------------------------------------- the ledger
 
 
-def fill(path, n, *, labelled=True, scorer="sums@2"):
+def fill(path, n, *, labelled=True, scorer="sums@2", met=None):
     """Requests that were scored, and what was said of their answers."""
     reference = load(path.parent / "scorer").reference
     with closing(open_store(path, wall=lambda: NOW)) as store:
         for i in range(n):
             score = i / n - 0.2
             value = rank(score, reference)
-            kept = entry(difficulty=Difficulty(value, score, (), scorer, score), threshold=0.8)
+            kept = entry(
+                difficulty=Difficulty(value, score, (), scorer, score, met=met), threshold=0.8
+            )
             store.journal.append(kept, ())
             if labelled:
                 name = kept.origin.entry_id
@@ -136,6 +138,17 @@ def test_labels_of_the_ledger_give_a_quality(tune, place, capsys):
     assert (told["n"], told["kind"]) == (300, "expectation")
     assert told["quality"]["value"] >= 0.8
     assert tune("--target-quality", 0.8, "--tiers", "small,mid", code=1)["n"] == 0
+
+
+def test_labels_of_the_ledger_count_only_for_questions_that_the_scorer_has_not_met(
+    tune, place, capsys
+):
+    fill(place / "waterfall.db", 300, met=True)
+    assert tune("--target-quality", 0.8, code=1)["n"] == 0
+    main(["tune", "--target-quality", "0.8"])
+    assert "300 labelled requests left out: the scorer was trained" in capsys.readouterr().err
+    fill(place / "waterfall.db", 200, met=False)
+    assert tune("--target-quality", 0.8)["n"] == 200
 
 
 def test_scores_are_ranked_as_the_gateway_ranks_them_now(tune, place):

@@ -336,6 +336,12 @@ def test_words_that_would_take_too_much_in_use_are_refused(folder, monkeypatch):
     assert "takes more than 10,000,000 bytes in use" in refusal(folder)
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.int64, "S8"])
+def test_hashes_of_another_kind_are_refused(folder, kind):
+    change_arrays(folder, lambda arrays: arrays.update(seen=arrays["seen"].astype(kind)))
+    assert "seen holds 64-bit hashes" in refusal(folder)
+
+
 def test_a_long_manifest_is_refused(folder):
     sign(folder, provenance={"told": "x" * 4_000_000})
     assert "larger than 4,000,000 bytes" in refusal(folder)

@@ -18,6 +18,7 @@ from gateway.core.difficulty import Difficulty
 from gateway.core.rows import row
 from gateway.store import read
 from gateway.store.owner import claim
+from gateway.store.schema import MIGRATIONS
 from gateway.store.spool import frame
 from gateway.store.sqlite import connect, insert, transaction
 from gateway.store.store import open_store
@@ -26,7 +27,7 @@ HERE = Path(__file__).parent
 LAYOUT_1 = (HERE / "layout_1.sql").read_text()
 RECORD_1 = (HERE / "record_1.json").read_bytes()
 """What version 0.1 wrote to its spool of one escalated request."""
-NEW = ("score", "profile", "unlike", "candidate", "candidate_score", "candidate_value")
+NEW = ("score", "profile", "unlike", "candidate", "candidate_score", "candidate_value", "met")
 TABLES_1 = ("request", "attempt", "call", "check_result")
 
 
@@ -77,10 +78,22 @@ def test_an_old_ledger_becomes_what_a_new_one_is(tmp_path, caplog):
     connect(tmp_path / "old.db").close()
     connect(tmp_path / "new.db").close()
     assert layout(tmp_path / "old.db") == layout(tmp_path / "new.db")
-    assert "had layout 1, it has 2 now" in caplog.text
+    assert "had layout 1, it has 3 now" in caplog.text
     caplog.clear()
     connect(tmp_path / "old.db").close()
     assert caplog.text == ""
+
+
+def test_a_ledger_of_layout_2_becomes_the_same(tmp_path, monkeypatch):
+    with monkeypatch.context() as before:
+        before.setattr("gateway.store.sqlite.VERSION", 2)
+        before.setattr("gateway.store.sqlite.MIGRATIONS", {1: MIGRATIONS[1]})
+        old_ledger(tmp_path / "old.db")
+        connect(tmp_path / "old.db").close()
+    assert query(tmp_path / "old.db", "SELECT value FROM meta") == [("2",)]
+    connect(tmp_path / "old.db").close()
+    connect(tmp_path / "new.db").close()
+    assert layout(tmp_path / "old.db") == layout(tmp_path / "new.db")
 
 
 def test_its_rows_stay_as_they_were_and_new_ones_join_them(tmp_path):
@@ -88,13 +101,15 @@ def test_its_rows_stay_as_they_were_and_new_ones_join_them(tmp_path):
     old_ledger(path)
     before = query(path, "SELECT * FROM request")
     with closing(open_store(path)) as store:
-        store.journal.append(entry(difficulty=Difficulty(0.4, score=0.1, profile="07")), ())
+        store.journal.append(
+            entry(difficulty=Difficulty(0.4, score=0.1, profile="07", met=True)), ()
+        )
         assert store.flush()
         *old, new = read.requests(path)
     after = query(path, "SELECT * FROM request")
     assert [kept[: len(before[0])] for kept in after[:3]] == before
-    assert [old[0][name] for name in NEW] == [None, "", None, "", None, None]
-    assert [new[name] for name in NEW] == [0.1, "07", None, "", None, None]
+    assert [old[0][name] for name in NEW] == [None, "", None, "", None, None, None]
+    assert [new[name] for name in NEW] == [0.1, "07", None, "", None, None, True]
 
 
 def test_what_an_older_version_left_in_its_spool_is_taken_over(tmp_path):
@@ -110,7 +125,7 @@ def test_what_an_older_version_left_in_its_spool_is_taken_over(tmp_path):
     record = orjson.loads(RECORD_1)
     del record["attempts"]
     assert {name: found[name] for name in record} == record
-    assert [found[name] for name in NEW] == [None, "", None, "", None, None]
+    assert [found[name] for name in NEW] == [None, "", None, "", None, None, None]
     assert [each["tier"] for each in found["attempts"]] == ["small", "large"]
     assert query(path, "SELECT * FROM prompt") == []
 
@@ -156,7 +171,7 @@ def test_a_kill_midway_leaves_the_old_layout_whole(tmp_path):
     assert python(DIES_MIDWAY, path).wait(60) == -signal.SIGKILL
     assert (layout(path), query(path, "SELECT * FROM request")) == before
     connect(path).close()
-    assert query(path, "SELECT value FROM meta") == [("2",)]
+    assert query(path, "SELECT value FROM meta") == [("3",)]
 
 
 def test_a_statement_that_fails_leaves_the_old_layout_whole(tmp_path):
@@ -207,7 +222,7 @@ def test_a_layout_that_nobody_made_is_refused(tmp_path):
 
 
 def test_a_new_record_needs_all_that_is_old(tmp_path):
-    """Only what layout 2 has added may be missing."""
+    """Only what later layouts have added may be missing."""
     lacking = row(entry())
     del lacking["threshold"]
     with closing(connect(tmp_path / "l.db")) as connection, transaction(connection):
