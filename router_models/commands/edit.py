@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from gateway.app import read_settings
-from gateway.config import Settings
+from gateway.config import ConfigError, Settings
 from gateway.config.environment import mask
 from router_models.commands.common import UseError
 
@@ -22,7 +22,7 @@ def write_threshold(path: Path, route: str, threshold: float, *, pin: bool = Fal
 
     A list keeps its other thresholds; a live form is replaced. The edited file must load, and come
     to the same settings but for these, before it takes the old one's place in one step. Raises
-    UseError when it cannot be edited so, ConfigError when the result is not sound.
+    UseError when it cannot be edited so, or when the result would not be sound.
     """
     value = f"{threshold:.6f}".rstrip("0").rstrip(".")
     edited = _put(path.read_bytes().decode("utf-8"), route, "threshold", value)
@@ -69,7 +69,7 @@ def _swap(path: Path, edited: str, route: str, value: str, before: Settings) -> 
             file.flush()
             os.fsync(file.fileno())
         draft.chmod(path.stat().st_mode & 0o7777)
-        after = read_settings(draft, os.environ)
+        after = _read(draft, path, _by_hand(route, value))
         changed = after.routes[route].thresholds
         if changed[:1] != (float(value),) or not _same_but(before, after, route):
             raise UseError(
@@ -78,6 +78,15 @@ def _swap(path: Path, edited: str, route: str, value: str, before: Settings) -> 
         draft.replace(path.resolve())
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _read(draft: Path, path: Path, by_hand: str) -> Settings:
+    """Read the edited file as what it is to become. Raises UseError."""
+    try:
+        return read_settings(draft, os.environ)
+    except ConfigError as error:
+        faults = "; ".join(f"{each.path}: {each.message}" for each in error.problems)
+        raise UseError(f"{path} would no longer be sound ({faults}); {by_hand}.") from error
 
 
 def _same_but(before: Settings, after: Settings, route: str) -> bool:

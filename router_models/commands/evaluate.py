@@ -84,6 +84,10 @@ def _check(args: argparse.Namespace) -> None:
         raise common.UseError("--seeds makes folds; with --labels say how many --draws.")
     if args.draws and not args.labels:
         raise common.UseError("--draws goes with --labels.")
+    if args.plot and args.plot.suffix.lower() != ".png":
+        raise common.UseError(f"--plot {args.plot}: it is a PNG that is drawn; name it so.")
+    if args.plot and not args.plot.resolve().parent.is_dir():  # before minutes of training
+        raise common.UseError(f"--plot {args.plot}: there is no folder {args.plot.parent}.")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -91,8 +95,6 @@ def run(args: argparse.Namespace) -> int:
     from router_models.difficulty import report
 
     _check(args)
-    if args.plot and not args.plot.resolve().parent.is_dir():  # before minutes of training
-        raise common.UseError(f"--plot {args.plot}: there is no folder {args.plot.parent}.")
     outcomes = common.read_data(args)
     outcomes, runs, how = _experiment(args, outcomes)
     case = report.case_of(outcomes.rows, by=args.by or "task")

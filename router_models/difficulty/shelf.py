@@ -56,7 +56,8 @@ def check_label(label: str) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise DataError when a folder is no place for an artefact: a shelf, or not ours."""
+    """Raise DataError when a folder is no place for an artefact: a shelf, not ours, or nowhere that
+    anything can be written."""
     if is_shelf(folder):
         raise DataError(f"{folder} is a shelf: name a folder on it, like {folder / 'candidate'}.")
     if folder.exists() and not folder.is_dir():
@@ -64,6 +65,14 @@ def check_folder(folder: Path) -> None:
     strange = _strangers(folder)
     if strange:
         raise DataError(f"{folder} holds {strange[0]}, which is no part of an artefact.")
+    above = next(each for each in folder.resolve().parents if each.exists())
+    try:
+        with tempfile.TemporaryDirectory(dir=above):
+            pass
+    except OSError as error:
+        raise DataError(
+            f"{folder}: nothing can be written to {above} ({error.strerror})."
+        ) from error
 
 
 def write(

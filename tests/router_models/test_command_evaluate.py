@@ -214,6 +214,7 @@ def test_what_cannot_be_judged_is_a_2_with_a_sentence(data, artefact, folder, ca
         (["--scorer", "x", "--cosine", "weighted"], "are of a training"),
         (["--labels", "9", "--seeds", "2"], "say how many --draws"),
         (["--folds", "3", "--draws", "2"], "goes with --labels"),
+        (["--plot", "curve.txt"], "curve.txt: it is a PNG that is drawn"),
     ],
 )
 def test_options_that_would_change_nothing_are_refused(data, wrong, words, capsys):

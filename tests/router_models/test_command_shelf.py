@@ -160,6 +160,10 @@ def test_what_is_no_shelf_is_a_2(tmp_path, capsys):
     assert main(["scorers", "--shelf", str(tmp_path / "nowhere")]) == 2
     assert "no such folder" in capsys.readouterr().err
     assert main(["scorers", "--shelf", str(tmp_path / "plain")]) == 1
+    said = capsys.readouterr()
+    assert "holds no artefact yet" in said.err
+    assert said.out == ""
+    assert listed(tmp_path / "plain", capsys, code=1) == {}
 
 
 def test_what_is_no_place_for_a_shelf_is_refused(made, tmp_path, capsys):

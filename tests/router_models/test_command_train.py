@@ -179,6 +179,8 @@ def test_vectors_that_are_alike_are_kept_apart():
         (["--data", "DATA", "--out", "out", "--label", "no version"], "NAME@VERSION"),
         (["--data", "DATA", "--out", "out", "--about", "none.md"], "none.md"),
         (["--data", "FEW", "--out", "out"], "too few"),
+        (["--data", "none.csv", "--out", "/proc/x"], "/proc/x: nothing can be written to /proc ("),
+        (["--data", "none.csv", "--out", "few.csv/x"], "nothing can be written to"),
     ],
 )
 def test_what_cannot_be_trained_is_a_2_with_a_sentence(

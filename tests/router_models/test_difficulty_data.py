@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 from sample_outcomes import TREES, write_rows
@@ -182,6 +184,19 @@ def test_a_file_that_is_no_table_is_named(tmp_path, name, content, message):
         path.write_bytes(content)
     with pytest.raises(DataError, match=message):
         read_files([path])
+
+
+def test_what_is_no_file_is_named(tmp_path):
+    (tmp_path / "labels.csv").mkdir()
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path, told in (
+        (tmp_path / "labels.csv", "is a folder; name the files in it"),
+        (tmp_path / "pipe.csv", "it is no regular file"),
+        (Path("/dev/null"), "it is no regular file"),
+    ):
+        for read in (read_files, read_prompts):
+            with pytest.raises(DataError, match=f"{path}: {told}"):
+                read([path])
 
 
 def test_no_file_is_no_data():
