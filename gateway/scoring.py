@@ -71,20 +71,29 @@ def open_scorers(
         if assessor := _open_assessor(route, opened, upstreams):
             opened.assessors[name] = assessor
         if route.candidate is not None:
-            opened.shadows[name] = scorers.Shadow(open_plain(route.candidate))
+            candidate = open_plain(route.candidate)
+            _check_heads(route, "candidate", candidate.label, _heads_of(candidate))
+            opened.shadows[name] = scorers.Shadow(candidate)
     return opened
 
 
 def _fitting(scorer: Scorer, route: Route) -> Scorer:
+    _check_heads(route, "scorer", scorer.label, _heads_of(scorer))
+    return scorer
+
+
+def _heads_of(scorer: Scorer) -> int:
+    return len(scorer.score(Signals(text="?", turns=1)).p_good)
+
+
+def _check_heads(route: Route, key: str, label: str, heads: int) -> None:
     """Refuse a scorer that knows more tiers than its route has: its gain may be of one that is not
     there. Fewer are fine: the tiers past its last head share that. Raises ArtefactError."""
-    heads = len(scorer.score(Signals(text="?", turns=1)).p_good)
     if heads > len(route.tiers) > 1:
         raise scorers.ArtefactError(
-            f"routes.{route.name}.scorer: {scorer.label} knows {heads} tiers and the route has "
+            f"routes.{route.name}.{key}: {label} knows {heads} tiers and the route has "
             f"{len(route.tiers)}: train one on the route's own (waterfall train --tiers ...)."
         )
-    return scorer
 
 
 def try_scorers(routes: Mapping[str, Route]) -> Scorers:
@@ -143,11 +152,12 @@ def _open_assessor(
 ) -> Assessor | None:
     match route.scorer:
         case PythonSpec(target, timeout):
-            function = scorers.FunctionScorer(target)
+            function = scorers.FunctionScorer(target, len(route.tiers))
             opened.closing.append(function.aclose)
             return scorers.Guarded(function, timeout)
         case RemoteSpec() as spec:
             heads = scorers.read_heads(Path(spec.artefact))
+            _check_heads(route, "scorer.remote", heads.label, len(heads.calibration))
             endpoint = _endpoint(spec)
             opened.closing.append(endpoint.aclose)
             return scorers.Guarded(scorers.RemoteScorer(spec, heads, endpoint), spec.timeout)

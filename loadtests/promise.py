@@ -72,7 +72,7 @@ def _prove(folder: Path, rows: int, splits: int) -> Proof:
 
 def of_files(paths: Sequence[Path]) -> list[Case]:
     """Read pair files, and let a scorer say of each row what it thinks without having met it."""
-    rows: Sequence[Row] = read_files(paths, (), lambda: None).rows
+    rows: Sequence[Row] = read_files(paths, (), lambda: None, once=True).rows
     run = Bench(rows, Settings(), static_vectors).by_folds(FOLDS, 0)
     reference = reference_of(run.ranking.tolist())
     return [

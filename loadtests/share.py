@@ -25,12 +25,14 @@ from loadtests import live, made_up
 from loadtests.harness import Gateway, Proof, ProofError, ask, gateway, spread, upstream
 from loadtests.live import Look
 from loadtests.telling import show
-from router_models.difficulty.data import read_files
+from router_models.difficulty.data import DataError, read_files
 from router_models.difficulty.rows import Row
 
 TARGET, WITHIN = 0.2, 0.03
 FIRST = 1000
 """Requests after which the gateway knows its own traffic."""
+LEAST = 300
+"""Answers by which a share may be judged."""
 WIDTH = 32
 STEP = 0.05
 """How far a threshold may move from one look to the next: a refit's step, not a fall to a start."""
@@ -76,6 +78,11 @@ def _given(data: Sequence[Path]) -> tuple[Sequence[Row], list[str]]:
     rows = list(read_files(data, (), lambda: None).rows)
     random.Random(1).shuffle(rows)
     half = len(rows) // 2
+    if half < FIRST + LEAST:
+        raise ProofError(
+            f"{len(rows):,} rows are too few: half of them are learnt from, and the other half "
+            f"must be {FIRST + LEAST:,} or more, {FIRST:,} to get to know and the rest to judge by"
+        )
     return rows[:half], [row.signals.text for row in rows[half:]]
 
 
@@ -251,12 +258,15 @@ def judge_looks(proof: Proof, what: str, seen: Sequence[tuple[float, Look]]) -> 
 
 
 def main() -> int:
-    """Print the figures; the exit status is 1 when a promise is broken."""
+    """Print the figures; the exit status is 1 when a promise is broken, 2 without a proof."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.share", description=__doc__)
     parser.add_argument("--data", type=Path, nargs="+", default=(), metavar="FILE")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        proof = asyncio.run(prove(Path(folder), data=given.data))
+        try:
+            proof = asyncio.run(prove(Path(folder), data=given.data))
+        except (ProofError, DataError) as error:
+            parser.exit(2, f"{error}\n")
     show(proof)
     return 0 if proof.holds else 1
 

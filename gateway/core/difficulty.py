@@ -15,7 +15,8 @@ class Difficulty:
     probability per head of the scorer, cheap to strong, and is empty when it estimates none.
     `scorer` is its `name@version`. `profile` has one character for each feature that is watched
     for drift: the tenth, 0 to 9, of the training data's values that this request falls into.
-    `unlike` says whether the prompt is unlike all that the scorer learnt from, None when unknown.
+    `unlike` says whether the prompt is unlike all that the scorer learnt from, `met` whether it is
+    one that it learnt from; None when unknown.
     """
 
     value: float
@@ -25,6 +26,7 @@ class Difficulty:
     score: float | None = None
     profile: str = ""
     unlike: bool | None = None
+    met: bool | None = None
 
     @property
     def ranked(self) -> float:

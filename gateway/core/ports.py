@@ -163,11 +163,13 @@ class Scored:
 @dataclass(frozen=True, slots=True)
 class Labelled:
     """A request whose reply is known to be good or bad at several tiers: `good` maps a tier to a
-    label, 0..1. `number` and `score` as in Scored."""
+    label, 0..1. `number` and `score` as in Scored; of one that the scorer has `met` in training it
+    knows the answer, and its label promises nothing of others."""
 
     number: int
     score: float
     good: Mapping[str, float]
+    met: bool = False
 
 
 @dataclass(frozen=True, slots=True)

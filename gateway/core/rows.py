@@ -115,6 +115,8 @@ def row(entry: Entry) -> dict[str, Any]:
         "candidate": candidate.scorer if candidate else "",
         "candidate_score": candidate.ranked if candidate else None,
         "candidate_value": candidate.value if candidate else None,
+        "met": difficulty.met if difficulty else None,
+        "candidate_met": candidate.met if candidate else None,
         "prompt_tokens": usage.prompt,
         "cached_tokens": usage.cached,
         "completion_tokens": usage.completion,

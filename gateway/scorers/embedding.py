@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,11 +19,15 @@ from gateway.core.ports import Calls
 from gateway.core.ranks import rank
 from gateway.core.scorer_spec import RemoteSpec
 from gateway.core.signals import Signals
+from gateway.scorers.arrays import beyond, read_arrays
 from gateway.scorers.artefact import (
     MANIFEST,
+    MOST_HEADS,
+    MOST_POINTS,
     WEIGHTS,
     ArtefactError,
     digest,
+    is_schema,
     read_bounded,
     read_object,
     refuse,
@@ -37,6 +40,10 @@ SCHEMA: Final = 1
 """Of the folder's layout. Another one is refused."""
 FEATURES: Final = f"embedding-1.clip-{HEAD}-{TAIL}"
 """What is embedded: the last user message's head and tail; and how: to unit length."""
+MOST_DIMENSIONS: Final = 16_384
+_SIZES: Final = {"weights": MOST_DIMENSIONS * MOST_HEADS * 8, "intercept": MOST_HEADS * 8}
+_HIGHEST: Final = 1e6
+"""No weight is beyond it."""
 _LABEL: Final = re.compile(r"[A-Za-z0-9._-]{1,64}@[A-Za-z0-9._-]{1,32}")
 _REMEDY: Final = "Restore the folder, or train it again (router_models.difficulty.remote)."
 
@@ -134,8 +141,7 @@ def read_heads(folder: Path) -> Heads:
     if hashlib.sha256(packed).hexdigest() != manifest.get("weights_sha256"):
         _refuse(weights, "is not the file that was trained: its SHA-256 differs")
     try:
-        with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
-            heads = _heads(manifest, dict(arrays.items()))
+        heads = _heads(manifest, read_arrays(packed, _SIZES))
     except Exception as error:  # noqa: BLE001 (an archive can fail to unpack in a dozen ways)
         _refuse(weights, f"or {MANIFEST} lacks or garbles a part: {error!r}")
     if fault := _fault(heads):
@@ -149,7 +155,7 @@ def _manifest(path: Path) -> dict[str, Any]:
         _refuse(path, "is not of kind embedding: it scores by itself, and is named as scorer: PATH")
     wanted = {"schema": SCHEMA, "features": FEATURES}
     found = {name: manifest.get(name) for name in wanted}
-    if found != wanted:
+    if found != wanted or not is_schema(found["schema"], SCHEMA):
         _refuse(path, f"was made as {found}, this gateway reads {wanted}")
     if manifest.get("digest") != digest(manifest):
         _refuse(path, "was changed after training: its digest differs")
@@ -176,14 +182,13 @@ def _heads(manifest: Mapping[str, Any], arrays: Mapping[str, Array]) -> Heads:
 
 def _fault(heads: Heads) -> str:
     """What makes the numbers unusable, or nothing."""
-    numbers = [
-        heads.weights,
-        heads.intercept,
-        np.array(heads.calibration),
-        np.array(heads.reference),
-    ]
+    for numbers in (heads.weights, heads.intercept, np.array(heads.calibration)):
+        if fault := beyond(numbers, _HIGHEST):
+            return fault
+    if fault := beyond(np.array(heads.reference), 1.0):
+        return f"{fault} in its reference"
     tests = {
-        "holds a number that is not finite": all(np.isfinite(each).all() for each in numbers),
+        f"has more than {MOST_POINTS:,} points of a reference": len(heads.reference) <= MOST_POINTS,
         "has fewer than two heads": len(heads.calibration) >= 2,
         "has no dimension": len(heads.weights) > 0,
         "has a calibration that falls": all(slope >= 0 for slope, _ in heads.calibration),

@@ -33,11 +33,13 @@ class FunctionScorer:
 
     The function is given a read-only mapping with the fields of Signals. It returns a difficulty
     0..1, or a mapping with `difficulty`, `gain` (-1..1) or `p_good` (a probability for each tier).
+    One for fewer tiers counts, one for more does not: its gain may be of a tier that is not there.
     An async function is awaited on the event loop, any other runs in a thread of its own few.
     """
 
-    def __init__(self, target: str) -> None:
-        """Import `target`, `module.function`. Raises FunctionError."""
+    def __init__(self, target: str, tiers: int) -> None:
+        """Import `target`, `module.function`, for a route of `tiers`. Raises FunctionError."""
+        self._tiers = tiers
         self._function, version = find(target)
         own_call = getattr(self._function, "__call__", None)  # noqa: B004 (an object's own)
         self._awaits = any(map(inspect.iscoroutinefunction, (self._function, own_call)))
@@ -62,7 +64,11 @@ class FunctionScorer:
         request = MappingProxyType({name: getattr(signals, name) for name in _FIELDS})
         async with asyncio.timeout(seconds):
             said = await self._call(request)
-        return reading(said, self.label)
+        found = reading(said, self.label)
+        if len(found.p_good) > self._tiers > 1:
+            told = f"its p_good is for {len(found.p_good)} tiers, the route has {self._tiers}"
+            raise Unusable(told)
+        return found
 
     async def aclose(self) -> None:
         """Let go of the threads."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from math import exp
 from typing import Final
@@ -12,11 +13,21 @@ import numpy as np
 from gateway.core.difficulty import Difficulty
 from gateway.core.ranks import rank
 from gateway.core.signals import Signals
-from gateway.scorers.features import COUNTERS, TRAITS, Array, Reading, counters, read
+from gateway.scorers.features import (
+    COUNTERS,
+    TRAITS,
+    Array,
+    Reading,
+    counters,
+    question_hash,
+    read,
+)
 from gateway.scorers.lexicon import Lexicon
 
 _STEEPEST: Final = 60.0
 """Beyond this a logistic curve is 0 or 1 to every digit, and exp() nears its limit."""
+LONGEST_MET: Final = 10_000
+"""Characters of a question beyond which nobody looks whether it was met in training."""
 _DIGITS: Final = bytes(range(48, 58))
 
 
@@ -75,7 +86,7 @@ class LinearScorer:
         reference: Sequence[float],
         watch: Watch,
         unlike_share: float,
-        seen: frozenset[int] = frozenset(),
+        seen: AbstractSet[int] = frozenset(),
     ) -> None:
         self.label = label
         self.lexicon = lexicon
@@ -106,7 +117,14 @@ class LinearScorer:
             score=gain,
             profile=self._profile(facts),
             unlike=nearest > self.clusters.far,
+            met=self._has_met(signals.text),
         )
+
+    def _has_met(self, text: str) -> bool | None:
+        """Was it trained on this question? None where that would take too long to tell."""
+        if len(text) > LONGEST_MET:
+            return None
+        return bool(self.seen) and question_hash(text) in self.seen
 
     def raw(self, reading: Reading) -> Array:
         """Return (views, H) values before calibration."""

@@ -27,7 +27,8 @@ ORDER BY id DESC LIMIT :limit"""  # noqa: S608 - ours
 _LABELLED = """
 WITH newest AS (
     SELECT r.id, r.entry_id,
-           CASE WHEN r.scorer = :scorer THEN r.score ELSE r.candidate_score END AS score
+           CASE WHEN r.scorer = :scorer THEN r.score ELSE r.candidate_score END AS score,
+           CASE WHEN r.scorer = :scorer THEN r.met ELSE r.candidate_met END AS met
     FROM label CROSS JOIN request AS r ON r.entry_id = label.entry_id
     WHERE r.route = :route AND (
         (r.scorer = :scorer AND r.score IS NOT NULL)
@@ -35,7 +36,7 @@ WITH newest AS (
     )
     GROUP BY label.entry_id ORDER BY label.entry_id DESC LIMIT :limit
 )
-SELECT newest.id, newest.score, label.tier, avg(label.score) AS good
+SELECT newest.id, newest.score, newest.met, label.tier, avg(label.score) AS good
 FROM newest CROSS JOIN label ON label.entry_id = newest.entry_id
 GROUP BY newest.id, label.tier ORDER BY newest.id, label.tier"""
 _NEWEST = "SELECT * FROM tuning WHERE number IN (SELECT max(number) FROM tuning GROUP BY route)"
@@ -74,11 +75,14 @@ class Archive:
         asked = {"route": route, "scorer": scorer, "limit": limit}
         with as_os_error(self._path), closing(connect_to_read(self._path)) as connection:
             rows = connection.execute(_LABELLED, asked).fetchall()
-        scores = {row["id"]: row["score"] for row in rows}
+        newest = {row["id"]: row for row in rows}
         good: defaultdict[int, dict[str, float]] = defaultdict(dict)
         for row in rows:
             good[row["id"]][row["tier"]] = row["good"]
-        return [Labelled(number, score, good[number]) for number, score in scores.items()]
+        return [
+            Labelled(number, row["score"], good[number], bool(row["met"]))
+            for number, row in newest.items()
+        ]
 
     def tunings(self) -> Mapping[str, TuningRow]:
         """Return the newest state of each route. Raises OSError."""

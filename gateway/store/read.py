@@ -187,6 +187,7 @@ def _request(row: sqlite3.Row) -> dict[str, Any]:
         values[name] = bool(values[name])
     if values.get("decided") is not None:
         values["decided"] = json.loads(values["decided"])
-    if values.get("unlike") is not None:
-        values["unlike"] = bool(values["unlike"])
+    for name in ("unlike", "met", "candidate_met"):
+        if values.get(name) is not None:
+            values[name] = bool(values[name])
     return values

@@ -58,6 +58,8 @@ REQUEST = {
     "policy_reason": "TEXT NOT NULL DEFAULT ''",
     "decided": "TEXT",
     "shadow_cost": "INTEGER NOT NULL DEFAULT 0",
+    "met": "INTEGER",
+    "candidate_met": "INTEGER",
 }
 ADDED: dict[str, str | int | None] = {
     "score": None,
@@ -71,6 +73,8 @@ ADDED: dict[str, str | int | None] = {
     "policy_reason": "",
     "decided": None,
     "shadow_cost": 0,
+    "met": None,
+    "candidate_met": None,
 }
 """What a record lacks that a version before this one has left in its spool."""
 ADDED_TO_ATTEMPT = {
@@ -186,6 +190,8 @@ MIGRATIONS = {
         "ALTER TABLE request ADD COLUMN policy_reason TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE request ADD COLUMN decided TEXT",
         "ALTER TABLE request ADD COLUMN shadow_cost INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE request ADD COLUMN met INTEGER",
+        "ALTER TABLE request ADD COLUMN candidate_met INTEGER",
         "ALTER TABLE attempt ADD COLUMN broken INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE attempt ADD COLUMN altered INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE attempt ADD COLUMN fallen INTEGER NOT NULL DEFAULT 0",

@@ -28,6 +28,13 @@ def scores_to_next(seen: int) -> int:
     return next((step - seen for step in _STEPS if seen < step), _EVERY)
 
 
+def is_young(route: Route, state: State | None) -> bool:
+    """Will the next few hundred scores still change what a route's requests are held against?
+    `state` is what was fitted for it last."""
+    follows = route.reference == "own" or (route.target is not None and route.target.share)
+    return bool(follows) and (state is None or state.seen < REFERENCE_AT)
+
+
 def window_of(route: Route) -> int:
     """Return over how many scores a route's traffic is looked at."""
     return route.target.window if route.target else _WINDOW
@@ -171,7 +178,8 @@ def _for_quality(route: Route, yard: Yardstick, state: State, labels: _Labels) -
     may still set the threshold, but the promise stays void until newer ones are enough, or the
     alarm ends."""
     names = route.tiers[0].name, route.tiers[-1].name
-    both = [each for each in labels.all if all(name in each.good for name in names)]
+    fresh = [each for each in labels.all if not each.met]
+    both = [each for each in fresh if all(name in each.good for name in names)]
     since = max(state.drift.alarms.values(), default=0)
     newer = [each for each in both if each.number > since]
     reference = state.reference or yard.reference

@@ -20,6 +20,9 @@ from gateway.tuning.tuned import Tuned, yardsticks
 _log = logging.getLogger("waterfall")
 
 EVERY = 1.0
+QUICK = 0.2
+"""Seconds between two looks while a route that is young is asked for: as often as the ledger is
+written. A thousand requests may have come and gone within a round."""
 LABELS_EVERY = 5
 """Rounds: labels are read whole, and come slowly."""
 
@@ -27,13 +30,21 @@ LABELS_EVERY = 5
 class Keeper:
     """Keeps a `Tuned` up to date. `round` belongs to its own thread, the rest to its owner."""
 
-    def __init__(self, archive: Archive, clock: Callable[[], float], every: float = EVERY) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        clock: Callable[[], float],
+        every: float = EVERY,
+        quick: float = QUICK,
+    ) -> None:
         """Start with nothing to keep.
 
-        `clock` is UNIX time in seconds, `every` the seconds between two rounds.
+        `clock` is UNIX time in seconds, `every` the seconds between two rounds and `quick` those
+        between two looks in between.
         """
         self._rounds = Rounds(archive, clock)
-        self._every = every
+        self._looks = max(round(every / quick), 1)
+        self._quick = every / self._looks
         self._tuned: Tuned | None = None
         self._count = 0
         self._failing = False
@@ -73,13 +84,25 @@ class Keeper:
             self._go(tuned, labels=self._count % LABELS_EVERY == 0)
             self._count += 1
 
+    def look(self) -> None:
+        """Look between two rounds, if a young route was asked for since the last. It blocks."""
+        tuned = self._tuned
+        if tuned is not None and tuned.stirred:
+            tuned.stirred = False
+            self._go(tuned, labels=False)
+
     def figures(self) -> dict[str, dict[tuple[str, ...], float]]:
         """Return what metrics show: see Tuned.figures."""
         return self._tuned.figures() if self._tuned else {}
 
     def _run(self) -> None:
-        while not self._closing.wait(self._every):
-            self.round()
+        looks = 0
+        while not self._closing.wait(self._quick):
+            looks += 1
+            if looks % self._looks:
+                self.look()
+            else:
+                self.round()
 
     def _go(self, tuned: Tuned, *, labels: bool) -> None:
         """Go round. Whatever goes wrong, thresholds stay as they are; it is told of once."""

@@ -11,6 +11,7 @@ from gateway.core.ports import TuningRow
 from gateway.core.ranks import rank
 from gateway.core.routing import Route
 from gateway.tuning.figures import Labels, Standing, describe, figures
+from gateway.tuning.fit import is_young
 from gateway.tuning.state import Basis, Held, InForce, Known, Yardstick, read_state, yardstick
 
 
@@ -38,6 +39,9 @@ class Tuned:
         self._held: dict[str, Held] = {}
         self._rows: dict[str, TuningRow] = {}
         self._in_force: dict[str, InForce] = {}
+        self._young: set[str] = set()
+        self.stirred = False
+        """Has a young route been asked for? Whoever has looked why sets it back."""
         for name in self.routes:
             self._in_force[name] = self._decide(name)
         for row in before.rows() if before else ():
@@ -51,6 +55,8 @@ class Tuned:
         found = self._in_force.get(route.name)
         if found is None or found.scorer != difficulty.scorer:
             return difficulty, route.thresholds
+        if route.name in self._young:
+            self.stirred = True
         if found.reference is None:
             return difficulty, found.thresholds
         score = difficulty.ranked
@@ -92,6 +98,8 @@ class Tuned:
     def _decide(self, name: str) -> InForce:
         route, held = self.routes[name], self._held.get(name)
         state = held.state if held else None
+        fitted = state if held and held.fits else None
+        (self._young.add if is_young(route, fitted) else self._young.discard)(name)
         reference = state.reference if state and route.reference == "own" else None
         thresholds, basis = route.thresholds, _first_basis(route)
         if state is not None and held is not None and held.fits:

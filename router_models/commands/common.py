@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 Run = Callable[[argparse.Namespace], int]
 Advance = Callable[[], None]
 CONFIG = Path("waterfall.yaml")
+LAST_SEED = 2**31 - 1
+"""scikit-learn takes twice as many; there are commands that count on from theirs."""
+MOST_RUNS = 10_000
+"""Seeds or draws to average over."""
 MISSING = """\
 waterfall: {command} needs {module}, which is not installed:
     pip install 'waterfall-gateway[train]'"""
@@ -78,21 +82,30 @@ def add_data(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
         type=_names,
         default=(),
         metavar="A,B",
-        help="the tiers to compare, cheap to strong (default: the file's, in its order)",
+        help="the tiers to compare, cheap to strong (default: the file's, in its order); a file of "
+        "weak_score and strong_score has two, and two other names are what they are called",
     )
 
 
-def count(least: int) -> Callable[[str], int]:
-    """Return a reader of whole numbers from `least`."""
+def count(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return a reader of whole numbers from `least` to `most`."""
 
     def read(written: str) -> int:
         number = int(written)
         if number < least:
             raise argparse.ArgumentTypeError(f"{number} is less than {least}")
+        if most is not None and number > most:
+            raise argparse.ArgumentTypeError(f"{number} is more than {most}")
         return number
 
     read.__name__ = "whole number"
     return read
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """Add --seed."""
+    reader = count(0, LAST_SEED)
+    parser.add_argument("--seed", type=reader, default=0, help="default: %(default)s")
 
 
 def share(written: str) -> float:
@@ -110,12 +123,12 @@ def _names(written: str) -> tuple[str, ...]:
     return names
 
 
-def read_data(args: argparse.Namespace) -> Outcomes:
-    """Read --data, and tell what was read. Raises DataError."""
+def read_data(args: argparse.Namespace, *, once: bool = False) -> Outcomes:
+    """Read --data, and tell what was read; `once` as in read_files. Raises DataError."""
     from router_models.difficulty.data import read_files
 
     with progress("reading", len(args.data)) as advance:
-        outcomes = read_files(args.data, args.tiers, advance)
+        outcomes = read_files(args.data, args.tiers, advance, once=once)
     tell(f"{outcomes.told}; tiers {', '.join(outcomes.tiers)}")
     return outcomes
 

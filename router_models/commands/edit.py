@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from gateway.app import read_settings
-from gateway.config import Settings
+from gateway.config import ConfigError, Settings
 from gateway.config.environment import mask
 from gateway.core.plan import Tier
 from gateway.core.verdict import Bar
@@ -48,7 +48,7 @@ def write_threshold(path: Path, route: str, threshold: float, *, pin: bool = Fal
 
     A list keeps its other thresholds; a live form is replaced. The edited file must load, and come
     to the same settings but for these, before it takes the old one's place in one step. Raises
-    UseError when it cannot be edited so, ConfigError when the result is not sound.
+    UseError when it cannot be edited so, or when the result would not be sound.
     """
     value = _number(threshold)
     by_hand = _BY_HAND.format(route=route, value=value)
@@ -151,12 +151,21 @@ def _swap(
             file.flush()
             os.fsync(file.fileno())
         draft.chmod(path.stat().st_mode & 0o7777)
-        after = read_settings(draft, os.environ)
+        after = _read(draft, path, by_hand)
         if not is_meant(after) or stripped(before) != stripped(after):
             raise UseError(f"an edit would change more than the threshold; {by_hand}.")
         draft.replace(path.resolve())
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _read(draft: Path, path: Path, by_hand: str) -> Settings:
+    """Read the edited file as what it is to become. Raises UseError."""
+    try:
+        return read_settings(draft, os.environ)
+    except ConfigError as error:
+        faults = "; ".join(f"{each.path}: {each.message}" for each in error.problems)
+        raise UseError(f"{path} would no longer be sound ({faults}); {by_hand}.") from error
 
 
 def _without(route: str, tier: str = "") -> Callable[[Settings], Settings]:

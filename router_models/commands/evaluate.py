@@ -43,24 +43,22 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     parser.add_argument(
         "--draws",
-        type=common.count(1),
-        default=DRAWS,
-        help="with --labels: average over so many draws (default: %(default)s)",
+        type=common.count(1, common.MOST_RUNS),
+        metavar="N",
+        help=f"with --labels: average over so many draws (default: {DRAWS})",
     )
-    parser.add_argument("--seed", type=common.count(0), default=0, help="default: %(default)s")
+    common.add_seed(parser)
     parser.add_argument(
         "--seeds",
-        type=common.count(1),
-        default=1,
+        type=common.count(1, common.MOST_RUNS),
         metavar="N",
-        help="average over N ways to make the folds, from --seed on (default: %(default)s)",
+        help="by folds: average over N ways to make them, from --seed on (default: 1)",
     )
     parser.add_argument(
         "--cosine",
         choices=["weighted", "plain"],
-        default="weighted",
         help="how words count where near-duplicates are found: common ones little, or all alike, "
-        "which takes all questions of one wording for one (default: %(default)s)",
+        "which takes all questions of one wording for one (default: weighted); not with --scorer",
     )
     parser.add_argument("--by", choices=["task", "source"], help="also judge each alone")
     parser.add_argument(
@@ -76,12 +74,27 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the curves into a file")
 
 
+def _check(args: argparse.Namespace) -> None:
+    """Refuse options that would change nothing. Raises UseError."""
+    if args.scorer and (args.seeds or args.draws or args.cosine):
+        raise common.UseError(
+            "--seeds, --draws and --cosine are of a training; --scorer judges an artefact as it is."
+        )
+    if args.seeds and args.labels:
+        raise common.UseError("--seeds makes folds; with --labels say how many --draws.")
+    if args.draws and not args.labels:
+        raise common.UseError("--draws goes with --labels.")
+    if args.plot and args.plot.suffix.lower() != ".png":
+        raise common.UseError(f"--plot {args.plot}: it is a PNG that is drawn; name it so.")
+    if args.plot and not args.plot.resolve().parent.is_dir():  # before minutes of training
+        raise common.UseError(f"--plot {args.plot}: there is no folder {args.plot.parent}.")
+
+
 def run(args: argparse.Namespace) -> int:
     """Evaluate. Exit code 2 for data or an artefact that cannot be used."""
     from router_models.difficulty import report
 
-    if args.plot and not args.plot.resolve().parent.is_dir():  # before minutes of training
-        raise common.UseError(f"--plot {args.plot}: there is no folder {args.plot.parent}.")
+    _check(args)
     outcomes = common.read_data(args)
     outcomes, runs, how = _experiment(args, outcomes)
     case = report.case_of(outcomes.rows, by=args.by or "task")
@@ -119,7 +132,8 @@ def _experiment(
     embed = partial(static_vectors, plain=args.cosine == "plain")
     bench = Bench(outcomes.rows, Settings(), embed)
     folds = args.folds or FOLDS
-    seeds = list(range(args.seed, args.seed + (args.draws if args.labels else args.seeds)))
+    runs = (args.draws or DRAWS) if args.labels else args.seeds or 1
+    seeds = list(range(args.seed, args.seed + runs))
     steps = len(seeds) * (1 if args.labels else folds)
     with common.progress("training", steps) as advance:
         if args.labels:

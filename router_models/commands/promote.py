@@ -16,7 +16,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument("candidate", type=Path, metavar="CANDIDATE", help="an artefact's folder")
     parser.add_argument("--shelf", type=Path, required=True, metavar="DIR")
     common.add_data(parser)
-    parser.add_argument("--seed", type=common.count(0), default=0, help="default: %(default)s")
+    common.add_seed(parser)
     parser.add_argument(
         "--force",
         metavar="NOTE",
@@ -30,9 +30,10 @@ def run(args: argparse.Namespace) -> int:
     from gateway.scorers import resolve
     from gateway.scorers.shelf import is_shelf
     from router_models.difficulty.contest import contest
-    from router_models.difficulty.shelf import put
+    from router_models.difficulty.shelf import check_shelf, put
 
-    outcomes = common.read_data(args)
+    check_shelf(args.shelf)
+    outcomes = common.read_data(args, once=True)
     rival = resolve(args.shelf) if is_shelf(args.shelf) else None
     with common.progress("scoring", 2 if rival else 1) as advance:
         found = contest(outcomes, args.candidate, rival, args.seed, advance)

@@ -29,8 +29,13 @@ def run(args: argparse.Namespace) -> int:
     found = versions(args.shelf)
     if args.json:
         common.show(json.dumps([_told(each) for each in found], indent=1))
-    else:
+    elif found:
         _print(found)
+    if not found:
+        common.tell(
+            f"{args.shelf} holds no artefact yet: train one into a folder (waterfall train --out "
+            "DIR) and put it there (waterfall promote DIR --shelf SHELF)."
+        )
     return 0 if any(each.in_force and not each.fault for each in found) else 1
 
 

@@ -25,7 +25,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         metavar="NAME@VERSION",
         help="default: the folder's name, and @1 or the version after the one that is there",
     )
-    parser.add_argument("--seed", type=common.count(0), default=0, help="default: %(default)s")
+    common.add_seed(parser)
     parser.add_argument(
         "--about",
         type=Path,

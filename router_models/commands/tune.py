@@ -58,9 +58,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument(
         "--last",
         type=common.count(1),
-        default=LAST,
         metavar="N",
-        help="without --data: requests of the ledger looked at (default: %(default)s)",
+        help=f"without --data: requests of the ledger looked at (default: {LAST:,})",
     )
     _add_judging(parser)
     parser.add_argument("--write", action="store_true", help="put it into the configuration")
@@ -116,6 +115,10 @@ def _check(args: argparse.Namespace) -> None:
     """Refuse options that would change nothing. Raises UseError."""
     if args.target_quality is None and (args.confidence is not None or args.plug_in):
         raise common.UseError("--confidence and --plug-in go with --target-quality.")
+    if args.target_quality is None and args.tiers:
+        raise common.UseError("--tiers goes with --target-quality: a share needs no labels.")
+    if args.data and args.last is not None:
+        raise common.UseError("--last is of the ledger, which --data takes the place of.")
     if args.confidence is not None and args.plug_in:
         raise common.UseError("a plug-in threshold has no confidence: leave one of the two out.")
     if args.confidence is not None and not 0 < args.confidence < 1:
@@ -161,7 +164,7 @@ def _labelled_rows(
     from gateway.scorers.features import question_hash
     from router_models.difficulty.evaluate import seen_by
 
-    outcomes = common.read_data(args)
+    outcomes = common.read_data(args, once=True)
     known = seen_by(ground.scorer)
     rows = [row for row in outcomes.rows if question_hash(row.signals.text) not in known]
     if met := len(outcomes.rows) - len(rows):
@@ -180,9 +183,14 @@ def _labelled_requests(
         ground.route.tiers[0].name,
         ground.route.tiers[-1].name,
     )
-    found = ground.archive.labelled(ground.route.name, ground.scorer.label, args.last)
-    both = [each for each in found if first in each.good and last in each.good]
-    common.tell(f"{len(found):,} labelled requests, {len(both):,} of them at {first} and {last}")
+    found = ground.archive.labelled(ground.route.name, ground.scorer.label, args.last or LAST)
+    fresh = [each for each in found if not each.met]
+    if met := len(found) - len(fresh):
+        common.tell(
+            f"{met:,} labelled requests left out: the scorer was trained on their questions"
+        )
+    both = [each for each in fresh if first in each.good and last in each.good]
+    common.tell(f"{len(fresh):,} labelled requests, {len(both):,} of them at {first} and {last}")
     values = [ground.rank(each.score) for each in both]
     return values, [each.good[first] for each in both], [each.good[last] for each in both]
 
@@ -190,7 +198,7 @@ def _labelled_requests(
 def _recent(args: argparse.Namespace, ground: Ground) -> list[float]:
     if ground.route is None:
         raise common.UseError("without a configuration, give --data.")
-    found = ground.archive.recent(ground.route.name, ground.scorer.label, args.last)
+    found = ground.archive.recent(ground.route.name, ground.scorer.label, args.last or LAST)
     return [ground.value(each.score, each.value) for each in found]
 
 

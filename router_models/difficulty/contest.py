@@ -39,6 +39,8 @@ class Contest:
         )
         if self.is_better:
             return text
+        if found["high"] < 0:
+            return f"{text}\nIt is worse, by more than noise."
         needed = told["labels_needed"]
         more = (
             "no number of labels would show it to be better, if this is the difference"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -38,8 +38,13 @@ def read_files(
     paths: Iterable[Path],
     tiers: Sequence[str] = (),
     advance: Callable[[], object] = lambda: None,
+    *,
+    once: bool = False,
 ) -> Outcomes:
     """Read pair files, one's own rows and ledgers, without contaminated rows and repeated prompts.
+
+    A prompt is kept once of each source, which is a file's name without its endings, since another
+    source may tell of other models; with `once` it is kept once of all files.
 
     Columns: prompt, and a score for each tier: weak_score and strong_score, or score_TIER for any
     number of tiers, cheap to strong in the order of `tiers` or else of the columns. Where known:
@@ -48,8 +53,10 @@ def read_files(
     that cannot be learnt from.
     """
     every: list[Outcomes] = []
+    met: defaultdict[str, set[str]] = defaultdict(set)
     for path in paths:
-        one = _ledger(path, tiers) if is_ledger(path) else _file(path, tiers)
+        seen = met["" if once else _source(path)]
+        one = _ledger(path, tiers, seen) if is_ledger(path) else _file(path, tiers, seen)
         if every and one.tiers != every[0].tiers:
             raise DataError(
                 f"{path}: its tiers are {', '.join(one.tiers)}, those of the file before "
@@ -85,14 +92,18 @@ class _Columns:
     costs: tuple[str, ...]
 
 
-def _file(path: Path, tiers: Sequence[str]) -> Outcomes:
+def _source(path: Path) -> str:
+    return path.name.partition(".")[0]
+
+
+def _file(path: Path, tiers: Sequence[str], seen: set[str]) -> Outcomes:
     stream = iter(records(path))
     first = list(islice(stream, _LOOKED_AT))
     if not first:
         raise DataError(f"{path}: it holds no rows.")
     names = list(dict.fromkeys(name for record in first for name in record if name))
     columns = _columns(path, names, tiers)
-    source = path.name.partition(".")[0]
+    source = _source(path)
 
     def read() -> Iterable[Row | str]:
         for number, record in enumerate((*first, *stream), 1):
@@ -101,7 +112,7 @@ def _file(path: Path, tiers: Sequence[str]) -> Outcomes:
             except ValueError as error:
                 raise DataError(f"{path}, row {number}: {error}") from error
 
-    rows, dropped = clean(read(), path)
+    rows, dropped = clean(read(), path, seen)
     return Outcomes(rows, columns.tiers, dropped)
 
 
@@ -230,9 +241,9 @@ def is_contaminated(extra: Any) -> bool:
     return isinstance(extra, Mapping) and bool(extra.get("contaminated"))
 
 
-def _ledger(path: Path, tiers: Sequence[str]) -> Outcomes:
+def _ledger(path: Path, tiers: Sequence[str], seen: set[str]) -> Outcomes:
     """What was said of a gateway's own traffic."""
     # It brings the store with it.
     from router_models.difficulty.ledger import labelled  # noqa: PLC0415
 
-    return labelled(path, tiers)
+    return labelled(path, tiers, seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -142,7 +143,7 @@ def by_artefact(rows: Sequence[Row], scorer: Scorer, advance: Advance = _nothing
     )
 
 
-def seen_by(scorer: Scorer) -> frozenset[int]:
+def seen_by(scorer: Scorer) -> AbstractSet[int]:
     """Return the hashes of the questions that a scorer was trained on; none if it says none."""
     return scorer.seen if isinstance(scorer, LinearScorer) else frozenset()
 

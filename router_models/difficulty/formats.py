@@ -23,8 +23,11 @@ def records(path: Path) -> Iterator[Record]:
 
     Raises DataError for a file that is not there, is of another kind or is garbled.
     """
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; name the files in it.")
     if not path.is_file():
-        raise DataError(f"{path}: there is no such file.")
+        is_there = "it is no regular file" if path.exists() else "there is no such file"
+        raise DataError(f"{path}: {is_there}.")
     kinds = [suffix for suffix in path.suffixes if suffix in _READERS]
     if not kinds:
         raise DataError(f"{path}: give a .csv, .jsonl, .parquet or a ledger (.db) file.")
@@ -36,6 +39,8 @@ def records(path: Path) -> Iterator[Record]:
 
 def is_ledger(path: Path) -> bool:
     """Is this a SQLite file?"""
+    if not path.is_file():
+        return False
     try:
         with path.open("rb") as file:
             return file.read(len(_SQLITE)) == _SQLITE

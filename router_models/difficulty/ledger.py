@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from gateway.core.money import NANO
 from gateway.store.training import LabelledPrompt, NothingToLearn, labelled_prompts, tier_costs
 from router_models.difficulty.formats import DataError
 from router_models.difficulty.rows import Outcomes, Row, clean
 
+SOURCE: Final = "ledger"
 
-def labelled(path: Path, tiers: Sequence[str] = ()) -> Outcomes:
+
+def labelled(path: Path, tiers: Sequence[str], seen: set[str]) -> Outcomes:
     """Read the labelled prompts of a ledger that have a label at each of `tiers`, cheap to strong.
 
-    Without `tiers`: those that were labelled, by what their replies have cost. A request's cost at
-    a tier is what the route's replies cost there on average. Raises DataError when there are none,
-    or when the tiers' order cannot be told.
+    `seen` as in `clean`. Without `tiers`: those that were labelled, by what their replies have
+    cost. A request's cost at a tier is what the route's replies cost there on average. Raises
+    DataError when there are none, or when the tiers' order cannot be told.
     """
     try:
         prompts = labelled_prompts(path)
@@ -25,7 +28,7 @@ def labelled(path: Path, tiers: Sequence[str] = ()) -> Outcomes:
     except NothingToLearn as error:
         raise DataError(str(error)) from error
     chosen = tuple(tiers) or _by_cost(path, prompts, costs)
-    rows, dropped = clean(_rows(prompts, chosen, costs), path)
+    rows, dropped = clean(_rows(prompts, chosen, costs), path, seen)
     return Outcomes(rows, chosen, dropped)
 
 
@@ -42,7 +45,7 @@ def _rows(
         each = tuple(known[tier] / NANO if tier in known else None for tier in tiers)
         kind = "none" if all(cost is None for cost in each) else "est"
         scores = tuple(prompt.good[tier] for tier in tiers)
-        yield Row(prompt.signals, scores, "ledger", prompt.route, each, kind)
+        yield Row(prompt.signals, scores, SOURCE, prompt.route, each, kind)
 
 
 def _by_cost(

@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from gateway.core.signals import Signals
 from router_models.difficulty.duplicates import normal
 from router_models.difficulty.formats import DataError
+
+REPEATED: Final = "repeated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +43,15 @@ class Outcomes:
         return f"{len(self.rows):,} rows" + (f" (dropped: {gone})" if gone else "")
 
 
-def clean(rows: Iterable[Row | str], path: Path) -> tuple[tuple[Row, ...], Counter[str]]:
+def clean(
+    rows: Iterable[Row | str], path: Path, seen: set[str]
+) -> tuple[tuple[Row, ...], Counter[str]]:
     """Keep rows with a prompt that no row before has; a str is the reason why a row was dropped.
 
-    Raises DataError when nothing is left.
+    `seen` holds the prompts of files before, and is added to. Raises DataError for a file that
+    holds nothing to learn from, be it new or repeated.
     """
     kept: list[Row] = []
-    seen: set[str] = set()
     dropped: Counter[str] = Counter()
     for row in rows:
         if isinstance(row, str):
@@ -56,11 +61,11 @@ def clean(rows: Iterable[Row | str], path: Path) -> tuple[tuple[Row, ...], Count
         if not key:
             dropped["without a prompt"] += 1
         elif key in seen:
-            dropped["repeated"] += 1
+            dropped[REPEATED] += 1
         else:
             kept.append(row)
         seen.add(key)
-    if not kept:
+    if not kept and not dropped[REPEATED]:
         why = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())
         raise DataError(
             f"{path}: it holds no rows to learn from"

@@ -56,7 +56,8 @@ def check_label(label: str) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise DataError when a folder is no place for an artefact: a shelf, or not ours."""
+    """Raise DataError when a folder is no place for an artefact: a shelf, not ours, or nowhere that
+    anything can be written."""
     if is_shelf(folder):
         raise DataError(f"{folder} is a shelf: name a folder on it, like {folder / 'candidate'}.")
     if folder.exists() and not folder.is_dir():
@@ -64,6 +65,14 @@ def check_folder(folder: Path) -> None:
     strange = _strangers(folder)
     if strange:
         raise DataError(f"{folder} holds {strange[0]}, which is no part of an artefact.")
+    above = next(each for each in folder.resolve().parents if each.exists())
+    try:
+        with tempfile.TemporaryDirectory(dir=above):
+            pass
+    except OSError as error:
+        raise DataError(
+            f"{folder}: nothing can be written to {above} ({error.strerror})."
+        ) from error
 
 
 def write(
@@ -131,6 +140,17 @@ def _manifest(folder: Path) -> dict[str, Any]:
 # --------------------------------------------------------------------------- a shelf
 
 
+def check_shelf(shelf: Path) -> None:
+    """Raise DataError when this is no place for a shelf: a file, or an artefact's own folder."""
+    if shelf.exists() and not shelf.is_dir():
+        raise DataError(f"{shelf} is a file; --shelf names a folder.")
+    if (shelf / MANIFEST).exists():
+        raise DataError(
+            f"{shelf} is an artefact's own folder: a shelf holds such folders. Name another one, "
+            f"like {shelf.parent / 'shelf'}."
+        )
+
+
 def versions(shelf: Path) -> list[Version]:
     """Return what is on a shelf, by name. Raises DataError when it is no folder."""
     if not shelf.is_dir():
@@ -161,8 +181,9 @@ def put(shelf: Path, candidate: Path, note: Mapping[str, Any], *, at: str) -> Pa
     """Put an artefact in force: onto the shelf, if it is not there yet, then `in-force` to it.
 
     `note` goes into the history with the time `at`. Returns its folder on the shelf. Raises
-    DataError when another artefact has its name there.
+    DataError when another artefact has its name there, and as check_shelf.
     """
+    check_shelf(shelf)
     label = load(candidate).label
     shelf.mkdir(parents=True, exist_ok=True)
     target = candidate if candidate.resolve().parent == shelf.resolve() else shelf / label

@@ -8,6 +8,7 @@ import pytest
 from api.serving import ask_for, config, house
 from app.scoring import metric
 
+from gateway.app import REFUSALS
 from gateway.core.difficulty import Difficulty
 from gateway.scorers import heuristic
 
@@ -16,7 +17,7 @@ LONG = [{"role": "user", "content": "Explain why, prove each step, then compare:
 
 async def test_it_is_recorded_beside_the_one_in_force(tmp_path, monkeypatch):
     """`default` in force, `rules` on trial; each is told what to say."""
-    said = iter([0.1, 0.9])
+    said = iter([0.5, 0.1, 0.9])  # the first at the start, when it is asked how many tiers it knows
     monkeypatch.setattr(
         heuristic.RulesScorer, "score", lambda *_: Difficulty(next(said), scorer="rules@1")
     )
@@ -64,6 +65,18 @@ async def test_without_one_there_is_no_series(tmp_path):
     async with house(tmp_path) as it:
         await it.chat()
         assert await metric(it, "candidate_scores_total", route="waterfall", agree="true") is None
+
+
+@pytest.mark.parametrize("key", ["scorer", "candidate"])
+async def test_one_that_knows_a_tier_too_many_is_refused(tmp_path, monkeypatch, key):
+    monkeypatch.setattr(
+        heuristic.RulesScorer, "score", lambda *_: Difficulty(0.5, 0.1, (0.1, 0.1, 0.2), "three@1")
+    )
+    changes = {"routes__waterfall__scorer": "default", f"routes__waterfall__{key}": "rules"}
+    told = rf"routes\.waterfall\.{key}: rules@1 knows 3 tiers and the route has 2"
+    with pytest.raises(REFUSALS, match=told):
+        async with house(tmp_path, **changes):
+            pass
 
 
 async def test_off_and_a_reload_end_the_trial(tmp_path):

@@ -50,6 +50,10 @@ def p_good(request):
     return {"p_good": [0.1, 0.95]}
 
 
+def one_more(request):
+    return {"p_good": [0.1, 0.2, 0.95]}
+
+
 def thread(request):
     return 0.9 if threading.current_thread().name == "function" else 0.1
 
@@ -159,7 +163,7 @@ async def test_what_it_is_told(tmp_path, module):
     [
         *((name, "raised") for name in ("raises", "exits", "exits_async", "stops", "writes")),
         *((name, "unusable") for name in ("text", "much", "less", "none", "nan", "false")),
-        *((name, "unusable") for name in ("list_", "empty", "one")),
+        *((name, "unusable") for name in ("list_", "empty", "one", "one_more")),
     ],
 )
 async def test_whatever_it_does_no_request_fails(tmp_path, module, name, reason, caplog):

@@ -25,10 +25,12 @@ HARD, EASY = [2.0, 0, 0], [0, 0, 0.5]
 LABEL = "emb@7"
 
 
-def write(folder, weights=AXES, model="toy-embed"):
-    """Two heads of three dimensions: the first axis is hard, the last one easy."""
+def write(folder, weights=AXES, model="toy-embed", heads=2):
+    """Two heads (or more) of three dimensions: the first axis is hard, the last one easy."""
+    weights = weights[:, [0, 1, 1][:heads]]
+    curves = ((1.0, 0.0),) * heads
     learnt = RemoteModel(
-        weights, np.zeros(2), ((1.0, 0.0), (1.0, 0.0)), (-0.9, 0.0, 0.9), np.zeros((0, 2)), 1.0
+        weights, np.zeros(heads), curves, (-0.9, 0.0, 0.9), np.zeros((0, heads)), 1.0
     )
     write_remote(folder, learnt, LABEL, model, {})
     return folder
@@ -172,6 +174,16 @@ SPOILT = {
     "lacks or garbles": lambda folder: pack(folder, weights=AXES),
     "not finite": lambda folder: pack(folder, weights=AXES + np.inf, intercept=np.zeros(2)),
     "real numbers": lambda folder: pack(folder, weights=AXES * 1j, intercept=np.zeros(2)),
+    "holds 3 arrays": lambda folder: pack(
+        folder, weights=AXES, intercept=np.zeros(2), more=np.zeros(2)
+    ),
+    "weights is larger than": lambda folder: pack(
+        folder, weights=np.zeros((300_000, 2)), intercept=np.zeros(2)
+    ),
+    "a number beyond": lambda folder: pack(folder, weights=AXES * 1e9, intercept=np.zeros(2)),
+    "'schema': 1.0": lambda folder: sign(folder, schema=1.0),
+    "in its reference": lambda folder: sign(folder, reference=[0.5, 1.5]),
+    "more than 10,000 points": lambda folder: sign(folder, reference=[0.5] * 10_001),
     "reference that falls": lambda folder: sign(folder, reference=[0.5, 0.1]),
     "calibration that falls": lambda folder: sign(folder, calibration=[[-1, 0], [1, 0]]),
     "not name@version": lambda folder: sign(folder, label="no version\r\n"),
@@ -194,6 +206,10 @@ async def test_it_is_refused_at_the_start_and_at_a_reload(tmp_path):
         assert (await it.chat()).told("scorer") == LABEL, "the last good one stays"
     write(tmp_path / "heads", model="another")
     with pytest.raises(REFUSALS, match="reads vectors of 'another'"):
+        async with house(tmp_path, _document(tmp_path)):
+            pass
+    write(tmp_path / "heads", heads=3)
+    with pytest.raises(REFUSALS, match=f"remote: {LABEL} knows 3 tiers and the route has 2"):
         async with house(tmp_path, _document(tmp_path)):
             pass
     with pytest.raises(REFUSALS, match="this gateway reads 2"):

@@ -105,6 +105,14 @@ def test_a_row_holds_what_tuning_reads():
     assert row(entry(difficulty=Difficulty(0.42)))["score"] == 0.42
 
 
+def test_a_row_says_whether_the_question_was_met_in_training():
+    known, tried = Difficulty(0.4, met=True), Difficulty(0.8, met=False)
+    flat = row(entry(difficulty=known, candidate=tried))
+    assert (flat["met"], flat["candidate_met"]) == (True, False)
+    flat = row(entry(difficulty=None))
+    assert (flat["met"], flat["candidate_met"]) == (None, None)
+
+
 def test_a_row_holds_a_prompt_only_where_the_entry_does():
     assert row(entry())["prompt"] is None
     kept = row(entry(prompt=Signals("why?", prompt_tokens=7, wants_json=True)))["prompt"]

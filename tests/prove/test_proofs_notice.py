@@ -215,6 +215,17 @@ def looks_judged(*seen):
     return proof.holds
 
 
+def test_a_file_too_small_to_prove_a_share_is_named(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "few.csv"
+    rows = "".join(f"question {number},0,1\n" for number in range(700))
+    path.write_text(f"prompt,weak_score,strong_score\n{rows}")
+    monkeypatch.setattr("sys.argv", ["share", "--data", str(path)])
+    with pytest.raises(SystemExit) as ended:
+        share.main()
+    assert ended.value.code == 2
+    assert "700 rows are too few" in capsys.readouterr().err
+
+
 def test_a_threshold_that_jumps_or_falls_back_is_noticed():
     start, first = (0, 0.8, "start", "artefact"), (1, 0.3, "share", "artefact")
     own = [(at, 0.79 + at / 1000, "share", "own") for at in range(2, 6)]

@@ -76,6 +76,11 @@ def test_seeds_make_other_folds_and_average_over_them(data, evaluate):
     )
 
 
+def test_the_last_seed_is_one(data, evaluate):
+    told = evaluate("--data", data, *QUICK, "--seed", 2**31 - 1, "--seeds", 2)
+    assert told["how"]["seeds"] == [2**31 - 1, 2**31]
+
+
 def test_folds_and_resamples_matter(data, evaluate):
     three = evaluate("--data", data, *QUICK)
     six = evaluate("--data", data, "--folds", 6, "--resamples", 40)
@@ -202,8 +207,32 @@ def test_what_cannot_be_judged_is_a_2_with_a_sentence(data, artefact, folder, ca
 
 
 @pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (["--scorer", "x", "--seeds", "1"], "are of a training"),
+        (["--scorer", "x", "--draws", "2"], "are of a training"),
+        (["--scorer", "x", "--cosine", "weighted"], "are of a training"),
+        (["--labels", "9", "--seeds", "2"], "say how many --draws"),
+        (["--folds", "3", "--draws", "2"], "goes with --labels"),
+        (["--plot", "curve.txt"], "curve.txt: it is a PNG that is drawn"),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(data, wrong, words, capsys):
+    assert main(["evaluate", "--data", str(data), *wrong]) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     "wrong",
-    [["--folds", "1"], ["--seed", "-1"], ["--tiers", "one"], ["--share", "2"], ["--by", "luck"]],
+    [
+        ["--folds", "1"],
+        ["--seed", "-1"],
+        ["--seed", "99999999999999999999"],
+        ["--seeds", "10001"],
+        ["--tiers", "one"],
+        ["--share", "2"],
+        ["--by", "luck"],
+    ],
 )
 def test_a_wrong_option_is_a_2_with_the_usage(data, wrong, capsys):
     with pytest.raises(SystemExit) as ended:

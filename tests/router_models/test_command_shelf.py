@@ -97,7 +97,19 @@ def test_one_that_is_no_better_is_not_promoted(promote, made, shelf, capsys):
     assert set(listed(shelf, capsys)) == {"sums@2"}
     given = [str(made / "blind"), "--shelf", str(shelf), "--data", str(made / "fresh.csv")]
     assert main(["promote", *given]) == 1
-    assert "Not promoted" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Not promoted" in said
+    assert "It is worse, by more than noise." in said
+    assert "may be noise" not in said
+
+
+def test_a_file_given_ten_times_is_as_many_labels_as_given_once(promote, made, shelf):
+    again = write_rows(made / "again.csv", sums(500, seed=77))
+    _, once = promote("good")
+    (shelf / "in-force").unlink()
+    given = ["--data", *[str(made / "fresh.csv")] * 9, str(again)]
+    _, ten = promote("good", *given)
+    assert (ten["n"], ten["difference"]) == (once["n"], once["difference"])
 
 
 def test_one_that_may_be_better_is_told_how_many_labels_would_tell(promote):
@@ -148,6 +160,21 @@ def test_what_is_no_shelf_is_a_2(tmp_path, capsys):
     assert main(["scorers", "--shelf", str(tmp_path / "nowhere")]) == 2
     assert "no such folder" in capsys.readouterr().err
     assert main(["scorers", "--shelf", str(tmp_path / "plain")]) == 1
+    said = capsys.readouterr()
+    assert "holds no artefact yet" in said.err
+    assert said.out == ""
+    assert listed(tmp_path / "plain", capsys, code=1) == {}
+
+
+def test_what_is_no_place_for_a_shelf_is_refused(made, tmp_path, capsys):
+    own = quick_artefact(tmp_path / "own", "own@1")
+    files = sorted(own.iterdir())
+    (tmp_path / "wf.yaml").write_text("routes:")
+    for shelf, words in ((own, "an artefact's own folder"), (tmp_path / "wf.yaml", "is a file")):
+        given = ["--shelf", str(shelf), "--data", str(made / "fresh.csv"), "--force", "x"]
+        assert main(["promote", str(own), *given]) == 2
+        assert words in capsys.readouterr().err
+    assert sorted(own.iterdir()) == files
 
 
 def test_a_shelf_is_not_trained_over(promote, made, shelf, capsys):

@@ -179,6 +179,8 @@ def test_vectors_that_are_alike_are_kept_apart():
         (["--data", "DATA", "--out", "out", "--label", "no version"], "NAME@VERSION"),
         (["--data", "DATA", "--out", "out", "--about", "none.md"], "none.md"),
         (["--data", "FEW", "--out", "out"], "too few"),
+        (["--data", "none.csv", "--out", "/proc/x"], "/proc/x: nothing can be written to /proc ("),
+        (["--data", "none.csv", "--out", "few.csv/x"], "nothing can be written to"),
     ],
 )
 def test_what_cannot_be_trained_is_a_2_with_a_sentence(
@@ -190,6 +192,15 @@ def test_what_cannot_be_trained_is_a_2_with_a_sentence(
     assert main(["train", *(named.get(each, each) for each in arguments)]) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_seed_too_large_is_a_2_with_the_usage(data, tmp_path, capsys):
+    given = ["train", "--data", str(data), "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as ended:
+        main([*given, "--seed", "5000000000"])
+    assert ended.value.code == 2
+    assert "5000000000 is more than 2147483647" in capsys.readouterr().err
+    assert main([*given, "--seed", "2147483647"]) == 0
 
 
 def test_without_scikit_learn_it_says_what_to_install(data, tmp_path):

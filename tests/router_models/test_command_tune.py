@@ -75,6 +75,15 @@ def test_too_few_labels_are_a_1_that_says_how_many_are_missing(tune, place, caps
     assert (place / "waterfall.yaml").read_bytes() == before
 
 
+def test_the_same_labels_given_twice_promise_no_more(tune, place):
+    few = [{**each, "weak_score": 1, "strong_score": 1} for each in sums(30, seed=8)]
+    first = write_rows(place / "first.csv", few[:20])
+    every = write_rows(place / "every.csv", few)
+    once = tune("--target-quality", 0.98, "--data", every, code=1)
+    for files in ([every, every], [first, every], [every, first]):
+        assert tune("--target-quality", 0.98, "--data", *files, code=1) == once
+
+
 def test_what_the_scorer_was_trained_on_promises_nothing(tune, capsys):
     told = tune("--target-quality", 0.9, "--data", "met.csv", code=1)
     assert told["n"] == 0
@@ -97,14 +106,16 @@ def test_it_is_told_in_words_too(place, capsys):
 # ------------------------------------------------------------------------------- the ledger
 
 
-def fill(path, n, *, labelled=True, scorer="sums@2"):
+def fill(path, n, *, labelled=True, scorer="sums@2", met=None):
     """Requests that were scored, and what was said of their answers."""
     reference = load(path.parent / "scorer").reference
     with closing(open_store(path, wall=lambda: NOW)) as store:
         for i in range(n):
             score = i / n - 0.2
             value = rank(score, reference)
-            kept = entry(difficulty=Difficulty(value, score, (), scorer, score), threshold=0.8)
+            kept = entry(
+                difficulty=Difficulty(value, score, (), scorer, score, met=met), threshold=0.8
+            )
             store.journal.append(kept, ())
             if labelled:
                 name = kept.origin.entry_id
@@ -127,6 +138,17 @@ def test_labels_of_the_ledger_give_a_quality(tune, place, capsys):
     assert (told["n"], told["kind"]) == (300, "expectation")
     assert told["quality"]["value"] >= 0.8
     assert tune("--target-quality", 0.8, "--tiers", "small,mid", code=1)["n"] == 0
+
+
+def test_labels_of_the_ledger_count_only_for_questions_that_the_scorer_has_not_met(
+    tune, place, capsys
+):
+    fill(place / "waterfall.db", 300, met=True)
+    assert tune("--target-quality", 0.8, code=1)["n"] == 0
+    main(["tune", "--target-quality", "0.8"])
+    assert "300 labelled requests left out: the scorer was trained" in capsys.readouterr().err
+    fill(place / "waterfall.db", 200, met=False)
+    assert tune("--target-quality", 0.8)["n"] == 200
 
 
 def test_scores_are_ranked_as_the_gateway_ranks_them_now(tune, place):
@@ -161,6 +183,9 @@ def test_without_a_ledger_or_scores_it_says_so(tune, place, capsys):
         (["--target-share", "0.2", "--confidence", "0.9"], "go with --target-quality"),
         (["--target-share", "0.2", "--plug-in"], "go with --target-quality"),
         (["--target-quality", "0.9", "--plug-in", "--confidence", "0.9"], "has no confidence"),
+        (["--target-quality", "0.9", "--last", "5"], "--last is of the ledger"),
+        (["--target-share", "0.2", "--last", "10000"], "--last is of the ledger"),
+        (["--target-share", "0.2", "--tiers", "x,y"], "--tiers goes with --target-quality"),
         (["--target-quality", "0.9", "--confidence", "1"], "over 0 and under 1"),
         (["--target-quality", "1"], "over 0 and under 1"),
         (["--target-share", "0.2", "--route", "nope"], "no route 'nope'; there is: waterfall"),

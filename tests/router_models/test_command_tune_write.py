@@ -89,12 +89,18 @@ FALLING = "routes: {waterfall: {tiers: [small, mid, large], threshold: [0, 0.02]
 @pytest.mark.parametrize(
     ("routes", "said"),
     # Of the first, both routes are one node: that would change more than was asked.
-    [(ALIASED, "an edit would change more"), (FALLING, "never falls")],
+    [
+        (ALIASED, "an edit would change more"),
+        (FALLING, "waterfall.yaml would no longer be sound (routes.waterfall.threshold"),
+    ],
 )
 def test_what_cannot_be_edited_alone_is_left_and_said(place, routes, said, capsys):
     path = configure(place, TOP + routes)
     assert main(["tune", "--target-share", "0.4", "--data", "fresh.csv", "--write"]) == 2
-    assert said in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert said in told
+    assert "by hand" in told
+    assert ".waterfall.yaml." not in told, "the draft's name says nothing to anybody"
     assert path.read_text() == TOP + routes
     assert [each.name for each in place.iterdir() if each.name.startswith(".")] == []
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 from sample_outcomes import TREES, write_rows
@@ -117,7 +119,23 @@ def test_files_of_other_tiers_do_not_mix(tmp_path):
     two = write_rows(tmp_path / "two.csv", [{"prompt": "b", "score_s": 0, "score_l": 1}])
     with pytest.raises(DataError, match=r"two\.csv: its tiers are s, l, those"):
         read_files([one, two])
-    assert len(read_files([one, one]).rows) == 2
+
+
+def test_a_prompt_counts_once_of_a_source_or_of_all(tmp_path):
+    old, new = ([{**BASE, "prompt": tree} for tree in trees] for trees in (TREES[:5], TREES[:8]))
+    (tmp_path / "later").mkdir()
+    paths = [
+        write_rows(tmp_path / name, records)
+        for name, records in (("old.csv", old), ("new.csv", new), ("later/old.jsonl", new))
+    ]
+    found = read_files(paths)
+    assert [row.source for row in found.rows] == ["old"] * 5 + ["new"] * 8 + ["old"] * 3
+    assert found.dropped["repeated"] == 5
+    found = read_files(paths, once=True)
+    assert [row.signals.text for row in found.rows] == TREES[:8]
+    assert found.dropped["repeated"] == 5 + 8
+    assert len(read_files([paths[0], paths[0]]).rows) == 5
+    assert read_files(paths[::-1], once=True).dropped["repeated"] == 8 + 5
 
 
 # ------------------------------------------------------------------------------- refusals
@@ -166,6 +184,19 @@ def test_a_file_that_is_no_table_is_named(tmp_path, name, content, message):
         path.write_bytes(content)
     with pytest.raises(DataError, match=message):
         read_files([path])
+
+
+def test_what_is_no_file_is_named(tmp_path):
+    (tmp_path / "labels.csv").mkdir()
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path, told in (
+        (tmp_path / "labels.csv", "is a folder; name the files in it"),
+        (tmp_path / "pipe.csv", "it is no regular file"),
+        (Path("/dev/null"), "it is no regular file"),
+    ):
+        for read in (read_files, read_prompts):
+            with pytest.raises(DataError, match=f"{path}: {told}"):
+                read([path])
 
 
 def test_no_file_is_no_data():

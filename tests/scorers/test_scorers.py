@@ -14,7 +14,8 @@ import router_models
 from gateway.core.signals import Signals
 from gateway.scorers import load, rules
 from gateway.scorers.features import read
-from gateway.scorers.linear import logistic
+from gateway.scorers.hashes import Hashes
+from gateway.scorers.linear import LONGEST_MET, logistic
 
 DEFAULT = Path(router_models.__file__).parent / "artefacts" / "default"
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=3000)
@@ -68,6 +69,28 @@ def test_it_says_how_like_its_training_a_prompt_is(default):
     assert common.score == common.gain
     for shares in default.watched.values():
         assert sum(shares) == pytest.approx(1, abs=1e-4)
+
+
+@given(st.sets(st.integers(0, 2**64 - 1)), st.integers(0, 2**64 - 1))
+def test_hashes_are_a_set(numbers, other):
+    held = Hashes(numbers)
+    assert held == numbers
+    assert len(held) == len(numbers)
+    assert all(number in held for number in numbers)
+    assert (other in held) == (other in numbers)
+    assert "7" not in held
+    assert frozenset().union(held) == numbers
+
+
+def test_it_says_whether_it_was_trained_on_a_question(tmp_path):
+    from sample_outcomes import quick_artefact, sums
+
+    scorer = load(quick_artefact(tmp_path / "scorer", "sums@1"))
+    question = sums(1)[0]["prompt"]
+    told = [scorer.score(signals(text)).met for text in (question.upper(), f"{question} Why?")]
+    assert told == [True, False]
+    assert scorer.score(signals(question + " " * LONGEST_MET)).met is None
+    assert rules().score(signals(question)).met is None
 
 
 ATTACK = st.lists(

@@ -71,7 +71,15 @@ def test_half_open_it_lets_one_through_at_a_time():
 
 @pytest.mark.parametrize(
     ("said", "number"),
-    [("0", 0), ("100", 100), (" 42.\n", 42), ("**7**", 7), ('"hard"', 100), ("Easy!", 0)],
+    [
+        ("0", 0),
+        ("100", 100),
+        (" 42.\n", 42),
+        ("**7**", 7),
+        ('"hard"', 100),
+        ("Easy!", 0),
+        ("\u201c7.\u201d", 7),
+    ],
 )
 def test_one_word_or_number(said, number):
     assert answer(said) == number
@@ -79,7 +87,26 @@ def test_one_word_or_number(said, number):
 
 @pytest.mark.parametrize(
     "said",
-    ["", "-5", "5 6", "5.5", "easy hard", "101", "1000", "hardly", "It is 50", "\u0665", "5" * 99],
+    [
+        "",
+        "-5",
+        "[3]",
+        "(3)",
+        "3%",
+        "3/5",
+        "#3",
+        "$3",
+        ".5",
+        "5 6",
+        "5.5",
+        "easy hard",
+        "101",
+        "1000",
+        "hardly",
+        "It is 50",
+        "\u0665",
+        "5" * 99,
+    ],
 )
 def test_anything_else_is_no_answer(said):
     with pytest.raises(Unusable):

@@ -120,6 +120,18 @@ def test_a_label_counts_for_a_scorer_that_was_only_being_tried(store):
     assert [each.score for each in store.archive.labelled("waterfall", LINEAR, 10)] == [0.1, 0.2]
 
 
+def test_a_label_says_whether_its_scorer_has_met_the_question(store):
+    tried = Difficulty(0.9, scorer="linear@4", score=0.6, met=True)
+    known = replace(scored(candidate=tried), difficulty=Difficulty(0.4, scorer=LINEAR, met=True))
+    fresh = scored(candidate=tried)
+    keep(store, known, fresh)
+    label(store, known, "small", 0.0)
+    label(store, fresh, "small", 1.0)
+    met = {each.good["small"]: each.met for each in store.archive.labelled("waterfall", LINEAR, 9)}
+    assert met == {0.0: True, 1.0: False}
+    assert [each.met for each in store.archive.labelled("waterfall", "linear@4", 9)] == [True] * 2
+
+
 def test_a_label_without_its_request_is_no_label(store):
     keep(store, scored())
     label(store, scored(), "small", 1.0)

@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 LAYOUT_1 = (HERE / "layout_1.sql").read_text()
 RECORD_1 = (HERE / "record_1.json").read_bytes()
 """What version 0.1 wrote to its spool of one escalated request."""
-NEW = ("score", "profile", "unlike", "candidate", "candidate_score", "candidate_value")
+NEW = ("score", "profile", "unlike", "candidate", "candidate_score", "candidate_value", "met")
 TABLES_1 = ("request", "attempt", "call", "check_result")
 
 
@@ -105,13 +105,15 @@ def test_its_rows_stay_as_they_were_and_new_ones_join_them(tmp_path):
     old_ledger(path)
     before = query(path, "SELECT * FROM request")
     with closing(open_store(path)) as store:
-        store.journal.append(entry(difficulty=Difficulty(0.4, score=0.1, profile="07")), ())
+        store.journal.append(
+            entry(difficulty=Difficulty(0.4, score=0.1, profile="07", met=True)), ()
+        )
         assert store.flush()
         *old, new = read.requests(path)
     after = query(path, "SELECT * FROM request")
     assert [kept[: len(before[0])] for kept in after[:3]] == before
-    assert [old[0][name] for name in NEW] == [None, "", None, "", None, None]
-    assert [new[name] for name in NEW] == [0.1, "07", None, "", None, None]
+    assert [old[0][name] for name in NEW] == [None, "", None, "", None, None, None]
+    assert [new[name] for name in NEW] == [0.1, "07", None, "", None, None, True]
 
 
 def test_what_an_older_version_left_in_its_spool_is_taken_over(tmp_path):
@@ -127,7 +129,7 @@ def test_what_an_older_version_left_in_its_spool_is_taken_over(tmp_path):
     record = orjson.loads(RECORD_1)
     del record["attempts"]
     assert {name: found[name] for name in record} == record
-    assert [found[name] for name in NEW] == [None, "", None, "", None, None]
+    assert [found[name] for name in NEW] == [None, "", None, "", None, None, None]
     assert [each["tier"] for each in found["attempts"]] == ["small", "large"]
     assert query(path, "SELECT * FROM prompt") == []
 
@@ -224,7 +226,7 @@ def test_a_layout_that_nobody_made_is_refused(tmp_path):
 
 
 def test_a_new_record_needs_all_that_is_old(tmp_path):
-    """Only what layout 2 has added may be missing."""
+    """Only what later layouts have added may be missing."""
     lacking = row(entry())
     del lacking["threshold"]
     with closing(connect(tmp_path / "l.db")) as connection, transaction(connection):

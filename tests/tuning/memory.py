@@ -141,14 +141,14 @@ class World:
         told = Difficulty(score, scorer=self.scorer.label, score=score)
         return self.tuned().apply(self.route, told)
 
-    def label(self, count, draw=random.Random.random, good=lambda score, chance: True):
+    def label(self, count, draw=random.Random.random, good=lambda score, chance: True, met=False):
         """Label requests of their own: `good` says whether the small tier was as good."""
         rows = self.archive.labels.setdefault(("w", self.scorer.label), [])
         for _ in range(count):
             self.number += 1
             score = draw(self.chance)
             weak = float(good(score, self.chance))
-            rows.append(Labelled(self.number, score, {"small": weak, "large": 1.0}))
+            rows.append(Labelled(self.number, score, {"small": weak, "large": 1.0}, met))
 
     def told(self, place=0):
         return self.tuned(place).describe("w")

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from tuning.memory import Gains, Memory, World, quality, route, share, skewed
 
+from gateway.core.difficulty import Difficulty
 from gateway.core.ports import TuningRow
 from gateway.tuning import Keeper
 from gateway.tuning.state import read_state, write_state
@@ -214,6 +215,58 @@ def test_idle_rounds_read_little():
     world.round()
     assert limits
     assert max(limits) == 100
+
+
+def test_a_young_route_is_looked_at_between_rounds_while_it_is_asked_for():
+    world = World(route(share(0.2)), keepers=2)
+    first, second = world.keepers
+    world.ask(500, skewed)
+    first.look()
+    assert world.tuned().held("w").state.seen == 500
+    reads = world.archive.reads
+    first.look()
+    second.look()
+    assert world.archive.reads == reads, "of an idle one nothing is read"
+    world.ask(500, skewed)
+    first.look()
+    state = world.tuned().held("w").state
+    assert (state.seen, state.basis) == (1000, "share")
+    assert world.ask(2000, skewed) == pytest.approx(0.2, abs=0.03)
+    reads = world.archive.reads
+    first.look()
+    assert world.archive.reads == reads, "one that knows its traffic waits for the round"
+    second.watch(second.prepare({"w": route(share(0.4))}, {"w": world.scorer}))
+    second._tuned.apply(route(share(0.4)), told(world))
+    assert not second._tuned.stirred
+
+
+@pytest.mark.parametrize(
+    ("chosen", "looks"),
+    [
+        (route(), True),
+        (route(reference="artefact"), False),
+        (route(share(0.2), reference="artefact"), True),
+        (route(quality(0.9), reference="artefact"), False),
+    ],
+)
+def test_only_what_scores_will_change_is_looked_at_between_rounds(chosen, looks):
+    world = World(chosen)
+    world.ask(300)
+    reads = world.archive.reads
+    world.keepers[0].look()
+    assert (world.archive.reads > reads) is looks
+
+
+def test_the_thread_looks_between_its_rounds():
+    archive, looked = Memory(), threading.Event()
+    keeper = Keeper(archive, lambda: 0.0, every=1000.0, quick=0.001)
+    tuned = keeper.prepare({"w": route()}, {"w": Gains()})
+    keeper.watch(tuned)
+    archive.tunings = lambda: looked.set() or {}
+    keeper.start()
+    tuned.apply(route(), Difficulty(0.5, scorer="gains@1", score=0.5))
+    assert looked.wait(10)
+    keeper.close()
 
 
 def test_the_thread_goes_round_and_ends():

@@ -55,6 +55,18 @@ def test_with_enough_labels_the_quality_is_kept_and_promised(confidence, kind):
     assert world.ask(2000) == pytest.approx(1 - threshold, abs=0.05)
 
 
+def test_labels_of_what_the_scorer_was_trained_on_promise_nothing():
+    world = World(route(quality(0.95)))
+    world.ask(1000)
+    world.label(400, met=True)
+    world.round()
+    told = world.told()
+    assert (told["basis"], told["promise"], told["labels_missing"]) == ("conservative", None, 19)
+    world.label(30)
+    world.round()
+    assert world.told()["promise"]["labels"] == 30
+
+
 def test_a_confidence_costs():
     thresholds = []
     for confidence in (None, 0.95):
