@@ -257,8 +257,10 @@ class Drafting:
         self._started = self._parts.clock()
 
     def attempt(self, *, outrun: bool = False) -> Attempt:
-        """Close the books on this call; one that was `outrun` decides nothing."""
+        """Close the books on this call; one that was `outrun` decides nothing, so it has no verdict
+        even where its prefix had been judged."""
         gate = self._gate
+        deferred = gate.deferred and not outrun
         if not outrun:
             paused = self._run.paused - self._paused  # waiting for the client is not the upstream's
             self._run.waited += self._parts.clock() - self._begun - paused
@@ -272,15 +274,15 @@ class Drafting:
         return Attempt(
             tier=self._tier,
             calls=calls,
-            reply=gate.draft.reply(complete=whole) if whole or gate.deferred else None,
-            evidence=self._prefix if gate.deferred else (),
-            verdict=gate.verdict if self._seen or gate.deferred else None,
+            reply=gate.draft.reply(complete=whole) if whole or deferred else None,
+            evidence=self._prefix if deferred else (),
+            verdict=gate.verdict if self._seen or deferred else None,
             failure=self._failure,
             released=self._seen,
             held=(*waiting, *gate.held) if whole else (),
             altered=self._sent.altered,
             bare=self._bare,
-            left=gate.deferred or outrun,
+            left=deferred or outrun,
             fallen=self._tier in self._job.plan.below,
         )
 

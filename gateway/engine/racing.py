@@ -278,6 +278,7 @@ def _add(run: Run, draft: Drafting, *, bare: bool = False, rival: bool = False) 
             checking=first.checking,
             altered=True,
             bare=True,
+            rival=first.rival,
         )
         run.attempts = (*before, whole)
     else:

@@ -17,6 +17,7 @@ from gateway.core.verdict import (
     Finding,
     judge,
 )
+from router_models.replay.races import Races
 from router_models.replay.recorded import Record, Try, repriced, same_plan, tier_facts
 
 UNKNOWN: Mapping[str, str] = {
@@ -95,9 +96,7 @@ class _Walk:
         self._clock = readings[0] if readings else 0.0
         self._attempts: tuple[Attempt, ...] = ()
         self._made: list[Try] = []
-        self._guess: Tier | None = None
-        self._at = 0
-        self._outrun = list(self.record.outrun)
+        self._races = Races(self.record, known=self._own)
         self._kept: tuple[Evidence, ...] = ()
         """Of a bare call: what was found before it."""
 
@@ -118,10 +117,10 @@ class _Walk:
                 case Consult():
                     self._consult(step)
                 case Deliver(attempt, degraded):
-                    self._book_outrun()
+                    self._book(len(self.called))
                     return Outcome(self._attempts, attempt, degraded)
                 case GiveUp(error):
-                    self._book_outrun()
+                    self._book(len(self.called))
                     return Outcome(self._attempts, error=error)
                 case _:
                     raise _Unknown("step")
@@ -138,45 +137,27 @@ class _Walk:
             return
         if race is not None and not self._own:
             raise _Unknown("race")
-        if self._waits_for_guess(step):
+        races, called = self._races, len(self.called)
+        if races.drop_guess(step, called):
+            self._book(0)  # it had been started beside the first call, and nothing before
             return
         if race is not None and race.by == "verdict":
-            self._guess, self._at = race.tier, len(self._attempts)
+            races.guess(race.tier, len(self._attempts))
         if race is not None and race.by == "first_token" and self.record.row["stream"]:
-            self._at = len(self._attempts)
-            self._book_outrun()
-            if self._others and self._others[0] == race.tier.name:
+            races.at = len(self._attempts)
+            self._book(called)
+            if races.is_next(race.tier, called):
                 tier = race.tier  # the second call was the first to speak
         made = self._next(tier)
         self._made.append(made)
         self.called.append(tier.name)
         self._add(made, made.first or made.attempt, keep=self._attempts)
 
-    def _waits_for_guess(self, step: Call) -> bool:
-        """Was what had been started beside the last call given up, failed or never begun? Then it
-        was decided again, with what that cost."""
-        guess = self._guess
-        if guess is None or step.repair:
-            return False
-        self._guess = None
-        if guess.name == step.tier.name and self._next(guess).attempt.rival:
-            return False
-        self._book_outrun()
-        return True
-
-    @property
-    def _others(self) -> tuple[str, ...]:
-        """The tiers that were called after those that are called by now."""
-        return self.record.actual[len(self.called) :]
-
-    def _book_outrun(self) -> None:
-        """Add what a race has given up by now: it costs, and decides nothing."""
-        if not self._own:
-            return
-        due = [each for place, each in self._outrun if place <= len(self.called)]
-        self._outrun = [(place, each) for place, each in self._outrun if place > len(self.called)]
-        attempts = (self._as_planned(each.attempt) for each in due)
-        self._attempts = (*self._attempts[: self._at], *attempts, *self._attempts[self._at :])
+    def _book(self, place: int) -> None:
+        """Book what races have given up that was begun before the call of that number was over."""
+        outrun = tuple(self._as_planned(each) for each in self._races.given_up(place))
+        at = self._races.at
+        self._attempts = (*self._attempts[:at], *outrun, *self._attempts[at:])
 
     def _as_planned(self, attempt: Attempt) -> Attempt:
         """The attempt at the plan's own tier."""

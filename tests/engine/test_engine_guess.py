@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 from engine.scripted import Unsent, chunk, hang, says
-from engine.serving import LARGE, SMALL, Setting, holding, prepare, serve
+from engine.serving import BAR, LARGE, MEDIUM, SMALL, Setting, holding, prepare, serve
 
 from gateway.core.errors import UpstreamDown, UpstreamRejected
 from gateway.core.routing import Speculation
+from gateway.core.verdict import Early
 from gateway.engine import lane
 
 GUESS = Speculation((0.0, 1.0))
@@ -155,6 +156,18 @@ async def test_a_guess_that_fails_is_as_if_it_had_not_been_made(fault, caplog):
     assert (ok.ending, ok.text) == ("small", "small answer")
 
 
+async def test_a_guess_that_was_lost_already_decides_nothing_either():
+    """Its prefix had been judged before it was given up; the request has not begun with it."""
+    lost = replace(MEDIUM, bar=replace(BAR, early=Early(refusal=True)))
+    given = replace(STREAM, tiers=(SMALL, lost, LARGE), thresholds=(0.5, 0.9))
+    story = await serve(given, {"small": slow(A), "medium": BAD, "large": None})
+    guess, served = story.entry.outcome.attempts
+    assert (guess.calls[0].status, guess.outrun, guess.verdict) == ("left", True, None)
+    assert (guess.evidence, guess.reply) == ((), None)
+    assert served is story.entry.outcome.served
+    assert (story.row["escalated"], story.row["escalations"]) == (False, [])
+
+
 async def test_one_that_was_never_sent_is_no_attempt():
     story = await serve(STREAM, tiers(slow(A), [Unsent(DOWN)]))
     assert [a.tier.name for a in story.entry.outcome.attempts] == ["small"]
@@ -173,6 +186,16 @@ async def test_a_bare_retry_keeps_the_guess():
     good = await serve(EARLY, tiers([rejected, slow(A)], [chunk("large"), hang]))
     assert (good.called, good.text) == ("small large small!", "small answer")
     assert [a.outrun for a in good.entry.outcome.attempts] == [True, False]
+
+
+async def test_a_guess_that_came_true_is_one_after_its_bare_retry_too():
+    rejected = [*[turn] * 9, UpstreamRejected("usage?")]
+    story = await serve(STREAM, tiers(slow(BAD), [rejected, B]))
+    assert (story.called, story.text) == ("small large large!", "large answer")
+    assert [(a.rival, a.bare) for a in story.entry.outcome.attempts] == [
+        (False, False),
+        (True, True),
+    ]
 
 
 async def test_a_guess_later_than_the_verdict_is_never_made():
