@@ -151,7 +151,7 @@ def _swap(
             file.flush()
             os.fsync(file.fileno())
         draft.chmod(path.stat().st_mode & 0o7777)
-        after = _read(draft, path, by_hand)
+        after = _read_draft(draft, path, by_hand)
         if not is_meant(after) or stripped(before) != stripped(after):
             raise UseError(f"an edit would change more than the threshold; {by_hand}.")
         draft.replace(path.resolve())
@@ -159,7 +159,7 @@ def _swap(
         draft.unlink(missing_ok=True)
 
 
-def _read(draft: Path, path: Path, by_hand: str) -> Settings:
+def _read_draft(draft: Path, path: Path, by_hand: str) -> Settings:
     """Read the edited file as what it is to become. Raises UseError."""
     try:
         return read_settings(draft, os.environ)
