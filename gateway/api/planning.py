@@ -19,6 +19,7 @@ from gateway.core.plan import Plan
 from gateway.core.routing import Mode, Overrides, Route, make_plan
 from gateway.core.signals import Signals, measure
 from gateway.engine import Job, Undecided
+from gateway.scorers import marked
 from gateway.tuning import Tuned
 
 
@@ -54,7 +55,7 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
     asked = replace(asked, mode=mode)
     began = clocks.monotonic()
     signals = measure(request)
-    base = service.scorers[route.name].score(signals)
+    base = marked(service.scorers[route.name], signals)
     settled = _settle(service, route, asked, base)
     own = _own_session(arrival.key.name, session)
     latched = service.latches.floor(route, own) if session and route.latch else 0
