@@ -24,6 +24,7 @@ from gateway.core.routing import Mode, Overrides, Route, make_plan
 from gateway.core.session import Past
 from gateway.core.signals import Signals, measure
 from gateway.engine import Job, Undecided
+from gateway.scorers import marked
 from gateway.tuning import Tuned
 
 
@@ -60,7 +61,7 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
     asked = replace(asked, mode=mode)
     began = clocks.monotonic()
     signals = measure(request)
-    base = service.scorers[route.name].score(signals)
+    base = marked(service.scorers[route.name], signals)
     settled = _settle(service, route, asked, base)
     past = service.sessions.past(route, who, request, named=bool(session))
     decided = _decide(service.tuned, route, signals, settled or base, asked, past, request)

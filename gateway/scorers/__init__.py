@@ -11,6 +11,7 @@ from gateway.scorers.function import FunctionError, FunctionScorer
 from gateway.scorers.guard import Guarded
 from gateway.scorers.heuristic import RulesScorer
 from gateway.scorers.llm import LlmScorer
+from gateway.scorers.marking import marked
 from gateway.scorers.shadow import Shadow
 from gateway.scorers.shelf import resolve
 
@@ -25,6 +26,7 @@ __all__ = [
     "Shadow",
     "efficiency",
     "load",
+    "marked",
     "read_heads",
     "resolve",
     "rules",

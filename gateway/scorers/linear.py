@@ -117,10 +117,9 @@ class LinearScorer:
             score=gain,
             profile=self._profile(facts),
             unlike=nearest > self.clusters.far,
-            met=self._has_met(signals.text),
         )
 
-    def _has_met(self, text: str) -> bool | None:
+    def has_met(self, text: str) -> bool | None:
         """Was it trained on this question? None where that would take too long to tell."""
         if len(text) > LONGEST_MET:
             return None

@@ -7,6 +7,7 @@ import random
 
 import pytest
 from api.serving import config, house
+from sample_outcomes import quick_artefact, sums
 from tuning.memory import Memory
 
 import gateway.store.store
@@ -187,8 +188,23 @@ async def test_a_fifth_of_the_gateway_s_own_traffic(tmp_path, threshold):
 
 
 async def test_labels_that_clients_send_make_a_promise(tmp_path):
-    async with house(tmp_path, **QUALITY) as it:
-        entries = [await it.chat(messages=EASY) for _ in range(40)]
+    told = await labelled(tmp_path, [EASY] * 40)
+    assert (told["basis"], told["labels"]) == ("quality", 40)
+    assert told["promise"]["void"] is False
+
+
+async def test_labels_of_questions_that_the_scorer_was_trained_on_make_none(tmp_path):
+    quick_artefact(tmp_path / "sums", "sums@1")
+    met = [[{"role": "user", "content": each["prompt"]}] for each in sums(40)]
+    assert (await labelled(tmp_path, met, routes__waterfall__scorer="sums"))["promise"] is None
+    told = await labelled(tmp_path, [*met, *[EASY] * 12], routes__waterfall__scorer="sums")
+    assert (told["basis"], told["labels"]) == ("quality", 12)
+
+
+async def labelled(tmp_path, asked, **changes):
+    """Ask, call every answer a good one at both tiers, and tell what comes of it."""
+    async with house(tmp_path, **QUALITY, **changes) as it:
+        entries = [await it.chat(messages=each) for each in asked]
         assert it.gateway.store.flush(20)
         for answer in entries:
             for tier in ("small", "large"):
@@ -201,6 +217,4 @@ async def test_labels_that_clients_send_make_a_promise(tmp_path):
                 assert (await it.post(body, "/v1/feedback")).status in {200, 201, 202, 204}
         for _ in range(6):
             await go_round(it)
-        told = (await dry(it)).json["tuning"]
-    assert (told["basis"], told["labels"]) == ("quality", 40)
-    assert told["promise"]["void"] is False
+        return (await dry(it)).json["tuning"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 import router_models
 from gateway.core.signals import Signals
-from gateway.scorers import load, rules
+from gateway.scorers import load, marked, rules
 from gateway.scorers.features import read
 from gateway.scorers.hashes import Hashes
 from gateway.scorers.linear import LONGEST_MET, logistic
@@ -87,10 +88,11 @@ def test_it_says_whether_it_was_trained_on_a_question(tmp_path):
 
     scorer = load(quick_artefact(tmp_path / "scorer", "sums@1"))
     question = sums(1)[0]["prompt"]
-    told = [scorer.score(signals(text)).met for text in (question.upper(), f"{question} Why?")]
-    assert told == [True, False]
-    assert scorer.score(signals(question + " " * LONGEST_MET)).met is None
-    assert rules().score(signals(question)).met is None
+    met = marked(scorer, signals(question.upper()))
+    assert met == replace(scorer.score(signals(question.upper())), met=True)
+    assert marked(scorer, signals(f"{question} Why?")).met is False
+    assert marked(scorer, signals(question + " " * LONGEST_MET)).met is None
+    assert marked(rules(), signals(question)).met is None
 
 
 ATTACK = st.lists(
