@@ -94,9 +94,6 @@ def some_priors(size, seed=1):
     return Priors(chance.random(size), chance.random(size), chance.random(size))
 
 
-# --------------------------------------------------------------------------- reading
-
-
 def test_samples_are_joined_by_the_prompt_and_the_free_checks_put(pairs):
     assert (pairs.free, pairs.paid) == (("arithmetic", "brevity"), ("agreement",))
     assert pairs.prices["agreement"].tolist() == [0.0005] * 300
@@ -163,9 +160,6 @@ def test_a_ratio_sets_the_price_of_the_weak_tier_and_of_each_paid_check(pairs):
     dear = pairs.at_ratio(0.3)
     assert dear.ratio == pytest.approx(0.3)
     assert dear.prices["agreement"].mean() == pytest.approx(0.3 * dear.strong_cost.mean())
-
-
-# --------------------------------------------------------------------------- fitting
 
 
 def test_many_at_once_are_as_one_by_one(pairs):
@@ -242,9 +236,6 @@ def test_a_route_sends_up_what_is_worth_it(pairs):
 
 def test_every_choice_of_checks_is_tried():
     assert subsets(("a", "b")) == [(), ("a",), ("b",), ("a", "b")]
-
-
-# --------------------------------------------------------------------------- judging
 
 
 @pytest.fixture
