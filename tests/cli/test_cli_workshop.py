@@ -76,7 +76,7 @@ def test_the_page_names_no_command_and_no_option_that_there_is_not(capsys):
     assert set(re.findall(r"--[a-z][a-z-]+", page)) <= known
 
 
-def test_every_command_of_the_tuning_page_can_be_asked_for(capsys):
+def test_every_command_of_the_pages_can_be_asked_for(capsys):
     """Each is one that there is, with options that it has; so is the module that is run."""
     pages = [(ROOT / "docs" / each).read_text(encoding="utf-8") for each in PAGES]
     page = "".join(pages)
@@ -98,18 +98,6 @@ def test_every_command_of_the_tuning_page_can_be_asked_for(capsys):
             script = ROOT / Path(*line[2].split(".")).with_suffix(".py")
             known = options(script.read_text(encoding="utf-8"))
         assert options(" ".join(line)) <= known, line
-
-
-def test_every_command_of_the_judging_page_can_be_asked_for(capsys):
-    page = (ROOT / "docs" / "judging.md").read_text(encoding="utf-8")
-    blocks = "".join(re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
-    lines = [line.partition("#")[0].split() for line in blocks.splitlines()]
-    assert lines
-    for first, command, *asked in lines:
-        assert first == "waterfall"
-        with pytest.raises(SystemExit):
-            main([command, "--help"])
-        assert options(" ".join(asked)) <= options(capsys.readouterr().out), (command, asked)
 
 
 def options(text):

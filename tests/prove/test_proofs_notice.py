@@ -98,7 +98,7 @@ def line(user="r1", model="m-small", prompt=10, completion=5, at=1.0, **more):
 def call(name="r1", model="m-small", prompt=10, completion=5, at=1.0, **more):
     known = {"name": name, "model": model, "tier": "small", "started_at": at, "attempt": 0}
     known |= {"prompt_tokens": prompt, "completion_tokens": completion, "cached_tokens": 0}
-    whole = known | {"status": "ok", "error": "", "estimated": 0} | more
+    whole = known | {"status": "ok", "error": "", "estimated": 0, "purpose": "serve"} | more
     return whole | {"cost": more.get("cost", reconcile.cost(whole))}
 
 
