@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
+from gateway.core.combine import Combiner, Curve, Stage
 from gateway.core.plan import Hedge, Hold, Plan, Tier
 from gateway.core.recipes import Recipe
 from gateway.core.routing import Overrides
@@ -129,6 +130,7 @@ def _tier_row(plan: Plan, tier: Tier) -> dict[str, Any]:
         "repair": bar.repair,
         "at_once": bar.at_once,
         "early": list(astuple(bar.early)),
+        "combiner": None if bar.combiner is None else _combiner_row(bar.combiner),
         "hedge": None if tier.hedge is None else list(astuple(tier.hedge)),
     }
 
@@ -149,6 +151,7 @@ def _read_tier(flat: Mapping[str, Any]) -> Tier:
             repair=flat["repair"],
             at_once=flat["at_once"],
             early=Early(*flat["early"]),
+            combiner=flat["combiner"] and _read_combiner(flat["combiner"]),
         ),
         hold=Hold(*flat["hold"]),
         context=flat["context"],
@@ -156,3 +159,32 @@ def _read_tier(flat: Mapping[str, Any]) -> Tier:
     )
     name, _, version = flat["recipe"].rpartition("@")
     return replace(tier, recipe=Recipe(name, int(version))) if name else tier
+
+
+def _combiner_row(combiner: Combiner) -> list[Any]:
+    """Its numbers as they are and in their order, so that it weighs to the last digit alike."""
+    stages = [[_curve_row(each.own), _curve_row(each.next)] for each in combiner.stages]
+    bands = {check: list(band) for check, band in combiner.bands.items()}
+    return [combiner.label, list(combiner.free), list(combiner.paid), stages, bands]
+
+
+def _curve_row(curve: Curve) -> list[Any]:
+    said = {check: [weight, curve.silent[check]] for check, weight in curve.said.items()}
+    return [curve.offset, curve.prior, curve.centre, said]
+
+
+def _read_combiner(flat: list[Any]) -> Combiner:
+    label, free, paid, stages, bands = flat
+    return Combiner(
+        label,
+        tuple(free),
+        tuple(paid),
+        tuple(Stage(_read_curve(own), _read_curve(next_)) for own, next_ in stages),
+        {check: (low, high) for check, (low, high) in bands.items()},
+    )
+
+
+def _read_curve(flat: list[Any]) -> Curve:
+    offset, prior, centre, said = flat
+    weights = {check: weight for check, (weight, _) in said.items()}
+    return Curve(offset, prior, centre, weights, {check: mute for check, (_, mute) in said.items()})

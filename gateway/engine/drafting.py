@@ -214,7 +214,7 @@ class Drafting:
         if verdict.accepted:
             self._watch = None
             return None
-        self._prefix = evidence
+        self._prefix, self._judged = evidence, verdict
         return verdict
 
     def _judge_prefix(self, reply: Reply) -> Verdict:

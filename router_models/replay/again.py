@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from gateway.core.cascade import Call, Consult, Deliver, GiveUp, next_step
+from gateway.core.cascade import Call, Consult, Deliver, GiveUp, next_step, worth_buying
 from gateway.core.outcome import Attempt, Outcome
 from gateway.core.plan import Plan, Tier
 from gateway.core.verdict import (
@@ -15,6 +15,7 @@ from gateway.core.verdict import (
     TRUSTED,
     Evidence,
     Finding,
+    Verdict,
     judge,
 )
 from router_models.replay.races import Races
@@ -226,8 +227,9 @@ class _Walk:
         if partly and (before is None or self.record.decided.plan.hold(before) != hold):
             raise _Unknown("stream")
         if attempt.left and partly:
-            verdict = judge(tier.bar, attempt.evidence, self.plan.next_good(tier))
-            if not verdict.accepted:
+            verdict = self._verdict(attempt, whole=False)
+            held_on = tier.bar.combiner and worth_buying(self.plan, tier, attempt.evidence, verdict)
+            if not verdict.accepted and not held_on:
                 return replace(attempt, verdict=verdict)
         if attempt.left or (attempt.released and partly):
             raise _Unknown("stream")
@@ -246,6 +248,10 @@ class _Walk:
             and tier_facts(plan, before) == tier_facts(self.plan, tier)
             and plan.judges(before) == self.plan.judges(tier)
             and plan.next_good(before) == self.plan.next_good(tier)
+            and (
+                tier.bar.combiner is None
+                or plan.p_good.get(tier.name) == self.plan.p_good.get(tier.name)
+            )
         )
 
     # ------------------------------------------------------------------ checks
@@ -291,8 +297,12 @@ class _Walk:
             return attempt
         if self._same(tier) and len(attempt.evidence) == len(made.attempt.evidence):
             return replace(attempt, verdict=made.attempt.verdict)  # as it was found then
-        verdict = judge(tier.bar, attempt.evidence, self.plan.next_good(tier))
-        return replace(attempt, verdict=verdict)
+        return replace(attempt, verdict=self._verdict(attempt))
+
+    def _verdict(self, attempt: Attempt, *, whole: bool = True) -> Verdict:
+        plan, tier = self.plan, attempt.tier
+        own_good = plan.p_good.get(tier.name)
+        return judge(tier.bar, attempt.evidence, plan.next_good(tier), own_good, whole=whole)
 
 
 def _unanswered(tier: Tier, evidence: tuple[Evidence, ...]) -> bool:

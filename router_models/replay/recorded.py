@@ -209,5 +209,5 @@ def tier_facts(plan: Plan, tier: Tier) -> tuple[object, ...]:
     checks = tuple(
         (spec.name, plan.check_cost(tier, spec), spec.waits, spec.concurrent) for spec in bar.checks
     )
-    judged = (bar.accept, bar.min_gain, bar.repair, bar.at_once, bar.early, checks)
+    judged = (bar.accept, bar.min_gain, bar.repair, bar.at_once, bar.early, bar.combiner, checks)
     return (tier.name, tier.model, recipe, tier.context, tier.hold, judged, tier.hedge)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_entries import entry
 
+from gateway.core.combine import Combiner, Curve, Stage
 from gateway.core.decided import Decided, decided_row, read_decided
 from gateway.core.money import Price
 from gateway.core.plan import Hold, Plan
@@ -23,7 +24,27 @@ from gateway.core.signals import Signals
 BARE = [replace(each, price=Price(), takes_tools=True) for each in (SMALL, MEDIUM, LARGE)]
 COOKED = replace(BARE[1], recipe=Recipe("r@home", 3), hold=Hold("tokens", 48), bar=PAID_BAR)
 SHARES = st.floats(0, 1)
+ODDS = st.floats(allow_nan=False, allow_infinity=False)
 SECONDS = st.floats(0, 1e6)
+CURVES = st.builds(
+    lambda weights, *numbers: Curve(
+        *numbers,
+        said={check: weight for check, (weight, _) in weights.items()},
+        silent={check: mute for check, (_, mute) in weights.items()},
+    ),
+    st.dictionaries(st.sampled_from(["shape", "judge"]), st.tuples(ODDS, ODDS)),
+    ODDS,
+    ODDS,
+    ODDS,
+)
+COMBINERS = st.builds(
+    Combiner,
+    st.just("own@1"),
+    st.just(("shape",)),
+    st.just(("judge",)),
+    st.tuples(st.builds(Stage, CURVES, CURVES), st.builds(Stage, CURVES, CURVES)),
+    st.dictionaries(st.just("judge"), st.tuples(SHARES, SHARES)),
+)
 PLANS = st.builds(
     Plan,
     st.sampled_from([(BARE[0], COOKED), (COOKED,), (BARE[2],)]),
@@ -55,6 +76,12 @@ DECIDED = st.builds(
 
 @given(DECIDED)
 def test_it_comes_back_as_it_went(decided):
+    assert read_decided(json.loads(json.dumps(decided_row(decided)))) == decided
+
+
+@given(COMBINERS)
+def test_a_combiner_comes_back_with_all_of_its_digits(combiner):
+    decided = Decided(Plan((replace(COOKED, bar=replace(PAID_BAR, combiner=combiner)), BARE[2])))
     assert read_decided(json.loads(json.dumps(decided_row(decided)))) == decided
 
 

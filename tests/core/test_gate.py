@@ -4,7 +4,7 @@ import pytest
 from core.events import HEARTBEAT, MARKER, event, said
 
 from gateway.core.chat import Delta, Piece
-from gateway.core.gate import Gate
+from gateway.core.gate import Gate, says_something
 from gateway.core.money import Usage
 from gateway.core.plan import Hold
 from gateway.core.verdict import LAST_TIER, TRUSTED, Verdict
@@ -219,6 +219,23 @@ def test_what_no_client_would_see_does_not_open_it():
     assert waiting.feed(role) == [HEARTBEAT, role]
     assert waiting.feed(HEARTBEAT) == [HEARTBEAT]
     assert waiting.released
+
+
+@pytest.mark.parametrize(
+    ("delta", "something"),
+    [
+        (HEARTBEAT, False),
+        (event("", role="assistant"), False),
+        (event(finish="stop"), False),
+        (event("a"), True),
+        (event(refusal="no"), True),
+        (event(tool_calls=[CALL]), True),
+        (event(reasoning="hm"), True),
+        (event(reasoning=""), False),
+    ],
+)
+def test_a_model_has_said_something_where_there_is_a_text_or_a_call(delta, something):
+    assert says_something(delta) == something
 
 
 def test_without_a_finish_the_end_lets_go():

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from engine.scripted import says
+from engine.scripted import chunk, says
 from engine.serving import LARGE, SMALL, Setting, holding, serve
 
 from gateway.core.combine import Combiner, Curve, Stage
-from gateway.core.verdict import ABSTAIN, Bar, CheckSpec, Finding
+from gateway.core.verdict import ABSTAIN, Bar, CheckSpec, Early, Finding
 
 A, B = says("small ", "answer", used=(10, 7)), says("large ", "answer", used=(10, 7))
 
@@ -84,3 +84,13 @@ async def test_a_prefix_of_which_nobody_has_a_word_passes():
     story = await serve(silent, {"small": A, "large": B})
     assert (story.called, story.ending) == ("small", "small")
     assert story.entry.outcome.served.verdict.reason == "prefix_passed"
+
+
+async def test_a_draft_that_is_lost_to_a_check_it_does_not_weigh_is_left_early():
+    """No check that could be bought would save it."""
+    early = replace(bar(), checks=(*bar().checks, CheckSpec("refusal")), early=Early(refusal=True))
+    refused = [chunk("I'm sorry, but I can"), chunk("never"), chunk(finish="stop")]
+    lost = setting(early, taste=sure(0.5), panel=sure(0.9), stream=True)
+    story = await serve(lost, {"small": refused, "large": B})
+    assert (story.ending, story.upstream.left) == ("large", ["small"])
+    assert [item.check for item in story.entry.outcome.attempts[0].evidence] == ["early"]

@@ -7,12 +7,16 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
-from engine.serving import job_for
+import pytest
+from engine.serving import job_for, serve
+from engine.test_engine_combine import A, B, bar, sure
+from engine.test_engine_combine import setting as combined
 from hypothesis import given
 from hypothesis import strategies as st
 from properties.drafts import waterfalls
 from properties.races import varied
 from properties.test_no_leak import flow
+from properties.weighed import weighed
 
 from gateway.core.rows import row
 from gateway.store.histories import read_histories
@@ -58,6 +62,37 @@ def test_so_does_one_with_races_and_early_decisions(fall, seed):
     (record,) = recorded(story.entry)
     again = decide_again(as_recorded(record), record)
     assert alike(record, again), told(record, again)
+
+
+@given(waterfalls(), st.integers(0, 2**32))
+def test_so_does_one_with_combiners_and_checks_bought_in_their_bands(fall, seed):
+    story = asyncio.run(flow(weighed(varied(fall, seed), seed)))
+    (record,) = recorded(story.entry)
+    assert record.decided.plan.p_good == story.plan.p_good
+    again = decide_again(as_recorded(record), record)
+    assert alike(record, again), told(record, again)
+
+
+@pytest.mark.parametrize("p_good", [(0.3, 0.95), (0.55, 0.95)])
+@pytest.mark.parametrize("panel", [0.1, 0.9])
+async def test_a_check_is_bought_again_where_the_scorer_s_word_put_it_in_the_band(p_good, panel):
+    """Of this tier's own word too: at 0.3 the reply is lost, at 0.55 it is doubtful."""
+    given = combined(bar(prior=1.5), taste=sure(0.45), panel=sure(panel), p_good=p_good)
+    story = await serve(given, {"small": A, "large": B})
+    (record,) = recorded(story.entry)
+    again = decide_again(as_recorded(record), record)
+    assert alike(record, again), told(record, again)
+    assert record.decided.plan.tiers[0].bar.combiner == bar(prior=1.5).combiner
+    bought = len(story.entry.outcome.attempts[0].evidence) > 1
+    assert bought == (p_good[0] == 0.55)
+    without = replace(given, tiers=tuple(_without_bands(tier) for tier in given.tiers))
+    other = decide_again(Under(job_for(without).route)(record), record)
+    assert other.unknown == ("" if bought else "check")
+
+
+def _without_bands(tier):
+    """The same tier, which always buys."""
+    return replace(tier, bar=replace(tier.bar, combiner=replace(tier.bar.combiner, bands={})))
 
 
 @given(waterfalls())
