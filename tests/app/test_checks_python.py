@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 
+import httpx
 import pytest
-from api.serving import LIMIT, ask_for, house
+from api.serving import CHAT, LIMIT, ask_for, house
 from app.checking import checking, document, found, said
 from app.scoring import metric
+from app.serving import ROOT, Process
 from upstreams.scripted import Scripted
 
 from gateway.app import REFUSALS
 from gateway.checks.function import reading
 from gateway.checks.guard import Unusable
 from gateway.core.verdict import ABSTAIN
+from gateway.store import read
 
 MODULE = """
 import asyncio, threading
@@ -166,6 +170,26 @@ async def test_it_blocks_nobody_and_one_that_hangs_is_left_alone(own, tmp_path):
         labels = {"route": "waterfall", "check": "second", "reason": "open"}
         assert await metric(it, "check_abstentions_total", **labels) == 1
         own.gate.set()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_one_that_will_not_be_cancelled_does_not_keep_the_gateway_from_ending(
+    tmp_path, workers
+):
+    (tmp_path / "own_checks.py").write_text(MODULE)
+    check = calling("stubborn", timeout="50ms")
+    async with Scripted(said("42")) as near:
+        served = document(near, near, check, server__drain="1s", server__workers=workers)
+        path = os.pathsep.join(map(str, (ROOT, tmp_path)))
+        async with Process(tmp_path, served, PYTHONPATH=path) as it:
+            await it.ready()
+            async with httpx.AsyncClient(base_url=it.url, timeout=LIMIT) as client:
+                assert (await client.post(CHAT, json=ask_for())).status_code == 200
+            it.signal()
+            assert await it.ended() == 0
+    assert "left behind, for they would not be cancelled: stubborn" in it.stderr
+    (entry,) = read.requests(tmp_path / "waterfall.db")
+    assert entry["outcome"] == "ok"
 
 
 @pytest.mark.parametrize(
