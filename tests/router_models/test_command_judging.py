@@ -115,6 +115,26 @@ def test_a_wrong_use_of_replay_is_told(fails):
     assert "cannot be read" in said
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("weak_check.tests", "yes", "weak_check.tests is 'yes', which is no number"),
+        ("weak_check.tests", 7, "weak_check.tests is 7; scores are 0..1"),
+        ("weak_check.tests", -0.5, "weak_check.tests is -0.5; scores are 0..1"),
+        ("strong_score", "inf", "strong_score is inf; scores are 0..1"),
+        ("weak_score", 1e9, "weak_score is 1e+09; scores are 0..1"),
+        ("weak_cost", "inf", "weak_cost is inf, not a cost in USD"),
+    ],
+)
+def test_a_value_that_is_none_is_told_with_its_column_and_row(fails, folder, column, value, told):
+    rows = runs(10)
+    rows[4][column] = value
+    write_rows(folder / "odd.csv", rows)
+    how = ("--data", "odd.csv")
+    for command in (("replay", "--checks", "tests"), ("tune", "--target-quality", 0.9)):
+        assert f"odd.csv, row 5: {told}" in fails(*command, *how)
+
+
 def test_it_is_told_to_a_person(folder, capsys):
     how = ["replay", "--data", "dear.csv", "--checks", "tests", "--accept", "1"]
     assert main(how) == 0
