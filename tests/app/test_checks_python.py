@@ -17,6 +17,7 @@ from upstreams.scripted import Scripted
 from gateway.app import REFUSALS
 from gateway.checks.function import reading
 from gateway.checks.guard import Unusable
+from gateway.cli import main
 from gateway.core.verdict import ABSTAIN
 from gateway.store import read
 
@@ -204,9 +205,30 @@ async def test_a_function_that_is_not_there_refuses_the_start(own, tmp_path, cal
     del own
     check = {"kind": "python", "call": call}
     async with Scripted("hang") as server:
-        with pytest.raises(REFUSALS, match=told):
-            async with house(tmp_path, document(server, server, check)):
+        settings = document(server, server, check)
+        with pytest.raises(REFUSALS, match=rf"\.yaml:\d+: checks\.second\.call: {told}"):
+            async with house(tmp_path, settings):
                 pass
+
+
+def test_check_tells_where_it_is_named(tmp_path, capsys):
+    path = tmp_path / "own.yaml"
+    lines = [
+        "upstreams: {sim: {kind: simulated}}",
+        "checks:",
+        "  mine:",
+        "    kind: python",
+        "    call: no_such_module:ok",
+        "tiers:",
+        "  small: {upstream: sim, model: s, price: {input: 1, output: 2}, bar: {checks: [mine]}}",
+        "  large: {upstream: sim, model: l, price: {input: 1, output: 2}}",
+        "routes: {waterfall: {tiers: [small, large], scorer: rules}}",
+    ]
+    path.write_text("\n".join(lines))
+    path.chmod(0o600)
+    assert main(["check", "--config", str(path)]) == 2
+    told = capsys.readouterr().err
+    assert "own.yaml:5: checks.mine.call: importing no_such_module raised" in told
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from tuning_place import FLOW, configure
 from gateway.cli import main
 from gateway.config.combiner_file import read_combiner
 
-
 # --------------------------------------------------------------------------- replay
 
 
