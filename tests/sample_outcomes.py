@@ -102,3 +102,22 @@ def write_quickly(folder, label, rows, seed=0):
     provenance = {"rows": len(rows)}
     write_artefact(folder, model, label, provenance, table, [row.signals.text for row in rows])
     return folder
+
+
+def runs(count, *, ratio=0.02, prompts=False):
+    """Half of the weak answers fail, and the recorded tests tell which, but for one in twenty."""
+    rows, draw = [], random.Random(0)
+    for n in range(count):
+        right = n % 2
+        rows.append(
+            {
+                "prompt_id": f"run-{n}",
+                "prompt": " ".join(draw.choices(TREES, k=14)) if prompts else "",
+                "weak_score": right,
+                "strong_score": 0 if n % 10 == 3 else 1,
+                "weak_cost": 0.05 * ratio,
+                "strong_cost": 0.05,
+                "weak_check.tests": right if n % 20 else 1 - right,
+            }
+        )
+    return rows

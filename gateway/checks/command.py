@@ -17,12 +17,12 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
 from typing import Final
 
 from gateway.checks import confined
+from gateway.checks.folder import Folder
 from gateway.checks.guard import Endless, Raised, Unusable
 from gateway.checks.replies import FAILED, as_text, passed, plain
 from gateway.core.chat import Reply
@@ -67,17 +67,16 @@ class Command:
         return await asyncio.to_thread(json.dumps, whole)
 
     async def _run(self, told: bytes) -> tuple[int, bytes]:
-        folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="waterfall-check-")
+        folder = Folder()
         process: Process | None = None
         try:
-            process = await self._start(folder)
+            process = await self._start(str(await asyncio.to_thread(folder.make)))
             return await _conversation(process, told)
         finally:
             if process is not None:
                 _kill(process)
             # In a thread, and unwatched: a cancel is not to wait for a disk.
-            loop = asyncio.get_running_loop()
-            loop.run_in_executor(None, lambda: shutil.rmtree(folder, ignore_errors=True))
+            asyncio.get_running_loop().run_in_executor(None, folder.remove)
 
     async def _start(self, folder: str) -> Process:
         check = self._check

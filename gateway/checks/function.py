@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.checks.guard import Raised, Unusable
 from gateway.checks.replies import ABSTAIN, FAILED, passed, plain
+from gateway.core.check_spec import PythonCheck
 from gateway.core.ports import Calls, Question
 from gateway.core.verdict import Finding
 from gateway.waiting.threads import Taken, Threads
@@ -29,9 +30,9 @@ class Function:
     other runs in a thread of its own few.
     """
 
-    def __init__(self, name: str, call: str) -> None:
-        """Import `call`, `module:function`. Raises CheckUnusable."""
-        self._function = _find(name, call)
+    def __init__(self, check: PythonCheck) -> None:
+        """Import `check.call`, `module:function`. Raises CheckUnusable."""
+        self._function = _find(check.where or "call", check.call)
         own_call = getattr(self._function, "__call__", None)  # noqa: B004 (an object's own)
         self._awaits = any(map(inspect.iscoroutinefunction, (self._function, own_call)))
         self._threads = Threads()
@@ -79,7 +80,7 @@ class Function:
             task.exception()  # looked at, so that nobody complains that it never was
 
 
-def _find(name: str, call: str) -> Callable[[Mapping[str, Any], Mapping[str, Any]], Any]:
+def _find(place: str, call: str) -> Callable[[Mapping[str, Any], Mapping[str, Any]], Any]:
     where, _, attribute = call.partition(":")
     try:
         module = importlib.import_module(where)
@@ -87,12 +88,12 @@ def _find(name: str, call: str) -> Callable[[Mapping[str, Any], Mapping[str, Any
         if isinstance(error, KeyboardInterrupt):
             raise
         raise CheckUnusable(
-            f"checks.{name}: importing {where} raised {error!r}. Its folder must be on "
+            f"{place}: importing {where} raised {error!r}. Its folder must be on "
             "PYTHONPATH, or its package installed."
         ) from error
     function = getattr(module, attribute, None)
     if not callable(function):
-        raise CheckUnusable(f"checks.{name}: {where} has no function {attribute!r}.")
+        raise CheckUnusable(f"{place}: {where} has no function {attribute!r}.")
     found: Callable[[Mapping[str, Any], Mapping[str, Any]], Any] = function
     return found
 

@@ -51,7 +51,7 @@ def open_examiners(
             case JudgeCheck():
                 inner = Judge(check, upstreams[check.tier.upstream])
             case PythonCheck():
-                inner = Function(name, check.call)
+                inner = Function(check)
                 opened.closing.append(inner.aclose)
             case CommandCheck():
                 inner = Command(check)
@@ -61,6 +61,6 @@ def open_examiners(
 
 def try_examiners(checks: Mapping[str, CheckDefinition]) -> None:
     """Look at the checks that can be wrong beyond the configuration. Raises CheckUnusable."""
-    for name, check in checks.items():
+    for check in checks.values():
         if isinstance(check, PythonCheck):
-            Function(name, check.call)
+            Function(check)

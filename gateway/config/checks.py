@@ -29,7 +29,7 @@ from gateway.core.check_spec import (
     asks_of,
 )
 from gateway.core.plan import Tier
-from gateway.core.verdict import Bar
+from gateway.core.verdict import EARLY, Bar
 
 
 def checks(draft: Draft, tiers: Mapping[str, Tier]) -> dict[str, CheckDefinition]:
@@ -51,6 +51,8 @@ def _check(draft: Draft, entry: str, tiers: Mapping[str, Tier]) -> CheckDefiniti
         draft.complain(trail, f"a name {error}")
     if entry in (*CHECKS, UNSURE):
         draft.complain(trail, "is the name of a check that comes with the gateway; choose another")
+    if entry == EARLY:
+        draft.complain(trail, "is how the ledger names what ended a draft early; choose another")
     found = at(draft.document, trail)
     kind = found.get("kind") if isinstance(found, dict) else None
     if kind not in tuple(KINDS):
@@ -72,7 +74,8 @@ def _defined(
                 return None
             return JudgeCheck(tier, keys.timeout, keys.prompt or "", keys.allow_self)
         case PythonKeys():
-            return PythonCheck(keys.call, keys.timeout)
+            where = draft.document.place((*trail, "call"))
+            return PythonCheck(keys.call, keys.timeout, where)
         case CommandKeys():
             return _command(draft, trail, keys)
 

@@ -51,6 +51,10 @@ class Document:
         if all(known.path != path for known in self.problems):
             self.problems.append(Problem(self.name, path, message, self._line(trail)))
 
+    def place(self, trail: Trail) -> str:
+        """Say where something stands: file, line and path, as a problem there would."""
+        return str(Problem(self.name, dotted(trail), "", self._line(trail)))
+
     def _line(self, trail: Trail) -> int | None:
         ends = range(len(trail), -1, -1)
         return next((self.lines[trail[:end]] for end in ends if trail[:end] in self.lines), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.core.asking import Asks
 from gateway.core.plan import Tier
@@ -43,10 +43,12 @@ class JudgeCheck:
 
 @dataclass(frozen=True, slots=True)
 class PythonCheck:
-    """A user's own function, `module:function`; `timeout` is in seconds."""
+    """A user's own function, `module:function`; `timeout` is in seconds. `where` says, for an
+    error, where it is written, and makes it no other check."""
 
     call: str
     timeout: float = 1.0
+    where: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

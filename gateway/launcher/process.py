@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import uvloop
 
@@ -16,6 +17,10 @@ from gateway.app import Gateway
 from gateway.config import ServerSettings, Settings, Watcher
 from gateway.launcher.servers import serving, signals
 from gateway.launcher.sockets import listen, url_of
+
+GRACE: Final = 2.0
+"""Seconds that tasks have to end in, once all else has."""
+_log = logging.getLogger("waterfall")
 
 
 @dataclass
@@ -43,8 +48,35 @@ class Running:
 
 
 def run(main: Coroutine[Any, Any, int]) -> int:
-    """Run a coroutine on the fastest event loop to be had."""
-    return uvloop.run(main)
+    """Run a coroutine on the fastest event loop to be had. What is left when it has ended, such as
+    a user's check that will not be cancelled, is not waited for beyond GRACE."""
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    stuck: list[str] = []
+    try:
+        return runner.run(_to_the_end(main, stuck))
+    finally:
+        if stuck:
+            _log.warning("left behind, for they would not be cancelled: %s", ", ".join(stuck))
+            runner.get_loop().close()  # the runner's own way waits for them for ever
+        else:
+            runner.close()
+
+
+async def _to_the_end(main: Coroutine[Any, Any, int], stuck: list[str]) -> int:
+    """Await it, cancel what is still running then, and name in `stuck` what goes on."""
+    try:
+        return await main
+    finally:
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        if rest:
+            _, going_on = await asyncio.wait(rest, timeout=GRACE)
+            stuck += sorted(_name(task) for task in going_on)
+
+
+def _name(task: asyncio.Task[Any]) -> str:
+    return getattr(task.get_coro(), "__qualname__", task.get_name())
 
 
 @contextlib.asynccontextmanager

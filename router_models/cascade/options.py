@@ -11,14 +11,13 @@ if TYPE_CHECKING:
 
 
 def add_evidence(parser: argparse._ActionsContainer) -> None:
-    """Add what evidence there is, and what it costs."""
+    """Add what evidence there is, and what it costs; None is what nobody has given."""
     parser.add_argument(
         "--samples", type=Path, metavar="FILE", help="a long file of other models' answers"
     )
     parser.add_argument(
         "--sample-models",
         type=_names,
-        default=(),
         metavar="A,B",
         help="whose answers the agreement check takes, each bought after the cheaper ones",
     )
@@ -26,7 +25,6 @@ def add_evidence(parser: argparse._ActionsContainer) -> None:
         "--sample-prompts",
         type=Path,
         nargs="+",
-        default=(),
         metavar="FILE",
         help="pair files with the prompts of its ids (default: those beside it, by name)",
     )
@@ -34,7 +32,6 @@ def add_evidence(parser: argparse._ActionsContainer) -> None:
         "--sample-price",
         type=_list_price,
         action="append",
-        default=[],
         metavar="MODEL=IN:OUT",
         help="list price, USD per million tokens, of a sample without a recorded cost",
     )
@@ -42,7 +39,6 @@ def add_evidence(parser: argparse._ActionsContainer) -> None:
         "--check-price",
         type=_check_price,
         action="append",
-        default=[],
         metavar="NAME=USD",
         help="price a request of a recorded check that the tiers' costs do not include",
     )
@@ -71,9 +67,11 @@ def read_evidence(args: argparse.Namespace, path: Path) -> Pairs:
         raise DataError("--samples and --sample-models go together.")
     samples = None
     if args.samples:
-        prices = dict(args.sample_price)
-        samples = read_samples(args.samples, args.sample_models, args.sample_prompts, prices)
-    pairs = read_pairs(path, samples, dict(args.check_price))
+        prices = dict(args.sample_price or ())
+        samples = read_samples(args.samples, args.sample_models, args.sample_prompts or (), prices)
+    elif args.sample_prompts or args.sample_price:
+        raise DataError("--sample-prompts and --sample-price go with --samples.")
+    pairs = read_pairs(path, samples, dict(args.check_price or ()))
     if args.free is not None:
         pairs = pairs.with_free(*args.free)
     return pairs if args.price_ratio is None else pairs.at_ratio(args.price_ratio)

@@ -20,7 +20,7 @@ from gateway.checks.reckoning import arithmetic, brevity
 from gateway.core.chat import ChatRequest, Choice, Reply
 from gateway.core.signals import Signals
 from router_models.cascade.samples import Sample, Samples
-from router_models.difficulty.data import is_contaminated, signals_of, usd
+from router_models.difficulty.data import is_contaminated, score, signals_of, usd
 from router_models.difficulty.duplicates import normal
 from router_models.difficulty.formats import DataError, Record, records
 from router_models.difficulty.metrics import Array
@@ -31,6 +31,8 @@ AGREEMENT: Final = "agreement"
 """The check of the first sample; the next ones are agreement_2 and so on, each counting all
 samples so far (`gateway.checks.answers.standing`)."""
 FREE: Final = {"arithmetic": arithmetic, "brevity": brevity}
+_SCORES: Final = ("weak_score", "strong_score")
+_COSTS: Final = ("weak_cost", "strong_cost")
 _REQUEST: Final = ChatRequest({"messages": []})
 
 
@@ -126,6 +128,7 @@ def read_pairs(
     for number, record in enumerate(records(path), 1):
         try:
             why, signals = _reason(record, seen), signals_of(record)
+            _require_scores(record)
         except ValueError as error:
             raise DataError(f"{path}, row {number}: {error}") from error
         if why:
@@ -143,8 +146,8 @@ def _reason(record: Record, seen: set[str]) -> str:
     """Why a row is of no use; nothing where it is."""
     if is_contaminated(record.get("extra")):
         return "contaminated"
-    needed = ("weak_score", "strong_score", "weak_cost", "strong_cost")
-    if any(usd(record, name) is None for name in needed):
+    read = [*(score(record, name) for name in _SCORES), *(usd(record, name) for name in _COSTS)]
+    if None in read:
         return "without a score or cost of both tiers"
     key = normal(str(record.get("prompt") or "")) or str(record.get("prompt_id") or "")
     if key in seen:
@@ -153,15 +156,20 @@ def _reason(record: Record, seen: set[str]) -> str:
     return ""
 
 
+def _require_scores(record: Record) -> None:
+    """Raise ValueError for a recorded check that says no score."""
+    for name in record:
+        if name and name.startswith(SAID):
+            score(record, name)
+
+
 def _pairs(
     path: Path, kept: Sequence[tuple[Record, Signals]], check_prices: Mapping[str, float]
 ) -> Pairs:
     column = {
         name: np.array([usd(record, name) for record, _ in kept], np.float64)
-        for name in ("weak_score", "strong_score", "weak_cost", "strong_cost")
+        for name in (*_SCORES, *_COSTS)
     }
-    if max(column["weak_score"].max(), column["strong_score"].max()) > 1:
-        raise DataError(f"{path}: scores are 0..1.")
     names = [name for name in kept[0][0] if name and name.startswith(SAID)]
     recorded = {name.removeprefix(SAID): _recorded(kept, name) for name in names}
     if unknown := set(check_prices) - set(recorded):
@@ -183,8 +191,8 @@ def _pairs(
 
 
 def _recorded(kept: Sequence[tuple[Record, Signals]], name: str) -> Array:
-    found = [usd(record, name) for record, _ in kept]
-    return np.clip([np.nan if each is None else each for each in found], 0.0, 1.0)
+    found = [score(record, name) for record, _ in kept]
+    return np.array([np.nan if each is None else each for each in found], np.float64)
 
 
 def _of_answers(kept: Sequence[tuple[Record, Signals]]) -> dict[str, Array]:

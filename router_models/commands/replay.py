@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 from router_models.commands import common, replay_pairs
 
 _LEDGERS = ("config", "route")
+"""The options that go with --ledger; those of the other kind are replay_pairs' own."""
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -38,23 +40,23 @@ def run(args: argparse.Namespace) -> int:
     if args.ledger is None:
         if args.data is None:
             raise common.UseError("say what to replay: --data FILE, or --ledger FILE.")
-        _refuse(args, dict.fromkeys(_LEDGERS), "--ledger")
+        _refuse(args, _LEDGERS, "--ledger")
         return replay_pairs.run(args)
-    _refuse(args, _defaults(), "--data")
+    _refuse(args, _of_pairs(), "--data")
     from router_models.commands import replay_ledger
 
     return replay_ledger.run(args)
 
 
-def _defaults() -> dict[str, object]:
-    """What the options that go with --data are when nobody gives them."""
+def _of_pairs() -> Iterable[str]:
+    """The options that go with --data."""
     alone = argparse.ArgumentParser()
     replay_pairs.add_options(alone)
     return vars(alone.parse_args([]))
 
 
-def _refuse(args: argparse.Namespace, alone: dict[str, object], beside: str) -> None:
-    """Refuse options that would change nothing. Raises UseError."""
-    for name, default in alone.items():
-        if getattr(args, name) != default:
+def _refuse(args: argparse.Namespace, alone: Iterable[str], beside: str) -> None:
+    """Refuse options that would change nothing; what nobody gave is None. Raises UseError."""
+    for name in alone:
+        if getattr(args, name) is not None:
             raise common.UseError(f"--{name.replace('_', '-')} goes with {beside}.")

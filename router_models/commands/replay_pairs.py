@@ -14,24 +14,26 @@ if TYPE_CHECKING:
     from router_models.cascade.fit import Priors
     from router_models.cascade.pairs import Pairs
 
+ACCEPT = 0.7
+MIN_GAIN = 0.05
+RESAMPLES = 1000
 POLICIES = ("always-small", "always-large", "route", "cascade", "joint")
+_FIXED = {"always-large": 0.0, "always-small": 1.0, "cascade": 1.0}
+"""The thresholds of the policies that do not route."""
 
 
 def add_options(parser: argparse._ActionsContainer) -> None:
-    """Add what goes with --data."""
+    """Add what goes with --data; None is what nobody has given."""
     parser.add_argument(
         "--policy",
         choices=POLICIES,
-        default="cascade",
-        help="route by difficulty, judge the small tier's replies, or both (default: %(default)s)",
+        help="route by difficulty, judge the small tier's replies, or both (default: cascade)",
     )
     parser.add_argument(
         "--threshold", type=common.share, metavar="T", help="with route and joint: as in a route"
     )
-    parser.add_argument("--accept", type=common.share, default=0.7, help="as in a bar: %(default)s")
-    parser.add_argument(
-        "--min-gain", type=common.share, default=0.05, help="as in a bar: %(default)s"
-    )
+    parser.add_argument("--accept", type=common.share, help=f"as in a bar: {ACCEPT:g}")
+    parser.add_argument("--min-gain", type=common.share, help=f"as in a bar: {MIN_GAIN:g}")
     parser.add_argument(
         "--checks", type=_names, metavar="A,B", help="the bar's (default: the combiner's)"
     )
@@ -45,7 +47,9 @@ def add_options(parser: argparse._ActionsContainer) -> None:
         "on the other folds of the data itself",
     )
     add_evidence(parser)
-    parser.add_argument("--resamples", type=common.count(1), default=1000)
+    parser.add_argument(
+        "--resamples", type=common.count(1), metavar="N", help=f"for the intervals: {RESAMPLES}"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,11 +65,15 @@ def over_pairs(args: argparse.Namespace) -> dict[str, Any]:
     from router_models.cascade.policy import Policy
     from router_models.cascade.replay import bar_of, replay, told
 
-    _check(args)
+    name = args.policy or "cascade"
+    _check(args, name)
     pairs = read_evidence(args, args.data)
-    judged = args.policy in {"cascade", "joint"}
+    judged = name in {"cascade", "joint"}
     combiner = _combiner(args.confidence) if judged and args.confidence else None
-    policy = Policy(_threshold(args), args.accept if judged else 0.0, args.min_gain, combiner)
+    accept = ACCEPT if args.accept is None else args.accept
+    min_gain = MIN_GAIN if args.min_gain is None else args.min_gain
+    threshold = _FIXED.get(name, args.threshold)
+    policy = Policy(float(threshold), accept if judged else 0.0, min_gain, combiner)
     wanted = args.checks
     if combiner is not None and wanted is None:
         wanted = (*combiner.free, *combiner.paid)
@@ -73,27 +81,28 @@ def over_pairs(args: argparse.Namespace) -> dict[str, Any]:
         common_checks = ", ".join(pairs.said) or "none"
         raise common.UseError(f"no evidence of the check {missing[0]!r}; there is: {common_checks}")
     bar = bar_of(policy, pairs, wanted if judged else ())
-    needs_scorer = args.policy in {"route", "joint"} or combiner is not None
-    priors = _priors(args, pairs) if needs_scorer else _nobody(pairs)
-    return {"policy": args.policy} | told(
-        replay(policy.threshold, bar, pairs, priors), pairs, args.resamples
-    )
+    priors = _priors(args, pairs) if _needs_scorer(args, name) else _nobody(pairs)
+    played = replay(policy.threshold, bar, pairs, priors)
+    return {"policy": name} | told(played, pairs, args.resamples or RESAMPLES)
 
 
-def _check(args: argparse.Namespace) -> None:
+def _needs_scorer(args: argparse.Namespace, policy: str) -> bool:
+    return policy in {"route", "joint"} or (policy == "cascade" and args.confidence is not None)
+
+
+def _check(args: argparse.Namespace, policy: str) -> None:
     """Refuse options that would change nothing. Raises UseError."""
-    routes, judges = args.policy in {"route", "joint"}, args.policy in {"cascade", "joint"}
+    routes, judges = policy in {"route", "joint"}, policy in {"cascade", "joint"}
     if routes == (args.threshold is None):
         raise common.UseError("--threshold goes with --policy route or joint, and they need it.")
     if judges == (args.checks is None and args.confidence is None):
         raise common.UseError(
             "--checks and --confidence go with --policy cascade or joint, which need one of them."
         )
-
-
-def _threshold(args: argparse.Namespace) -> float:
-    fixed = {"always-large": 0.0, "always-small": 1.0, "cascade": 1.0}
-    return fixed[args.policy] if args.policy in fixed else float(args.threshold)
+    if not judges and (args.accept is not None or args.min_gain is not None):
+        raise common.UseError("--accept and --min-gain go with --policy cascade or joint.")
+    if args.scorer is not None and not _needs_scorer(args, policy):
+        raise common.UseError("--scorer goes with --policy route or joint, or --confidence.")
 
 
 def _combiner(path: Path) -> Any:

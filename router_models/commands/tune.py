@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from router_models.cascade.options import add_evidence
-from router_models.commands import common
+from router_models.commands import common, tune_jointly
 
 if TYPE_CHECKING:
     from gateway.core.signals import Signals
@@ -77,15 +77,14 @@ def _add_judging(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="fit both thresholds, and keep the combiner there"
     )
-    parser.add_argument("--label", default="combined@1", help="the combiner's: %(default)s")
+    parser.add_argument("--label", help=f"the combiner's: {tune_jointly.LABEL}")
     parser.add_argument(
-        "--min-gain", type=common.share, default=0.05, help="the bar's: %(default)s"
+        "--min-gain", type=common.share, help=f"the bar's: {tune_jointly.MIN_GAIN:g}"
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Tune. Exit code 1 when nothing can be promised or nothing is known yet, 2 for a wrong use."""
-    from router_models.commands import tune_jointly
     from router_models.commands.ground import open_ground
 
     if tune_jointly.is_asked(args):

@@ -13,26 +13,27 @@ from typing import TYPE_CHECKING, Any, Final
 from router_models.commands import common
 
 if TYPE_CHECKING:
+    from gateway.config import Settings
     from gateway.core.combine import Combiner
     from router_models.cascade.choose import Chosen, Point
     from router_models.cascade.ground import Ground
     from router_models.cascade.pairs import Pairs
 
+AGREEMENT: Final = "agreement"
 LABEL: Final = "combined@1"
+MIN_GAIN: Final = 0.05
+_ALONE: Final = (
+    *("samples", "sample_models", "sample_prompts", "sample_price", "check_price", "free"),
+    *("price_ratio", "out", "label", "min_gain", "target_cost"),
+)
+"""Options that only this makes use of, None where nobody gave them."""
 _RECORDED: Final = "weak_check."
 
 
 def is_asked(args: argparse.Namespace) -> bool:
     """Is there evidence on answers to tune with, or something asked that only this can do?"""
-    asked = (
-        args.judge,
-        args.samples,
-        args.out,
-        args.target_cost,
-        args.price_ratio,
-        args.check_price,
-    )
-    return any(each for each in asked) or _has_recorded_checks(args)
+    asked = (getattr(args, name) for name in _ALONE)
+    return args.judge or any(each is not None for each in asked) or _has_recorded_checks(args)
 
 
 def _has_recorded_checks(args: argparse.Namespace) -> bool:
@@ -51,17 +52,27 @@ def run(args: argparse.Namespace) -> int:
     from router_models.cascade.options import read_evidence
 
     _check(args)
+    settings = _settings(args)
     pairs = read_evidence(args, args.data[0])
+    if args.write and settings is not None:
+        _require_checks(args, settings, pairs)
     ground = _ground(args, pairs)
     target = Target(args.target_quality, args.target_share, args.target_cost)
     with common.progress("fitting", len(PRICES)) as advance:
-        chosen = choose(ground, target, args.label, args.min_gain, advance)
+        min_gain = MIN_GAIN if args.min_gain is None else args.min_gain
+        chosen = choose(ground, target, args.label or LABEL, min_gain, advance)
     told = _told(args, ground, chosen)
     if args.out and chosen.pays and chosen.policy.combiner is not None:
         told["combiner"] = str(_keep(args, ground, chosen, chosen.policy.combiner))
+    refused = None
     if args.write and chosen.pays:
-        told["written"] = _write(args, chosen)
+        try:
+            told["written"] = _write(args, chosen)
+        except common.UseError as error:
+            refused = error  # what was found is told all the same
     common.show(json.dumps(told, indent=1) if args.json else _text(told, chosen))
+    if refused is not None:
+        raise refused
     return 0 if chosen.pays else 1
 
 
@@ -76,6 +87,48 @@ def _check(args: argparse.Namespace) -> None:
         )
     if args.write and not args.out:
         raise common.UseError("--write names the combiner in the configuration: give --out DIR.")
+    if args.label is not None and not args.out:
+        raise common.UseError("--label names the combiner that is kept: give --out DIR.")
+    if args.tiers or args.last is not None:
+        raise common.UseError(
+            "--tiers and --last are of a threshold alone; both thresholds are tuned on a file of "
+            "weak and strong."
+        )
+
+
+def _settings(args: argparse.Namespace) -> Settings | None:
+    """Read the configuration, where there is one: a wrong name is told before anything is fitted.
+    Raises ConfigError or UseError."""
+    from gateway.app import read_settings
+
+    path = args.config or common.CONFIG
+    if args.config is None and not path.exists() and not args.write:
+        if args.route is not None:
+            raise common.UseError("--route is a configuration's: give --config FILE.")
+        return None
+    settings = read_settings(path, os.environ)
+    if args.route is not None and args.route not in settings.routes:
+        known = ", ".join(settings.routes)
+        raise common.UseError(f"no route {args.route!r}; there is: {known}")
+    return settings
+
+
+def _require_checks(args: argparse.Namespace, settings: Settings, pairs: Pairs) -> None:
+    """Refuse evidence of a check that the configuration could not put. Raises UseError."""
+    from gateway.config.bar import CHECKS
+
+    known = {*CHECKS, *settings.checks}
+    missing = [check for check in (*pairs.free, *pairs.paid) if check not in known]
+    if not missing:
+        return
+    check = missing[0]
+    _, _, samples = check.partition(f"{AGREEMENT}_")
+    how = f"checks: {{{check}: {{kind: agreement, samples: {samples or 1}}}}}"
+    told = f"write, for instance, {how}" if check == AGREEMENT or samples else "put it there"
+    raise common.UseError(
+        f"{args.config or common.CONFIG} defines no check {check!r} under `checks`, and what is "
+        f"fitted may come to need it: {told}, or tune without --write."
+    )
 
 
 def _ground(args: argparse.Namespace, pairs: Pairs) -> Ground:

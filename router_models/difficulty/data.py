@@ -210,6 +210,16 @@ def usd(record: Record, name: str) -> float | None:
     return cost
 
 
+def score(record: Record, name: str) -> float | None:
+    """Read a score, 0..1, or that of a check; None where there is none. Raises ValueError."""
+    if _is_blank(record.get(name)):
+        return None
+    found = _number(record, name)
+    if not 0 <= found <= 1:
+        raise ValueError(f"{name} is {found:g}; scores are 0..1.")
+    return found
+
+
 def _count(record: Record, name: str) -> int:
     number = 0.0 if _is_blank(record.get(name)) else _number(record, name)
     if not 0 <= number < _MOST:

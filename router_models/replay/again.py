@@ -181,7 +181,7 @@ class _Walk:
     def _add(self, made: Try, attempt: Attempt, keep: tuple[Attempt, ...]) -> None:
         if made.cut:
             raise _Unknown("cut")
-        attempt = self._as_planned(attempt)
+        attempt = self._before_drop(self._as_planned(attempt))
         tier = attempt.tier
         self._time(made, attempt)
         if attempt.failure is None and attempt.reply is not None:
@@ -255,6 +255,14 @@ class _Walk:
         )
 
     # ------------------------------------------------------------------ checks
+
+    def _before_drop(self, attempt: Attempt) -> Attempt:
+        """The attempt as the engine had it before it gave up the checks beside it: `_drop` books
+        those, and takes a reading of its own for it."""
+        if not self._own:
+            return attempt  # nothing is given up again, and what it cost is in it
+        found = (e for e in attempt.evidence if e.finding.reason != "left" or e in self._kept)
+        return replace(attempt, evidence=tuple(found))
 
     def _drop(self) -> bool:
         """Book the checks that were begun beside the last draft and given up; were there any?"""

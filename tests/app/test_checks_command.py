@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import orjson
@@ -14,8 +16,13 @@ from app.checking import calls_tool, checking, document, found, said
 from app.serving import Process, Wire, listening, posted, until
 from upstreams.scripted import Scripted
 
-from gateway.checks.command import reading
+from gateway.checks.command import Command, reading
+from gateway.checks.folder import PREFIX, Folder
 from gateway.checks.guard import Raised, Unusable
+from gateway.core.chat import ChatRequest, Choice, Reply
+from gateway.core.check_spec import CommandCheck
+from gateway.core.plan import Tier
+from gateway.core.ports import Question
 
 TOOLS = [{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}]
 
@@ -224,6 +231,40 @@ async def test_many_at_once_take_turns(tmp_path):
     async with checking(tmp_path, [said("42")], ["hang"], check) as (it, *_):
         replies = await asyncio.gather(*(it.chat() for _ in range(8)))
         assert {found(it.entry(reply))["result"] for reply in replies} == {"pass"}
+
+
+async def test_no_folder_is_left_whenever_it_is_cancelled(tmp_path, monkeypatch):
+    """Also while the folder is being made: the thread that makes it is not stopped by a cancel."""
+    made = tempfile.mkdtemp
+
+    def slowly(**how):
+        place = made(**how, dir=tmp_path)
+        time.sleep(0.02)
+        return place
+
+    monkeypatch.setattr(tempfile, "mkdtemp", slowly)
+    check = Command(CommandCheck(run=(script(tmp_path, "import time; time.sleep(60)"),)))
+    question = Question(ChatRequest(ask_for()), Tier("small", "sim", "m"), None, a_reply)
+    for each in range(40):
+        asked = asyncio.create_task(check.ask(question, 60.0, None))
+        await asyncio.sleep(each * 0.001)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+    await until(lambda: not list(tmp_path.glob(f"{PREFIX}*")))
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert not list(tmp_path.glob(f"{PREFIX}*"))
+
+
+async def a_reply():
+    return Reply((Choice("42"),))
+
+
+def test_a_folder_that_is_not_wanted_any_more_is_not_made():
+    folder = Folder()
+    folder.remove()
+    with pytest.raises(FileNotFoundError):
+        folder.make()
 
 
 def test_whatever_it_prints():

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 
+import httpx
 import pytest
-from api.serving import LIMIT, ask_for, house
+from api.serving import CHAT, LIMIT, ask_for, house
 from app.checking import checking, document, found, said
 from app.scoring import metric
+from app.serving import ROOT, Process
 from upstreams.scripted import Scripted
 
 from gateway.app import REFUSALS
 from gateway.checks.function import reading
 from gateway.checks.guard import Unusable
+from gateway.cli import main
 from gateway.core.verdict import ABSTAIN
+from gateway.store import read
 
 MODULE = """
 import asyncio, threading
@@ -168,6 +173,26 @@ async def test_it_blocks_nobody_and_one_that_hangs_is_left_alone(own, tmp_path):
         own.gate.set()
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_one_that_will_not_be_cancelled_does_not_keep_the_gateway_from_ending(
+    tmp_path, workers
+):
+    (tmp_path / "own_checks.py").write_text(MODULE)
+    check = calling("stubborn", timeout="50ms")
+    async with Scripted(said("42")) as near:
+        served = document(near, near, check, server__drain="1s", server__workers=workers)
+        path = os.pathsep.join(map(str, (ROOT, tmp_path)))
+        async with Process(tmp_path, served, PYTHONPATH=path) as it:
+            await it.ready()
+            async with httpx.AsyncClient(base_url=it.url, timeout=LIMIT) as client:
+                assert (await client.post(CHAT, json=ask_for())).status_code == 200
+            it.signal()
+            assert await it.ended() == 0
+    assert "left behind, for they would not be cancelled: stubborn" in it.stderr
+    (entry,) = read.requests(tmp_path / "waterfall.db")
+    assert entry["outcome"] == "ok"
+
+
 @pytest.mark.parametrize(
     ("call", "told"),
     [
@@ -180,9 +205,30 @@ async def test_a_function_that_is_not_there_refuses_the_start(own, tmp_path, cal
     del own
     check = {"kind": "python", "call": call}
     async with Scripted("hang") as server:
-        with pytest.raises(REFUSALS, match=told):
-            async with house(tmp_path, document(server, server, check)):
+        settings = document(server, server, check)
+        with pytest.raises(REFUSALS, match=rf"\.yaml:\d+: checks\.second\.call: {told}"):
+            async with house(tmp_path, settings):
                 pass
+
+
+def test_check_tells_where_it_is_named(tmp_path, capsys):
+    path = tmp_path / "own.yaml"
+    lines = [
+        "upstreams: {sim: {kind: simulated}}",
+        "checks:",
+        "  mine:",
+        "    kind: python",
+        "    call: no_such_module:ok",
+        "tiers:",
+        "  small: {upstream: sim, model: s, price: {input: 1, output: 2}, bar: {checks: [mine]}}",
+        "  large: {upstream: sim, model: l, price: {input: 1, output: 2}}",
+        "routes: {waterfall: {tiers: [small, large], scorer: rules}}",
+    ]
+    path.write_text("\n".join(lines))
+    path.chmod(0o600)
+    assert main(["check", "--config", str(path)]) == 2
+    told = capsys.readouterr().err
+    assert "own.yaml:5: checks.mine.call: importing no_such_module raised" in told
 
 
 @pytest.mark.parametrize(

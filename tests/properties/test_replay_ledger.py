@@ -8,7 +8,10 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from engine.serving import job_for, serve
+from engine.scripted import hang
+from engine.serving import LARGE, MEDIUM, job_for, prepare, serve
+from engine.test_engine_checks import Examiner, asking
+from engine.test_engine_checks import bar as waiting
 from engine.test_engine_combine import A, B, bar, sure
 from engine.test_engine_combine import setting as combined
 from hypothesis import given
@@ -16,8 +19,10 @@ from hypothesis import strategies as st
 from properties.drafts import waterfalls
 from properties.races import varied
 from properties.test_no_leak import flow
+from properties.test_no_leak_checks import examined
 from properties.weighed import weighed
 
+from gateway.core.errors import UpstreamDown
 from gateway.core.rows import row
 from gateway.store.histories import read_histories
 from gateway.store.schema import create_statements
@@ -70,6 +75,39 @@ def test_so_does_one_with_combiners_and_checks_bought_in_their_bands(fall, seed)
     (record,) = recorded(story.entry)
     assert record.decided.plan.p_good == story.plan.p_good
     again = decide_again(as_recorded(record), record)
+    assert alike(record, again), told(record, again)
+
+
+@given(examined())
+def test_so_does_one_with_checks_that_wait_beside_drafts_and_after_them(fall):
+    story = asyncio.run(flow(fall))
+    (record,) = recorded(story.entry)
+    again = decide_again(as_recorded(record), record)
+    assert alike(record, again), told(record, again)
+
+
+async def test_a_check_given_up_with_its_draft_and_a_client_that_leaves_a_later_one():
+    """The draft fails while a check runs beside it; the client leaves while another's waits."""
+    beside, later = Examiner(during=hang), Examiner(during=hang)
+    given = asking({"beside": beside})
+    given = replace(
+        given,
+        tiers=(given.tiers[0], replace(MEDIUM, bar=waiting("later")), LARGE),
+        examiners={"beside": beside, "later": later},
+    )
+    scripts = {"small": [beside.begun.wait, UpstreamDown("reset", kind="server")], "medium": A}
+    engine, job, reply, (_, watch, _) = prepare(given, scripts)
+    serving = asyncio.create_task(engine.run(job, reply))
+    await later.begun.wait()
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    (entry,) = watch.entries
+    small, medium = entry.outcome.attempts
+    assert small.evidence[-1].finding.reason == medium.evidence[-1].finding.reason == "left"
+    (record,) = recorded(entry)
+    again = decide_again(as_recorded(record), record)
+    assert again.unknown == "cut"
     assert alike(record, again), told(record, again)
 
 

@@ -3,69 +3,14 @@
 from __future__ import annotations
 
 import json
-import random
 
 import pytest
 import yaml
-from sample_outcomes import TREES, write_rows
+from sample_outcomes import runs, write_rows
 from tuning_place import FLOW, configure
 
 from gateway.cli import main
 from gateway.config.combiner_file import read_combiner
-from router_models.cascade import choose, evaluate
-
-COSTS = {"weak_cost": 0.001, "strong_cost": 0.05}
-
-
-def runs(count, *, ratio=0.02, prompts=False):
-    """Half of the weak answers fail, and the recorded tests tell which, but for one in twenty."""
-    rows, draw = [], random.Random(0)
-    for n in range(count):
-        right = n % 2
-        rows.append(
-            {
-                "prompt_id": f"run-{n}",
-                "prompt": " ".join(draw.choices(TREES, k=14)) if prompts else "",
-                "weak_score": right,
-                "strong_score": 0 if n % 10 == 3 else 1,
-                "weak_cost": 0.05 * ratio,
-                "strong_cost": 0.05,
-                "weak_check.tests": right if n % 20 else 1 - right,
-            }
-        )
-    return rows
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for module in (evaluate, choose):
-        monkeypatch.setattr(module, "PRICES", evaluate.PRICES[::5])
-    write_rows(tmp_path / "cheap.csv", runs(300))
-    write_rows(tmp_path / "dear.csv", runs(300, ratio=0.9))
-    write_rows(tmp_path / "asked.csv", runs(300, prompts=True))
-    return tmp_path
-
-
-@pytest.fixture
-def say(folder, capsys):
-    """Run a command; return its JSON."""
-
-    def run(*arguments, code=0):
-        assert main([*map(str, arguments), "--json"]) == code, capsys.readouterr().err
-        return json.loads(capsys.readouterr().out)
-
-    return run
-
-
-@pytest.fixture
-def fails(folder, capsys):
-    def run(*arguments):
-        assert main([*map(str, arguments)]) == 2
-        return capsys.readouterr().err
-
-    return run
-
 
 # --------------------------------------------------------------------------- replay
 
@@ -113,6 +58,26 @@ def test_a_wrong_use_of_replay_is_told(fails):
     assert "no evidence of the check 'taste'; there is: tests" in said
     said = fails("replay", "--data", "cheap.csv", "--policy", "cascade", "--confidence", "nowhere")
     assert "cannot be read" in said
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("weak_check.tests", "yes", "weak_check.tests is 'yes', which is no number"),
+        ("weak_check.tests", 7, "weak_check.tests is 7; scores are 0..1"),
+        ("weak_check.tests", -0.5, "weak_check.tests is -0.5; scores are 0..1"),
+        ("strong_score", "inf", "strong_score is inf; scores are 0..1"),
+        ("weak_score", 1e9, "weak_score is 1e+09; scores are 0..1"),
+        ("weak_cost", "inf", "weak_cost is inf, not a cost in USD"),
+    ],
+)
+def test_a_value_that_is_none_is_told_with_its_column_and_row(fails, folder, column, value, told):
+    rows = runs(10)
+    rows[4][column] = value
+    write_rows(folder / "odd.csv", rows)
+    how = ("--data", "odd.csv")
+    for command in (("replay", "--checks", "tests"), ("tune", "--target-quality", 0.9)):
+        assert f"odd.csv, row 5: {told}" in fails(*command, *how)
 
 
 def test_it_is_told_to_a_person(folder, capsys):
@@ -182,10 +147,12 @@ def test_it_is_written_into_the_configuration(say, folder, capsys):
     path = configure(folder, text)
     asked = write_rows(folder / "more.csv", runs(300, prompts=True))
     how = ("tune", "--data", asked, "--target-quality", 0.98, "--out", "kept", "--write")
-    # The gateway has no check of that name: the edited file would not load, and is not put there.
+    # The gateway has no check of that name: the edited file would not load, and nothing is fitted.
     assert main([*map(str, how)]) == 2
-    assert "no check 'tests'" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "waterfall.yaml defines no check 'tests' under `checks`" in said
     assert path.read_text() == text
+    assert not (folder / "kept").exists()
     rows = [
         {**row, "weak_check.logprob": row["weak_check.tests"]} for row in runs(300, prompts=True)
     ]
