@@ -17,11 +17,12 @@ import os
 import shutil
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 from typing import Final
 
 from gateway.checks import confined
+from gateway.checks.complaints import TOLD, Complaints
 from gateway.checks.folder import Folder
 from gateway.checks.guard import Endless, Raised, Unusable
 from gateway.checks.replies import FAILED, as_text, passed, plain
@@ -38,15 +39,17 @@ INHERITED: Final = ("PATH", "LANG", "LC_ALL", "TZ")
 _LAUNCHER: Final = (sys.executable, "-I", "-S", confined.__file__)
 _LINE: Final = 1_000
 _POLL: Final = 0.005
+_LAST_WORDS: Final = 0.1
 
 
 class Command:
     """Runs a program; fits `gateway.checks.guard.Waiting`."""
 
-    def __init__(self, check: CommandCheck) -> None:
-        """`check.run` is to be found when it runs."""
+    def __init__(self, name: str, check: CommandCheck) -> None:
+        """`check.run` is to be found when it runs; `name` is for the log."""
         self._check = check
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._complaints = Complaints(name)
 
     async def ask(self, question: Question, seconds: float, calls: Calls) -> Finding:
         """Run it once. Raises Endless, Raised, Unusable, or OSError for what cannot be run."""
@@ -55,9 +58,11 @@ class Command:
         told = await self._told(question, reply)
         try:
             async with asyncio.timeout(seconds), self._turns:
-                code, output = await self._run(told.encode("utf-8", "replace"))
+                code, output, errors = await self._run(told.encode("utf-8", "replace"))
         except TimeoutError as error:
             raise Endless("it took too long") from error
+        if code:
+            self._complaints.tell(code, errors)
         return reading(code, output)
 
     async def _told(self, question: Question, reply: Reply) -> str:
@@ -66,7 +71,7 @@ class Command:
         whole = {"request": dict(question.request.body), "reply": plain(reply)}
         return await asyncio.to_thread(json.dumps, whole)
 
-    async def _run(self, told: bytes) -> tuple[int, bytes]:
+    async def _run(self, told: bytes) -> tuple[int, bytes, bytes]:
         folder = Folder()
         process: Process | None = None
         try:
@@ -89,25 +94,32 @@ class Command:
             *check.run,
             stdin=PIPE,
             stdout=PIPE,
-            stderr=DEVNULL,
+            stderr=PIPE,
             cwd=folder,
             env={**kept, "HOME": folder, "TMPDIR": folder},
             start_new_session=True,
         )
 
 
-async def _conversation(process: Process, told: bytes) -> tuple[int, bytes]:
+async def _conversation(process: Process, told: bytes) -> tuple[int, bytes, bytes]:
     """Feed it, hear it, and see it end: what it has left running then is killed, lest that keep
-    the output open."""
+    the output open. Return its code, the last of its output and the first of its errors."""
     heard = asyncio.create_task(_last(process))
+    complaint = bytearray()
+    errors = asyncio.create_task(_first(process, complaint))
     fed = asyncio.create_task(_feed(process, told))
     try:
         while process.returncode is None:  # noqa: ASYNC110 (`wait` waits for the pipes too)
             await asyncio.sleep(_POLL)
         _kill(process)
-        return process.returncode, await heard
+        output = await heard
+        if process.returncode:
+            # What has left its group may keep the errors open: that is not waited for.
+            await asyncio.wait([errors], timeout=_LAST_WORDS)
+        return process.returncode, output, bytes(complaint)
     finally:
         heard.cancel()
+        errors.cancel()
         fed.cancel()
 
 
@@ -129,6 +141,14 @@ async def _last(process: Process) -> bytes:
     while piece := await process.stdout.read(KEPT):
         kept = (kept + piece)[-KEPT:]
     return kept
+
+
+async def _first(process: Process, kept: bytearray) -> None:
+    """Read the errors to their end, and keep the first of them."""
+    if process.stderr is None:
+        raise AssertionError("it was started with a pipe")
+    while piece := await process.stderr.read(KEPT):
+        kept += piece[: TOLD - len(kept)]
 
 
 def _kill(process: Process) -> None:

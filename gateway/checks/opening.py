@@ -54,7 +54,7 @@ def open_examiners(
                 inner = Function(check)
                 opened.closing.append(inner.aclose)
             case CommandCheck():
-                inner = Command(check)
+                inner = Command(name, check)
         opened.by_name[name] = Guarded(name, inner, check.timeout)
     return opened
 

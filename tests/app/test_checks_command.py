@@ -17,6 +17,7 @@ from app.serving import Process, Wire, listening, posted, until
 from upstreams.scripted import Scripted
 
 from gateway.checks.command import Command, reading
+from gateway.checks.complaints import first_lines
 from gateway.checks.folder import PREFIX, Folder
 from gateway.checks.guard import Raised, Unusable
 from gateway.core.chat import ChatRequest, Choice, Reply
@@ -243,7 +244,7 @@ async def test_no_folder_is_left_whenever_it_is_cancelled(tmp_path, monkeypatch)
         return place
 
     monkeypatch.setattr(tempfile, "mkdtemp", slowly)
-    check = Command(CommandCheck(run=(script(tmp_path, "import time; time.sleep(60)"),)))
+    check = Command("mine", CommandCheck(run=(script(tmp_path, "import time; time.sleep(60)"),)))
     question = Question(ChatRequest(ask_for()), Tier("small", "sim", "m"), None, a_reply)
     for each in range(40):
         asked = asyncio.create_task(check.ask(question, 60.0, None))
@@ -258,6 +259,34 @@ async def test_no_folder_is_left_whenever_it_is_cancelled(tmp_path, monkeypatch)
 
 async def a_reply():
     return Reply((Choice("42"),))
+
+
+async def test_one_that_breaks_fails_and_says_so_in_the_log_once(tmp_path, caplog):
+    body = "import sys\nsys.stdin.read()\nprint('\\x1bx' * 10**6, file=sys.stderr)\nno_such_name"
+    check = running(tmp_path, body, timeout="20s")
+    async with checking(tmp_path, [said("42")], ["hang"], check) as (it, *_):
+        rows = [found(it.entry(await it.chat())) for _ in range(3)]
+    assert {(row["result"], row["reason"]) for row in rows} == {("fail", "check_failed")}
+    (told,) = [each for each in caplog.messages if "ended with 1" in each]
+    assert told.startswith("The program of the check second ended with 1 and said: ?x?x")
+    assert len(told) < 1_500
+
+
+def test_what_is_told_of_its_errors():
+    assert first_lines(b"") == ""
+    traceback = (
+        b"Traceback (most recent call last):\n  File x\n\n    y\nNameError: \xff\nmore\nand more"
+    )
+    assert first_lines(traceback) == (
+        "Traceback (most recent call last): | File x | y | NameError: \ufffd | more"
+    )
+
+
+async def test_one_that_passes_may_say_what_it_likes(tmp_path, caplog):
+    check = running(tmp_path, "import sys; print('all is well', file=sys.stderr)", timeout="20s")
+    async with checking(tmp_path, [said("42")], ["hang"], check) as (it, *_):
+        assert found(it.entry(await it.chat()))["result"] == "pass"
+    assert "all is well" not in caplog.text
 
 
 def test_a_folder_that_is_not_wanted_any_more_is_not_made():
