@@ -149,7 +149,7 @@ def test_check_looks_for_a_check_s_function(write, capsys):
         checks={"mine": {"kind": "python", "call": "no_such_module:ok"}},
     )
     assert main(["check"]) == 2
-    assert "checks.mine: importing no_such_module raised" in capsys.readouterr().err
+    assert "checks.mine.call: importing no_such_module raised" in capsys.readouterr().err
 
 
 def test_check_shows_no_secret_and_tells_of_open_doors(write, capsys, monkeypatch):
