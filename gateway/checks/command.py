@@ -19,7 +19,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gateway.checks import confined
 from gateway.checks.complaints import TOLD, Complaints
@@ -39,7 +39,7 @@ INHERITED: Final = ("PATH", "LANG", "LC_ALL", "TZ")
 _LAUNCHER: Final = (sys.executable, "-I", "-S", confined.__file__)
 _LINE: Final = 1_000
 _POLL: Final = 0.005
-_LAST_WORDS: Final = 0.1
+_LAST_WORDS: Final = 0.5
 
 
 class Command:
@@ -80,6 +80,9 @@ class Command:
         finally:
             if process is not None:
                 _kill(process)
+                # Its pipes would stay open for as long as what has left its group holds them.
+                transport: Any = getattr(process, "_transport")  # noqa: B009 (asyncio offers none)
+                transport.close()
             # In a thread, and unwatched: a cancel is not to wait for a disk.
             asyncio.get_running_loop().run_in_executor(None, folder.remove)
 
@@ -104,19 +107,18 @@ class Command:
 async def _conversation(process: Process, told: bytes) -> tuple[int, bytes, bytes]:
     """Feed it, hear it, and see it end: what it has left running then is killed, lest that keep
     the output open. Return its code, the last of its output and the first of its errors."""
-    heard = asyncio.create_task(_last(process))
-    complaint = bytearray()
+    output, complaint = bytearray(), bytearray()
+    heard = asyncio.create_task(_last(process, output))
     errors = asyncio.create_task(_first(process, complaint))
     fed = asyncio.create_task(_feed(process, told))
     try:
         while process.returncode is None:  # noqa: ASYNC110 (`wait` waits for the pipes too)
             await asyncio.sleep(_POLL)
         _kill(process)
-        output = await heard
-        if process.returncode:
-            # What has left its group may keep the errors open: that is not waited for.
-            await asyncio.wait([errors], timeout=_LAST_WORDS)
-        return process.returncode, output, bytes(complaint)
+        # What has left its group may keep these open: that is not waited for.
+        said = (heard, errors) if process.returncode else (heard,)
+        await asyncio.wait(said, timeout=_LAST_WORDS)
+        return process.returncode, bytes(output), bytes(complaint)
     finally:
         heard.cancel()
         errors.cancel()
@@ -133,14 +135,13 @@ async def _feed(process: Process, told: bytes) -> None:
     process.stdin.close()
 
 
-async def _last(process: Process) -> bytes:
+async def _last(process: Process, kept: bytearray) -> None:
     """Read the output to its end, and keep the last of it."""
     if process.stdout is None:
         raise AssertionError("it was started with a pipe")
-    kept = b""
     while piece := await process.stdout.read(KEPT):
-        kept = (kept + piece)[-KEPT:]
-    return kept
+        kept += piece
+        del kept[:-KEPT]
 
 
 async def _first(process: Process, kept: bytearray) -> None:
