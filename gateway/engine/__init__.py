@@ -70,8 +70,7 @@ class Engine:
         """
         run = Run(self._parts, job, client)
         try:
-            async with Calls(run, self._hedges) as calls:
-                outcome = await _drive(run, calls)
+            outcome = await _drive(run, Calls(run, self._hedges), Examining(run))
         except asyncio.CancelledError:
             run.record(Outcome(run.attempts, cancelled=True))
             raise
@@ -97,26 +96,36 @@ async def _assess(pending: Undecided, job: Job, calls: ScorerCalls, seconds: flo
         return Assessment(fallen_back(base), "error")
 
 
-async def _drive(run: Run, calls: Calls) -> Outcome:
+async def _drive(run: Run, calls: Calls, examining: Examining) -> Outcome:
+    """Go from step to step; nothing is left running, nor unbooked, whatever happens."""
+    try:
+        try:
+            return await _walk(run, calls, examining)
+        finally:
+            await examining.drop()
+    finally:
+        await calls.drop()
+
+
+async def _walk(run: Run, calls: Calls, examining: Examining) -> Outcome:
     plan = run.job.plan
-    async with Examining(run) as examining:
-        while True:
-            step = next_step(plan, run.attempts, run.reading())
-            if not isinstance(step, Consult) and await examining.drop():
-                continue  # the last attempt is another one now
-            match step:
-                case Call():
-                    await calls.make(step, examining)
-                case Consult():
-                    await _consult(run, step, examining)
-                case Deliver(attempt, degraded):
-                    await calls.drop()
-                    return await _deliver(run, Outcome(run.attempts, attempt, degraded))
-                case GiveUp(error):
-                    await calls.drop()
-                    return Outcome(run.attempts, error=error)
-                case _:
-                    assert_never(step)
+    while True:
+        step = next_step(plan, run.attempts, run.reading())
+        if not isinstance(step, Consult) and await examining.drop():
+            continue  # the last attempt is another one now
+        match step:
+            case Call():
+                await calls.make(step, examining)
+            case Consult():
+                await _consult(run, step, examining)
+            case Deliver(attempt, degraded):
+                await calls.drop()
+                return await _deliver(run, Outcome(run.attempts, attempt, degraded))
+            case GiveUp(error):
+                await calls.drop()
+                return Outcome(run.attempts, error=error)
+            case _:
+                assert_never(step)
 
 
 async def _deliver(run: Run, outcome: Outcome) -> Outcome:

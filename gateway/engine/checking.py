@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Self
 
 from gateway.core.cascade import early_checks
 from gateway.core.chat import Reply
@@ -14,6 +12,7 @@ from gateway.core.outcome import Attempt, CallRecord
 from gateway.core.plan import Tier
 from gateway.core.ports import Question
 from gateway.core.verdict import Evidence, Finding
+from gateway.engine.ending import end
 from gateway.engine.scoring import ScorerCalls
 from gateway.engine.state import LOGGER, Run
 
@@ -30,23 +29,12 @@ class _Running:
 
 
 class Examining:
-    """One request's checks that wait. Leaving it ends those still under way, and books them."""
+    """One request's checks that wait. Whoever has one drops it in the end, whatever happens."""
 
     def __init__(self, run: Run) -> None:
         """Begin with none."""
         self._run = run
         self._running: dict[str, _Running] = {}
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.drop()
 
     def begin(self, tier: Tier) -> None:
         """Start, beside a draft of `tier`, the checks that are to run beside it."""
@@ -67,8 +55,7 @@ class Examining:
         began = self._run.parts.clock()
         left = max(self._run.job.plan.deadline - self._run.elapsed(), 0.0)
         await asyncio.wait([each.task for each in asked], timeout=left)
-        if await _end(each.task for each in asked):
-            raise asyncio.CancelledError
+        await end(*(each.task for each in asked))
         self._run.waited += self._run.parts.clock() - began
         for each in asked:
             del self._running[each.name]
@@ -79,12 +66,12 @@ class Examining:
         asked = list(self._running.values())
         if not asked:
             return False
-        cancelled = await _end(each.task for each in asked)
-        self._running.clear()
-        *before, last = self._run.attempts
-        self._run.attempts = (*before, self._booked(last, asked, why))
-        if cancelled:
-            raise asyncio.CancelledError
+        try:
+            await end(*(each.task for each in asked))
+        finally:
+            self._running.clear()
+            *before, last = self._run.attempts
+            self._run.attempts = (*before, self._booked(last, asked, why))
         return True
 
     def _start(self, tier: Tier, name: str) -> None:
@@ -126,21 +113,3 @@ class Examining:
         told = "The check %s failed on the reply of the entry %s."
         LOGGER.error(told, each.name, entry_id, exc_info=error)
         return Finding("abstain", "error")
-
-
-async def _end(tasks: Iterable[asyncio.Task[Finding]]) -> bool:
-    """Cancel what is not done, and wait for its end: whatever it spent is known only then.
-
-    Returns whether this itself was cancelled meanwhile, which must not cut the books short.
-    """
-    pending = [task for task in tasks if not task.done()]
-    for task in pending:
-        task.cancel()
-    cancelled = False
-    while pending:
-        try:
-            await asyncio.wait(pending)
-        except asyncio.CancelledError:
-            cancelled = True
-        pending = [task for task in pending if not task.done()]
-    return cancelled

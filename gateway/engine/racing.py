@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
 
 from gateway.core.cascade import Call, Race
 from gateway.core.plan import Tier
 from gateway.core.repair import mended
 from gateway.engine.checking import Examining
 from gateway.engine.drafting import Drafting
+from gateway.engine.ending import end
 from gateway.engine.lane import Lane
 from gateway.engine.state import LOGGER, Run
 
@@ -68,7 +67,7 @@ class _Runner:
 
 
 class Calls:
-    """One request's calls."""
+    """One request's calls. Whoever has them drops them in the end, whatever happens."""
 
     def __init__(self, run: Run, budget: HedgeBudget) -> None:
         """Nothing runs yet."""
@@ -76,19 +75,6 @@ class Calls:
         self._guess: _Runner | None = None
         self._at = 0
         """Where among the attempts those stand that are outrun."""
-
-    async def __aenter__(self) -> Self:
-        """Begin."""
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Leave nothing running, nor unbooked."""
-        await self.drop()
 
     async def make(self, step: Call, examining: Examining) -> None:
         """Do a step's call; its attempt is added however the call ends."""
@@ -138,7 +124,7 @@ class Calls:
             await task
         finally:
             try:
-                await _end(task)
+                await end(task)
             finally:
                 _add(self._run, draft, rival=True)
 
@@ -218,7 +204,7 @@ class _Hedged:
             await self._give_up_others()
         finally:
             try:
-                await _end(chosen.task)
+                await end(chosen.task)
             finally:
                 self._book(chosen)
 
@@ -232,7 +218,7 @@ class _Hedged:
 async def _give_up(run: Run, runner: _Runner, at: int, *, rival: bool) -> None:
     """End a call that is not needed, and book it as an attempt in front of the one that is."""
     try:
-        await _end(runner.task)
+        await end(runner.task)
     finally:
         if not runner.booked and runner.draft is not None:
             runner.booked = True
@@ -246,19 +232,6 @@ def _book_outrun(run: Run, runner: _Runner, draft: Drafting, at: int, *, rival: 
     if (fault := _fault(runner.task)) is not None:
         told = "A call that was not needed failed, in the entry %s."
         LOGGER.error(told, run.job.origin.entry_id, exc_info=fault)
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait until it has ended, however often we are cancelled ourselves."""
-    again = False
-    task.cancel()
-    while not task.done():
-        try:
-            await asyncio.wait((task,))
-        except asyncio.CancelledError:
-            again = True
-    if again:
-        raise asyncio.CancelledError
 
 
 def _fault(task: asyncio.Task[None]) -> BaseException | None:
