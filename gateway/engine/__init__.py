@@ -13,6 +13,7 @@ from typing import assert_never
 from gateway.core.cascade import Call, Consult, Deliver, GiveUp, next_step
 from gateway.core.difficulty import fallen_back
 from gateway.core.errors import GatewayError
+from gateway.core.judging import judged
 from gateway.core.ledger import Entry
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Assessment, Client
@@ -148,7 +149,10 @@ async def _consult(run: Run, step: Consult, examining: Examining) -> None:
         known = {item.check for item in last.evidence}
         barred = Finding("abstain", step.barred)
         evidence = tuple(Evidence(name, barred) for name in step.checks if name not in known)
-        run.attempts = (*before, run.judged(replace(last, evidence=last.evidence + evidence)))
+        run.attempts = (
+            *before,
+            judged(run.job.plan, replace(last, evidence=last.evidence + evidence)),
+        )
         return
     waiting = [name for name in step.checks if name in run.parts.examiners]
     at_once = [name for name in step.checks if name not in run.parts.examiners]
@@ -156,4 +160,4 @@ async def _consult(run: Run, step: Consult, examining: Examining) -> None:
     asked = replace(last, evidence=evidence)
     if waiting:
         asked = await examining.put(asked, waiting, reply)
-    run.attempts = (*before, run.judged(asked))
+    run.attempts = (*before, judged(run.job.plan, asked))

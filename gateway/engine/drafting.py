@@ -13,13 +13,14 @@ from gateway.core.dispatch import Dispatch, dispatch
 from gateway.core.early import Watch
 from gateway.core.errors import UpstreamError, UpstreamTimeout
 from gateway.core.gate import Gate, says_something
+from gateway.core.judging import weigh
 from gateway.core.money import FREE, Usage
 from gateway.core.outcome import Attempt, CallRecord, Outcome
 from gateway.core.plan import Tier
 from gateway.core.ports import OpenCall, UpstreamCall
 from gateway.core.routing import recipe_tokens, reply_tokens
 from gateway.core.signals import text_of
-from gateway.core.verdict import EARLY, FALL_DOWN, Early, Evidence, Finding, Verdict, judge
+from gateway.core.verdict import EARLY, FALL_DOWN, Early, Evidence, Finding, Verdict
 from gateway.engine.lane import Lane
 from gateway.engine.state import Run
 
@@ -210,7 +211,7 @@ class Drafting:
         if finding is None:
             return None
         evidence = (Evidence(EARLY, finding),)
-        verdict = judge(self._tier.bar, evidence, self._job.plan.next_good(self._tier))
+        verdict = weigh(self._job.plan, self._tier, evidence, whole=False)
         if verdict.accepted:
             self._watch = None
             return None
@@ -221,8 +222,7 @@ class Drafting:
         bar = self._tier.bar
         asked = (self._run.ask(self._tier, spec.name, reply) for spec in bar.checks if spec.free)
         self._prefix = tuple(asked)
-        plan, own_good = self._job.plan, self._job.plan.p_good.get(self._tier.name)
-        verdict = judge(bar, self._prefix, plan.next_good(self._tier), own_good, whole=False)
+        verdict = weigh(self._job.plan, self._tier, self._prefix, whole=False)
         self._judged = verdict
         return replace(verdict, reason="prefix_passed") if verdict.accepted else verdict
 

@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import replace
 
 from gateway.core.cascade import Call, Race
+from gateway.core.judging import judged
 from gateway.core.plan import Tier
 from gateway.core.repair import mended
 from gateway.engine.checking import Examining
@@ -241,7 +242,7 @@ def _fault(task: asyncio.Task[None]) -> BaseException | None:
 
 def _add(run: Run, draft: Drafting, *, bare: bool = False, rival: bool = False) -> None:
     """Close the books on a call; its attempt is the last there is."""
-    attempt = run.judged(replace(draft.attempt(), rival=rival))
+    attempt = judged(run.job.plan, replace(draft.attempt(), rival=rival))
     if bare:  # the same try at the same tier, of one call more
         *before, first = run.attempts
         whole = replace(

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from gateway.core.chat import ChatRequest
+from gateway.core.judging import judged
 from gateway.core.ledger import Entry
 from gateway.core.outcome import Attempt
 from gateway.core.plan import Plan
@@ -114,4 +115,4 @@ def _judged(run: Run, attempt: Attempt) -> Attempt:
         free = (spec.name for spec in attempt.tier.bar.checks if spec.free)
         evidence = tuple(run.ask(attempt.tier, name, attempt.reply) for name in free)
         attempt = replace(attempt, evidence=evidence)
-    return run.judged(attempt)
+    return judged(run.job.plan, attempt)

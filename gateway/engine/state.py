@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from gateway.core.chat import ChatRequest, Delta, Reply
 from gateway.core.decided import Decided
@@ -28,7 +28,7 @@ from gateway.core.ports import (
 from gateway.core.routing import Overrides, Route
 from gateway.core.session import NOTHING, Past
 from gateway.core.signals import Signals
-from gateway.core.verdict import ABSTAIN, FALL_DOWN, LAST_TIER, Bar, Check, Evidence, judge
+from gateway.core.verdict import ABSTAIN, Check, Evidence
 
 LOGGER = logging.getLogger("waterfall")
 LONGEST_KEPT = 1_000_000
@@ -173,24 +173,6 @@ class Run:
             finding = ABSTAIN
         return Evidence(name, finding, self.parts.clock() - started)
 
-    def judged(self, attempt: Attempt) -> Attempt:
-        """Give an attempt the verdict its evidence allows: a late one when it was released."""
-        plan, bar = self.job.plan, attempt.tier.bar
-        if attempt.reply is None or attempt.failure is not None or attempt.left:
-            return attempt
-        if not plan.judges(attempt.tier):
-            fallen = attempt.tier in plan.below
-            return replace(attempt, verdict=FALL_DOWN if fallen else LAST_TIER)
-        if _unanswered(bar, attempt.evidence):
-            return attempt
-        own_good = plan.p_good.get(attempt.tier.name)
-        verdict = judge(bar, attempt.evidence, plan.next_good(attempt.tier), own_good)
-        return (
-            replace(attempt, late=verdict)
-            if attempt.released
-            else replace(attempt, verdict=verdict)
-        )
-
     def _decided(self) -> Decided:
         job = self.job
         return Decided(
@@ -249,8 +231,3 @@ class Run:
 def _may_be_kept(signals: Signals) -> bool:
     """A prompt without bound must not cost the spool the entry that it belongs to."""
     return len(signals.text) <= LONGEST_KEPT
-
-
-def _unanswered(bar: Bar, evidence: Sequence[Evidence]) -> bool:
-    known = {item.check for item in evidence}
-    return any(spec.free and spec.name not in known for spec in bar.checks)

@@ -12,10 +12,11 @@ import numpy as np
 from gateway.core.cascade import Call, Consult, Deliver, GiveUp, next_step
 from gateway.core.chat import Choice, Reply
 from gateway.core.difficulty import start_index
+from gateway.core.judging import judged
 from gateway.core.money import Cost, nano
 from gateway.core.outcome import Attempt, CallRecord, Outcome
 from gateway.core.plan import Plan, Tier
-from gateway.core.verdict import ABSTAIN, LAST_TIER, Bar, CheckSpec, Evidence, Finding, judge
+from gateway.core.verdict import ABSTAIN, Bar, CheckSpec, Evidence, Finding
 from router_models.cascade.curves import Front
 from router_models.cascade.fit import Priors
 from router_models.cascade.pairs import Pairs
@@ -81,12 +82,12 @@ def _one(row: int, threshold: float, small: Tier, pairs: Pairs, priors: Priors) 
         match next_step(plan, attempts, 0.0):
             case Call(tier):
                 cost = (pairs.strong_cost if tier is LARGE else pairs.weak_cost)[row]
-                attempts = (*attempts, _judged(plan, _called(tier, float(cost))))
+                attempts = (*attempts, judged(plan, _called(tier, float(cost))))
             case Consult(checks):
                 found = tuple(_found(check, row, pairs) for check in checks)
                 last = attempts[-1]
                 asked = replace(last, evidence=(*last.evidence, *found))
-                attempts = (*attempts[:-1], _judged(plan, asked))
+                attempts = (*attempts[:-1], judged(plan, asked))
             case Deliver(attempt, degraded):
                 return Outcome(attempts, attempt, degraded)
             case GiveUp(error):
@@ -105,18 +106,6 @@ def _found(check: str, row: int, pairs: Pairs) -> Evidence:
     finding = ABSTAIN if np.isnan(said) else Finding("pass", confidence=said)
     prices = pairs.prices.get(check)
     return Evidence(check, finding, cost=0 if prices is None else nano(float(prices[row])))
-
-
-def _judged(plan: Plan, attempt: Attempt) -> Attempt:
-    """Give an attempt the verdict that its evidence allows, as the engine does."""
-    if not plan.judges(attempt.tier):
-        return replace(attempt, verdict=LAST_TIER)
-    known = {item.check for item in attempt.evidence}
-    if any(spec.cost == 0 and spec.name not in known for spec in attempt.tier.bar.checks):
-        return attempt
-    next_good, own_good = plan.next_good(attempt.tier), plan.p_good.get(attempt.tier.name)
-    verdict = judge(attempt.tier.bar, attempt.evidence, next_good, own_good)
-    return replace(attempt, verdict=verdict)
 
 
 def told(played: Replayed, pairs: Pairs, resamples: int = 1000, seed: int = 0) -> dict[str, Any]:

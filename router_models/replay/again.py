@@ -6,18 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from gateway.core.cascade import Call, Consult, Deliver, GiveUp, next_step, worth_buying
+from gateway.core.judging import is_answered, judged, weigh
 from gateway.core.outcome import Attempt, Outcome
 from gateway.core.plan import Plan, Tier
-from gateway.core.verdict import (
-    BARRED,
-    FALL_DOWN,
-    LAST_TIER,
-    TRUSTED,
-    Evidence,
-    Finding,
-    Verdict,
-    judge,
-)
+from gateway.core.verdict import BARRED, TRUSTED, Evidence, Finding
 from router_models.replay.races import Races
 from router_models.replay.recorded import Record, Try, repriced, same_plan, tier_facts
 
@@ -227,7 +219,7 @@ class _Walk:
         if partly and (before is None or self.record.decided.plan.hold(before) != hold):
             raise _Unknown("stream")
         if attempt.left and partly:
-            verdict = self._verdict(attempt, whole=False)
+            verdict = weigh(self.plan, tier, attempt.evidence, whole=False)
             held_on = tier.bar.combiner and worth_buying(self.plan, tier, attempt.evidence, verdict)
             if not verdict.accepted and not held_on:
                 return replace(attempt, verdict=verdict)
@@ -295,24 +287,9 @@ class _Walk:
         self._attempts = (*before, self._judged(answered, made))
 
     def _judged(self, attempt: Attempt, made: Try) -> Attempt:
-        """As the engine does: a verdict as soon as the evidence allows one."""
-        tier = attempt.tier
-        if attempt.left:
-            return attempt
-        if not self.plan.judges(tier):
-            return replace(attempt, verdict=FALL_DOWN if attempt.fallen else LAST_TIER)
-        if attempt.released or _unanswered(tier, attempt.evidence):
-            return attempt
-        if self._same(tier) and len(attempt.evidence) == len(made.attempt.evidence):
-            return replace(attempt, verdict=made.attempt.verdict)  # as it was found then
-        return replace(attempt, verdict=self._verdict(attempt))
-
-    def _verdict(self, attempt: Attempt, *, whole: bool = True) -> Verdict:
-        plan, tier = self.plan, attempt.tier
-        own_good = plan.p_good.get(tier.name)
-        return judge(tier.bar, attempt.evidence, plan.next_good(tier), own_good, whole=whole)
-
-
-def _unanswered(tier: Tier, evidence: tuple[Evidence, ...]) -> bool:
-    known = {item.check for item in evidence}
-    return any(spec.free and spec.name not in known for spec in tier.bar.checks)
+        """As the engine does; where nothing was judged otherwise, by what was found then."""
+        whole = is_answered(attempt) and len(attempt.evidence) == len(made.attempt.evidence)
+        held = not (attempt.left or attempt.released) and self.plan.judges(attempt.tier)
+        if held and whole and self._same(attempt.tier):
+            return replace(attempt, verdict=made.attempt.verdict)
+        return judged(self.plan, attempt)
