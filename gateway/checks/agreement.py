@@ -12,8 +12,6 @@ from statistics import fmean
 from typing import Any, Final
 
 from gateway.checks.answers import Alike, agree
-from gateway.checks.asking import ask
-from gateway.checks.guard import Unusable
 from gateway.core.chat import ChatRequest, Choice, Draft, Reply
 from gateway.core.check_spec import AgreementCheck
 from gateway.core.dispatch import dispatch
@@ -22,6 +20,8 @@ from gateway.core.plan import Tier
 from gateway.core.ports import Calls, Question, Upstream
 from gateway.core.routing import ASSUMED_REPLY_TOKENS, recipe_tokens
 from gateway.core.verdict import ABSTAIN, Finding
+from gateway.waiting.asking import ask
+from gateway.waiting.guard import Unusable
 from gateway.waiting.threads import Threads
 
 _OUR_OWN: Final = frozenset(

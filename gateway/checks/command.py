@@ -24,12 +24,12 @@ from typing import Any, Final
 from gateway.checks import confined
 from gateway.checks.complaints import TOLD, Complaints
 from gateway.checks.folder import Folder
-from gateway.checks.guard import Endless, Raised, Unusable
 from gateway.checks.replies import FAILED, as_text, passed, plain
 from gateway.core.chat import Reply
 from gateway.core.check_spec import CommandCheck
 from gateway.core.ports import Calls, Question
 from gateway.core.verdict import Finding
+from gateway.waiting.guard import Endless, Raised, Unusable
 
 AT_ONCE: Final = 4
 """Programs of one check that run at the same time; others wait, within their own time."""

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import importlib
-import inspect
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from gateway.checks.guard import Raised, Unusable
 from gateway.checks.replies import ABSTAIN, FAILED, passed, plain
 from gateway.core.check_spec import PythonCheck
 from gateway.core.ports import Calls, Question
 from gateway.core.verdict import Finding
-from gateway.waiting.threads import Taken, Threads
+from gateway.waiting.function import NotFound, UserFunction
+from gateway.waiting.guard import Unusable
 
 
 class CheckUnusable(ValueError):
@@ -32,11 +30,10 @@ class Function:
 
     def __init__(self, check: PythonCheck) -> None:
         """Import `check.call`, `module:function`. Raises CheckUnusable."""
-        self._function = _find(check.where or "call", check.call)
-        own_call = getattr(self._function, "__call__", None)  # noqa: B004 (an object's own)
-        self._awaits = any(map(inspect.iscoroutinefunction, (self._function, own_call)))
-        self._threads = Threads()
-        self._under_way: set[asyncio.Task[Any]] = set()
+        try:
+            self._function = UserFunction(*check.call.split(":", 1))
+        except NotFound as error:
+            raise CheckUnusable(f"{check.where or 'call'}: {error}") from error
 
     async def ask(self, question: Question, seconds: float, calls: Calls) -> Finding:
         """Call the function; what it makes a thread or the loop wait for cannot be ended."""
@@ -48,54 +45,15 @@ class Function:
 
     async def aclose(self) -> None:
         """Let go of the threads."""
-        self._threads.close()
+        await self._function.aclose()
 
     async def _call(self, body: Mapping[str, Any], reply: Mapping[str, Any]) -> object:
+        # A copy, for what it does to it must not reach the next tier.
         try:
-            # A copy, for what it does to it must not reach the next tier.
-            copied = await self._threads.run(lambda: copy.deepcopy(dict(body)))
-            if self._awaits:
-                return await self._awaited(self._function(copied, reply))
-            return await self._threads.run(lambda: self._function(copied, reply))
-        except Taken:
-            raise
-        except (Exception, SystemExit) as error:
-            raise Raised(f"it raised {type(error).__name__}") from error
-
-    async def _awaited(self, coroutine: Coroutine[Any, Any, object]) -> object:
-        """Await it in a task of its own: one that will not be cancelled is left behind."""
-        task = asyncio.create_task(coroutine)
-        self._under_way.add(task)
-        task.add_done_callback(self._ended)
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
-        return task.result()
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._under_way.discard(task)
-        if not task.cancelled():
-            task.exception()  # looked at, so that nobody complains that it never was
-
-
-def _find(place: str, call: str) -> Callable[[Mapping[str, Any], Mapping[str, Any]], Any]:
-    where, _, attribute = call.partition(":")
-    try:
-        module = importlib.import_module(where)
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        raise CheckUnusable(
-            f"{place}: importing {where} raised {error!r}. Its folder must be on "
-            "PYTHONPATH, or its package installed."
-        ) from error
-    function = getattr(module, attribute, None)
-    if not callable(function):
-        raise CheckUnusable(f"{place}: {where} has no function {attribute!r}.")
-    found: Callable[[Mapping[str, Any], Mapping[str, Any]], Any] = function
-    return found
+            copied = await self._function.threads.run(lambda: copy.deepcopy(dict(body)))
+        except RecursionError as error:
+            raise Unusable("the request is nested too deep to be copied") from error
+        return await self._function(copied, reply)
 
 
 def reading(said: object) -> Finding:

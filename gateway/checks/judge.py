@@ -13,8 +13,6 @@ import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from gateway.checks.asking import ask
-from gateway.checks.guard import Unusable
 from gateway.core.chat import CHARS_PER_TOKEN, ChatRequest, Delta, Reply
 from gateway.core.check_spec import JUDGE_TOKENS, JudgeCheck
 from gateway.core.errors import UpstreamRejected
@@ -22,6 +20,8 @@ from gateway.core.money import Usage
 from gateway.core.ports import Calls, Question, Upstream
 from gateway.core.signals import text_of
 from gateway.core.verdict import Finding
+from gateway.waiting.asking import ask, said
+from gateway.waiting.guard import Unusable
 
 PROMPT: Final = """\
 You grade the replies of an assistant. A good reply is correct, complete, and does what the user \
@@ -84,15 +84,15 @@ class Judge:
 def messages(prompt: str, request: ChatRequest, reply: Reply, mark: str) -> list[dict[str, str]]:
     """Write the question; `mark` is one that neither text can know. Raises Unusable for a reply
     that is too long to be shown whole."""
-    said = "\n\n".join(_choices(reply))
-    if len(said) > MOST_CHARS:
+    shown = "\n\n".join(_choices(reply))
+    if len(shown) > MOST_CHARS:
         raise Unusable("the reply is too long to be judged", "unfit")
     talk = "\n".join(f"{m.get('role')}: {text_of(m)}" for m in request.messages)[-MOST_CHARS:]
-    data = [talk.replace(mark, " "), said.replace(mark, " ")]
-    shown = f"{mark} conversation\n{data[0]}\n{mark} reply\n{data[1]}\n{mark} end"
+    data = [talk.replace(mark, " "), shown.replace(mark, " ")]
+    quoted = f"{mark} conversation\n{data[0]}\n{mark} reply\n{data[1]}\n{mark} end"
     return [
         {"role": "system", "content": f"{prompt}\n\n{FORM.format(mark=mark)}"},
-        {"role": "user", "content": shown},
+        {"role": "user", "content": quoted},
     ]
 
 
@@ -109,8 +109,8 @@ def _choices(reply: Reply) -> Iterator[str]:
 def probability(got: list[Delta]) -> float:
     """Read a judge's answer: the chance of its yes among its tokens where that is told, else the
     number it wrote. Raises Unusable for anything but the one line it was asked for."""
-    said = "".join(piece.text for delta in got for piece in delta.pieces if piece.index == 0)
-    match = _ANSWER.fullmatch(said.strip()) if len(said) <= 40 else None
+    line = said(got)
+    match = _ANSWER.fullmatch(line.strip()) if len(line) <= 40 else None
     if match is None:
         raise Unusable("the judge's answer is not a probability")
     word = (match["word"] or "").lower()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gateway.checks.guard import Unusable
 from gateway.core.chat import Choice, Reply
 from gateway.core.verdict import ABSTAIN, PASS, Finding
+from gateway.waiting.guard import Unusable
 
 FAILED = Finding("fail", "check_failed")
 

@@ -33,8 +33,8 @@ from gateway.scorers.artefact import (
     refuse,
 )
 from gateway.scorers.features import HEAD, TAIL, Array, clip
-from gateway.scorers.guard import Unusable
 from gateway.scorers.linear import logistic
+from gateway.waiting.guard import Unusable
 
 SCHEMA: Final = 1
 """Of the folder's layout. Another one is refused."""

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-import inspect
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from gateway.core.difficulty import Difficulty
 from gateway.core.ports import Calls
 from gateway.core.signals import Signals
-from gateway.scorers.guard import Raised, Unusable
-from gateway.waiting.threads import Taken, Threads
+from gateway.waiting.function import NotFound, UserFunction
+from gateway.waiting.guard import Unusable
 
-Request = Mapping[str, Any]
 _FIELDS: Final = tuple(each.name for each in fields(Signals))
 _KINDS: Final = ("difficulty", "gain", "p_good")
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9._-]")
@@ -40,10 +37,12 @@ class FunctionScorer:
     def __init__(self, target: str, tiers: int) -> None:
         """Import `target`, `module.function`, for a route of `tiers`. Raises FunctionError."""
         self._tiers = tiers
-        self._function, version = find(target)
-        own_call = getattr(self._function, "__call__", None)  # noqa: B004 (an object's own)
-        self._awaits = any(map(inspect.iscoroutinefunction, (self._function, own_call)))
-        self._threads = Threads()
+        where, _, name = target.rpartition(".")
+        try:
+            self._function = UserFunction(where, name)
+        except NotFound as error:
+            raise FunctionError(f"scorer python:{target}: {error}") from error
+        version = self._function.version
         self.label = f"{_UNFIT.sub('_', target)[-64:]}@{_UNFIT.sub('_', version)[:32] or '0'}"
 
     def settle(self, base: Difficulty) -> Difficulty | None:
@@ -63,7 +62,7 @@ class FunctionScorer:
         del base, calls
         request = MappingProxyType({name: getattr(signals, name) for name in _FIELDS})
         async with asyncio.timeout(seconds):
-            said = await self._call(request)
+            said = await self._function(request)
         found = reading(said, self.label)
         if len(found.p_good) > self._tiers > 1:
             told = f"its p_good is for {len(found.p_good)} tiers, the route has {self._tiers}"
@@ -72,35 +71,7 @@ class FunctionScorer:
 
     async def aclose(self) -> None:
         """Let go of the threads."""
-        self._threads.close()
-
-    async def _call(self, request: Request) -> object:
-        try:
-            if self._awaits:
-                return await self._function(request)
-            return await self._threads.run(lambda: self._function(request))
-        except Taken:
-            raise
-        except (Exception, SystemExit) as error:
-            raise Raised(f"it raised {type(error).__name__}") from error
-
-
-def find(target: str) -> tuple[Callable[[Request], Any], str]:
-    """Import a function; return it and its module's `__version__`, or "0"."""
-    where, _, name = target.rpartition(".")
-    try:
-        module = importlib.import_module(where)
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        raise FunctionError(
-            f"scorer python:{target}: importing {where} raised {error!r}. Its folder must be on "
-            f"PYTHONPATH, or its package installed."
-        ) from error
-    function = getattr(module, name, None)
-    if not callable(function):
-        raise FunctionError(f"scorer python:{target}: {where} has no function {name!r}.")
-    return function, str(getattr(module, "__version__", "0"))
+        await self._function.aclose()
 
 
 def reading(said: object, label: str) -> Difficulty:

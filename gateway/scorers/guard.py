@@ -1,36 +1,15 @@
-"""What every scorer that waits has around it: a time-out, a breaker, and its base to fall back on.
-
-What a client can bring about (a prompt that a model refuses, an answer led astray, a function that
-raises on some text, a deadline of its own) never opens the breaker: it would be everybody's.
-"""
+"""A scorer that waits, and its base to fall back on."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.core.difficulty import Difficulty, fallen_back
-from gateway.core.errors import UpstreamError, UpstreamRejected, UpstreamTimeout
 from gateway.core.ports import Assessment, Calls
 from gateway.core.signals import Signals
 from gateway.waiting.breaker import Breaker
-
-_log = logging.getLogger("waterfall")
-
-
-class Unusable(Exception):
-    """An answer came, and no difficulty is to be had from it. `theirs` says that whoever answered
-    is to blame, whatever the prompt was."""
-
-    def __init__(self, told: str, *, theirs: bool = False) -> None:
-        """`told` is for the log, and quotes no answer."""
-        super().__init__(told)
-        self.theirs = theirs
-
-
-class Raised(Exception):
-    """A user's function raised; its cause is what it raised."""
+from gateway.waiting.guard import GaveUp, Guard
 
 
 class Waiting(Protocol):
@@ -61,9 +40,9 @@ class Guarded:
 
     def __init__(self, inner: Waiting, timeout: float, breaker: Breaker | None = None) -> None:
         """`timeout` is in seconds, for each request."""
-        self._inner, self._timeout = inner, timeout
-        self._breaker = breaker or Breaker()
-        self._told: set[str] = set()
+        self._inner = inner
+        who, outcome = f"The scorer {inner.label}", "could not decide; its base did"
+        self._guard = Guard(who, outcome, timeout, breaker)
         self.label = inner.label
         self.reference: Sequence[float] | None = getattr(inner, "reference", None)
         """What ranks its scores, where the inner one has that."""
@@ -80,57 +59,10 @@ class Guarded:
         self, signals: Signals, base: Difficulty, seconds: float, calls: Calls
     ) -> Assessment:
         """Ask, or fall back on the base and say why."""
-        if not self._breaker.enter():
-            return Assessment(fallen_back(base), "open")
-        hurried = seconds < self._timeout
         try:
-            found = await self._inner.ask(signals, base, min(seconds, self._timeout), calls)
-        except Exception as error:  # noqa: BLE001 (whatever it is, the base still has a word)
-            return self._fall_back(base, error, hurried=hurried)
-        except BaseException:
-            self._breaker.leave()
-            raise
-        self._breaker.succeed()
-        return Assessment(found)
-
-    def _fall_back(self, base: Difficulty, error: Exception, *, hurried: bool) -> Assessment:
-        reason = _reason(error)
-        late = isinstance(error, TimeoutError | UpstreamTimeout)
-        blameless = isinstance(error, Raised | UpstreamRejected) or (hurried and late)
-        if isinstance(error, Unusable):
-            blameless = not error.theirs
-        was_open = self._breaker.open
-        (self._breaker.leave if blameless else self._breaker.fail)()
-        if self._breaker.open and not was_open:
-            _log.error("The scorer %s is left alone for a while: %s", self.label, _told(error))
-        elif reason not in self._told:
-            cause = error.__cause__ if isinstance(error, Raised) else None
-            _log.warning(
-                "The scorer %s could not decide (%s); its base did. Further times are counted.",
-                self.label,
-                _told(error),
-                exc_info=cause,
+            found = await self._guard.ask(
+                seconds, lambda left: self._inner.ask(signals, base, left, calls)
             )
-        self._told.add(reason)
-        return Assessment(fallen_back(base), reason)
-
-
-def _reason(error: Exception) -> str:
-    """Name a failure in a bounded word; see docs/metrics.md."""
-    match error:
-        case TimeoutError() | UpstreamTimeout():
-            return "timeout"
-        case UpstreamRejected():
-            return "rejected"
-        case UpstreamError():
-            return "unusable" if error.kind == "bad_response" else "unreachable"
-        case Unusable():
-            return "unusable"
-        case Raised():
-            return "raised"
-        case _:
-            return "error"
-
-
-def _told(error: Exception) -> str:
-    return str(error) or type(error).__name__
+        except GaveUp as gave_up:
+            return Assessment(fallen_back(base), gave_up.reason)
+        return Assessment(found)

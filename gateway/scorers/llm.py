@@ -10,18 +10,18 @@ import hashlib
 import math
 import re
 import secrets
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
-from gateway.core.chat import CHARS_PER_TOKEN, Delta
+from gateway.core.chat import CHARS_PER_TOKEN
 from gateway.core.difficulty import Difficulty
 from gateway.core.money import Usage
-from gateway.core.ports import Calls, Upstream, UpstreamCall
+from gateway.core.ports import Calls, Upstream
 from gateway.core.scorer_spec import LlmSpec
 from gateway.core.signals import Signals
 from gateway.scorers.features import clip
-from gateway.scorers.guard import Unusable
+from gateway.waiting.asking import ask, said
+from gateway.waiting.guard import Unusable
 
 PROMPT: Final = """\
 You sort requests for a language model service. A small model answers most of them well; a large \
@@ -76,26 +76,8 @@ class LlmScorer:
             "temperature": 0,
         }
 
-        async def send(on_sent: Callable[[], None]) -> tuple[str, Usage | None]:
-            return await self._send(body, on_sent, seconds)
-
-        said = await calls.make(spec.tier, self._guess(signals), seconds, send)
-        return self._moved(base, self._placed(answer(said)))
-
-    async def _send(
-        self, body: dict[str, Any], on_sent: Callable[[], None], seconds: float
-    ) -> tuple[str, Usage | None]:
-        got: list[Delta] = []
-
-        async def receive(delta: Delta) -> bool:
-            got.append(delta)
-            return True
-
-        call = UpstreamCall("", self._spec.tier, body, False, on_sent, timeout=seconds)
-        await self._upstream.call(call, receive)
-        usages = (delta.usage for delta in got if delta.usage is not None)
-        said = "".join(piece.text for delta in got for piece in delta.pieces if piece.index == 0)
-        return said, next(usages, None)
+        got = await ask(calls, self._upstream, spec.tier, body, self._guess(signals), seconds)
+        return self._moved(base, self._placed(answer(said(got))))
 
     def _guess(self, signals: Signals) -> Usage:
         size = len(self._prompt) + len(FORM) + len(clip(signals.text))
@@ -129,9 +111,9 @@ def messages(prompt: str, signals: Signals, mark: str) -> list[dict[str, str]]:
     ]
 
 
-def answer(said: str) -> int:
+def answer(line: str) -> int:
     """Read an answer, 0 to 100. Raises Unusable for anything but one word or number."""
-    match = _ANSWER.fullmatch(said.strip().lower()) if len(said) <= _LONGEST else None
+    match = _ANSWER.fullmatch(line.strip().lower()) if len(line) <= _LONGEST else None
     if match is None:
         raise Unusable("its answer is not one number from 0 to 100")
     word = match[1]

@@ -19,11 +19,11 @@ from upstreams.scripted import Scripted
 from gateway.checks.command import Command, reading
 from gateway.checks.complaints import first_lines
 from gateway.checks.folder import PREFIX, Folder
-from gateway.checks.guard import Raised, Unusable
 from gateway.core.chat import ChatRequest, Choice, Reply
 from gateway.core.check_spec import CommandCheck
 from gateway.core.plan import Tier
 from gateway.core.ports import Question
+from gateway.waiting.guard import Raised, Unusable
 
 TOOLS = [{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}]
 
@@ -47,10 +47,10 @@ def running(folder, body, **more):
         ("import sys; sys.exit(sys.stdin.read() == '42')", "large", "fail", "check_failed", None),
         ("print('tests ran'); print('{\"confidence\": 0.9}')", "small", "pass", "", 0.9),
         ("print('{\"confidence\": 0.25}')", "large", "pass", "", 0.25),
-        ("print('{\"confidence\": 25}')", "small", "abstain", "invalid", None),
-        ("print('{\"confidence\": ')", "small", "abstain", "invalid", None),
-        ("import sys; sys.exit(2)", "small", "abstain", "error", None),
-        ("import os; os.kill(os.getpid(), 15)", "small", "abstain", "error", None),
+        ("print('{\"confidence\": 25}')", "small", "abstain", "unusable", None),
+        ("print('{\"confidence\": ')", "small", "abstain", "unusable", None),
+        ("import sys; sys.exit(2)", "small", "abstain", "raised", None),
+        ("import os; os.kill(os.getpid(), 15)", "small", "abstain", "raised", None),
         ("import time; time.sleep(60)", "small", "abstain", "timeout", None),
         ("while True: print('x' * 10_000)", "small", "abstain", "timeout", None),
     ],
@@ -145,7 +145,7 @@ async def test_over_a_limit_it_ends(tmp_path, body):
     async with checking(tmp_path, [said("42")], ["hang"], check) as (it, *_):
         reply = await it.chat()
         row = found(it.entry(reply))
-    assert (row["result"], row["reason"]) == ("abstain", "error")
+    assert (row["result"], row["reason"]) == ("abstain", "raised")
 
 
 CHILD = """

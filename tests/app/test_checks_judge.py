@@ -13,8 +13,8 @@ from app.scoring import SPENT, money_adds_up
 from upstreams.scripted import whole
 
 from gateway.checks import judge
-from gateway.checks.guard import Unusable
 from gateway.core.chat import ChatRequest, Choice, Delta, Piece, Reply
+from gateway.waiting.guard import Unusable
 
 MARK = re.compile(r"<<[0-9a-f]{16}>>")
 
@@ -106,7 +106,7 @@ async def test_anything_else_that_it_says_is_an_abstention(tmp_path, answer):
         reply = await it.chat()
         row = found(it.entry(reply))
     assert (reply.status, reply.told("tier")) == (200, "small")
-    assert (row["result"], row["reason"], row["confidence"]) == ("abstain", "invalid", None)
+    assert (row["result"], row["reason"], row["confidence"]) == ("abstain", "unusable", None)
     assert row["cost"] > 0
 
 

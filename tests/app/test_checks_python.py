@@ -16,10 +16,10 @@ from upstreams.scripted import Scripted
 
 from gateway.app import REFUSALS
 from gateway.checks.function import reading
-from gateway.checks.guard import Unusable
 from gateway.cli import main
 from gateway.core.verdict import ABSTAIN
 from gateway.store import read
+from gateway.waiting.guard import Unusable
 
 MODULE = """
 import asyncio, threading
@@ -62,6 +62,11 @@ def raises(request, reply):
 
 
 def leaves(request, reply):
+    raise SystemExit(3)
+
+
+async def leaves_later(request, reply):
+    await asyncio.sleep(0)
     raise SystemExit(3)
 
 
@@ -121,9 +126,10 @@ def calling(name, **more):
         ("half", "large", "pass", "", 0.3),
         ("model", "large", "pass", "", 0.1),
         ("silent", "small", "abstain", "", None),
-        ("raises", "small", "abstain", "error", None),
-        ("leaves", "small", "abstain", "error", None),
-        ("odd", "small", "abstain", "invalid", None),
+        ("raises", "small", "abstain", "raised", None),
+        ("leaves", "small", "abstain", "raised", None),
+        ("leaves_later", "small", "abstain", "raised", None),
+        ("odd", "small", "abstain", "unusable", None),
         ("hang", "small", "abstain", "timeout", None),
         ("hang_awaited", "small", "abstain", "timeout", None),
         ("stubborn", "small", "abstain", "timeout", None),
@@ -158,7 +164,7 @@ async def test_one_that_raises_for_some_replies_is_not_left_alone(own, tmp_path)
     del own
     async with checking(tmp_path, [said("42")], ["hang"], calling("raises")) as (it, *_):
         reasons = {found(it.entry(await it.chat()))["reason"] for _ in range(8)}
-    assert reasons == {"error"}
+    assert reasons == {"raised"}
 
 
 async def test_it_blocks_nobody_and_one_that_hangs_is_left_alone(own, tmp_path):

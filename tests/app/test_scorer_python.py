@@ -17,7 +17,7 @@ from gateway.waiting.threads import Taken, Threads
 
 RULES = "rules@1+fallback"
 MODULE = """
-import asyncio, threading, time
+import asyncio, contextlib, threading, time
 
 __version__ = "3.1"
 seen = []
@@ -61,6 +61,12 @@ def thread(request):
 def hang(request):
     gate.wait()
     return 0.9
+
+
+async def stubborn(request):
+    with contextlib.suppress(asyncio.CancelledError):  # once
+        await asyncio.sleep(60)
+    await asyncio.sleep(60)
 
 
 async def hang_async(request):
@@ -177,7 +183,7 @@ async def test_whatever_it_does_no_request_fails(tmp_path, module, name, reason,
     assert len(told) == 1, "once in the log"
 
 
-@pytest.mark.parametrize("name", ["hang", "hang_async"])
+@pytest.mark.parametrize("name", ["hang", "hang_async", "stubborn"])
 async def test_one_that_hangs_is_left_alone(tmp_path, module, name, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(breaker.Breaker.__init__, "__defaults__", (lambda: now[0], 5, 10.0))

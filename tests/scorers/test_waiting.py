@@ -9,14 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.chat import Delta, Piece
 from gateway.core.difficulty import Difficulty
 from gateway.core.money import Price
 from gateway.core.plan import Tier
 from gateway.core.scorer_spec import LlmSpec, PythonSpec, RemoteSpec, scorer_name
 from gateway.core.signals import Signals
-from gateway.scorers.guard import Guarded, Unusable
+from gateway.scorers.guard import Guarded
 from gateway.scorers.llm import LlmScorer, answer, messages
 from gateway.waiting.breaker import Breaker
+from gateway.waiting.guard import Unusable
 
 BASE = Difficulty(0.75, 0.2, (0.5, 0.7), "default@1", score=0.2)
 JUDGE = Tier("scorer", "near", "judge", Price(1_000_000))
@@ -149,7 +151,7 @@ class Model:
     async def make(self, tier, guess, seconds, send):
         if isinstance(self.said, BaseException):
             raise self.said
-        return self.said
+        return [Delta(pieces=(Piece(text=self.said),))]
 
 
 def banded(low=0.6, high=0.9, base="default@1"):

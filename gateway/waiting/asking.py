@@ -1,8 +1,8 @@
-"""One question to a model on a check's own account."""
+"""One question to a model, on the account of whoever asks it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.core.chat import Delta
@@ -32,3 +32,8 @@ async def ask(
         return got, next((delta.usage for delta in got if delta.usage is not None), None)
 
     return await calls.make(tier, guess, seconds, send)
+
+
+def said(got: Sequence[Delta]) -> str:
+    """Return the text of the first choice."""
+    return "".join(piece.text for delta in got for piece in delta.pieces if piece.index == 0)
