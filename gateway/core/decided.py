@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from gateway.core.combine import Combiner, Curve, Stage
 from gateway.core.plan import Hedge, Hold, Plan, Tier
@@ -111,8 +111,29 @@ def _read_plan(flat: Mapping[str, Any], ladder: Mapping[str, Tier]) -> Plan:
     return Plan(**{**flat, "tiers": tiers, "below": tuple(ladder[name] for name in flat["below"])})
 
 
+_MOST: Final = 256
+_written: dict[int, tuple[Tier, dict[str, Any]]] = {}
+"""By a tier's identity, the tier and its row: a configuration makes its tiers once, and their rows
+were half of what writing a request down takes (20 of 41 us, 3 of 22 like this)."""
+
+
 def _tier_row(plan: Plan, tier: Tier) -> dict[str, Any]:
     """A tier; what a check costs is what it was expected to cost this request."""
+    known = _written.get(id(tier))
+    if known is None:
+        if len(_written) >= _MOST:  # of configurations that are gone
+            _written.clear()
+        known = _written[id(tier)] = (tier, _write(tier))  # kept: its identity stays its own
+    row = known[1]
+    if not plan.check_costs:
+        return row
+    costs = {spec.name: plan.check_cost(tier, spec) for spec in tier.bar.checks}
+    return row | {
+        "checks": {name: [costs[name], *said] for name, (_, *said) in row["checks"].items()}
+    }
+
+
+def _write(tier: Tier) -> dict[str, Any]:
     bar = tier.bar
     return {
         "name": tier.name,
@@ -123,10 +144,7 @@ def _tier_row(plan: Plan, tier: Tier) -> dict[str, Any]:
         "hold": [tier.hold.policy, tier.hold.tokens],
         "accept": bar.accept,
         "min_gain": bar.min_gain,
-        "checks": {
-            spec.name: [plan.check_cost(tier, spec), spec.waits, spec.concurrent]
-            for spec in bar.checks
-        },
+        "checks": {spec.name: [spec.cost, spec.waits, spec.concurrent] for spec in bar.checks},
         "repair": bar.repair,
         "at_once": bar.at_once,
         "early": list(astuple(bar.early)),

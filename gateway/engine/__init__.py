@@ -18,9 +18,9 @@ from gateway.core.ledger import Entry
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Assessment, Client
 from gateway.core.verdict import Evidence, Finding
+from gateway.engine.booking import BookedCalls
 from gateway.engine.checking import Examining
 from gateway.engine.racing import Calls, HedgeBudget
-from gateway.engine.scoring import ScorerCalls
 from gateway.engine.shadow import ShadowCalls
 from gateway.engine.state import LOGGER, NOBODY, Job, Parts, Run, Undecided
 
@@ -45,7 +45,7 @@ class Engine:
         pending = job.undecided
         if pending is None:
             return job
-        calls = ScorerCalls(self._parts, job)
+        calls = BookedCalls(self._parts, job)
         began = self._parts.clock()
         try:
             found = await _assess(pending, job, calls, job.plan.deadline - (began - job.arrived))
@@ -82,7 +82,7 @@ class Engine:
         return run.record(outcome)
 
 
-async def _assess(pending: Undecided, job: Job, calls: ScorerCalls, seconds: float) -> Assessment:
+async def _assess(pending: Undecided, job: Job, calls: BookedCalls, seconds: float) -> Assessment:
     """Ask, unless there is no time or money for it."""
     assessor, base, plan = pending.assessor, pending.base, job.plan
     if seconds <= 0:

@@ -12,8 +12,8 @@ from gateway.core.outcome import Attempt, CallRecord
 from gateway.core.plan import Tier
 from gateway.core.ports import Question
 from gateway.core.verdict import Evidence, Finding
+from gateway.engine.booking import BookedCalls
 from gateway.engine.ending import end
-from gateway.engine.scoring import ScorerCalls
 from gateway.engine.state import LOGGER, Run
 
 
@@ -24,7 +24,7 @@ class _Running:
     name: str
     task: asyncio.Task[Finding]
     reply: asyncio.Future[Reply]
-    calls: ScorerCalls
+    calls: BookedCalls
     began: float
 
 
@@ -77,7 +77,7 @@ class Examining:
     def _start(self, tier: Tier, name: str) -> None:
         run = self._run
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        calls = ScorerCalls(run.parts, run.job, "check")
+        calls = BookedCalls(run.parts, run.job, "check")
 
         async def its_reply() -> Reply:
             return await asyncio.shield(reply)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_entries import entry
 
+from gateway.core import decided
 from gateway.core.combine import Combiner, Curve, Stage
 from gateway.core.decided import Decided, decided_row, read_decided
 from gateway.core.money import Price
@@ -111,3 +112,22 @@ def test_a_row_says_what_the_policy_itself_would_have_done(mode, reason, would, 
 def test_a_row_of_what_was_recovered_has_no_inputs():
     flat = row(entry(mode="observe", start_reason="mode"))
     assert (flat["policy_start"], flat["decided"]) == ("small", None)
+
+
+def test_a_tier_is_written_once_but_for_what_its_checks_cost_this_request():
+    plan = Plan((COOKED,))
+    first, again = (decided_row(Decided(plan))["ladder"][0] for _ in range(2))
+    assert first is again
+    paid = next(spec.name for spec in COOKED.bar.checks if spec.cost)
+    dearer = replace(plan, check_costs={(COOKED.name, paid): 7})
+    row_of_it = decided_row(Decided(dearer))["ladder"][0]
+    assert row_of_it["checks"][paid][0] == 7
+    assert first["checks"][paid][0] != 7
+    assert {**row_of_it, "checks": 0} == {**first, "checks": 0}
+
+
+def test_tiers_that_are_gone_are_not_remembered_for_ever():
+    for number in range(600):
+        tier = replace(COOKED, name=f"t{number}")
+        assert decided_row(Decided(Plan((tier,))))["ladder"][0]["name"] == tier.name
+    assert len(decided._written) <= 256

@@ -18,7 +18,7 @@ from gateway.engine.state import Job, Parts, Scoring
 Status = Literal["ok", "failed", "cancelled"]
 
 
-class ScorerCalls:
+class BookedCalls:
     """One request's book of them; fits `gateway.core.ports.Calls`."""
 
     def __init__(self, parts: Parts, job: Job, purpose: Purpose = "score") -> None:
