@@ -59,7 +59,9 @@ class Contender:
 async def prove(folder: Path, plain: int = 4000, streams: int = 400, repeats: int = 3) -> Proof:
     """Run it. The figures are quoted, not promised: they are the machine's as much as ours."""
     key = folder / "answers.json"
-    key.write_text(json.dumps({_QUESTION.strip(): " ".join(["copper"] * CHUNKS)}), "utf-8")
+    # No word twice: a draft that says the same over and over would be left for the next tier.
+    answer = " ".join(f"copper{number}" for number in range(CHUNKS))
+    key.write_text(json.dumps({_QUESTION.strip(): answer}), "utf-8")
     proof = Proof("hot_path")
     async with AsyncExitStack() as stack:
         pace = {"plain": "0", "stream": "0.002"}

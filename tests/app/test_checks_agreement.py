@@ -131,7 +131,7 @@ async def test_a_tier_is_not_asked_what_it_does_not_take(tmp_path):
     [
         ([whole(b"{}", 500), "close"], "unreachable"),
         ([whole(b'{"error": {"message": "no"}}', 400)], "rejected"),
-        ([whole(b"nonsense")], "invalid"),
+        ([whole(b"nonsense")], "unusable"),
         (["hang"], "timeout"),
     ],
 )
