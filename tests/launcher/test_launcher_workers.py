@@ -127,9 +127,11 @@ async def test_two_workers_are_one_gateway(tmp_path):
             assert {page[times] for page in pages} == {MANY}
             assert {page["workers",] for page in pages} == {2}
             await change_and_ask(it, admin, clients)
+            # A request is under way for a moment after its answer has come.
+            await eventually(lambda: _under_way(admin, 0))
             slow = ask_for("small", simulate="slow_first,seconds=3")
             asking = asyncio.create_task(clients[0].post(CHAT, json=slow))
-            await eventually(lambda: _asked(admin))
+            await eventually(lambda: _under_way(admin, 1))
             for each in workers:  # as who stops all processes of a group does it
                 each.terminate()
             it.signal()
@@ -191,8 +193,8 @@ async def test_files_and_sighup_reach_both_and_the_second_sigterm_ends_all_at_on
     assert "Traceback" not in it.stderr
 
 
-async def _asked(admin):
-    return (await admin.metrics())["in_flight_requests", "waterfall"] > 0
+async def _under_way(admin, count):
+    return (await admin.metrics())["in_flight_requests", "waterfall"] == count
 
 
 async def _is(told, clients):
