@@ -27,8 +27,9 @@ import numpy as np
 from gateway.core.ranks import rank
 from gateway.core.signals import Signals
 from gateway.scorers import load
-from gateway.scorers.features import WINDOW, read, tidy
+from gateway.scorers.features import WINDOW, read
 from gateway.scorers.linear import LinearScorer
+from gateway.scorers.tidy import tidy
 from loadtests.scoring import texts_of
 from router_models.difficulty.data import read_files
 from router_models.difficulty.evaluate import table_of

@@ -11,7 +11,7 @@ import orjson
 
 from gateway.core.chat import ChatRequest
 from gateway.core.ledger import Entry, escalations
-from gateway.core.plan import Tier
+from gateway.core.outcome import Attempt
 from gateway.core.routing import Route
 from gateway.core.session import NOTHING, Past
 from gateway.engine import Job
@@ -94,8 +94,12 @@ class Sessions:
         if served is None or job.plan.reason in {"override", "mode"}:
             return
         place = (route.name, job.conversation)
-        before = self._known.get(place, _Remembered())
-        after = self._latched(_warmed(before, served.tier, entry, self._clock()), job, entry)
+        before = self._known.get(place)
+        if before is None:
+            if not (entry.outcome.escalated or _is_cached(served)):
+                return  # as nearly always: nothing was, and nothing is worth a place
+            before = _Remembered()
+        after = self._latched(_warmed(before, served, self._clock()), job, entry)
         if after == _Remembered(served_at=after.served_at):
             self._known.pop(place, None)  # nothing worth a place
             return
@@ -124,16 +128,26 @@ class Sessions:
         return known
 
 
-def _warmed(known: _Remembered, tier: Tier, entry: Entry, now: float) -> _Remembered:
+def _warmed(known: _Remembered, served: Attempt, now: float) -> _Remembered:
     """Whose cache the conversation is in now: the tier's that served, if its provider gives a
     price for that."""
-    served, price = entry.outcome.served, tier.price
-    prompt = served.calls[-1].usage.prompt if served and served.calls else 0
-    cheaper = price.cached_input is not None and price.cached_input < price.input
-    worth = cheaper and prompt >= SMALLEST_CACHE
+    worth = _is_cached(served)
     return replace(
-        known, warm=tier.name if worth else "", history=prompt if worth else 0, served_at=now
+        known,
+        warm=served.tier.name if worth else "",
+        history=_prompt(served) if worth else 0,
+        served_at=now,
     )
+
+
+def _is_cached(served: Attempt) -> bool:
+    price = served.tier.price
+    cheaper = price.cached_input is not None and price.cached_input < price.input
+    return cheaper and _prompt(served) >= SMALLEST_CACHE
+
+
+def _prompt(served: Attempt) -> int:
+    return served.calls[-1].usage.prompt if served.calls else 0
 
 
 def _is_due(kept: int, share: float) -> bool:

@@ -91,7 +91,7 @@ class Attempt:
     @property
     def spent(self) -> int:
         """Everything it cost, in nano-dollars."""
-        return self.cost.total + self.check_cost
+        return sum(call.cost.total for call in self.calls) + self.check_cost
 
     @property
     def deliverable(self) -> bool:

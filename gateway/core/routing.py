@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from gateway.core.chat import CHARS_PER_TOKEN
@@ -129,33 +130,30 @@ def make_plan(
     """
     ceiling = _lower(route.ceiling, overrides.ceiling)
     deadline = min(route.deadline, overrides.deadline or route.deadline)
-    frame = Plan(
-        (),
+    expected = {tier.name: expected_cost(tier, signals, past) for tier in route.tiers}
+    plan = partial(
+        Plan,
         deadline=deadline,
         ceiling=ceiling,
-        expected={tier.name: expected_cost(tier, signals, past) for tier in route.tiers},
+        expected=expected,
         p_good=_p_good(route, difficulty),
         check_costs=_check_costs(route, signals),
         choices=signals.choices,
     )
     if pinned := _pinned(route, overrides):
-        return _within_ceiling(replace(frame, tiers=(pinned[0],), reason=pinned[1]))
+        return _within_ceiling(plan(tiers=(pinned[0],), reason=pinned[1]))
     capable = _capable(route.tiers, signals)
     usable = _fitting(capable, signals)
     scored = start_index(difficulty.value, overrides.thresholds or route.thresholds)
-    wanted, why = wanted_start(route.tiers, scored, past, frame.expected)
+    wanted, why = wanted_start(route.tiers, scored, past, expected)
     start, reason = _start(route, usable, capable, wanted)
     reason = why if reason == "score" else reason
     at = usable.index(start)
     below = tuple(reversed(usable[:at])) if route.fall_down else ()
-    plan = replace(
-        frame,
-        tiers=tuple(usable[at:]),
-        below=below,
-        reason=reason,
-        speculate=_speculate(route, difficulty, start),
+    speculate = _speculate(route, difficulty, start)
+    return _within_ceiling(
+        plan(tiers=tuple(usable[at:]), below=below, reason=reason, speculate=speculate)
     )
-    return _within_ceiling(plan)
 
 
 def expected_cost(tier: Tier, signals: Signals, past: Past = NOTHING) -> int:

@@ -256,7 +256,7 @@ class Drafting:
         self._call_id = self._parts.new_id()
         self._started = self._parts.clock()
 
-    def attempt(self, *, outrun: bool = False) -> Attempt:
+    def attempt(self, *, outrun: bool = False, rival: bool = False) -> Attempt:
         """Close the books on this call; one that was `outrun` decides nothing, so it has no verdict
         even where its prefix had been judged."""
         gate = self._gate
@@ -284,6 +284,7 @@ class Drafting:
             bare=self._bare,
             left=deferred or outrun,
             fallen=self._tier in self._job.plan.below,
+            rival=rival,
         )
 
     def _record(self, usage: Usage | None) -> CallRecord:

@@ -242,7 +242,7 @@ def _fault(task: asyncio.Task[None]) -> BaseException | None:
 
 def _add(run: Run, draft: Drafting, *, bare: bool = False, rival: bool = False) -> None:
     """Close the books on a call; its attempt is the last there is."""
-    attempt = judged(run.job.plan, replace(draft.attempt(), rival=rival))
+    attempt = judged(run.job.plan, draft.attempt(rival=rival))
     if bare:  # the same try at the same tier, of one call more
         *before, first = run.attempts
         whole = replace(

@@ -32,8 +32,9 @@ from gateway.scorers.artefact import (
     read_object,
     refuse,
 )
-from gateway.scorers.features import HEAD, TAIL, Array, clip
+from gateway.scorers.features import Array
 from gateway.scorers.linear import logistic
+from gateway.scorers.tidy import HEAD, TAIL, clip
 from gateway.waiting.guard import Unusable
 
 SCHEMA: Final = 1

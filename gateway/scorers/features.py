@@ -10,7 +10,6 @@ without both. Whoever puts words before or after a prompt has no say in at least
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,13 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.core.signals import Signals
+from gateway.scorers.tidy import tidy
 
 Array = NDArray[np.float64]
 VERSION: Final = 3
 """Raise it when a word or a counter changes meaning: artefacts of another version are refused."""
-HEAD: Final = 1500
-TAIL: Final = 500
-"""Characters read from a prompt's start and end, so that a pasted document cannot drown it."""
 FIRST_WORDS: Final = 450
 LAST_WORDS: Final = 150
 WINDOW: Final = 20
@@ -38,26 +35,10 @@ MOST: Final = 1e6
 LONG: Final = 8
 """A word of more bytes is a long one."""
 
-_HIDDEN: Final = re.compile(
-    "[\x80-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
-    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
-    "\U000e0000-\U000e0fff]+"
-)
-"""Characters that nobody sees."""
-_SPACES: Final = "\x85\xa0\u1680\u2028\u2029\u202f\u205f\u2800\u3000" + "".join(
-    map(chr, range(0x2000, 0x200B))
-)
-"""What looks like a space, or parts lines, and is none of ASCII's."""
-_GAP: Final = re.compile(r"([\s\0-\x1f\x7f]{2})[\s\0-\x1f\x7f]+")
 _BLANKS: Final = bytes(
     32 if (b < 32 and b not in b"\t\n\v\f\r") or b == 127 else b for b in range(256)
 )
 """Every other control character is a space."""
-_NEAR: Final = 1000
-_FAR: Final = 3000
-"""Characters of a long text's end that are looked at (of its beginning three times as many), and
-where those hold little but filler."""
-
 _SIGNS: Final = b"+-*/=<>^%"
 """Signs that are words of their own."""
 # ASCII letters in lower case, digits, `_`, and every byte of a character beyond ASCII are words'.
@@ -160,12 +141,11 @@ class Reading:
 
 def read(signals: Signals) -> Reading:
     """Read a request; the work is bounded whatever its size."""
-    text = tidy(signals.text).encode("utf-8", "replace").translate(_BLANKS)
+    text = _text(signals)
     words = _words(text)
     size = len(words)
     dropped = max(size - FIRST_WORDS - LAST_WORDS, 0)
-    if dropped:
-        words = words[:FIRST_WORDS] + words[-LAST_WORDS:]
+    words = _ends_of(words)
     views, spans = [text], [(0, len(words))]
     if window := _window(text):
         low, high = window
@@ -176,6 +156,28 @@ def read(signals: Signals) -> Reading:
         if low < high:
             views.append(text[low:high])
             spans.append((start, stop))
+    return _reading(signals, views, words, spans)
+
+
+def read_whole(signals: Signals) -> Reading:
+    """Read a request in one view, the whole: for who does not mind what is put before or after."""
+    text = _text(signals)
+    words = _ends_of(_words(text))
+    return _reading(signals, [text], words, [(0, len(words))])
+
+
+def _text(signals: Signals) -> bytes:
+    return tidy(signals.text).encode("utf-8", "replace").translate(_BLANKS)
+
+
+def _ends_of(words: list[bytes]) -> list[bytes]:
+    most = FIRST_WORDS + LAST_WORDS
+    return words if len(words) <= most else words[:FIRST_WORDS] + words[-LAST_WORDS:]
+
+
+def _reading(
+    signals: Signals, views: list[bytes], words: list[bytes], spans: list[tuple[int, int]]
+) -> Reading:
     return Reading(
         words=[_NUMBERS[min(len(w), 6)] if w.isdigit() else w for w in words],
         spans=spans,
@@ -202,31 +204,6 @@ def _window(text: bytes) -> tuple[int, int] | None:
     if len(rest) <= WINDOW:
         return None
     return len(text) - len(rest[WINDOW]), len(text.rsplit(None, WINDOW)[0])
-
-
-def clip(text: str) -> str:
-    """Keep the head and the tail of a long text."""
-    return text if len(text) <= HEAD + TAIL else f"{text[:HEAD]} {text[-TAIL:]}"
-
-
-def tidy(text: str) -> str:
-    """Keep the head and the tail, without gaps and what nobody sees: filler is no length, and hides
-    nothing unless there are thousands of it."""
-    for reach in (_NEAR, _FAR):
-        if len(text) <= 4 * reach:
-            return clip(_sweep(text))
-        head, tail = _sweep(text[: 3 * reach]), _sweep(text[-reach:])
-        if len(head) >= HEAD and len(tail) >= TAIL:
-            break
-    return clip(f"{head} {tail}")
-
-
-def _sweep(text: str) -> str:
-    if not text.isascii():
-        text = _HIDDEN.sub("", text)
-        for space in _SPACES:  # each at memchr's pace, which no pattern has where they are many
-            text = text.replace(space, " ")
-    return _GAP.sub(r"\1", text.strip())
 
 
 def stranger(word: bytes) -> bytes:

@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.core.difficulty import Difficulty
 from gateway.core.signals import Signals
-from gateway.scorers.features import COUNTERS, read, slow_counters
+from gateway.scorers.features import COUNTERS, read_whole, slow_counters
 
 _FULL: Final = {
     # counter: (what it can add, the logarithm of one more than the count that adds it all)
@@ -39,7 +39,7 @@ class RulesScorer:
 
     def score(self, signals: Signals) -> Difficulty:
         """Score one request; `gain` is None and `p_good` empty, for nothing was learnt."""
-        counters = slow_counters(read(signals))[0]
+        counters = slow_counters(read_whole(signals))[0]
         value = sum(
             most * min(counters[_PLACE[name]] / full, 1.0) for name, (most, full) in _FULL.items()
         )

@@ -19,7 +19,7 @@ from gateway.core.money import Usage
 from gateway.core.ports import Calls, Upstream
 from gateway.core.scorer_spec import LlmSpec
 from gateway.core.signals import Signals
-from gateway.scorers.features import clip
+from gateway.scorers.tidy import clip
 from gateway.waiting.asking import ask, said
 from gateway.waiting.guard import Unusable
 

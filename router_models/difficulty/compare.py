@@ -24,7 +24,8 @@ from rich.console import Console
 from rich.table import Table as Printed
 from sklearn.exceptions import ConvergenceWarning
 
-from gateway.scorers.features import Array, clip
+from gateway.scorers.features import Array
+from gateway.scorers.tidy import clip
 from router_models.commands import common
 from router_models.difficulty import tables
 from router_models.difficulty.data import Row

@@ -17,7 +17,8 @@ from sklearn.linear_model import Ridge
 
 from gateway.scorers.artefact import MANIFEST, WEIGHTS, digest
 from gateway.scorers.embedding import FEATURES, SCHEMA
-from gateway.scorers.features import Array, clip
+from gateway.scorers.features import Array
+from gateway.scorers.tidy import clip
 from router_models.difficulty.data import DataError, Row, balance, near_duplicates
 from router_models.difficulty.model import Settings, calibrated, fit_curve, folds, gain, quantiles
 from router_models.difficulty.table import Table

@@ -12,7 +12,8 @@ import numpy as np
 
 from gateway.core.ports import Scorer
 from gateway.scorers import load
-from gateway.scorers.features import Array, clip
+from gateway.scorers.features import Array
+from gateway.scorers.tidy import clip
 from router_models.difficulty.data import Row
 from router_models.difficulty.evaluate import table_of
 from router_models.difficulty.export import write_artefact

@@ -15,13 +15,13 @@ from gateway.scorers.features import (
     COUNTERS,
     LOGS,
     WINDOW,
-    clip,
     question_hash,
     read,
+    read_whole,
     slow_counters,
     stranger,
-    tidy,
 )
+from gateway.scorers.tidy import HEAD, TAIL, clip, tidy
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=3000)
 
@@ -61,7 +61,7 @@ def test_a_stranger_stands_as_its_length():
 
 
 def test_only_head_and_tail_are_read():
-    head, tail = "h" * features.HEAD, "t" * features.TAIL
+    head, tail = "h" * HEAD, "t" * TAIL
     assert clip(head + "middle" * 1000 + tail) == f"{head} {tail}"
     assert clip(head + tail) == head + tail
     reading = read(Signals(text="a 1 " * 100_000))
@@ -228,3 +228,12 @@ def test_any_text_gives_finite_counters(text, number):
     assert len(reading.words) <= features.FIRST_WORDS + features.LAST_WORDS
     assert all(0 <= start <= stop <= len(reading.words) for start, stop in reading.spans)
     assert not any(b"\n" in word or b" " in word for word in reading.words)
+
+
+@given(ANY_TEXT)
+@example("word " * 700)
+def test_who_wants_one_view_reads_the_same_whole(text):
+    signals = Signals(text=text, turns=2)
+    every, whole = read(signals), read_whole(signals)
+    assert (whole.words, whole.spans, whole.ends) == (every.words, every.spans[:1], every.ends[:1])
+    assert np.array_equal(slow_counters(whole)[0], slow_counters(every)[0])
