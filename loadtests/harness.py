@@ -159,8 +159,9 @@ class Gateway:
     def __init__(self, folder: Path, document: Mapping[str, Any]) -> None:
         self.folder = folder
         self.ledger = folder / "waterfall.db"
-        server = {"port": 0, "admin": "127.0.0.1:0", "drain": "10s"}
-        whole = {"server": server, "ledger": {"url": f"sqlite:///{self.ledger}"}, **document}
+        server = {"port": 0, "admin": "127.0.0.1:0", "drain": "10s", **document.get("server", {})}
+        ledger = {"url": f"sqlite:///{self.ledger}", **document.get("ledger", {})}
+        whole = {**document, "server": server, "ledger": ledger}
         self.config = folder / "waterfall.yaml"
         self.config.write_text(json.dumps(whole), encoding="utf-8")  # JSON is YAML
         self.config.chmod(0o600)

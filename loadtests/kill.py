@@ -1,9 +1,10 @@
 """The proof that `kill -9` loses no call: the mixed load, killed at random moments, then recovered.
 
-Each time the gateway is started again on the same ledger, and the load goes on. At the end the
-ledger has as many calls as the upstreams' logs; those that were settled agree to the token, and
-each that was not is listed with an estimate. A call is marked some microseconds before it is
-written, and never after: a kill that comes in between leaves a mark over, and these are counted.
+Each time the gateway is started again on the same ledger, or the worker that was killed is
+replaced, and the load goes on. At the end the ledger has as many calls as the upstreams' logs;
+those that were settled agree to the token, and each that was not is listed with an estimate. A call
+is marked some microseconds before it is written, and never after: a kill that comes in between
+leaves a mark over, and these are counted.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from gateway.upstreams.http1 import Pool
-from loadtests import mix
+from loadtests import live, mix
 from loadtests.harness import Gateway, Proof, gateway, quiet, spread_of
 from loadtests.reconcile import cost, judge_tokens, read_tables, reported
 
@@ -31,30 +34,36 @@ _NEAR = 5.0
 """Seconds within which a mark and the log's line of the same call were written, at the most."""
 
 
-async def prove(folder: Path, requests: int = 1000, seed: int = 13, kills: int = 8) -> Proof:
-    """Run it: every kill comes somewhere in its share of the load."""
+async def prove(
+    folder: Path, requests: int = 1000, seed: int = 13, kills: int = 8, workers: int = 1
+) -> Proof:
+    """Run it: every kill comes somewhere in its share of the load. Of several workers, one is
+    killed."""
     dice = random.Random(seed)
     rounds = [mix.asks(requests // kills, seed + each, f"k{each}-") for each in range(kills)]
     restarts = []
     async with AsyncExitStack() as stack:
         upstreams = await mix.providers(stack, folder, seed)
         urls = {name: each.url for name, each in upstreams.items()}
-        served = await stack.enter_async_context(gateway(folder, mix.document(urls)))
+        document = mix.document(urls) | {"server": {"workers": workers}}
+        served = await stack.enter_async_context(gateway(folder, document))
         answered, instants = 0, []
         for work in rounds:
-            served_by_then, instant = await _until_killed(served, work, dice)
+            victim = _victim(served, dice)
+            served_by_then, instant = await _until_killed(served, victim, work, dice)
             answered += served_by_then
             instants.append(instant)
-            restarts.append(1000 * await served.start())
+            again = live.replaced(served, len(instants)) if workers > 1 else served.start()
+            restarts.append(1000 * await again)
         await quiet(list(upstreams.values()))
         metrics = await served.metrics()
         code = await served.stop()
         lines = [line for each in upstreams.values() for line in each.lines()]
         calls = read_tables(served.ledger)["call"]
-    proof = Proof("kill")
+    proof = Proof("kill" if workers == 1 else "kill_worker")
     proof.figures["requests"] = f"{sum(map(len, rounds)):,}, {mix.WIDTH} at a time"
-    proof.figures["kills"] = str(kills)
-    proof.figures["requests answered before their gateway was killed"] = f"{answered:,}"
+    proof.figures["kills"] = str(kills) if workers == 1 else f"{kills}, of one of {workers} workers"
+    proof.figures["requests answered before the kill that followed"] = f"{answered:,}"
     proof.figures["start to ready after a kill, recovery included"] = spread_of(restarts, digits=0)
     _judge(proof, calls, lines, instants)
     proof.promise("the gateway writes no traceback", held="Traceback" not in served.said())
@@ -63,10 +72,16 @@ async def prove(folder: Path, requests: int = 1000, seed: int = 13, kills: int =
     return proof
 
 
+def _victim(served: Gateway, dice: random.Random) -> psutil.Process:
+    """Choose whom to kill: a worker, where there are several; else the gateway."""
+    gateway = psutil.Process(served.running.pid)
+    return dice.choice(gateway.children() or [gateway])
+
+
 async def _until_killed(
-    served: Gateway, work: Sequence[mix.Ask], dice: random.Random
+    served: Gateway, victim: psutil.Process, work: Sequence[mix.Ask], dice: random.Random
 ) -> tuple[int, Instant]:
-    """Send the load, and kill the gateway when some is answered; return how much was, and when."""
+    """Send the load, and kill when some of it is answered; return how much was, and when."""
     pool = Pool(served.url)
     waiting = iter(work)
     answered = 0
@@ -85,7 +100,9 @@ async def _until_killed(
     await now.wait()
     await asyncio.sleep(dice.uniform(0, 0.05))
     before = time.time()  # noqa: TID251 - the marks are on this clock
-    served.running.kill()
+    victim.kill()
+    if victim.pid == served.running.pid:  # a worker is its parent's to bury
+        victim.wait()
     after = time.time()  # noqa: TID251
     for each in clients:
         each.cancel()
@@ -161,14 +178,17 @@ def _matched(calls: Sequence[Row], lines: Sequence[Row]) -> tuple[list[tuple[Row
     return pairs, alone
 
 
+def _is_named(call: Row) -> bool:
+    return call["attempt"] is not None and call["model"] not in mix.NAMELESS
+
+
 def _certainty(call: Row) -> tuple[int, float]:
     """Named calls choose first, then those that know their tokens, then the rest."""
-    named = call["attempt"] is not None
-    return (0 if named else 1 if not call["estimated"] else 2, call["started_at"])
+    return (0 if _is_named(call) else 1 if not call["estimated"] else 2, call["started_at"])
 
 
 def _candidates(call: Row, lines: Sequence[Row]) -> Iterator[Row]:
-    if call["attempt"] is not None:
+    if _is_named(call):
         return (line for line in lines if line["user"] == call["name"])
     near = [line for line in lines if abs(line["received_at"] - call["started_at"]) < _NEAR]
     near.sort(key=lambda line: abs(line["received_at"] - call["started_at"]))

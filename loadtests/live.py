@@ -125,12 +125,18 @@ async def kill_one(served: Gateway) -> None:
     """Kill one worker as the kernel would, and wait for the one that follows it."""
     before = (await samples(served))["worker_restarts_total", ""]
     psutil.Process(served.running.pid).children()[0].kill()
-    until = time.monotonic() + PATIENCE
+    await replaced(served, int(before) + 1)
+
+
+async def replaced(served: Gateway, count: int) -> float:
+    """Wait until so many workers were replaced, and both serve; return the seconds it took."""
+    began = time.monotonic()
+    until = began + PATIENCE
     while time.monotonic() < until:
         shown = await samples(served)  # nothing, where the worker that was asked has just gone
         counts = (shown.get((name, "")) for name in ("worker_restarts_total", "workers"))
-        if tuple(counts) == (before + 1, 2):
-            return
+        if tuple(counts) == (count, 2):
+            return time.monotonic() - began
         await asyncio.sleep(0.05)
     raise ProofError("no worker followed the one that was killed")
 

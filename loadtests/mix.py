@@ -21,11 +21,22 @@ WIDTH = 32
 PRICES = {
     "small": {"input": 0.15, "output": 0.6},
     "brisk": {"input": 0.2, "cached_input": 0.02, "output": 0.8},
+    "keen": {"input": 0.3, "cached_input": 0.03, "output": 1.2},
     "large": {"input": 2, "cached_input": 0.2, "output": 8, "request": 0.0001},
+    "twin": {"input": 0.1, "output": 0.4},
+    "referee": {"input": 0.5, "output": 2},
 }
 """Dollars per million tokens; `request` is dollars."""
-MODELS = {"small": "m-small", "brisk": "m-brisk", "large": "m-large"}
-UPSTREAMS = {"small": "cheap", "brisk": "cheap", "large": "dear"}
+MODELS = {name: f"m-{name}" for name in PRICES}
+UPSTREAMS = {name: "dear" if name in {"large", "referee"} else "cheap" for name in PRICES}
+SERVING = ("small", "brisk", "large")
+"""Tiers that clients ask for by name. `keen` is hedged; `twin` and `referee` are for checks."""
+NAMELESS = frozenset({MODELS["referee"]})
+"""Models whose requests carry no name: a judge is shown no user."""
+_ROUTES = ["waterfall", "waterfall", "quick", "long", "guessed", "hedged", "watched"]
+_HASTE = {"keen": {"hedge": {"after": "15ms", "tier": "same", "share": "50%"}}}
+_EVIDENCE = {"brisk": ["second"], "keen": ["grader"]}
+"""Paid checks, by the tier whose replies they are put to."""
 _CHECKS = ["shape", "refusal", "format", "tools", "logprob"]
 _WORDS = "copper harbour lantern meadow north orchard pebble quiet river slate".split()
 _TOOL = {
@@ -61,7 +72,7 @@ class Ask:
 def document(urls: Mapping[str, str]) -> dict[str, Any]:
     """Write the gateway's configuration for these upstreams, patient for a second only."""
     patience = {"connect": "2s", "first_token": "1s", "silence": "1s", "total": "10s"}
-    holds = {"small": "reply", "brisk": {"tokens": 8}, "large": "reply"}
+    holds = {"brisk": {"tokens": 8}, "keen": {"tokens": 8}}
     return {
         "upstreams": {
             name: {"kind": "openai", "base_url": f"{url}/v1", "timeouts": patience}
@@ -72,12 +83,30 @@ def document(urls: Mapping[str, str]) -> dict[str, Any]:
                 "upstream": UPSTREAMS[name],
                 "model": MODELS[name],
                 "price": PRICES[name],
-                "hold": holds[name],
-                "bar": {"accept": 0.75, "checks": _CHECKS},
+                "hold": holds.get(name, "reply"),
+                "bar": {"accept": 0.75, "checks": [*_CHECKS, *_EVIDENCE.get(name, ())]},
+                **_HASTE.get(name, {}),
             }
             for name in PRICES
         },
+        "checks": {
+            "second": {"kind": "agreement", "tier": "twin", "concurrent": True},
+            "grader": {"kind": "judge", "tier": "referee"},
+        },
         "routes": {
+            "guessed": {
+                "tiers": ["small", "large"],
+                "scorer": "rules",
+                "threshold": 0.9,
+                "speculate": {"band": [0.0, 0.9], "after": "0s"},
+            },
+            "hedged": {"tiers": ["keen", "large"], "scorer": "rules"},
+            "watched": {
+                "tiers": ["small", "large"],
+                "scorer": "rules",
+                "mode": "observe",
+                "shadow": "100%",
+            },
             "waterfall": {"tiers": ["small", "large"], "scorer": "rules"},
             "quick": {"tiers": ["brisk", "large"], "scorer": "rules"},
             "long": {"tiers": ["small", "brisk", "large"], "scorer": "rules"},
@@ -126,7 +155,7 @@ def asks(count: int, seed: int, prefix: str = "r") -> list[Ask]:
         name = f"{prefix}{place:05d}"
         words = " ".join(dice.choices(_WORDS, k=dice.randint(3, 120)))
         body: dict[str, Any] = {
-            "model": dice.choice(["waterfall", "waterfall", "quick", "long", *PRICES]),
+            "model": dice.choice([*_ROUTES, *SERVING]),
             "messages": [{"role": "user", "content": f"Request {name}: look up {words}."}],
             "user": name,
             **_form(dice),
@@ -152,7 +181,7 @@ def _faults(dice: random.Random, kinds: Sequence[str], place: int) -> dict[str, 
     if place % 3:
         return {}
     kind = kinds[place // 3 % len(kinds)]
-    model = dice.choice([MODELS["small"], MODELS["brisk"], MODELS["large"]])
+    model = MODELS[dice.choice([*SERVING, "keen", "twin"])]
     met = {model: _fault(dice, kind)}
     if dice.random() < 0.3:
         met = {each: _fault(dice, dice.choice(kinds)) for each in MODELS.values()}

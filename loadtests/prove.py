@@ -59,12 +59,17 @@ PROOFS = {
         partial(leaks.prove, requests=120, strict=False),
     ),
     "reconcile": Entry(
-        "The ledger is the upstreams' own log",
+        "Metrics, ledger and the upstreams' own logs agree",
         reconcile.prove,
-        partial(reconcile.prove, requests=240),
+        partial(reconcile.prove, requests=240, outage=2.0),
     ),
     "kill": Entry(
         "`kill -9` loses no call", kill.prove, partial(kill.prove, requests=120, kills=2)
+    ),
+    "kill_worker": Entry(
+        "`kill -9` of a worker loses no call",
+        partial(kill.prove, workers=2),
+        partial(kill.prove, requests=120, kills=2, workers=2),
     ),
     "start": Entry("Start to ready", start.prove, partial(start.prove, starts=2, strict=False)),
     "hot_path": Entry(

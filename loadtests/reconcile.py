@@ -1,54 +1,80 @@
 """The proof that the ledger is the upstreams' own log: call by call, token by token, in dollars.
 
-A thousand mixed requests with every fault; afterwards the gateway is stopped and its SQLite file is
-read beside the logs that the upstreams wrote.
+Five thousand mixed requests with every fault, at two workers, while the database is locked for a
+minute in the middle; afterwards the gateway is stopped, and its ledger read beside its metrics and
+the logs that the upstreams wrote.
 """
 
 from __future__ import annotations
 
-import re
+import asyncio
 import sqlite3
+import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, closing
-from decimal import ROUND_HALF_UP, Decimal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from gateway.upstreams.http1 import Pool
-from loadtests import mix
+from loadtests import mix, tiers
 from loadtests.harness import Answer, Proof, gateway, quiet, spread
+from loadtests.tiers import booked, is_exact, judge_tiers, reported, samples, used
 
 Row = Mapping[str, Any]
-ABSURD = 10**9
-"""No usage that an upstream reports is this large, but for the scripted one."""
+SHADOWS = 1.0
+"""Seconds in which what goes on in the shadow ends, once all upstreams are quiet."""
 
 
-async def prove(folder: Path, requests: int = 1000, seed: int = 11) -> Proof:
-    """Run it."""
+async def prove(
+    folder: Path, requests: int = 5000, seed: int = 11, workers: int = 2, outage: float = 60.0
+) -> Proof:
+    """Run it; the database is locked for `outage` seconds from a third of the requests on."""
     work = mix.asks(requests, seed)
     async with AsyncExitStack() as stack:
         upstreams = await mix.providers(stack, folder, seed)
         urls = {name: each.url for name, each in upstreams.items()}
-        served = await stack.enter_async_context(gateway(folder, mix.document(urls)))
+        document = mix.document(urls) | {"server": {"workers": workers}}
+        served = await stack.enter_async_context(gateway(folder, document))
         pool = Pool(served.url)
 
         async def one(each: mix.Ask) -> Answer:
             return await mix.send(pool, each)
 
-        got = await spread(work, mix.WIDTH, one)
+        third, rest = len(work) // 3, len(work) // 10
+        got = await spread(work[:third], mix.WIDTH, one)
+        with _locked(served.ledger):
+            began = time.monotonic()
+            got += await spread(work[third:-rest], mix.WIDTH, one)
+            await asyncio.sleep(outage - (time.monotonic() - began))
+            waiting = samples(await served.metrics())["ledger_spool_bytes"]
+        got += await spread(work[-rest:], mix.WIDTH, one)
         await quiet(list(upstreams.values()))
+        await asyncio.sleep(SHADOWS)
         await pool.aclose()
         metrics = await served.metrics()
         code = await served.stop()
         lines = [line for each in upstreams.values() for line in each.lines()]
         proof = Proof("reconcile")
         _tell_load(proof, work, got, lines)
+        proof.figures["workers"] = str(workers)
+        proof.figures["database locked for"] = f"{outage:g} s; then {waiting:,.0f} bytes waited"
+        proof.promise("what could not be written waited", held=waiting > 0)
         tables = read_tables(served.ledger)
-        judge_calls(proof, tables["call"], lines)
+        pairs = judge_calls(proof, tables["call"], lines)
         _judge_money(proof, tables, metrics)
+        judge_tiers(proof, tables["call"], pairs, metrics)
         _judge_manners(proof, got, served.said(), code)
         return proof
+
+
+@contextmanager
+def _locked(ledger: Path) -> Iterator[None]:
+    """Keep every writer out of the database, and every reader of it that would begin."""
+    with closing(sqlite3.connect(ledger, isolation_level=None, timeout=30)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        yield
+        connection.execute("ROLLBACK")
 
 
 def read_tables(ledger: Path) -> dict[str, list[dict[str, Any]]]:
@@ -80,9 +106,11 @@ def _tell_load(
     proof.figures["statuses"] = ", ".join(f"{s}: {n:,}" for s, n in sorted(statuses.items()))
 
 
-def judge_calls(proof: Proof, calls: Sequence[Row], lines: Sequence[Row]) -> None:
-    """Compare call by call: each request's calls of a model, in order, with the log's."""
-    theirs, ours = _by_request(lines, "user", "received_at"), _by_request(calls, "name")
+def judge_calls(proof: Proof, calls: Sequence[Row], lines: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """Compare call by call: each request's calls of a model with the log's (all requests' together
+    where the log has no name). Returns the pairs of what is exact."""
+    theirs = _by_request(lines, "user", "received_at")
+    ours = _by_request(calls, "name", "started_at")
     keys = sorted(theirs.keys() | ours.keys(), key=str)
     proof.figures["calls in the upstreams' logs"] = f"{len(lines):,}"
     proof.figures["calls in the ledger"] = f"{len(calls):,}"
@@ -92,25 +120,32 @@ def judge_calls(proof: Proof, calls: Sequence[Row], lines: Sequence[Row]) -> Non
         if len(theirs[key]) != len(ours[key])
     ]
     proof.none_of("the ledger's calls are the upstreams' calls", unequal)
-    pairs = [pair for key in keys for pair in zip(ours[key], theirs[key], strict=False)]
+    pairs = [pair for key in keys for pair in _same(ours[key], theirs[key])]
     judge_tokens(proof, pairs)
-
-
-def reported(line: Row) -> Row | None:
-    """What the upstream said it used, if it said something that can be."""
-    usage = line["usage"]
-    if not usage or not 0 <= usage["prompt_tokens"] < ABSURD or usage["completion_tokens"] < 0:
-        return None
-    return usage
+    return [(call, line) for call, line in pairs if is_exact(call)]
 
 
 def _by_request(
-    rows: Iterable[Row], name: str, order: str = "started_at"
-) -> dict[tuple[str, str], list[Row]]:
+    rows: Iterable[Row], name: str, order: str
+) -> dict[tuple[str | None, str], list[Row]]:
     found = defaultdict(list)
     for row in sorted(rows, key=lambda row: row[order]):
-        found[row[name], row["model"]].append(row)
+        found[None if row["model"] in mix.NAMELESS else row[name], row["model"]].append(row)
     return found
+
+
+def _same(ours: Sequence[Row], theirs: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
+    """Pair what has the same tokens, since of two calls beside each other the later may arrive
+    first; what is left is paired in order."""
+    free, left = list(theirs), []
+    for call in ours:
+        usages = [line for line in free if (told := reported(line)) and used(told) == booked(call)]
+        if is_exact(call) and usages:
+            free.remove(usages[0])
+            yield call, usages[0]
+        else:
+            left.append(call)
+    yield from zip(left, free, strict=False)
 
 
 def judge_tokens(proof: Proof, pairs: Iterable[tuple[Row, Row]]) -> None:
@@ -126,7 +161,7 @@ def judge_tokens(proof: Proof, pairs: Iterable[tuple[Row, Row]]) -> None:
         elif usage is None:
             if call["prompt_tokens"] or call["completion_tokens"]:
                 unflagged.append((call["name"], call["model"], call["status"], call["error"]))
-        elif not _same_tokens(call, usage):
+        elif booked(call) != used(usage) or (call["error"] and not call["prompt_tokens"]):
             wrong.append((call["name"], call["model"], dict(call), usage))
         else:
             exact += 1
@@ -136,33 +171,9 @@ def judge_tokens(proof: Proof, pairs: Iterable[tuple[Row, Row]]) -> None:
     proof.none_of("tokens that nobody reported are flagged as estimated", unflagged)
 
 
-def _same_tokens(call: Row, usage: Row) -> bool:
-    if call["error"] and not call["prompt_tokens"]:  # an error bills nothing
-        return False
-    details = usage.get("prompt_tokens_details") or {}
-    return (call["prompt_tokens"], call["completion_tokens"], call["cached_tokens"]) == (
-        usage["prompt_tokens"],
-        usage["completion_tokens"],
-        details.get("cached_tokens", 0),
-    )
-
-
 def cost(call: Row) -> int:
-    """Price a call from the configuration's own figures, in nano-dollars, by decimal arithmetic."""
-    price = mix.PRICES[call["tier"]]
-    if not (call["prompt_tokens"] or call["completion_tokens"]):
-        return 0
-    fresh = call["prompt_tokens"] - call["cached_tokens"]
-    parts = (
-        (fresh, price["input"]),
-        (call["cached_tokens"], price.get("cached_input", price["input"])),
-        (call["completion_tokens"], price["output"]),
-    )
-    whole = Decimal(str(price.get("request", 0))) * 10**9
-    for tokens, dollars in parts:
-        exact = Decimal(tokens) * Decimal(str(dollars)) * 1000
-        whole += exact.to_integral_value(ROUND_HALF_UP)
-    return int(whole)
+    """Price a call from the configuration's own figures, in nano-dollars."""
+    return tiers.cost(call["tier"], *booked(call))
 
 
 def _judge_money(
@@ -177,7 +188,8 @@ def _judge_money(
         by_attempt[check["request"], check["attempt"]] += check["cost"]
     by_request: dict[int, int] = defaultdict(int, scoring)
     for attempt in tables["attempt"]:
-        by_request[attempt["request"]] += attempt["cost"]
+        if not attempt["shadow"]:
+            by_request[attempt["request"]] += attempt["cost"]
     proof.none_of(
         "each call costs what the price list says",
         [(c["name"], c["cost"], cost(c)) for c in tables["call"] if c["cost"] != cost(c)],
@@ -190,25 +202,16 @@ def _judge_money(
         "a request costs what its attempts and its scorer's calls cost",
         [r["request_id"] for r in tables["request"] if r["cost"] != by_request[r["id"]]],
     )
-    whole = sum(row["cost"] for row in tables["request"])
-    counted = sum(
-        _nano(value)
-        for value in re.findall(r"^waterfall_cost_usd_total\{.*\} (\S+)", metrics, re.MULTILINE)
-    )
+    whole = sum(row["cost"] + row["shadow_cost"] for row in tables["request"])
+    told = samples(metrics)
+    counted = round(told["cost_usd_total"] * 10**9)
     proof.figures["cost in the ledger"] = f"${whole / 1e9:.9f}"
     proof.figures["cost in the metrics"] = f"${counted / 1e9:.9f}"
     proof.promise("the metrics' cost is the ledger's to the nano-dollar", held=whole == counted)
-    requests = sum(
-        int(float(value))
-        for value in re.findall(r"^waterfall_requests_total\{.*\} (\S+)", metrics, re.MULTILINE)
-    )
     proof.promise(
-        "the metrics count the ledger's requests", held=requests == len(tables["request"])
+        "the metrics count the ledger's requests",
+        held=told["requests_total"] == len(tables["request"]),
     )
-
-
-def _nano(text: str) -> int:
-    return int((Decimal(text) * 10**9).to_integral_value(ROUND_HALF_UP))
 
 
 def _judge_manners(proof: Proof, got: Sequence[Answer], said: str, code: int) -> None:

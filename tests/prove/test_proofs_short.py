@@ -21,13 +21,18 @@ async def test_no_byte_of_a_deferred_draft_reaches_a_client(tmp_path):
     assert proof.holds, told(proof)
 
 
-async def test_the_ledger_is_the_upstreams_log(tmp_path):
-    proof = await reconcile.prove(tmp_path, requests=180)
+async def test_metrics_ledger_and_the_upstreams_logs_agree(tmp_path):
+    proof = await reconcile.prove(tmp_path, requests=180, outage=1.0)
     assert proof.holds, told(proof)
 
 
 async def test_a_kill_loses_no_call(tmp_path):
     proof = await kill.prove(tmp_path, requests=120, kills=2)
+    assert proof.holds, told(proof)
+
+
+async def test_nor_does_a_kill_of_a_worker(tmp_path):
+    proof = await kill.prove(tmp_path, requests=120, kills=2, workers=2)
     assert proof.holds, told(proof)
 
 
