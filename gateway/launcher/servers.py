@@ -54,6 +54,7 @@ def _server(app: FastAPI, drain: float) -> _Server:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=max(1, round(drain)),
     )
     return _Server(config)
