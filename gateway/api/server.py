@@ -17,8 +17,8 @@ from gateway.store.labels import Labels
 
 
 class App(FastAPI):
-    """FastAPI, with endpoints that are asked before any of its layers: those cost a plain chat about
-    a twelfth of its CPU, and do nothing for an endpoint that answers its own errors."""
+    """FastAPI, with endpoints that are asked before any of its layers. Those cost a plain chat a
+    twelfth of its CPU, and do nothing for an endpoint that answers its own errors."""
 
     def __init__(self) -> None:
         """Begin without endpoints, and without FastAPI's own pages."""

@@ -80,13 +80,18 @@ def signals(
     `at_once`; call `reload` on SIGHUP."""
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[None]] = set()
+    told = False
 
     def end(number: int) -> None:
-        if stopping.is_set():
+        nonlocal told
+        # Not `stopping`: that may be set by whoever else was signalled, as all of a service's
+        # processes are, and this be the first that comes here.
+        if told:
             # At once: what was under way is marked on disk, and settled at the next start.
             at_once()
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
+        told = True
         stop()
         stopping.set()
 

@@ -193,6 +193,22 @@ async def test_files_and_sighup_reach_both_and_the_second_sigterm_ends_all_at_on
     assert "Traceback" not in it.stderr
 
 
+async def test_a_stop_that_reaches_all_of_a_service_s_processes_is_one_stop(tmp_path):
+    async with Process(tmp_path, two()) as it:
+        await it.ready()
+        async with connections(it, 1) as clients, Admin(it) as admin:
+            slow = ask_for("small", simulate="slow_first,seconds=2")
+            asking = asyncio.create_task(clients[0].post(CHAT, json=slow))
+            await eventually(lambda: _under_way(admin, 1))
+            it.signal()
+            await asyncio.sleep(0.5)  # the workers have been told by now
+            for each in workers_of(it):
+                each.terminate()
+            assert (await asking).status_code == 200, "what was under way has ended well"
+        assert await it.ended() == 0
+    assert [entry["outcome"] for entry in read.requests(tmp_path / "waterfall.db")] == ["ok"]
+
+
 async def _under_way(admin, count):
     return (await admin.metrics())["in_flight_requests", "waterfall"] == count
 
