@@ -141,7 +141,11 @@ class Gateway:
     def _build(self, settings: Settings) -> Service:
         upstreams = {name: open_upstream(each) for name, each in settings.upstreams.items()}
         opened = open_scorers(settings.routes, settings.tiers, upstreams)
-        examiners = open_examiners(settings.checks, upstreams, self._marker, alike)
+        try:
+            examiners = open_examiners(settings.checks, upstreams, self._marker, alike)
+        except BaseException:
+            opened.drop()
+            raise
         parts = Parts(
             upstreams=upstreams,
             checks=all_checks(self._marker),

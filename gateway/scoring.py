@@ -40,12 +40,14 @@ _NOWHERE = _Nowhere()
 @dataclass(slots=True)
 class Scorers:
     """By route: in `bases` what has a word at once; in `assessors` the scorers that wait, for the
-    routes that have one; in `shadows` the candidates. `closing` lets go of what they hold."""
+    routes that have one; in `shadows` the candidates. `closing` lets go of what they hold, and
+    `functions` are those that hold processes."""
 
     bases: dict[str, Scorer] = field(default_factory=dict)
     assessors: dict[str, Assessor] = field(default_factory=dict)
     shadows: dict[str, scorers.Shadow] = field(default_factory=dict)
     closing: list[Close] = field(default_factory=list)
+    functions: list[scorers.FunctionScorer] = field(default_factory=list)
 
     @property
     def deciding(self) -> dict[str, Scorer | Assessor]:
@@ -53,9 +55,14 @@ class Scorers:
         return {**self.bases, **self.assessors}
 
     async def aclose(self) -> None:
-        """Close connections and threads."""
+        """Close connections and processes."""
         for close in self.closing:
             await close()
+
+    def drop(self) -> None:
+        """End processes, where nobody was asked yet. Blocks shortly."""
+        for function in self.functions:
+            function.close()
 
 
 def open_scorers(
@@ -63,9 +70,20 @@ def open_scorers(
 ) -> Scorers:
     """Open every route's scorers; a tier asked for by name is a route of its own, without steps.
 
-    Raises one of UNUSABLE.
+    Raises one of UNUSABLE, and leaves no process then.
     """
     opened = Scorers(dict.fromkeys(tiers, scorers.rules()))
+    try:
+        _open_all(opened, routes, upstreams)
+    except BaseException:
+        opened.drop()
+        raise
+    return opened
+
+
+def _open_all(
+    opened: Scorers, routes: Mapping[str, Route], upstreams: Mapping[str, Upstream]
+) -> None:
     for name, route in routes.items():
         opened.bases[name] = _fitting(open_base(route), route)
         if assessor := _open_assessor(route, opened, upstreams):
@@ -74,7 +92,6 @@ def open_scorers(
             candidate = open_plain(route.candidate)
             _check_heads(route, "candidate", candidate.label, _heads_of(candidate))
             opened.shadows[name] = scorers.Shadow(candidate)
-    return opened
 
 
 def _fitting(scorer: Scorer, route: Route) -> Scorer:
@@ -97,7 +114,7 @@ def _check_heads(route: Route, key: str, label: str, heads: int) -> None:
 
 
 def try_scorers(routes: Mapping[str, Route]) -> Scorers:
-    """Open scorers for a look at them: nothing can be asked, and nothing needs closing.
+    """Open scorers for a look at them: nothing can be asked, and `drop` closes them.
 
     Raises one of UNUSABLE.
     """
@@ -151,10 +168,11 @@ def _open_assessor(
     route: Route, opened: Scorers, upstreams: Mapping[str, Upstream]
 ) -> Assessor | None:
     match route.scorer:
-        case PythonSpec(target, timeout):
-            function = scorers.FunctionScorer(target, len(route.tiers))
+        case PythonSpec() as spec:
+            function = scorers.FunctionScorer(spec, len(route.tiers))
             opened.closing.append(function.aclose)
-            return scorers.Guarded(function, timeout)
+            opened.functions.append(function)
+            return scorers.Guarded(function, spec.timeout)
         case RemoteSpec() as spec:
             heads = scorers.read_heads(Path(spec.artefact))
             _check_heads(route, "scorer.remote", heads.label, len(heads.calibration))

@@ -24,7 +24,7 @@ HOMES = {
     "httpx": "cli demo",
     "jsonschema": "checks",
     "numpy": "scorers",
-    "orjson": "api cli demo launcher sinks store upstreams",
+    "orjson": "api cli demo launcher sinks store upstreams waiting",
     "prometheus_client": "api sinks",
     "pydantic": "config prices",
     "referencing": "checks",

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import Mapping
-from typing import Any
 
 from gateway.checks.replies import ABSTAIN, FAILED, passed, plain
 from gateway.core.check_spec import PythonCheck
 from gateway.core.ports import Calls, Question
 from gateway.core.verdict import Finding
 from gateway.waiting.function import NotFound, UserFunction
-from gateway.waiting.guard import Unusable
+from gateway.waiting.guard import Endless, Unusable
 
 
 class CheckUnusable(ValueError):
@@ -22,38 +20,39 @@ class CheckUnusable(ValueError):
 class Function:
     """Calls a function; fits `gateway.checks.guard.Waiting`.
 
-    It is given copies of the request's body and of the reply (see `replies.plain`), and returns
-    True or False, a confidence 0..1, None where it cannot tell, or a mapping with `result` (pass,
-    fail, abstain) and perhaps `confidence`. An async function is awaited on the event loop, any
-    other runs in a thread of its own few.
+    It is given the request's body and the reply (see `replies.plain`), and returns True or False, a
+    confidence 0..1, None where it cannot tell, or a mapping with `result` (pass, fail, abstain) and
+    perhaps `confidence`. It runs in processes of its own, async or not.
     """
 
     def __init__(self, check: PythonCheck) -> None:
-        """Import `check.call`, `module:function`. Raises CheckUnusable."""
+        """Import `check.call`, `module:function`, in its first process. Blocks. Raises
+        CheckUnusable."""
+        where, name = check.call.split(":", 1)
         try:
-            self._function = UserFunction(*check.call.split(":", 1))
+            self._function = UserFunction(where, name, check.helpers, check.memory)
         except NotFound as error:
             raise CheckUnusable(f"{check.where or 'call'}: {error}") from error
 
     async def ask(self, question: Question, seconds: float, calls: Calls) -> Finding:
-        """Call the function; what it makes a thread or the loop wait for cannot be ended."""
+        """Call the function. Raises Endless, Raised, Unusable, or OSError for what cannot be
+        started."""
         del calls
         reply = await question.reply()
-        async with asyncio.timeout(seconds):
-            said = await self._call(question.request.body, plain(reply))
+        try:
+            async with asyncio.timeout(seconds):
+                said = await self._function(dict(question.request.body), plain(reply))
+        except TimeoutError as error:
+            raise Endless("it took too long") from error
         return reading(said)
 
     async def aclose(self) -> None:
-        """Let go of the threads."""
+        """End its processes."""
         await self._function.aclose()
 
-    async def _call(self, body: Mapping[str, Any], reply: Mapping[str, Any]) -> object:
-        # A copy, for what it does to it must not reach the next tier.
-        try:
-            copied = await self._function.threads.run(lambda: copy.deepcopy(dict(body)))
-        except RecursionError as error:
-            raise Unusable("the request is nested too deep to be copied") from error
-        return await self._function(copied, reply)
+    def close(self) -> None:
+        """The same, where it was never asked. Blocks shortly."""
+        self._function.close()
 
 
 def reading(said: object) -> Finding:

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         refuse_open_door(settings)
-        try_scorers(settings.routes)
+        try_scorers(settings.routes).drop()
         try_examiners(settings.checks)
     except REFUSALS as error:
         common.tell(f"waterfall: {error}")

@@ -56,6 +56,7 @@ def plan(route: Route, prompt: str, ledger: Path) -> dict[str, Any]:
     body = {"model": route.name, "messages": [{"role": "user", "content": prompt}]}
     signals = measure(ChatRequest(body))
     opened = try_scorers({route.name: route})
+    opened.drop()
     difficulty = opened.bases[route.name].score(signals)
     assessor = opened.assessors.get(route.name)
     settled = assessor.settle(difficulty) if assessor else difficulty

@@ -7,9 +7,19 @@ from typing import Annotated
 
 from pydantic import Field, PlainValidator
 
-from gateway.config.fields import Filled, Flag, Name, Seconds, choice, whole
+from gateway.config.fields import (
+    Filled,
+    Flag,
+    Helpers,
+    Memory,
+    Name,
+    Seconds,
+    choice,
+    whole,
+)
 from gateway.config.models import Strict
 from gateway.config.quantities import number, size
+from gateway.core.scorer_spec import HELPERS
 
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
@@ -61,6 +71,8 @@ class PythonKeys(Strict):
     kind: str
     call: Annotated[str, PlainValidator(function)]
     timeout: Seconds = 1.0
+    helpers: Helpers = HELPERS
+    memory: Memory = None
 
 
 class CommandKeys(Strict):

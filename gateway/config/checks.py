@@ -75,7 +75,7 @@ def _defined(
             return JudgeCheck(tier, keys.timeout, keys.prompt or "", keys.allow_self)
         case PythonKeys():
             where = draft.document.place((*trail, "call"))
-            return PythonCheck(keys.call, keys.timeout, where)
+            return PythonCheck(keys.call, keys.timeout, keys.helpers, keys.memory, where)
         case CommandKeys():
             return _command(draft, trail, keys)
 

@@ -24,6 +24,7 @@ _SCORERS = ("python", "remote", "llm")
 """Kinds of scorer that are written as a mapping."""
 _HOST_LENGTH = 253
 _OFF = "off"
+_MEMORY_CAP = 1 << 40
 
 
 def text(value: object) -> str:
@@ -172,6 +173,14 @@ def ceiling(value: object) -> int | None:
     return amount
 
 
+def memory_or_off(value: object) -> int | None:
+    """How much memory a process may have, or off."""
+    try:
+        return None if value == _OFF else quantities.size(value, most=_MEMORY_CAP)
+    except ValueError as error:
+        raise ValueError(f"{error}, or off") from error
+
+
 def seconds_or_off(value: object) -> float | None:
     """A duration, or off."""
     try:
@@ -282,6 +291,8 @@ def mapping(value: object) -> dict[str, Any]:
 Text = Annotated[str, PlainValidator(text)]
 Filled = Annotated[str, PlainValidator(filled)]
 Flag = Annotated[bool, PlainValidator(flag)]
+Helpers = Annotated[int, PlainValidator(whole(1, 64))]
+Memory = Annotated[int | None, PlainValidator(memory_or_off)]
 Name = Annotated[str, PlainValidator(name)]
 Secret = Annotated[str | None, PlainValidator(secret)]
 Seconds = Annotated[float, PlainValidator(quantities.seconds)]

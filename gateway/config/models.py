@@ -14,6 +14,8 @@ from gateway.config import fields, targets
 from gateway.config.fields import (
     Filled,
     Flag,
+    Helpers,
+    Memory,
     Name,
     Seconds,
     Secret,
@@ -31,6 +33,7 @@ from gateway.config.quantities import DAY, kept_for, seconds, size
 from gateway.config.stream_keys import EarlyKeys, HedgeKeys, SpeculateKeys, seconds_or_off
 from gateway.config.strict import STRICT
 from gateway.core.routing import Target
+from gateway.core.scorer_spec import HELPERS
 
 
 def _pause(value: object) -> float:
@@ -175,6 +178,8 @@ class PythonScorerKeys(Strict):
 
     python: Annotated[str, PlainValidator(fields.function)]
     timeout: Seconds = 0.05
+    helpers: Helpers = HELPERS
+    memory: Memory = None
 
 
 class RemoteKeys(Strict):

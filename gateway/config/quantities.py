@@ -62,11 +62,11 @@ def kept_for(value: object) -> float:
     return float(amount)
 
 
-def size(value: object) -> int:
+def size(value: object, *, most: int = SIZE_CAP) -> int:
     """Read a number of bytes: `10MB`, `64KiB`, or a plain number."""
     amount = _amount(value, _BYTES)
-    if amount is None or not 1 <= amount <= SIZE_CAP:
-        raise ValueError("must be a size such as 10MB or 64KiB, up to 1GiB")
+    if amount is None or not 1 <= amount <= most:
+        raise ValueError(f"must be a size such as 10MB or 64KiB, up to {most >> 30}GiB")
     return int(amount)
 
 

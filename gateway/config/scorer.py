@@ -41,7 +41,7 @@ def scorer(
         return word_or_folder(draft, trail, wanted)
     if "python" in wanted:
         function = check(draft.document, PythonScorerKeys, trail)
-        return PythonSpec(function.python, function.timeout) if function else "default"
+        return _python(function) if function else "default"
     if "remote" in wanted:
         remote = check(draft.document, RemoteScorerKeys, trail)
         return _remote(draft, (*trail, "remote"), remote.remote) if remote else "default"
@@ -67,6 +67,10 @@ def warn_of_idle_band(
     low, high = scorer.band
     if not any(low <= threshold <= high for threshold in thresholds):
         draft.warn((*trail, "llm", "band"), "no threshold of the route lies in it")
+
+
+def _python(keys: PythonScorerKeys) -> PythonSpec:
+    return PythonSpec(keys.python, keys.timeout, keys.helpers, keys.memory)
 
 
 def _remote(draft: Draft, trail: Trail, keys: RemoteKeys) -> RemoteSpec:

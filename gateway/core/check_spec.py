@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from gateway.core.asking import Asks
 from gateway.core.plan import Tier
 from gateway.core.routing import recipe_tokens
+from gateway.core.scorer_spec import HELPERS
 
 JUDGE_TOKENS = 12
 """A judge's answer at its longest."""
@@ -43,11 +44,14 @@ class JudgeCheck:
 
 @dataclass(frozen=True, slots=True)
 class PythonCheck:
-    """A user's own function, `module:function`; `timeout` is in seconds. `where` says, for an
-    error, where it is written, and makes it no other check."""
+    """A user's own function, `module:function`, in at most `helpers` processes of its own, each
+    within `memory` bytes of address space (None: no limit); `timeout` is in seconds. `where` says,
+    for an error, where it is written, and makes it no other check."""
 
     call: str
     timeout: float = 1.0
+    helpers: int = HELPERS
+    memory: int | None = None
     where: str = field(default="", repr=False, compare=False)
 
 

@@ -10,13 +10,19 @@ from gateway.core.plan import Tier
 SCORER_TIER = "scorer"
 """What records call the tier of a scorer's own model, where that is no tier of the ladder."""
 
+HELPERS = 4
+"""Processes that a user's function may have."""
+
 
 @dataclass(frozen=True, slots=True)
 class PythonSpec:
-    """A user's own function, `module.function`; `timeout` is in seconds."""
+    """A user's own function, `module.function`, in at most `helpers` processes of its own, each
+    within `memory` bytes of address space (None: no limit); `timeout` is in seconds."""
 
     target: str
     timeout: float = 0.05
+    helpers: int = HELPERS
+    memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

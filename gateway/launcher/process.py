@@ -48,8 +48,8 @@ class Running:
 
 
 def run(main: Coroutine[Any, Any, int]) -> int:
-    """Run a coroutine on the fastest event loop to be had. What is left when it has ended, such as
-    a user's check that will not be cancelled, is not waited for beyond GRACE."""
+    """Run a coroutine on the fastest event loop to be had. What is left when it has ended and
+    will not be cancelled is not waited for beyond GRACE."""
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     stuck: list[str] = []
     try:

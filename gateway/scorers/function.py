@@ -7,14 +7,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from types import MappingProxyType
 from typing import Final
 
 from gateway.core.difficulty import Difficulty
 from gateway.core.ports import Calls
+from gateway.core.scorer_spec import PythonSpec
 from gateway.core.signals import Signals
 from gateway.waiting.function import NotFound, UserFunction
-from gateway.waiting.guard import Unusable
+from gateway.waiting.guard import Endless, Unusable
 
 _FIELDS: Final = tuple(each.name for each in fields(Signals))
 _KINDS: Final = ("difficulty", "gain", "p_good")
@@ -28,18 +28,19 @@ class FunctionError(ValueError):
 class FunctionScorer:
     """Asks a function; fits `gateway.scorers.guard.Waiting`.
 
-    The function is given a read-only mapping with the fields of Signals. It returns a difficulty
+    The function is given a dictionary with the fields of Signals. It returns a difficulty
     0..1, or a mapping with `difficulty`, `gain` (-1..1) or `p_good` (a probability for each tier).
     One for fewer tiers counts, one for more does not: its gain may be of a tier that is not there.
-    An async function is awaited on the event loop, any other runs in a thread of its own few.
+    It runs in processes of its own, async or not.
     """
 
-    def __init__(self, target: str, tiers: int) -> None:
-        """Import `target`, `module.function`, for a route of `tiers`. Raises FunctionError."""
-        self._tiers = tiers
+    def __init__(self, spec: PythonSpec, tiers: int) -> None:
+        """Import `spec.target`, `module.function`, in its first process, for a route of `tiers`.
+        Blocks. Raises FunctionError."""
+        self._tiers, target = tiers, spec.target
         where, _, name = target.rpartition(".")
         try:
-            self._function = UserFunction(where, name)
+            self._function = UserFunction(where, name, spec.helpers, spec.memory)
         except NotFound as error:
             raise FunctionError(f"scorer python:{target}: {error}") from error
         version = self._function.version
@@ -58,11 +59,15 @@ class FunctionScorer:
     async def ask(
         self, signals: Signals, base: Difficulty, seconds: float, calls: Calls
     ) -> Difficulty:
-        """Call the function; what it makes the thread or the loop wait for cannot be ended."""
+        """Call the function. Raises Endless, Raised, Unusable, or OSError for what cannot be
+        started."""
         del base, calls
-        request = MappingProxyType({name: getattr(signals, name) for name in _FIELDS})
-        async with asyncio.timeout(seconds):
-            said = await self._function(request)
+        request = {name: getattr(signals, name) for name in _FIELDS}
+        try:
+            async with asyncio.timeout(seconds):
+                said = await self._function(request)
+        except TimeoutError as error:
+            raise Endless("it took too long") from error
         found = reading(said, self.label)
         if len(found.p_good) > self._tiers > 1:
             told = f"its p_good is for {len(found.p_good)} tiers, the route has {self._tiers}"
@@ -70,8 +75,12 @@ class FunctionScorer:
         return found
 
     async def aclose(self) -> None:
-        """Let go of the threads."""
+        """End its processes."""
         await self._function.aclose()
+
+    def close(self) -> None:
+        """The same, where it was never asked. Blocks shortly."""
+        self._function.close()
 
 
 def reading(said: object, label: str) -> Difficulty:

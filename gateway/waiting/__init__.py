@@ -1,1 +1,2 @@
-"""What everything that waits for somebody needs: a breaker, and a few threads of its own."""
+"""What everything that waits for somebody needs: a guard, its breaker, and a user's function apart
+from the gateway."""

@@ -1,88 +1,72 @@
-"""A user's own Python function: found by its name, and called so that nothing else waits for it."""
+"""A user's own Python function: found by its name, and called where it can hold up nobody."""
 
 from __future__ import annotations
 
-import asyncio
-import importlib
-import inspect
-from collections.abc import Callable
-from types import CoroutineType
-from typing import Any, cast
+from typing import Any
 
-from gateway.waiting.guard import Raised
-from gateway.waiting.threads import Taken, Threads
+import orjson
+
+from gateway.core.scorer_spec import HELPERS
+from gateway.waiting.guard import Endless, Raised, Unusable
+from gateway.waiting.helpers import Ended, Helpers, NotFound, Order
+
+__all__ = ["NotFound", "UserFunction"]
 
 
-class NotFound(ValueError):
-    """There is no such function to import; the message says what to change."""
+class Elsewhere(Exception):
+    """What a function raised in its own process, as text."""
+
+    def __str__(self) -> str:
+        """Write its traceback on lines of its own."""
+        return f"\n{self.args[0]}"
 
 
 class UserFunction:
-    """An async function is awaited on the event loop, any other runs in a thread of its own few."""
+    """It runs in processes of its own, each of which makes one call at a time."""
 
-    def __init__(self, where: str, name: str) -> None:
-        """Import `name` of the module `where`. Raises NotFound."""
-        module = _import(where)
-        self._function: Callable[..., Any] = getattr(module, name, None)  # type: ignore[assignment]
-        if not callable(self._function):
-            raise NotFound(f"{where} has no function {name!r}.")
-        self.version = str(getattr(module, "__version__", "0"))
+    def __init__(
+        self, where: str, name: str, helpers: int = HELPERS, memory: int | None = None
+    ) -> None:
+        """Import `name` of the module `where` in a first process; at most `helpers` are started,
+        each within `memory` bytes. Blocks. Raises NotFound."""
+        try:
+            self._helpers = Helpers(Order(where, name, memory), helpers)
+        except OSError as error:
+            raise NotFound(f"no process can be started for it: {error}") from error
+        self.version = self._helpers.version
         """Its module's `__version__`."""
-        own_call = getattr(self._function, "__call__", None)  # noqa: B004 (an object's own)
-        self._awaits = any(map(inspect.iscoroutinefunction, (self._function, own_call)))
-        self._under_way: set[asyncio.Task[Any]] = set()
-        self.threads = Threads()
 
     async def __call__(self, *given: object) -> object:
-        """Call it. What it raises, SystemExit too, comes as Raised; a cancel ends the waiting, if
-        not what a thread or a stubborn coroutine does. Raises Taken."""
+        """Call it with JSON values; return what it returned, as JSON values.
+
+        What it raises, or an end of its process, comes as Raised. A cancel ends the waiting, and
+        soon the process. Raises Endless where too many wait already, Unusable for what it cannot
+        be given or has not returned, and OSError where no process can be started.
+        """
         try:
-            if self._awaits:
-                return await self._awaited(self._function(*given))
-            return await self.threads.run(lambda: self._function(*given))
-        except (Taken, Raised):
-            raise
-        except (Exception, SystemExit) as error:
-            raise Raised(f"it raised {type(error).__name__}") from error
+            told = orjson.dumps(given)
+        except TypeError as error:  # orjson's word for what is too deep or no text
+            raise Unusable("the request cannot be told: it is nested too deep") from error
+        try:
+            answer = await self._helpers.ask(told + b"\n")
+        except Ended as error:
+            raise Raised(str(error)) from error
+        except TimeoutError as error:
+            raise Endless(str(error)) from error
+        return _read(answer)
 
     async def aclose(self) -> None:
-        """Let go of the threads."""
-        self.threads.close()
+        """End its processes."""
+        await self._helpers.aclose()
 
-    async def _awaited(self, coroutine: CoroutineType[Any, Any, object]) -> object:
-        """Await it in a task of its own: one that will not be cancelled is left behind."""
-        contained = cast("CoroutineType[Any, Any, object]", _contained(coroutine))
-        contained.__qualname__ = coroutine.__qualname__  # the user's own, for the log
-        task = asyncio.create_task(contained)
-        self._under_way.add(task)
-        task.add_done_callback(self._ended)
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
-        return task.result()
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._under_way.discard(task)
-        if not task.cancelled():
-            task.exception()  # looked at, so that nobody complains that it never was
+    def close(self) -> None:
+        """The same, where it was never called. Blocks shortly."""
+        self._helpers.close()
 
 
-async def _contained(coroutine: CoroutineType[Any, Any, object]) -> object:
-    try:
-        return await coroutine
-    except SystemExit as error:  # let through by a task, it would end the event loop
-        raise Raised("it raised SystemExit") from error
-
-
-def _import(where: str) -> object:
-    try:
-        return importlib.import_module(where)
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        raise NotFound(
-            f"importing {where} raised {error!r}. Its folder must be on PYTHONPATH, or its package "
-            "installed."
-        ) from error
+def _read(answer: dict[str, Any]) -> object:
+    if "raised" in answer:
+        raise Raised(f"it raised {answer['raised']}") from Elsewhere(answer["trace"])
+    if "odd" in answer:
+        raise Unusable(answer["odd"])
+    return answer["said"]

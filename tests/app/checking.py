@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from pathlib import Path
 
 import orjson
 from api.serving import config, house
@@ -68,6 +69,26 @@ def found(entry, name="second", attempt=0):
     return row
 
 
+def alive(place):
+    """Which of the processes that are named there still run."""
+    found = []
+    for pid in place.read_text().split():
+        stat = Path(f"/proc/{pid}/stat")
+        if stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":
+            found.append(pid)
+    return found
+
+
 AGREEMENT = {"kind": "agreement", "tier": "asked"}
 JUDGE = {"kind": "judge", "tier": "asked"}
-__all__ = ["AGREEMENT", "JUDGE", "bodies", "calls_tool", "checking", "document", "found", "said"]
+__all__ = [
+    "AGREEMENT",
+    "JUDGE",
+    "alive",
+    "bodies",
+    "calls_tool",
+    "checking",
+    "document",
+    "found",
+    "said",
+]

@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 import pytest
 from api.serving import LIMIT, ask_for
-from app.checking import calls_tool, checking, document, found, said
+from app.checking import alive, calls_tool, checking, document, found, said
 from app.serving import Process, Wire, listening, posted, until
 from upstreams.scripted import Scripted
 
@@ -155,16 +155,6 @@ open(sys.argv[1], "w").write(f"{os.getpid()} {child.pid}")
 if sys.argv[2:] != ["leave"]:
     time.sleep(600)
 """
-
-
-def alive(place):
-    """Which of the processes that are named there still run."""
-    found = []
-    for pid in place.read_text().split():
-        stat = Path(f"/proc/{pid}/stat")
-        if stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":
-            found.append(pid)
-    return found
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

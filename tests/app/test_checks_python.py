@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
+import time
+from pathlib import Path
 
 import httpx
+import orjson
 import pytest
 from api.serving import CHAT, LIMIT, ask_for, house
-from app.checking import checking, document, found, said
+from app.checking import alive, checking, document, found, said
 from app.scoring import metric
-from app.serving import ROOT, Process
+from app.serving import ROOT, Process, Wire, listening, posted, until
 from upstreams.scripted import Scripted
 
 from gateway.app import REFUSALS
@@ -21,96 +25,16 @@ from gateway.core.verdict import ABSTAIN
 from gateway.store import read
 from gateway.waiting.guard import Unusable
 
-MODULE = """
-import asyncio, threading
-
-seen = []
-gate = threading.Event()
-stubborn_ended = False
-
-
-def ok(request, reply):
-    seen.append((dict(request), dict(reply)))
-    return reply["text"] == "42"
-
-
-async def awaited(request, reply):
-    await asyncio.sleep(0)
-    return {"result": "fail"}
-
-
-def sure(request, reply):
-    return 0.65
-
-
-def half(request, reply):
-    return {"result": "pass", "confidence": 0.3}
-
-
-def silent(request, reply):
-    return None
-
-
-def meddle(request, reply):
-    request["messages"][0]["content"] = "meddled with"
-    reply["choices"].clear()
-    return False
-
-
-def raises(request, reply):
-    raise ValueError("no")
-
-
-def leaves(request, reply):
-    raise SystemExit(3)
-
-
-async def leaves_later(request, reply):
-    await asyncio.sleep(0)
-    raise SystemExit(3)
-
-
-def odd(request, reply):
-    return {"result": "perhaps"}
-
-
-def hang(request, reply):
-    gate.wait()
-    return True
-
-
-async def hang_awaited(request, reply):
-    await asyncio.Event().wait()
-
-
-async def stubborn(request, reply):
-    while not gate.is_set():
-        try:
-            await asyncio.sleep(0.01)
-        except asyncio.CancelledError:
-            pass
-
-
-class Model:
-    async def __call__(self, request, reply):
-        return 0.1
-
-
-model = Model()
-nothing = 3
-"""
+MODULE = (Path(__file__).parent / "own_checks.py").read_text(encoding="utf-8")
 
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
+    """The folder of the module, which is on PYTHONPATH."""
     (tmp_path / "own_checks.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
-    sys.modules.pop("own_checks", None)
-    import own_checks
-
-    yield own_checks
-    own_checks.gate.set()
-    sys.modules.pop("own_checks", None)
+    yield tmp_path
+    assert "own_checks" not in sys.modules, "it runs nowhere but in processes of its own"
 
 
 def calling(name, **more):
@@ -129,8 +53,14 @@ def calling(name, **more):
         ("raises", "small", "abstain", "raised", None),
         ("leaves", "small", "abstain", "raised", None),
         ("leaves_later", "small", "abstain", "raised", None),
+        ("crashes", "small", "abstain", "raised", None),
         ("odd", "small", "abstain", "unusable", None),
+        ("thing", "small", "abstain", "unusable", None),
+        ("bulky", "small", "pass", "", None),
+        ("vast", "small", "abstain", "unusable", None),
+        ("prints", "small", "pass", "", None),
         ("hang", "small", "abstain", "timeout", None),
+        ("backtrack", "small", "abstain", "timeout", None),
         ("hang_awaited", "small", "abstain", "timeout", None),
         ("stubborn", "small", "abstain", "timeout", None),
     ],
@@ -141,7 +71,6 @@ async def test_what_it_says(own, tmp_path, name, tier, result, reason, confidenc
         async with asyncio.timeout(LIMIT):
             reply = await it.chat()
         row = found(it.entry(reply))
-        own.gate.set()
     assert (reply.status, reply.told("tier")) == (200, tier)
     assert (row["result"], row["reason"], row["confidence"]) == (result, reason, confidence)
     assert row["cost"] == 0
@@ -154,7 +83,7 @@ async def test_what_it_is_given_is_a_copy(own, tmp_path):
         assert it.sent[-1]["messages"] == ask_for()["messages"]
     async with checking(tmp_path, [said("42")], ["hang"], calling("ok")) as (it, *_):
         await it.chat(user="u")
-    ((request, reply),) = own.seen
+    request, reply = json.loads((own / "seen").read_text())
     assert (request["user"], reply["text"]) == ("u", "42")
     assert reply["choices"] == [{"text": "42", "tool_calls": [], "finish_reason": "stop"}]
 
@@ -167,22 +96,79 @@ async def test_one_that_raises_for_some_replies_is_not_left_alone(own, tmp_path)
     assert reasons == {"raised"}
 
 
-async def test_it_blocks_nobody_and_one_that_hangs_is_left_alone(own, tmp_path):
-    check = calling("hang", timeout="50ms")
+async def test_one_that_never_ends_blocks_nobody_and_is_not_left_alone(own, tmp_path):
+    """A pure loop holds Python's lock: in the gateway's own process nothing would go on."""
+    check = calling("hangs_on_x", timeout="100ms")
     async with checking(tmp_path, [said("42")], ["hang"], check) as (it, *_):
-        replies = await asyncio.gather(*(it.chat() for _ in range(5)))
-        assert {reply.told("tier") for reply in replies} == {"small"}
-        last = await it.chat()
-        assert found(it.entry(last))["reason"] == "open"
+        hung = [asyncio.create_task(it.chat(user="x")) for _ in range(8)]
+        longest, began = 0.0, time.perf_counter()
+        while not all(each.done() for each in hung):
+            await asyncio.sleep(0.01)
+            now = time.perf_counter()
+            longest, began = max(longest, now - began), now
+        rows = [found(it.entry(each.result())) for each in hung]
+        assert {(row["result"], row["reason"]) for row in rows} == {("abstain", "timeout")}
+        assert longest < 5, "the event loop went on meanwhile"
+        async with asyncio.timeout(LIMIT):
+            while found(it.entry(await it.chat()))["result"] != "pass":  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
         labels = {"route": "waterfall", "check": "second", "reason": "open"}
-        assert await metric(it, "check_abstentions_total", **labels) == 1
-        own.gate.set()
+        assert await metric(it, "check_abstentions_total", **labels) is None
 
 
+async def test_what_is_slow_but_ends_keeps_its_process(own, tmp_path):
+    """A client that leaves, or a moment's delay, costs no process."""
+    check = calling("slow", timeout="50ms", helpers=1)
+    async with checking(tmp_path, [said("42")], ["hang"], check) as (it, *_):
+        seen = set()
+        for _ in range(3):
+            assert found(it.entry(await it.chat()))["reason"] == "timeout"
+            await asyncio.sleep(0.25)
+            seen.add((own / "pids").read_text())
+    assert len(seen) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_what_it_has_started_ends_with_it_when_the_client_leaves(own, tmp_path):
+    check = calling("bears", timeout="60s")
+    async with (
+        Scripted(said("42")) as near,
+        listening(tmp_path, document(near, near, check)) as served,
+    ):
+        async with Wire(served.base_url) as wire:
+            await wire.send(posted(orjson.dumps(ask_for())))
+            await until(lambda: (own / "pids").exists() and len(alive(own / "pids")) == 2)
+        await until(lambda: not alive(own / "pids"))
+
+
+async def test_a_limit_of_memory(own, tmp_path):
+    for memory, result in (("1GB", "abstain"), ("off", "pass")):
+        check = calling("greedy", memory=memory, timeout="20s")
+        async with checking(tmp_path, [said("42")], ["hang"], check) as (it, *_):
+            row = found(it.entry(await it.chat()))
+        assert (row["result"], row["reason"]) == (result, "raised" if memory == "1GB" else "")
+
+
+async def test_a_reload_takes_up_a_change_to_its_module(own, tmp_path):
+    async with checking(tmp_path, [said("42")], ["hang"], calling("sure")) as (it, *_):
+        assert found(it.entry(await it.chat()))["confidence"] == 0.65
+        (own / "own_checks.py").write_text(MODULE.replace("0.65", "0.5"))
+        assert await it.gateway.reload()
+        assert found(it.entry(await it.chat()))["confidence"] == 0.5
+
+
+async def test_what_it_raised_is_in_the_log_once(own, tmp_path, caplog):
+    async with checking(tmp_path, [said("42")], ["hang"], calling("raises")) as (it, *_):
+        for _ in range(3):
+            await it.chat()
+    assert caplog.text.count("it raised ValueError") == 1
+    assert 'raise ValueError("no")' in caplog.text, "with its place in the module"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("workers", [1, 2])
-async def test_one_that_will_not_be_cancelled_does_not_keep_the_gateway_from_ending(
-    tmp_path, workers
-):
+@pytest.mark.parametrize("how", ["stop", "kill"])
+async def test_nothing_is_left_when_the_gateway_ends(tmp_path, workers, how):
     (tmp_path / "own_checks.py").write_text(MODULE)
     check = calling("stubborn", timeout="50ms")
     async with Scripted(said("42")) as near:
@@ -192,11 +178,29 @@ async def test_one_that_will_not_be_cancelled_does_not_keep_the_gateway_from_end
             await it.ready()
             async with httpx.AsyncClient(base_url=it.url, timeout=LIMIT) as client:
                 assert (await client.post(CHAT, json=ask_for())).status_code == 200
-            it.signal()
-            assert await it.ended() == 0
-    assert "left behind, for they would not be cancelled: stubborn" in it.stderr
-    (entry,) = read.requests(tmp_path / "waterfall.db")
-    assert entry["outcome"] == "ok"
+            assert helpers(tmp_path)
+            if how == "stop":
+                it.signal()
+                assert await it.ended() == 0
+                (entry,) = read.requests(tmp_path / "waterfall.db")
+                assert entry["outcome"] == "ok"
+            else:
+                it.child.kill()
+                await it.ended()
+            await until(lambda: not helpers(tmp_path))
+
+
+def helpers(folder):
+    """The running processes of functions that were started with this folder on PYTHONPATH."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command, environ = ((process / it).read_bytes() for it in ("cmdline", "environ"))
+        except OSError:
+            continue  # it has ended
+        if b"waiting/apart.py" in command and str(folder).encode() in environ:
+            found.append(process.name)
+    return found
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,128 @@
+"""One process that has a user's function, and the line to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gateway.waiting import apart
+
+START_LIMIT: Final = 60.0
+"""Seconds that importing the function may take."""
+_COMMAND: Final = (sys.executable, "-P", apart.__file__)
+_MOST: Final = 2_000_000
+"""Bytes of an answer, which is bounded over there."""
+_PIECE: Final = 64 * 1024
+_STDERR: Final = 2
+_REAP_LIMIT: Final = 5.0
+
+
+class NotFound(ValueError):
+    """There is no such function to import; the message says what to change."""
+
+
+class Ended(Exception):
+    """The process has ended in the middle of a call, or said what is no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a helper is to run: `name` of `module`, within `memory` bytes of address space (None:
+    without a limit)."""
+
+    module: str
+    name: str
+    memory: int | None = None
+
+
+class Helper:
+    """A started process, ready to be asked; one call at a time."""
+
+    def __init__(self, order: Order) -> None:
+        """Start it and wait until it has imported its function. Blocks. Raises NotFound, or OSError
+        where it cannot be started."""
+        self._line, theirs = socket.socketpair()
+        with theirs:
+            try:
+                self._process = subprocess.Popen(  # noqa: S603 (our own file)
+                    _COMMAND, stdin=theirs.fileno(), stdout=_STDERR, start_new_session=True
+                )
+            except BaseException:
+                self._line.close()
+                raise
+        try:
+            self.version = self._begin(order)
+        except BaseException:
+            self.kill()
+            self.let_go()
+            raise
+        self._line.setblocking(False)
+
+    @property
+    def alive(self) -> bool:
+        """Does it run?"""
+        return self._process.poll() is None
+
+    async def ask(self, told: bytes) -> dict[str, Any]:
+        """Make a call: `told` is its arguments, as a line of JSON. Raises Ended.
+
+        After a cancel the line is of no more use: an answer may be under way.
+        """
+        loop = asyncio.get_running_loop()
+        answer = bytearray()
+        try:
+            await loop.sock_sendall(self._line, told)
+            while not answer.endswith(b"\n"):
+                piece = await loop.sock_recv(self._line, _PIECE)
+                answer += piece
+                if not piece or len(answer) > _MOST:
+                    raise Ended("its process ended in the middle of it")
+        except OSError as error:
+            raise Ended("its process ended in the middle of it") from error
+        found: dict[str, Any] = json.loads(answer)
+        return found
+
+    def kill(self) -> None:
+        """End it and what it has started, without waiting."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def let_go(self) -> None:
+        """Close the line and wait for the end of the process, which was killed. Blocks shortly."""
+        self._line.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_REAP_LIMIT)
+
+    def _begin(self, order: Order) -> str:
+        told = {
+            "parent": os.getpid(),
+            "path": sys.path,
+            "module": order.module,
+            "name": order.name,
+            "memory": order.memory,
+        }
+        self._line.settimeout(START_LIMIT)
+        try:
+            self._line.sendall(json.dumps(told).encode() + b"\n")
+            answer = bytearray()
+            while not answer.endswith(b"\n") and (piece := self._line.recv(_PIECE)):
+                answer += piece
+        except TimeoutError as error:
+            raise NotFound(f"importing {order.module} took over {START_LIMIT:g} s.") from error
+        except OSError as error:
+            raise NotFound(f"importing {order.module} ended the process.") from error
+        if not answer:
+            raise NotFound(f"importing {order.module} ended the process.")
+        found = json.loads(answer)
+        if "refused" in found:
+            raise NotFound(found["refused"])
+        return str(found["ready"])
