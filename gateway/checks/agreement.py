@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from statistics import fmean
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
-from gateway.checks.answers import Alike, agree
+from gateway.checks.answers import Alike, Answer, compare, extract, stand
 from gateway.core.chat import ChatRequest, Choice, Draft, Reply
 from gateway.core.check_spec import AgreementCheck
 from gateway.core.dispatch import dispatch
@@ -47,7 +48,9 @@ class Agreement:
         self._threads = Threads(2)
 
     async def ask(self, question: Question, seconds: float, calls: Calls) -> Finding:
-        """Draw the samples, all at once, then wait for the reply and compare."""
+        """Draw the samples, all at once, then wait for the reply and compare it with them and with
+        those that other checks had drawn before."""
+        before = list(question.heard)
         tier, signals = self._check.tier or question.tier, question.signals
         if (signals.tools and not tier.takes_tools) or (signals.images and not tier.takes_images):
             raise Unusable("the tier that is asked takes no such request", "unfit")
@@ -59,8 +62,10 @@ class Agreement:
         samples = [each for each in drawn if isinstance(each, Choice)]
         if not samples:
             raise next(each for each in drawn if isinstance(each, BaseException))
+        question.heard.extend(samples)
         reply = await question.reply()
-        confidence = await self._threads.run(lambda: agreement(reply, samples, self._alike))
+        heard = [*before, *samples]
+        confidence = await self._threads.run(lambda: agreement(reply, heard, self._alike))
         return ABSTAIN if confidence is None else Finding("pass", confidence=confidence)
 
     async def aclose(self) -> None:
@@ -94,33 +99,41 @@ class Agreement:
 
 
 def agreement(reply: Reply, samples: list[Choice], alike: Alike | None = None) -> float | None:
-    """Return the mean agreement with the samples, of the choice that has the least of it; None
-    where no sample can be compared."""
-    means = []
-    for choice in reply.choices:
-        votes = [vote(choice, sample, alike) for sample in samples]
-        told = [each for each in votes if each is not None]
-        if told:
-            means.append(fmean(told))
-    return min(means, default=None)
+    """Return how the reply stands among the samples (`answers.stand`): of several choices, the one
+    that stands worst; None where no sample can be compared.
 
-
-def vote(choice: Choice, sample: Choice, alike: Alike | None = None) -> float | None:
-    """Compare two choices, 0..1: calls of tools by name and argument values, else the answers.
-
-    None for a sample that declined or was cut off: it says nothing of the answer.
+    A sample that declined or was cut off says nothing of the answer.
     """
-    if sample.refusal or sample.finish not in _WHOLE:
+    heard = [_voice(each) for each in samples if not each.refusal and each.finish in _WHOLE]
+    compared = partial(_compare, alike=alike)
+    stood = (stand(_voice(choice), heard, compared) for choice in reply.choices)
+    return min((each for each in stood if each is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Voice:
+    """What a choice says: its calls of tools by name and argument values, else its answer."""
+
+    calls: tuple[tuple[object, object], ...]
+    answer: Answer | None
+
+
+def _voice(choice: Choice) -> _Voice:
+    calls = tuple((call["name"], _value(call["arguments"])) for call in choice.tool_calls)
+    return _Voice(calls, None if calls else extract(choice.text))
+
+
+def _compare(one: _Voice, other: _Voice, alike: Alike | None) -> float | None:
+    if one.calls or other.calls:
+        return float(_same_calls(one, other))
+    if one.answer is None or other.answer is None:
         return None
-    if choice.tool_calls or sample.tool_calls:
-        return float(_same_calls(choice, sample))
-    return agree(choice.text, sample.text, alike)
+    return compare(one.answer, other.answer, alike)
 
 
-def _same_calls(one: Choice, other: Choice) -> bool:
-    left = [(call["name"], _value(call["arguments"])) for call in other.tool_calls]
-    for call in one.tool_calls:
-        wanted = (call["name"], _value(call["arguments"]))
+def _same_calls(one: _Voice, other: _Voice) -> bool:
+    left = list(other.calls)
+    for wanted in one.calls:
         if wanted not in left:
             return False
         left.remove(wanted)

@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from functools import partial
+from typing import Any, Final, Literal, TypeVar
 
 from gateway.checks.values import (
     as_number,
@@ -23,11 +24,12 @@ from gateway.checks.values import (
     words_of,
 )
 
-__all__ = ["Alike", "Answer", "Kind", "agree", "compare", "extract", "standing"]
+__all__ = ["Alike", "Answer", "Kind", "agree", "compare", "extract", "stand", "standing"]
 
 Kind = Literal["number", "choice", "json", "sql", "code", "formula", "text"]
 Alike = Callable[[str, str], float | None]
 """How alike are two short texts, 0..1; None where it cannot tell."""
+Said = TypeVar("Said")
 
 _MOST: Final = 50_000
 """Characters of a reply that are read; of a longer one, its end."""
@@ -35,9 +37,6 @@ _SHORT_WORDS: Final = 60
 """A text of more words is no short answer."""
 _TERSE_WORDS: Final = 12
 """In a text of at most so many words, one number is what it states."""
-
-_AGREED: Final = 0.5
-"""Agreement from which two answers count as one."""
 
 _FENCE: Final = re.compile(r"(?m)^[ \t]{0,8}```[ \t]*([\w+#.-]{0,20})[^\n]*\n")
 _FENCE_END: Final = re.compile(r"(?m)^[ \t]{0,8}```[ \t]*$")
@@ -104,28 +103,42 @@ def compare(left: Answer, right: Answer, alike: Alike | None = None) -> float | 
 
 
 def standing(reply: str, others: Sequence[str], alike: Alike | None = None) -> float | None:
-    """Say how a reply stands among others' answers: 1 when all agree with it, 0 when all agree on
-    another, a half when it has as many with it as its strongest rival has. None for no telling.
-
-    That answers which differ from it also differ among themselves is a better sign than that they
-    agree: then nobody knows, and there they know better. Of one other it is `agree`.
-    """
+    """Say how a reply stands among others' answers, as `stand` does."""
     mine, read = extract(reply), [extract(other) for other in others]
     if mine is None:
         return None
-    found = [(each, compare(mine, each, alike)) for each in read if each is not None]
+    return stand(mine, [each for each in read if each is not None], partial(compare, alike=alike))
+
+
+def stand(
+    mine: Said, others: Sequence[Said], compared: Callable[[Said, Said], float | None]
+) -> float | None:
+    """Say how what was said stands among others: 1 when all agree with it, 0 when all agree on
+    another, a half when it has as many with it as its strongest rival has. None for no telling.
+
+    That answers which differ from it also differ among themselves is a better sign than that they
+    agree: then nobody knows, and there they know better. Among one other it is how far that agrees:
+    what agrees in part is with it in that part, and against it in the rest.
+    """
+    found = [(each, compared(mine, each)) for each in others]
     told = [(each, agreed) for each, agreed in found if agreed is not None]
     if not told:
         return None
     with_it = sum(agreed for _, agreed in told)
-    rivals = [each for each, agreed in told if agreed < _AGREED]
-    strongest = max((_backing(each, rivals, alike) for each in rivals), default=0.0)
+    rivals = [(each, 1 - agreed) for each, agreed in told if agreed < 1]
+    strongest = max((_backing(each, rivals, compared) for each, _ in rivals), default=0.0)
     return (1 + (with_it - strongest) / len(told)) / 2
 
 
-def _backing(answer: Answer, rivals: Sequence[Answer], alike: Alike | None) -> float:
-    """How many of these answers are this one, itself included?"""
-    return sum(1.0 if each is answer else compare(answer, each, alike) or 0.0 for each in rivals)
+def _backing(
+    one: Said,
+    rivals: Sequence[tuple[Said, float]],
+    compared: Callable[[Said, Said], float | None],
+) -> float:
+    """How many of these say this one thing, itself included? Each counts for its part."""
+    return sum(
+        against * (1.0 if each is one else compared(one, each) or 0.0) for each, against in rivals
+    )
 
 
 def _across(left: Answer, right: Answer) -> float | None:

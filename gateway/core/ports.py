@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Literal, Protocol, TypeVar
 
-from gateway.core.chat import ChatRequest, Delta, Reply
+from gateway.core.chat import ChatRequest, Choice, Delta, Reply
 from gateway.core.difficulty import Difficulty
 from gateway.core.ledger import Entry
 from gateway.core.money import Usage
@@ -127,12 +127,14 @@ class Assessor(Protocol):
 @dataclass(frozen=True, slots=True)
 class Question:
     """A reply that is to be examined: to which request of the client's, and of which tier. `reply`
-    returns it once it is there: a check may begin beside the draft."""
+    returns it once it is there: a check may begin beside the draft. `heard` are the samples of the
+    answer that checks of this tier's replies have drawn so far; who draws more adds them."""
 
     request: ChatRequest
     tier: Tier
     signals: Signals
     reply: Callable[[], Awaitable[Reply]]
+    heard: list[Choice] = field(default_factory=list)
 
 
 class Examiner(Protocol):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gateway.core.cascade import early_checks
-from gateway.core.chat import Reply
+from gateway.core.chat import Choice, Reply
 from gateway.core.outcome import Attempt, CallRecord
 from gateway.core.plan import Tier
 from gateway.core.ports import Question
@@ -35,6 +35,8 @@ class Examining:
         """Begin with none."""
         self._run = run
         self._running: dict[str, _Running] = {}
+        self._heard: dict[str, list[Choice]] = {}
+        """By tier, the samples that checks of its replies have drawn."""
 
     def begin(self, tier: Tier) -> None:
         """Start, beside a draft of `tier`, the checks that are to run beside it."""
@@ -82,7 +84,8 @@ class Examining:
         async def its_reply() -> Reply:
             return await asyncio.shield(reply)
 
-        question = Question(run.job.request, tier, run.job.signals, its_reply)
+        heard = self._heard.setdefault(tier.name, [])
+        question = Question(run.job.request, tier, run.job.signals, its_reply, heard)
         left = max(run.job.plan.deadline - run.elapsed(), 0.0)
         task = asyncio.create_task(run.parts.examiners[name].examine(question, left, calls))
         self._running[name] = _Running(name, task, reply, calls, run.parts.clock())

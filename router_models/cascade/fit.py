@@ -102,6 +102,14 @@ def _is_superseded(check: str, put: Sequence[str]) -> bool:
     return any(_family(other)[0] == family and _family(other)[1] > number for other in put)
 
 
+def with_family(chosen: Sequence[str], checks: Sequence[str]) -> list[str]:
+    """Return these, and those of `checks` that they count the samples of."""
+    most: dict[str, int] = {}
+    for name, number in map(_family, chosen):
+        most[name] = max(number, most.get(name, 0))
+    return [check for check in checks if _family(check)[1] <= most.get(_family(check)[0], 0)]
+
+
 def _family(check: str) -> tuple[str, int]:
     name, _, number = check.rpartition("_")
     return (name, int(number)) if name and number.isdecimal() else (check, 1)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.core.combine import Combiner
-from router_models.cascade.fit import Priors, chances_of, fit_combiner
+from router_models.cascade.fit import Priors, chances_of, fit_combiner, with_family
 from router_models.cascade.pairs import Pairs
 from router_models.difficulty.metrics import Array
 
@@ -205,9 +205,11 @@ def fit_joint(
 
 
 def subsets(checks: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """Return every choice of paid checks, the fewest first, in their order of price."""
+    """Return every choice of paid checks, the fewest first, in their order of price: each with
+    those before it of its family, whose samples it counts and does not pay for."""
     tried = checks[:_MOST_SUBSETS]
-    return [each for size in range(len(tried) + 1) for each in combinations(tried, size)]
+    chosen = (each for size in range(len(tried) + 1) for each in combinations(tried, size))
+    return [each for each in chosen if set(each) == set(with_family(each, tried))]
 
 
 def with_threshold(policy: Policy, pairs: Pairs, priors: Priors, trade: Trade) -> Policy:

@@ -12,6 +12,7 @@ from app.scoring import SPENT, metric, money_adds_up
 from app.serving import Wire, listening, posted, until
 from upstreams.scripted import Scripted, events, streamed, whole
 
+from gateway.checks.answers import standing
 from gateway.store import read
 
 TOOLS = [{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}]
@@ -95,15 +96,37 @@ async def test_without_a_tier_the_same_model_is_asked_again(tmp_path):
     assert not other.requests
 
 
-async def test_the_mean_of_several_samples(tmp_path):
-    rows = [[0.1, said(word)] for word in ("42", "42", "41")]  # none ends before all have begun
+STOOD = [
+    (("42", "42", "41"), 2 / 3),
+    (("42", "41", "40"), 1 / 2),  # a third agree, and the others not with each other
+    (("41", "41", "42"), 1 / 3),
+    (("41", "40", "39"), 1 / 3),
+    (("41", "41", "41"), 0.0),
+]
+
+
+@pytest.mark.parametrize(("words", "stands"), STOOD)
+async def test_how_it_stands_among_several_samples(tmp_path, words, stands):
+    """As `waterfall tune` measures it: that samples differ among themselves speaks for it."""
+    rows = [[0.1, said(word)] for word in words]  # none ends before all have begun
     check = AGREEMENT | {"samples": 3}
-    async with checking(tmp_path, [said("42")], rows, check, bar={"accept": 0.6}) as (it, *_):
-        reply = await it.chat()
-        row = found(it.entry(reply))
-    assert reply.told("tier") == "small"
-    assert row["confidence"] == pytest.approx(2 / 3)
+    async with checking(tmp_path, [said("42")], rows, check, bar={"accept": 0.3}) as (it, *_):
+        row = found(it.entry(await it.chat()))
+    assert row["confidence"] == pytest.approx(stands) == standing("42", words)
     assert row["cost"] == 3 * SPENT
+
+
+async def test_a_check_counts_the_samples_of_those_before_it(tmp_path):
+    """As `agreement_2` is measured: the second sample, put beside the first."""
+    bar = {"checks": ["agreement", "agreement_2"], "accept": 0.0}
+    changes = {"bar": bar, "name": "agreement", "checks__agreement_2": AGREEMENT | {"seed": 2}}
+    words = [[said("41"), "close"], [said("40")]]
+    check = AGREEMENT | {"seed": 1}
+    async with checking(tmp_path, [said("42")], words, check, **changes) as (it, *_):
+        entry = it.entry(await it.chat())
+    assert found(entry, "agreement")["confidence"] == 0.0
+    assert found(entry, "agreement_2")["confidence"] == pytest.approx(standing("42", ["41", "40"]))
+    assert found(entry, "agreement_2")["cost"] == SPENT
 
 
 @pytest.mark.parametrize(

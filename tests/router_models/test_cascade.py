@@ -236,6 +236,9 @@ def test_a_route_sends_up_what_is_worth_it(pairs):
 
 def test_every_choice_of_checks_is_tried():
     assert subsets(("a", "b")) == [(), ("a",), ("b",), ("a", "b")]
+    one, two = "agreement", "agreement_2"
+    with_judge = [(), (one,), ("judge",), (one, "judge"), (one, two), (one, "judge", two)]
+    assert subsets((one, "judge", two)) == with_judge, "the second counts the first one's sample"
 
 
 @pytest.fixture
