@@ -99,6 +99,8 @@ def _notes(route: Route, name: str) -> list[str]:
     notes = ["a session's past is as it was recorded: another policy would have latched otherwise"]
     if route.name != name:
         notes.append(f"the policy is that of the route {route.name}")
+    if any(tier.bar.early.repetition for tier in route.tiers[:-1]):
+        notes.append("a draft that nobody watched and that passed shape is taken not to loop")
     if route.target is not None:
         notes.append("the threshold follows a target: the values that were in force are used")
     if not isinstance(route.scorer, str):

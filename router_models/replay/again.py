@@ -12,11 +12,13 @@ from gateway.core.plan import Plan, Tier
 from gateway.core.verdict import BARRED, TRUSTED, Evidence, Finding
 from router_models.replay.races import Races
 from router_models.replay.recorded import Record, Try, repriced, same_plan, tier_facts
+from router_models.replay.watched import Side, left_for, same_end
 
 UNKNOWN: Mapping[str, str] = {
     "tier": "asks a tier that was not asked",
     "check": "wants a check that was not made",
     "stream": "turns on how a stream began, which is not kept",
+    "early": "may have been left early where it was not, or the other way round",
     "deadline": "has another deadline, and the call was cut off or would be",
     "race": "starts two calls beside each other, and chance decides",
     "cut": "the client left, or the gateway failed",
@@ -200,6 +202,8 @@ class _Walk:
         if not self.record.row["stream"]:
             whole = replace(attempt, evidence=self._kept, verdict=None, released=False)
             return self._judged(whole, made)
+        if not self._own:
+            self._require_same_end(made, attempt)
         if self._same(tier):
             if attempt.left or attempt.released:
                 evidence = attempt.evidence if attempt.left else self._kept
@@ -215,6 +219,9 @@ class _Walk:
             opened = replace(attempt, evidence=(), verdict=TRUSTED, released=True)
             return self._judged(opened, made)
         before, hold = self._before(tier), self.plan.hold(tier)
+        if left_for(attempt.evidence):
+            early = weigh(self.plan, tier, attempt.evidence, whole=False)
+            return replace(attempt, verdict=early)
         partly = hold.policy != "reply"
         if partly and (before is None or self.record.decided.plan.hold(before) != hold):
             raise _Unknown("stream")
@@ -226,6 +233,16 @@ class _Walk:
         if attempt.left or (attempt.released and partly):
             raise _Unknown("stream")
         return self._judged(replace(attempt, evidence=(), verdict=None, released=False), made)
+
+    def _require_same_end(self, made: Try, attempt: Attempt) -> None:
+        """Raise _Unknown where it may have been left early and was not, or the other way round."""
+        before, plan = self._before(attempt.tier), self.record.decided.plan
+        now = Side(self.plan, attempt.tier, (*self._attempts, attempt), self._clock)
+        # As recorded, at the recorded prices; where it was only a shadow, nobody has watched it.
+        recorded = tuple(each.attempt for each in self._made)
+        then = Side(plan, before or attempt.tier, recorded, made.end)
+        if not same_end(then, now, attempt.evidence):
+            raise _Unknown("early")
 
     def _before(self, tier: Tier) -> Tier | None:
         """The tier as the recorded plan had it."""
