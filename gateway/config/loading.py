@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from gateway.config import checks, ladder, policy, serving
+from gateway.config import checks, ladder, policy, serving, together
 from gateway.config.checking import check
 from gateway.config.draft import Draft, OpenBook
 from gateway.config.models import Root
@@ -74,6 +74,7 @@ def _settings(draft: Draft) -> Settings:
     routes = policy.routes(draft, tiers, book)
     aliases = policy.aliases(draft, routes)
     keys = policy.keys(draft)
+    together.refuse(draft, upstreams, tiers, routes, defined)
     draft.finish()
     if server is None or ledger is None:
         raise AssertionError("a section was refused without a problem")

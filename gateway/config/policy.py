@@ -214,6 +214,9 @@ def _key(draft: Draft, place: int) -> KeySettings | None:
     keys = check(draft.document, ClientKey, ("keys", place))
     if keys is None:
         return None
+    if keys.routes == []:
+        told = "names none, so that the key could use nothing; leave it out to allow all"
+        draft.complain(("keys", place, "routes"), told)
     for at_place, route in enumerate(keys.routes or ()):
         draft.known(("keys", place, "routes", at_place), route, draft.names("routes"), "route")
     allowed = None if keys.routes is None else frozenset(keys.routes)

@@ -62,7 +62,9 @@ def test_a_definition_of_each_kind():
 
 
 def test_a_bar_s_own_settings():
-    bar = read("checks: [format], repair: true, at_once: true", "").tiers["small"].bar
+    own = "second: {kind: agreement}, third: {kind: agreement, tier: twin}"
+    bar = "checks: [format, second, third], repair: true, at_once: true"
+    bar = read(bar, own).tiers["small"].bar
     assert (bar.repair, bar.at_once) == (True, True)
 
 

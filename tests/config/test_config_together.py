@@ -1,0 +1,119 @@
+"""Values that mean nothing together are refused: where, why, and what to do instead."""
+
+from __future__ import annotations
+
+import pytest
+
+CHECKS = """\
+checks:
+  second: {kind: agreement, timeout: 9s}
+  judged: {kind: judge, tier: large, timeout: 5s}
+"""
+AGAIN = "; make it shorter"
+
+
+def spoiled(small, was, now, more=""):
+    assert was in small
+    return small.replace(was, now) + more
+
+
+@pytest.mark.parametrize(
+    "word", ["refusal: true", "repetition: true", "format: true", "logprob: 0.2"]
+)
+def test_early_decisions_on_what_is_not_held(problems, read, small, word):
+    line = f"model: tiny, hold: none, bar: {{early: {{{word}}}}}"
+    (told,) = problems(spoiled(small, "model: tiny", line))
+    place = f"4: tiers.small.bar.early.{word.partition(':')[0]}: means nothing with hold: none"
+    assert place in told
+    assert "remove one of them" in told
+    for fine in ("hold: none", "hold: none, bar: {early: {repetition: false, logprob: off}}"):
+        assert read(spoiled(small, "model: tiny", f"model: tiny, {fine}"))
+
+
+@pytest.mark.parametrize("checks", ["[shape]", "[shape, second]"])
+def test_at_once_without_two_to_buy(problems, read, small, checks):
+    line = "model: tiny, bar: {checks: %s, at_once: true}"
+    (told,) = problems(spoiled(small, "model: tiny", line % checks, CHECKS))
+    assert "tiers.small.bar.at_once: means nothing without two checks of your own" in told
+    assert read(spoiled(small, "model: tiny", line % "[second, judged]", CHECKS))
+
+
+def test_a_hedge_after_the_call_has_failed(problems, read, small):
+    slow = spoiled(small, 'v1"', 'v1", timeouts: {first_token: %s}')
+    for hedge in ("{}", "{after: 1s}"):
+        hedged = spoiled(slow, "model: tiny", f"model: tiny, hedge: {hedge}")
+        (told,) = problems(hedged % "1s")
+        assert "tiers.small.hedge.after: never comes (1" in told
+        assert "after 1s (upstreams.acme.timeouts.first_token)" in told
+        assert told.endswith(AGAIN)
+        assert read(hedged % "2s")
+
+
+def test_a_hedge_to_a_tier_that_is_not_there(problems, read, small):
+    hedge = "model: huge, hedge: {tier: %s}"
+    (told,) = problems(spoiled(small, "model: huge", hedge % "next"))
+    assert "tiers.large.hedge.tier: means nothing: no route has a tier over this one" in told
+    assert read(spoiled(small, "model: huge", hedge % "same"))
+    elsewhere = "  second: {tiers: [large, small]}\n"
+    assert read(spoiled(small, "model: huge", hedge % "next", elsewhere))
+
+
+@pytest.mark.parametrize(
+    ("key", "place"),
+    [
+        ("keepalive_after: %s", "keepalive_after"),
+        ("speculate: {after: %s}", "speculate.after"),
+    ],
+)
+def test_what_comes_after_the_deadline(problems, read, small, key, place):
+    line = "[small, large], deadline: 10s, " + key
+    (told,) = problems(spoiled(small, "[small, large]", line % "10s"))
+    assert f"routes.waterfall.{place}: never comes: the whole request has 10s (deadline)" in told
+    assert told.endswith(AGAIN)
+    assert read(spoiled(small, "[small, large]", line % "9s"))
+
+
+def test_a_check_s_time_over_the_deadline_of_all_that_wait_for_it(problems, read, small):
+    named = spoiled(small, "model: tiny", "model: tiny, bar: {checks: [second, judged]}")
+    hurried = spoiled(named, "[small, large]", "[small, large], deadline: 5s")
+    (told,) = problems(hurried + CHECKS)
+    assert "checks.second.timeout: never acts: the whole request has 5s (deadline)" in told
+    assert told.endswith(AGAIN)
+    patient = "  second: {tiers: [small, large], deadline: 10s}\n"
+    assert read(hurried + patient + CHECKS)
+    unwritten = CHECKS.replace(", timeout: 9s", "").replace(", timeout: 5s", "")
+    assert read(spoiled(hurried, "deadline: 5s", "deadline: 2s", unwritten)), (
+        "a default is not meant"
+    )
+
+
+def test_a_scorer_s_time_over_the_deadline(problems, read, small):
+    line = "[small, large], deadline: 1s, scorer: %s"
+    for scorer, place in (
+        ("{python: a.b, timeout: 2s}", "scorer.timeout"),
+        ("{llm: {tier: small, timeout: 2s}}", "scorer.llm.timeout"),
+    ):
+        (told,) = problems(spoiled(small, "[small, large]", line % scorer))
+        assert f"routes.waterfall.{place}: never acts: the whole request has 1s (deadline)" in told
+    assert read(spoiled(small, "[small, large]", line % "{llm: {tier: small}}"))
+
+
+@pytest.mark.parametrize("word", ["first_token", "silence"])
+def test_a_part_of_a_call_longer_than_the_whole(problems, read, small, word):
+    line = 'v1", timeouts: {total: 9s, %s: %s}'
+    (told,) = problems(spoiled(small, 'v1"', line % (word, "10s")))
+    assert f"upstreams.acme.timeouts.{word}: never acts: the whole call may take 9s" in told
+    assert read(spoiled(small, 'v1"', line % (word, "9s")))
+
+
+def test_a_key_that_may_use_nothing(problems, small):
+    key = f"keys: [{{name: a, hash: 'sha256:{'0' * 64}', routes: []}}]\n"
+    (told,) = problems(small + key)
+    assert "keys[0].routes: names none" in told
+
+
+@pytest.mark.parametrize("band", ["[0.8, 0.6]", "[0.7, 0.7]", "[0.5, 1.2]", "[-0.1, 0.5]", "[0.5]"])
+@pytest.mark.parametrize("of", ["speculate: {band: %s}", "scorer: {llm: {tier: small, band: %s}}"])
+def test_a_band_that_is_none(problems, small, of, band):
+    (told,) = problems(spoiled(small, "[small, large]", f"[small, large], {of % band}"))
+    assert ".band: must be " in told
