@@ -68,8 +68,15 @@ class Helper:
 
     @property
     def alive(self) -> bool:
-        """Does it run?"""
-        return self._process.poll() is None
+        """Does it run? Looked up on the line: whoever reaped it here could not kill what it has
+        started any more."""
+        try:
+            self._line.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False  # it has hung up, or speaks out of turn
 
     async def ask(self, told: bytes) -> dict[str, Any]:
         """Make a call: `told` is its arguments, as a line of JSON. Raises Ended.

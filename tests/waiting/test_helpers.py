@@ -91,7 +91,8 @@ async def test_one_that_was_ended_while_idle_is_replaced_unnoticed(calling):
     before = await function()
     helper = function._helpers._idle[0]
     helper.kill()
-    helper._process.wait()
+    while helper.alive:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
     assert await function() != before
 
 
