@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from decimal import ROUND_HALF_EVEN, Decimal
+from fractions import Fraction
 from hashlib import blake2b
 from typing import Any
 
@@ -31,6 +32,17 @@ def dollars(amount: int) -> str:
     sign, whole = ("-", -amount) if amount < 0 else ("", amount)
     text = f"{whole // NANO}.{whole % NANO:09d}".rstrip("0")
     return f"{sign}{text}0" if text.endswith(".") else f"{sign}{text}"
+
+
+def per_million(hour: int, per_second: Fraction, utilisation: float) -> int:
+    """What a million tokens cost on hardware of one's own, rounded half up to a nano-dollar.
+
+    `hour` is what all of it costs for an hour, in nano-dollars; `per_second` the tokens that it
+    makes in a second when it has enough to do, `utilisation` the share of the time, over 0 to 1,
+    that it has: hour * 1e6 / (3600 * per_second * utilisation).
+    """
+    tokens = 3600 * per_second * Fraction(str(utilisation))
+    return int(Fraction(hour) * _MILLION / tokens + Fraction(1, 2))
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,8 +136,7 @@ def test_the_admin_key_comes_from_the_environment_unless_given(read, small):
                 cache_write=300_000_000,
                 output=2_000_000_000,
                 request=10_000_000,
-                version="config",
-            ),
+            ).sealed("config"),
         ),
     ],
 )
