@@ -115,5 +115,5 @@ def _first(reported: Mapping[str, Any], paths: tuple[Path, ...]) -> int:
 
 def _service(reported: Mapping[str, Any], outside: object) -> str:
     """Return the tier of service in the upstream's word, which goes into records: a short one."""
-    word = reported.get("service_tier", outside)
+    word = reported.get("service_tier") or outside
     return word if isinstance(word, str) and _SERVICE.fullmatch(word) else ""
