@@ -279,6 +279,11 @@ def ratios(value: object) -> dict[str, float]:
     return {str(each): quantities.number(ratio, 0.01, 100) for each, ratio in value.items()}
 
 
+def one_or_more(value: object) -> list[str]:
+    """A path, or a list of them."""
+    return [filled(each) for each in (value if isinstance(value, list) else [value])]
+
+
 def mapping(value: object) -> dict[str, Any]:
     """Any mapping, as it is."""
     if not isinstance(value, dict):

@@ -134,16 +134,17 @@ def prices(draft: Draft) -> tuple[PriceSettings, Book | None]:
     keys = section(draft.document, PriceBookKeys, "prices")
     if keys is None:
         return PriceSettings(), None
-    file = draft.existing(("prices", "file"), keys.file) if keys.file is not None else None
-    settings = PriceSettings("none" if keys.book == "none" else "builtin", file, keys.gateway_cost)
-    if keys.file is not None and file is None:
+    found = [draft.existing(("prices", "file"), file) for file in keys.file]
+    files = tuple(file for file in found if file is not None)
+    settings = PriceSettings("none" if keys.book == "none" else "builtin", files, keys.gateway_cost)
+    if len(files) < len(found):
         return settings, None
     try:
         return settings, draft.open_book(settings)
     except ConfigError as error:
         draft.others.extend(error.problems)
     except OSError as error:
-        draft.complain(("prices", "file"), f"cannot be read: {error.strerror}", str(file))
+        draft.complain(("prices", "file"), f"cannot be read: {error.strerror}", error.filename)
     return settings, None
 
 

@@ -239,7 +239,7 @@ class PriceBookKeys(Strict):
     """Where prices come from."""
 
     book: Annotated[str, PlainValidator(choice("builtin", "none"))] = "builtin"
-    file: Filled | None = None
+    file: Annotated[list[str], PlainValidator(fields.one_or_more)] = []
     gateway_cost: Usd = 0
 
 

@@ -79,11 +79,11 @@ class KeySettings:
 
 @dataclass(frozen=True, slots=True)
 class PriceSettings:
-    """Which price book to open, and the user's own file, whose prices win; `gateway_cost` is what
+    """Which price book to open, and the user's own files: the last one wins; `gateway_cost` is what
     the gateway itself is said to cost for a request, in nano-dollars."""
 
     book: Literal["builtin", "none"] = "builtin"
-    file: Path | None = None
+    files: tuple[Path, ...] = ()
     gateway_cost: int = 0
 
 

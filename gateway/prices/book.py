@@ -69,7 +69,8 @@ def today() -> date:
 
 
 def open_book(settings: PriceSettings, on: Callable[[], date] = today) -> Book:
-    """Return every price in force by model name; the user's own file wins over the built-in book.
+    """Return every price in force by model name; a later file wins over an earlier one, and the
+    user's own over the built-in book.
 
     Raises ConfigError when a file is wrong, OSError when it cannot be read.
     """
@@ -78,9 +79,7 @@ def open_book(settings: PriceSettings, on: Callable[[], date] = today) -> Book:
 
 def open_books(settings: PriceSettings) -> list[tuple[Path, dict[str, Timeline]]]:
     """Return each book's prices over time; a later one wins. Raises as `open_book` does."""
-    files = [BUILTIN] if settings.book == "builtin" else []
-    if settings.file is not None:
-        files.append(settings.file)
+    files = [*([BUILTIN] if settings.book == "builtin" else []), *settings.files]
     return [(path, read_timelines(read_file(path), path.name)) for path in files]
 
 

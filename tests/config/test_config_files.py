@@ -97,7 +97,7 @@ def test_what_is_named_is_read_and_watched(file, small):
     file.write_text(f"{text}prices: {{file: prices.yaml}}\n")
     opened = []
     settings = load(file, {}, lambda asked: opened.append(asked) or BOOK)
-    assert opened == [PriceSettings("builtin", folder / "prices.yaml")] == [settings.prices]
+    assert opened == [PriceSettings("builtin", (folder / "prices.yaml",))] == [settings.prices]
     assert settings.routes["waterfall"].scorer == str(folder / "artefact")
     tier = settings.tiers["small"]
     assert tier.recipe.label == "terse@3"

@@ -62,7 +62,7 @@ def test_defaults(read, small, tmp_path):
     assert (route.deadline, route.ceiling, route.latch) == (60.0, 500_000_000, 600.0)
     assert settings.aliases == {"auto": "waterfall"}
     assert settings.keys == ()
-    assert (settings.prices.book, settings.prices.file) == ("builtin", None)
+    assert (settings.prices.book, settings.prices.files) == ("builtin", ())
     assert settings.ledger.path == tmp_path / "waterfall.db"
     assert settings.ledger.durability == "process"
 
