@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.cli import common
+from gateway.cli import common, price_lengths
 from gateway.config import ConfigError
 from gateway.core.money import Price, dollars
 
@@ -59,6 +59,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     add.add_argument("--yes", action="store_true", help="write without asking")
     add.set_defaults(run=run_import)
+    price_lengths.add_to(verbs)
 
 
 def _day(text: str) -> date:
