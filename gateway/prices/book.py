@@ -12,7 +12,7 @@ models:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from itertools import pairwise
@@ -68,13 +68,13 @@ def today() -> date:
     return datetime.now(tz=UTC).date()
 
 
-def open_book(settings: PriceSettings, on: Callable[[], date] = today) -> Book:
+def open_book(settings: PriceSettings) -> Book:
     """Return every price in force by model name; a later file wins over an earlier one, and the
     user's own over the built-in book.
 
     Raises ConfigError when a file is wrong, OSError when it cannot be read.
     """
-    return in_force([timelines for _, timelines in open_books(settings)], on())
+    return in_force([timelines for _, timelines in open_books(settings)], today())
 
 
 def open_books(settings: PriceSettings) -> list[tuple[Path, dict[str, Timeline]]]:

@@ -225,7 +225,7 @@ class Metrics:
             self._attempts.begin(tier.name, tier.model, status)
         for kind in KINDS:
             self._cost.begin(route, tier.name, tier.model, kind)
-        for reason in ("missing_price", "estimated_tokens"):
+        for reason in ("missing_price", "missing_rate", "estimated_tokens"):
             self._unpriced.begin(tier.model, reason)
 
     def _observe_scoring(self, route: str, entry: Entry) -> None:
@@ -277,6 +277,8 @@ class Metrics:
             self._upstream.observe((tier, model, "ok"), call.seconds)
         if call.usage.estimated:
             self._unpriced.add((model, "estimated_tokens"))
+        if not call.price.knows(call.usage.service):
+            self._unpriced.add((model, "missing_rate"))
         if not priced:
             self._unpriced.add((model, "missing_price"))
         self._observe_tokens(tier, model, call)
