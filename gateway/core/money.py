@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 from hashlib import blake2b
+from operator import add
 from typing import Any
 
 NANO = 1_000_000_000
@@ -160,7 +161,16 @@ class Cost:
     @property
     def total(self) -> int:
         """The sum of all kinds."""
-        return sum(self.amounts)
+        return (
+            self.input
+            + self.cached_input
+            + self.cache_write
+            + self.output
+            + self.request
+            + self.reasoning
+            + self.audio
+            + self.image
+        )
 
     @property
     def amounts(self) -> tuple[int, ...]:
@@ -178,7 +188,7 @@ class Cost:
 
     def __add__(self, other: Cost) -> Cost:
         """Sum kind by kind."""
-        return Cost(*(a + b for a, b in zip(self.amounts, other.amounts, strict=True)))
+        return Cost(*map(add, self.amounts, other.amounts))
 
 
 KINDS = tuple(field.name for field in fields(Cost))
@@ -238,6 +248,8 @@ class Price:
 
     def rate(self, usage: Usage) -> str:
         """Name what `rates` comes to: `standard`, `above 200000`, `flex`, `flex above 272000`."""
+        if not (self.bands or self.services):
+            return "standard"
         service = usage.service if usage.service in dict(self.services) else ""
         own = dict(self.services).get(usage.service, self)
         over = [above for above, _ in own.bands if usage.prompt > above]

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 import yaml
-from api.serving import LARGE, LIMIT, SMALL, config, house
+from api.serving import LARGE, LIMIT, SMALL, ask_for, config, house
 from app.serving import until
 
 import gateway.config.watch

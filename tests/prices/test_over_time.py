@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from gateway.config import ConfigError, PriceSettings
 from gateway.core.money import Price, Usage, dollars
 from gateway.prices.book import in_force, open_book, read_book, read_timelines
 
+ROOT = Path(__file__).resolve().parents[2]
 TIMES = """\
 version: mine
 models:
@@ -159,3 +162,19 @@ def test_what_is_no_price(text, message):
     with pytest.raises(ConfigError) as caught:
         read_timelines(f"models: {text}", "p.yaml")
     assert message in str(caught.value)
+
+
+PAGE = (ROOT / "docs" / "prices.md").read_text(encoding="utf-8")
+
+
+def test_the_price_files_that_are_shown_are_price_files():
+    (shown,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    lines = read_timelines(shown, "prices.yaml")
+    assert set(lines) == {"acme-large", "acme-small", "acme-long", "ours", "toy"}
+    assert lines["acme-small"][1].since == date(2027, 1, 1)
+    kept = read_timelines((ROOT / "deploy" / "prices.yaml").read_bytes(), "prices.yaml")
+    assert {model: len(line) for model, line in kept.items()} == {
+        "acme-large": 2,
+        "acme-long": 1,
+        "own-8b": 1,
+    }
