@@ -7,7 +7,6 @@ and a sum is the sum of its rounded parts.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
@@ -90,23 +89,25 @@ class Usage:
             return None
         whole = int(prompt)  # type: ignore[call-overload]
         out = int(completion)  # type: ignore[call-overload]
-        hit, written, heard, seen = _cut(
-            whole, (cached, cache_write, parts.get("audio_input"), parts.get("image_input"))
-        )
-        thought, spoken, drawn = _cut(
-            out, (reasoning, parts.get("audio_output"), parts.get("image_output"))
-        )
+        if not (cached or cache_write or reasoning or parts):
+            return cls(whole, out, service=service)
+        told = parts.get
+        hit = _within(cached, whole)
+        written = _within(cache_write, whole - hit)
+        heard = _within(told("audio_input"), whole - hit - written)
+        thought = _within(reasoning, out)
+        spoken = _within(told("audio_output"), out - thought)
         return cls(
             prompt=whole,
             completion=out,
             cached=hit,
             cache_write=written,
             reasoning=thought,
-            cache_write_1h=min(_count(parts.get("cache_write_1h")), written),
+            cache_write_1h=_within(told("cache_write_1h"), written),
             audio_input=heard,
             audio_output=spoken,
-            image_input=seen,
-            image_output=drawn,
+            image_input=_within(told("image_input"), whole - hit - written - heard),
+            image_output=_within(told("image_output"), out - thought - spoken),
             service=service,
         )
 
@@ -128,20 +129,13 @@ class Usage:
         )
 
 
-def _cut(whole: int, parts: tuple[object, ...]) -> Iterator[int]:
-    """Yield each part, cut to what the ones before it have left of the whole."""
-    for part in parts:
-        taken = min(_count(part), whole)
-        whole -= taken
-        yield taken
-
-
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= TOKEN_CAP
 
 
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and _is_count(value) else 0
+def _within(part: object, whole: int) -> int:
+    """Cut a part to its whole; what cannot be a count is none."""
+    return min(part, whole) if isinstance(part, int) and part and _is_count(part) else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,22 +15,22 @@ from typing import Any
 
 from gateway.core.money import Usage
 
-Path = tuple[str, ...]
 _SERVICE = re.compile(r"[a-z0-9_.-]{1,32}")
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Where a dialect keeps what, as paths within its usage: the first that holds a count is read.
+    """Where a dialect keeps what.
 
-    `parts` go by the fields of Usage. Those in `beside` are not within the prompt, but on top of
-    it. `total` is where the sum of all is, for a dialect whose servers do not agree on what is
-    within what.
+    `parts` has the fields of Usage by where they are: by a key of the usage, and by a key of a
+    mapping within it. A part that is told twice is what the larger one says. Those in `beside` are
+    not within the prompt, but on top of it. `total` is where the sum of all is, for a dialect whose
+    servers do not agree on what is within what.
     """
 
     prompt: str
     completion: str
-    parts: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    parts: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
     beside: frozenset[str] = frozenset()
     total: str = ""
 
@@ -39,21 +39,22 @@ OPENAI = Dialect(
     prompt="prompt_tokens",
     completion="completion_tokens",
     parts={
-        "cached": (
-            ("prompt_tokens_details", "cached_tokens"),
-            ("prompt_cache_hit_tokens",),  # DeepSeek
-            ("cached_tokens",),  # Moonshot
-        ),
-        "cache_write": (
-            ("prompt_tokens_details", "cache_write_tokens"),
-            ("prompt_tokens_details", "cache_creation_tokens"),
-            ("cache_creation_input_tokens",),
-        ),
-        "reasoning": (("completion_tokens_details", "reasoning_tokens"), ("reasoning_tokens",)),
-        "audio_input": (("prompt_tokens_details", "audio_tokens"),),
-        "audio_output": (("completion_tokens_details", "audio_tokens"),),
-        "image_input": (("prompt_tokens_details", "image_tokens"),),
-        "image_output": (("completion_tokens_details", "image_tokens"),),
+        "prompt_tokens_details": {
+            "cached_tokens": "cached",
+            "cache_write_tokens": "cache_write",
+            "cache_creation_tokens": "cache_write",
+            "audio_tokens": "audio_input",
+            "image_tokens": "image_input",
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": "reasoning",
+            "audio_tokens": "audio_output",
+            "image_tokens": "image_output",
+        },
+        "prompt_cache_hit_tokens": "cached",  # DeepSeek
+        "cached_tokens": "cached",  # Moonshot
+        "cache_creation_input_tokens": "cache_write",
+        "reasoning_tokens": "reasoning",
     },
     total="total_tokens",
 )
@@ -61,9 +62,9 @@ ANTHROPIC = Dialect(
     prompt="input_tokens",
     completion="output_tokens",
     parts={
-        "cached": (("cache_read_input_tokens",),),
-        "cache_write": (("cache_creation_input_tokens",),),
-        "cache_write_1h": (("cache_creation", "ephemeral_1h_input_tokens"),),
+        "cache_read_input_tokens": "cached",
+        "cache_creation_input_tokens": "cache_write",
+        "cache_creation": {"ephemeral_1h_input_tokens": "cache_write_1h"},
     },
     beside=frozenset({"cached", "cache_write"}),
 )
@@ -76,44 +77,46 @@ def read_usage(reported: object, dialect: Dialect, service: object = None) -> Us
     """
     if not isinstance(reported, dict):
         return None
-    parts = {name: _first(reported, paths) for name, paths in dialect.parts.items()}
+    parts: dict[str, int] = {}
+    _collect(reported, dialect.parts, parts)
     prompt, completion = reported.get(dialect.prompt), reported.get(dialect.completion)
     if type(prompt) is int:
-        prompt += sum(parts[name] for name in dialect.beside)
-    used = Usage.clamped(prompt, completion, service=_service(reported, service), **parts)
-    return _reconciled(used, reported, dialect, parts) if used and dialect.total else used
+        prompt += sum(parts.get(name, 0) for name in dialect.beside)
+    word = _service(reported.get("service_tier") or service)
+    used = Usage.clamped(prompt, completion, service=word, **parts)
+    total = reported.get(dialect.total)
+    if used is None or type(total) is not int or total <= used.prompt + used.completion:
+        return used
+    return _with_the_rest(used, total - used.prompt - used.completion, parts)
 
 
-def _reconciled(
-    used: Usage, reported: Mapping[str, Any], dialect: Dialect, parts: Mapping[str, int]
-) -> Usage | None:
+def _collect(
+    reported: Mapping[str, Any], known: Mapping[str, str | Mapping[str, str]], parts: dict[str, int]
+) -> None:
+    """Collect every count over 0 that has a place in a table."""
+    for key, value in reported.items():
+        name = known.get(key)
+        if name is None:
+            continue
+        if isinstance(name, str):
+            if type(value) is int and value > parts.get(name, 0):
+                parts[name] = value
+        elif isinstance(value, dict):
+            _collect(value, name, parts)
+
+
+def _with_the_rest(used: Usage, more: int, parts: dict[str, int]) -> Usage | None:
     """Add what only the total has: what was read from the cache or written to it, if it is just
     that; else what was thought, which every provider bills as output."""
-    total = reported.get(dialect.total)
-    more = total - used.prompt - used.completion if type(total) is int else 0
-    if more <= 0:
-        return used
-    prompt, completion = used.prompt, used.completion
-    if more == parts["cached"] + parts["cache_write"] and more != parts["reasoning"]:
+    prompt, completion, thought = used.prompt, used.completion, parts.get("reasoning", 0)
+    if more == parts.get("cached", 0) + parts.get("cache_write", 0) and more != thought:
         prompt += more
     else:
         completion += more
-        parts = {**parts, "reasoning": max(parts["reasoning"], more)}
+        parts = {**parts, "reasoning": max(thought, more)}
     return Usage.clamped(prompt, completion, service=used.service, **parts)
 
 
-def _first(reported: Mapping[str, Any], paths: tuple[Path, ...]) -> int:
-    """Return the first count over 0 at these paths, else 0."""
-    for path in paths:
-        value: Any = reported
-        for step in path:
-            value = value.get(step) if isinstance(value, dict) else None
-        if type(value) is int and value > 0:
-            return int(value)
-    return 0
-
-
-def _service(reported: Mapping[str, Any], outside: object) -> str:
+def _service(word: object) -> str:
     """Return the tier of service in the upstream's word, which goes into records: a short one."""
-    word = reported.get("service_tier") or outside
     return word if isinstance(word, str) and _SERVICE.fullmatch(word) else ""
