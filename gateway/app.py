@@ -104,8 +104,9 @@ class Gateway:
         self.admin_secret = settings.server.admin_key or secrets.token_urlsafe(24)
         self.on_settings: list[Callable[[Settings], None]] = []
         """Called, each of them, with every new configuration that is put in force."""
-        self.on_files: Callable[[Iterable[Path]], None] = lambda _: None
-        """Called with the files whose change calls for a reload, whenever they differ."""
+        self.on_files: Callable[[Iterable[Path], float | None], None] = lambda _, __: None
+        """Called with the files whose change calls for a reload, and with the UNIX time that does
+        too, whenever they differ."""
         self._path = path
         self._marker = write_marker(secrets.randbits(64))
         self._sessions = Sessions(time.perf_counter)
@@ -159,6 +160,7 @@ class Gateway:
             keep_prompts=settings.ledger.content == "prompts",
             examiners=examiners.by_name,
             shadow_sinks=(self.metrics.observe_shadow,),
+            gateway_cost=settings.prices.gateway_cost,
         )
 
         async def close() -> None:
@@ -244,7 +246,7 @@ class Gateway:
 
     def _refused(self, told: str, looked_at: Iterable[Path] = ()) -> BadRequest:
         """Tell everyone that a reload was refused."""
-        self.on_files({*self.settings.files, *looked_at})
+        self.on_files({*self.settings.files, *looked_at}, self.settings.prices_until)
         self.metrics.reloaded(ok=False)
         _log.error("reload refused, the last good configuration stays: %s", told)
         return BadRequest(f"The configuration was refused: {told}")
@@ -263,7 +265,7 @@ class Gateway:
         self.settings = settings
         self._take(service)
         self.metrics.reloaded(ok=True)
-        self.on_files(settings.files)
+        self.on_files(settings.files, settings.prices_until)
         for listener in self.on_settings:
             listener(settings)
         self.switch.swap(service)

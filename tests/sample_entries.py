@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+from gateway.core.baseline import Baseline
 from gateway.core.difficulty import Difficulty
 from gateway.core.errors import UpstreamTimeout
 from gateway.core.ledger import Entry, Origin, Timing, status_of
@@ -24,10 +25,12 @@ SMALL = Tier(
 LARGE = Tier("large", "far", "maxi-1", Price(1_250_000_011, 10_000_000_013, version="book-1"))
 ROUTE = Route("waterfall", (SMALL, LARGE))
 USAGE = Usage(101, 31, cached=17)
+BASELINE = Baseline("large", 123_456_789, usage=Usage(103, 37, cached=7), price="ba5e")
 NUMBERS = itertools.count(1)
 
 
 def call(tier=SMALL, status="ok", usage=USAGE, number=None, **more):
+    more.setdefault("price", tier.price)
     number = next(NUMBERS) if number is None else number
     return CallRecord(
         call_id=f"call-{number}",
@@ -67,8 +70,7 @@ def entry(outcome=None, name="", **more):
         "start_reason": "score",
         "difficulty": Difficulty(0.42, 0.1, (0.6, 0.9), "linear@3"),
         "threshold": 0.8,
-        "baseline_tier": "large",
-        "baseline": 123_456_789,
+        "baseline": BASELINE,
         "config": "c0ffee",
     }
     return Entry(**(known | more))

@@ -65,7 +65,7 @@ def money(entry: Entry) -> Headers:
     """Return what the request cost, and what its baseline would have."""
     return [
         (b"x-waterfall-cost-usd", dollars(entry.cost).encode()),
-        (b"x-waterfall-baseline-usd", dollars(entry.baseline).encode()),
+        (b"x-waterfall-baseline-usd", dollars(entry.baseline.cost).encode()),
     ]
 
 

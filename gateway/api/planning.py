@@ -57,7 +57,7 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
     require_thresholds(route, asked.thresholds or ())
     session = overrides.session(arrival.scope)
     who = conversation(request, arrival.key.name, session)
-    mode = _mode(route, asked, session or arrival.key.name or who)
+    mode, chance = _mode(route, asked, session or arrival.key.name or who)
     asked = replace(asked, mode=mode)
     began = clocks.monotonic()
     signals = measure(request)
@@ -94,6 +94,7 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
         undecided=None if settled else Undecided(service.assessors[route.name], base),
         candidate=candidate,
         agreement=decided.agrees_with(candidate) if shadow else "",
+        propensity=chance,
     )
 
 
@@ -173,15 +174,18 @@ def _settle(
     return base if assessor is None or idle else assessor.settle(base)
 
 
-def _mode(route: Route, asked: Overrides, who: str) -> Mode:
-    """Settle the mode: the request's own, or the route's for this share of its traffic."""
+def _mode(route: Route, asked: Overrides, who: str) -> tuple[Mode, float]:
+    """Settle the mode: the request's own, or the route's for this share of its traffic; and the
+    chance there was of that one."""
     if asked.mode is not None:
-        return asked.mode
+        return asked.mode, 1.0
     if asked.tier is not None or route.mode != "enforce" or route.enforce_share >= 1:
-        return route.mode
+        return route.mode, 1.0
     digest = hashlib.blake2b(f"{route.name}\0{who}".encode(), digest_size=8).digest()
     share = int.from_bytes(digest) / 2**64
-    return "enforce" if share < route.enforce_share else "observe"
+    if share < route.enforce_share:
+        return "enforce", route.enforce_share
+    return "observe", 1 - route.enforce_share
 
 
 def require_thresholds(

@@ -131,7 +131,7 @@ def _error_event(error: GatewayError) -> bytes:
 def _details(entry: Entry) -> bytes:
     told = {
         "cost_usd": dollars(entry.cost),
-        "baseline_usd": dollars(entry.baseline),
+        "baseline_usd": dollars(entry.baseline.cost),
         "discarded_usd": dollars(entry.discarded),
         "attempts": len(entry.outcome.attempts),
         "tier": entry.served_tier,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +57,10 @@ def tell(text: str) -> None:
 def show(*values: Any) -> None:
     """Write to standard output."""
     print(*values, flush=True)
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Write rows one below the other, each column as wide as it must be."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 
 from gateway.config.checking import at, complain, quoted
 from gateway.config.problems import ConfigError, Problem, Trail, dotted, nearest
@@ -12,7 +14,33 @@ from gateway.config.settings import PriceSettings
 from gateway.config.text import Document
 from gateway.core.money import Price
 
-OpenBook = Callable[[PriceSettings], Mapping[str, Price]]
+
+class Book(Mapping[str, Price]):
+    """The prices of one day by model name, which do not change. `until` is the UNIX time from
+    which others are in force, None where none are known; `coming` says of models that have no
+    price yet on which day they will have."""
+
+    def __init__(
+        self,
+        prices: Mapping[str, Price],
+        until: float | None = None,
+        coming: Mapping[str, date] = MappingProxyType({}),
+    ) -> None:
+        """Keep what is given."""
+        self._prices = dict(prices)
+        self.until, self.coming = until, coming
+
+    def __getitem__(self, model: str) -> Price:
+        return self._prices[model]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._prices)
+
+    def __len__(self) -> int:
+        return len(self._prices)
+
+
+OpenBook = Callable[[PriceSettings], Book]
 
 
 @dataclass(slots=True)

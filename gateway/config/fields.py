@@ -281,6 +281,18 @@ def accuracy(value: object) -> float | dict[str, float]:
     return quantities.share(value)
 
 
+def ratios(value: object) -> dict[str, float]:
+    """How long, by name, something is, taking another for 1."""
+    if not isinstance(value, dict):
+        raise ValueError("must be a mapping of tiers to numbers, such as {small: 1.2}")
+    return {str(each): quantities.number(ratio, 0.01, 100) for each, ratio in value.items()}
+
+
+def one_or_more(value: object) -> list[str]:
+    """A path, or a list of them."""
+    return [filled(each) for each in (value if isinstance(value, list) else [value])]
+
+
 def mapping(value: object) -> dict[str, Any]:
     """Any mapping, as it is."""
     if not isinstance(value, dict):

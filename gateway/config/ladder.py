@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any, cast
 
 from gateway.config.bar import read_bar
 from gateway.config.checking import at, check, section
-from gateway.config.draft import Draft
+from gateway.config.draft import Book, Draft
 from gateway.config.fields import base_url, is_loopback, name
 from gateway.config.models import (
     OpenAIUpstream,
     PriceBookKeys,
-    PriceKeys,
     SimulatedUpstream,
     TierKeys,
     TimeoutKeys,
 )
+from gateway.config.price_keys import FreeKeys, PriceKeys
+from gateway.config.pricing import is_free, read_price
 from gateway.config.problems import ConfigError, Trail, nearest
 from gateway.config.recipe_file import load_recipe
 from gateway.config.settings import (
@@ -27,7 +28,7 @@ from gateway.config.settings import (
 )
 from gateway.config.stream_keys import HedgeKeys
 from gateway.core.cascade import Hold, Tier
-from gateway.core.money import Price
+from gateway.core.money import UNPRICED, Price
 from gateway.core.plan import Hedge
 from gateway.core.recipes import Recipe
 from gateway.core.scorer_spec import SCORER_TIER
@@ -128,21 +129,22 @@ def _base_url(draft: Draft, entry: str, written: str) -> str:
 # ------------------------------------------------------------------ prices
 
 
-def prices(draft: Draft) -> tuple[PriceSettings, Mapping[str, Price] | None]:
+def prices(draft: Draft) -> tuple[PriceSettings, Book | None]:
     """Read `prices` and open the book; None in its place when it could not be read."""
     keys = section(draft.document, PriceBookKeys, "prices")
     if keys is None:
         return PriceSettings(), None
-    file = draft.existing(("prices", "file"), keys.file) if keys.file is not None else None
-    settings = PriceSettings("none" if keys.book == "none" else "builtin", file)
-    if keys.file is not None and file is None:
+    found = [draft.existing(("prices", "file"), file) for file in keys.file]
+    files = tuple(file for file in found if file is not None)
+    settings = PriceSettings("none" if keys.book == "none" else "builtin", files, keys.gateway_cost)
+    if len(files) < len(found):
         return settings, None
     try:
         return settings, draft.open_book(settings)
     except ConfigError as error:
         draft.others.extend(error.problems)
     except OSError as error:
-        draft.complain(("prices", "file"), f"cannot be read: {error.strerror}", str(file))
+        draft.complain(("prices", "file"), f"cannot be read: {error.strerror}", error.filename)
     return settings, None
 
 
@@ -151,15 +153,15 @@ def price_of(
     owner: Trail,
     named: str,
     written: PriceKeys | None,
-    book: Mapping[str, Price] | None,
+    book: Book | None,
 ) -> Price:
     """Return the price of the model `named` by what stands at `owner`: its own, or the book's."""
     trail = (*owner, "price")
     if written is not None:
-        price = _own_price(written)
-        if price.input == price.output == price.request == 0:
-            draft.warn(trail, "counted as free: savings will look larger than they are")
-        return price
+        price = read_price(draft.document, trail, written)
+        if not isinstance(written, FreeKeys):
+            _warn_of_free(draft, trail, price)
+        return price.sealed("config")
     given = at(draft.document, trail) is not None
     if book is not None and named not in book and not given:
         model = draft.quoted((*owner, "model"), named)
@@ -167,36 +169,38 @@ def price_of(
         hint = f" The price book has similar names: {close}" if close.startswith("did") else ""
         draft.complain(
             trail,
-            f"no price is known for model {model}: write price: {{input: ..., output: ...}} "
-            f"in US dollars per million tokens, or add the model to prices.file.{hint}",
+            f"no price is known for model {model}{_since(book, named)}: write price: "
+            "{input: ..., output: ...} in US dollars per million tokens, add the model to "
+            f"prices.file, or write price: free.{hint}",
         )
-    return (book or {}).get(named, Price())
+    price = UNPRICED if book is None else book.get(named, UNPRICED)
+    if price != UNPRICED:
+        _warn_of_free(draft, trail, price)
+    return price
 
 
-def _own_price(keys: PriceKeys) -> Price:
-    return Price(
-        input=keys.input,
-        output=keys.output,
-        cached_input=keys.cached_input,
-        cache_write=keys.cache_write,
-        request=keys.request,
-        version="config",
-    )
+def _since(book: Book, named: str) -> str:
+    """Say from when on there will be a price, if there will."""
+    return f" before {book.coming[named]}" if named in book.coming else ""
+
+
+def _warn_of_free(draft: Draft, trail: Trail, price: Price) -> None:
+    if is_free(price):
+        told = "counted as free: savings will look larger than they are; if so meant, price: free"
+        draft.warn(trail, told)
 
 
 # ------------------------------------------------------------------ tiers
 
 
-def tiers(
-    draft: Draft, upstream_names: Collection[str], book: Mapping[str, Price] | None
-) -> dict[str, Tier]:
+def tiers(draft: Draft, upstream_names: Collection[str], book: Book | None) -> dict[str, Tier]:
     """Read `tiers`, each with its price and recipe."""
     read = {entry: _tier(draft, entry, upstream_names, book) for entry in entries(draft, "tiers")}
     return {entry: tier for entry, tier in read.items() if tier}
 
 
 def _tier(
-    draft: Draft, entry: str, upstream_names: Collection[str], book: Mapping[str, Price] | None
+    draft: Draft, entry: str, upstream_names: Collection[str], book: Book | None
 ) -> Tier | None:
     keys = check(draft.document, TierKeys, ("tiers", entry))
     if keys is None:

@@ -90,6 +90,7 @@ def _settings(draft: Draft) -> Settings:
         checks=MappingProxyType(defined),
         warnings=tuple(draft.warnings),
         files=tuple(dict.fromkeys(draft.files)),
+        prices_until=book.until if book else None,
     )
     return with_digest(settings)
 
@@ -102,7 +103,9 @@ def with_digest(settings: Settings) -> Settings:
 def _digest(settings: Settings) -> str:
     """Hash everything that is in force: defaults and recipes too, secrets and notes not."""
     named = {each.name: getattr(settings, each.name) for each in fields(settings)}
-    in_force = {k: v for k, v in named.items() if k not in {"digest", "warnings", "files"}}
+    in_force = {
+        k: v for k, v in named.items() if k not in {"digest", "warnings", "files", "prices_until"}
+    }
     text = json.dumps(_plain(in_force), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
 

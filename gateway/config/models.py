@@ -28,6 +28,7 @@ from gateway.config.fields import (
     refused,
     whole,
 )
+from gateway.config.price_keys import Priced
 from gateway.config.problems import unsupported
 from gateway.config.quantities import DAY, kept_for, seconds, size
 from gateway.config.stream_keys import EarlyKeys, HedgeKeys, SpeculateKeys, seconds_or_off
@@ -123,16 +124,6 @@ class BarKeys(Strict):
     confidence: Filled | None = None
 
 
-class PriceKeys(Strict):
-    """US dollars per million tokens of each kind, and per request."""
-
-    input: Usd
-    output: Usd
-    cached_input: Usd | None = None
-    cache_write: Usd | None = None
-    request: Usd = 0
-
-
 def _one_upstream(value: object) -> str:
     if isinstance(value, list):
         raise unsupported("name one upstream")
@@ -147,7 +138,7 @@ class TierKeys(Strict):
     recipe: Filled | None = None
     bar: BarKeys = BarKeys()
     hold: Annotated[tuple[str, int], PlainValidator(fields.hold)] = ("reply", 0)
-    price: PriceKeys | None = None
+    price: Priced | None = None
     context: Tokens | None = None
     tools: Flag = True
     images: Flag = True
@@ -159,9 +150,8 @@ class BaselineKeys(Strict):
     """What every saving is measured against."""
 
     tier: Name | None = None
-    prompt: Annotated[str, only("same", "the baseline is priced on the request as it came.")] = (
-        "same"
-    )
+    prompt: Annotated[str, PlainValidator(choice("same", "bare"))] = "same"
+    reply: Annotated[dict[str, float], PlainValidator(fields.ratios)] = {}
 
 
 class SessionKeys(Strict):
@@ -205,7 +195,7 @@ class LlmKeys(Strict):
     tier: Name | None = None
     upstream: Name | None = None
     model: Filled | None = None
-    price: PriceKeys | None = None
+    price: Priced | None = None
     band: Annotated[tuple[float, float], PlainValidator(fields.band)] = (0.6, 0.9)
     base: Filled = "default"
     timeout: Seconds = 2.0
@@ -254,7 +244,8 @@ class PriceBookKeys(Strict):
     """Where prices come from."""
 
     book: Annotated[str, PlainValidator(choice("builtin", "none"))] = "builtin"
-    file: Filled | None = None
+    file: Annotated[list[str], PlainValidator(fields.one_or_more)] = []
+    gateway_cost: Usd = 0
 
 
 class LedgerKeys(Strict):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway.config.checking import at, check
-from gateway.config.draft import Draft
+from gateway.config.draft import Book, Draft
 from gateway.config.fields import name
 from gateway.config.ladder import entries
 from gateway.config.models import ClientKey, RouteKeys
 from gateway.config.problems import Trail
-from gateway.config.scorer import Book, warn_of_idle_band, word_or_folder
 from gateway.config.scorer import scorer as read_scorer
+from gateway.config.scorer import warn_of_idle_band, word_or_folder
 from gateway.config.settings import KeySettings
 from gateway.core.cascade import Tier
 from gateway.core.routing import Route, Speculation, Target, Yardstick
@@ -24,13 +24,13 @@ _DEFAULT_THRESHOLD = 0.8
 # ------------------------------------------------------------------ routes
 
 
-def routes(draft: Draft, tiers: Mapping[str, Tier], book: Book) -> dict[str, Route]:
+def routes(draft: Draft, tiers: Mapping[str, Tier], book: Book | None) -> dict[str, Route]:
     """Read `routes` over the tiers that could be read."""
     read = {entry: _route(draft, entry, tiers, book) for entry in entries(draft, "routes")}
     return {entry: route for entry, route in read.items() if route}
 
 
-def _route(draft: Draft, entry: str, tiers: Mapping[str, Tier], book: Book) -> Route | None:
+def _route(draft: Draft, entry: str, tiers: Mapping[str, Tier], book: Book | None) -> Route | None:
     trail = ("routes", entry)
     keys = check(draft.document, RouteKeys, trail)
     if keys is None:
@@ -41,6 +41,8 @@ def _route(draft: Draft, entry: str, tiers: Mapping[str, Tier], book: Book) -> R
         # Only names that are tiers are told back: any other could be a secret gone astray.
         own = [tier for tier in keys.tiers if tier in draft.names("tiers")]
         draft.known((*trail, "baseline", "tier"), baseline, own, "tier of this route")
+    for tier in keys.baseline.reply:
+        draft.known((*trail, "baseline", "reply", tier), tier, keys.tiers, "tier of this route")
     for key in {"ttl", "probe"} & keys.session.model_fields_set if not keys.session.latch else ():
         draft.complain((*trail, "session", key), "means nothing with latch: false; remove it")
     if keys.shadow and keys.mode == ("enforce", 1.0):
@@ -60,6 +62,8 @@ def _route(draft: Draft, entry: str, tiers: Mapping[str, Tier], book: Book) -> R
         target=target,
         reference=_reference(keys, scorer),
         baseline=baseline or (keys.tiers[-1] if keys.tiers else ""),
+        baseline_policy="bare_prompt" if keys.baseline.prompt == "bare" else "same_prompt",
+        baseline_reply=keys.baseline.reply,
         mode="observe" if keys.mode[0] == "observe" else "enforce",
         enforce_share=keys.mode[1],
         deadline=keys.deadline,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.config.checking import check
-from gateway.config.draft import Draft
+from gateway.config.draft import Book, Draft
 from gateway.config.fields import base_url, is_loopback
 from gateway.config.ladder import price_of
 from gateway.config.models import (
@@ -24,7 +24,6 @@ from gateway.core.scorer_spec import SCORER_TIER, LlmSpec, PythonSpec, RemoteSpe
 WORDS = ("default", "rules")
 """Scorers that are not a folder."""
 PYTHON = "python:"
-Book = Mapping[str, Price] | None
 
 
 def scorer(
@@ -32,7 +31,7 @@ def scorer(
     trail: Trail,
     wanted: str | dict[str, Any],
     tiers: Mapping[str, Tier],
-    book: Book,
+    book: Book | None,
 ) -> ScorerSpec:
     """Read a scorer, whose shape `fields.scorer` has looked at; `tiers` are those of the file."""
     if isinstance(wanted, str):
@@ -88,12 +87,12 @@ def _remote(draft: Draft, trail: Trail, keys: RemoteKeys) -> RemoteSpec:
         artefact=keys.artefact if folder is None else str(folder),
         api_key=keys.api_key,
         timeout=keys.timeout,
-        price=Price(input=keys.price, version="config"),
+        price=Price(input=keys.price).sealed("config"),
     )
 
 
 def _llm(
-    draft: Draft, trail: Trail, keys: LlmKeys, tiers: Mapping[str, Tier], book: Book
+    draft: Draft, trail: Trail, keys: LlmKeys, tiers: Mapping[str, Tier], book: Book | None
 ) -> LlmSpec | None:
     base = word_or_folder(draft, (*trail, "base"), keys.base)
     tier = _own_tier(draft, trail, keys, book) if keys.tier is None else tiers.get(keys.tier)
@@ -107,7 +106,7 @@ def _llm(
     return LlmSpec(tier, keys.band, base, keys.timeout, keys.prompt or "")
 
 
-def _own_tier(draft: Draft, trail: Trail, keys: LlmKeys, book: Book) -> Tier | None:
+def _own_tier(draft: Draft, trail: Trail, keys: LlmKeys, book: Book | None) -> Tier | None:
     if keys.upstream is None or keys.model is None:
         draft.complain(trail, "names no model: give tier, or upstream and model")
         return None

@@ -79,10 +79,12 @@ class KeySettings:
 
 @dataclass(frozen=True, slots=True)
 class PriceSettings:
-    """Which price book to open, and the user's own file, whose prices win."""
+    """Which price book to open, and the user's own files: the last one wins; `gateway_cost` is what
+    the gateway itself is said to cost for a request, in nano-dollars."""
 
     book: Literal["builtin", "none"] = "builtin"
-    file: Path | None = None
+    files: tuple[Path, ...] = ()
+    gateway_cost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Settings:
     """A whole configuration. Names of routes, tiers and aliases never collide; every alias leads
     to a route or tier. `checks` are those that the user defines. `digest` is a short hash of it
     all without its secrets, `warnings` are sentences for the log, `files` everything whose change
-    calls for a reload."""
+    calls for a reload; so does the UNIX time `prices_until`, when other prices come into force."""
 
     server: ServerSettings
     upstreams: Mapping[str, UpstreamSettings]
@@ -115,6 +117,7 @@ class Settings:
     digest: str = ""
     warnings: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    prices_until: float | None = None
 
     def edited_in_place(self, before: Settings) -> list[str]:
         """Return the labels of recipes that say something else than `before` under the same

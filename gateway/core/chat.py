@@ -280,9 +280,13 @@ class Draft:
         return Reply(tuple(ordered), complete)
 
     def spent(self, prompt_estimate: int) -> Usage:
-        """What was used: as reported, else estimated from the prompt and what has arrived."""
-        if self.usage is not None:
-            return self.usage
+        """What was used: as reported, else estimated from the prompt and what has arrived.
+
+        Where something has come, a prompt or a reply of no tokens is no report.
+        """
+        used = self.usage
+        if used is not None and (not self.tokens or (used.prompt and used.completion)):
+            return used
         completion = sum(choice.tokens() for choice in self._choices.values())
         return Usage(prompt_estimate, completion, estimated=True)
 

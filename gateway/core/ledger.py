@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from gateway.core.baseline import Baseline
 from gateway.core.decided import Decided
 from gateway.core.difficulty import Difficulty
 from gateway.core.errors import GatewayError, UpstreamTimeout
 from gateway.core.money import Usage
 from gateway.core.outcome import Attempt, CallRecord, Outcome
-from gateway.core.routing import Route, recipe_tokens
 from gateway.core.signals import Signals
 
 
@@ -94,7 +94,9 @@ class Entry:
     to (true: it would have started at the same tier, false, failed; empty without a candidate);
     `scoring` are the calls that the scorer in force made, and `fallback` is why it could not say
     anything of its own (empty when it could); `prompt` is kept only where the configuration says
-    so. `decided` is what the decisions were made on.
+    so. `decided` is what the decisions were made on; `propensity` is the chance that it had of
+    being given the mode that it has, 1 where nothing was drawn. `gateway_cost` is what the gateway
+    itself is said to cost for a request; it is in no other sum.
     """
 
     origin: Origin
@@ -107,8 +109,7 @@ class Entry:
     start_reason: str
     difficulty: Difficulty | None
     threshold: float | None
-    baseline_tier: str
-    baseline: int
+    baseline: Baseline
     config: str = ""
     candidate: Difficulty | None = None
     agreement: str = ""
@@ -116,6 +117,8 @@ class Entry:
     fallback: str = ""
     prompt: Signals | None = None
     decided: Decided | None = None
+    propensity: float = 1.0
+    gateway_cost: int = 0
 
     @property
     def policy_start(self) -> tuple[str, str]:
@@ -145,6 +148,17 @@ class Entry:
     def discarded(self) -> int:
         """What was spent on attempts that were not served."""
         return sum(a.spent for a in self.outcome.attempts if a is not self.outcome.served)
+
+    @property
+    def check_cost(self) -> int:
+        """What the checks cost; it is part of `cost`."""
+        return sum(attempt.check_cost for attempt in self.outcome.attempts)
+
+    @property
+    def finish(self) -> str:
+        """Why the served reply ended, in the upstream's word for its first choice."""
+        reply = self.outcome.served.reply if self.outcome.served else None
+        return (reply.choices[0].finish or "") if reply and reply.choices else ""
 
     @property
     def usage(self) -> Usage:
@@ -216,22 +230,3 @@ def escalations(outcome: Outcome) -> list[Escalation]:
             cause, reason = "deferral", reason_of(last)
         moves.append(Escalation(last.tier.name, after.tier.name, cause, reason))
     return moves
-
-
-def baseline_cost(route: Route, outcome: Outcome, prompt_estimate: int) -> int:
-    """Price the request as if the baseline tier alone had answered it (policy: same prompt).
-
-    The reply's length is taken from the served call, its prompt from the served call less what
-    the serving tier's recipe added; nothing served costs nothing at the baseline either.
-    """
-    served = outcome.served
-    if served is None or not served.calls:
-        return 0
-    tier = route.baseline_tier
-    usage = served.calls[-1].usage
-    if served.tier.name == tier.name:
-        return tier.price.cost(usage).total
-    added = recipe_tokens(served.tier.recipe, escalated=outcome.escalated)
-    prompt = max(usage.prompt - added, 0) or prompt_estimate
-    prompt += recipe_tokens(tier.recipe)
-    return tier.price.cost(Usage(prompt, usage.completion)).total

@@ -8,7 +8,7 @@ from typing import Literal
 
 from gateway.core.chat import Delta, Reply
 from gateway.core.errors import GatewayError, UpstreamError
-from gateway.core.money import FREE, Cost, Usage
+from gateway.core.money import FREE, UNPRICED, Cost, Price, Usage
 from gateway.core.plan import Tier
 from gateway.core.verdict import BARRED, FALL_DOWN, Evidence, Verdict
 
@@ -16,7 +16,8 @@ from gateway.core.verdict import BARRED, FALL_DOWN, Evidence, Verdict
 @dataclass(frozen=True, slots=True)
 class CallRecord:
     """One request on an upstream's wire, and what came of it. Times are in seconds; `started` is
-    counted from the request's start; `first_token` and `seconds` from the call's own."""
+    counted from the request's start; `first_token` and `seconds` from the call's own. `price` is
+    what `cost` was reckoned by; a call that nothing was billed for is free all the same."""
 
     call_id: str
     tier: str
@@ -30,6 +31,7 @@ class CallRecord:
     first_token: float | None = None
     bare: bool = False
     error: str = ""
+    price: Price = UNPRICED
 
 
 @dataclass(frozen=True, slots=True)

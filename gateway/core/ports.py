@@ -245,6 +245,8 @@ class OpenCall:
     completion_estimate: int
     cost_estimate: int
     purpose: Purpose = "serve"
+    price_version: str = ""
+    price_hash: str = ""
 
 
 Sink = Callable[[Entry], None]

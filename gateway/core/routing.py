@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
@@ -61,7 +61,9 @@ class Route:
     """A waterfall: its tiers, cheap to strong, and its policy.
 
     `thresholds` has at most one entry for each tier over the first, and never falls; with a
-    `target` it is what the route starts with. `reference` says among whose traffic a score is
+    `target` it is what the route starts with. `baseline_policy` is as in
+    core.baseline, `baseline_reply` how long the baseline tier's replies are by the tier that served
+    instead, taking its for 1. `reference` says among whose traffic a score is
     ranked: the gateway's own, once there is enough, or what the scorer came with. `deadline` is
     in seconds, `ceiling` in nano-dollars. `enforce_share` is the share of traffic, 0..1, that
     the policy decides for; the rest is observed. `latch` is for how many seconds a session keeps
@@ -82,6 +84,8 @@ class Route:
     target: Target | None = None
     reference: Yardstick = "own"
     baseline: str = ""
+    baseline_policy: Literal["same_prompt", "bare_prompt"] = "same_prompt"
+    baseline_reply: Mapping[str, float] = field(default_factory=dict)
     mode: Mode = "enforce"
     enforce_share: float = 1.0
     deadline: float = 60.0
@@ -103,6 +107,10 @@ class Route:
     def baseline_tier(self) -> Tier:
         """The tier every saving is measured against."""
         return self.tier(self.baseline) or self.tiers[-1]
+
+    def reply_ratio(self, tier: str) -> float:
+        """How long the baseline tier's replies are, taking those of `tier` for 1."""
+        return self.baseline_reply.get(tier, 1.0)
 
 
 @dataclass(frozen=True, slots=True)

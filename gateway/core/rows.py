@@ -6,11 +6,16 @@ from dataclasses import asdict
 from typing import Any
 
 from gateway.core.decided import decided_row
-from gateway.core.ledger import Entry, escalations
+from gateway.core.ledger import Entry, escalations, scoring_cost
+from gateway.core.money import KINDS
 from gateway.core.outcome import Attempt, CallRecord
 
 SCHEMA = 2
 """Raise it when a field changes meaning."""
+
+
+COST_COLUMNS = tuple(f"{kind}_cost" for kind in KINDS)
+"""The columns of what a call cost, kind by kind; `cost` is their sum."""
 
 
 def call_row(call: CallRecord) -> dict[str, Any]:
@@ -33,6 +38,16 @@ def call_row(call: CallRecord) -> dict[str, Any]:
         "reasoning_tokens": call.usage.reasoning,
         "estimated": call.usage.estimated,
         "cost": call.cost.total,
+        "cache_write_1h_tokens": call.usage.cache_write_1h,
+        "audio_input_tokens": call.usage.audio_input,
+        "audio_output_tokens": call.usage.audio_output,
+        "image_input_tokens": call.usage.image_input,
+        "image_output_tokens": call.usage.image_output,
+        "service_tier": call.usage.service,
+        "rate": call.price.rate(call.usage),
+        "price_version": call.price.version,
+        "price_hash": call.price.digest,
+        **dict(zip(COST_COLUMNS, call.cost.amounts, strict=True)),
     }
 
 
@@ -60,6 +75,7 @@ def attempt_row(attempt: Attempt, *, served: bool, shadow: bool = False) -> dict
         "shadow": shadow,
         "cost": attempt.spent,
         "price_version": attempt.tier.price.version,
+        "price_hash": attempt.tier.price.digest,
         "calls": [call_row(call) for call in attempt.calls],
         "checking": [call_row(call) for call in attempt.checking],
         "checks": [
@@ -81,7 +97,7 @@ def row(entry: Entry) -> dict[str, Any]:
     """Flatten an entry into plain JSON values: the one shape that every store keeps."""
     origin, outcome, difficulty = entry.origin, entry.outcome, entry.difficulty
     candidate = entry.candidate
-    usage, policy = entry.usage, entry.policy_start
+    usage, policy, baseline = entry.usage, entry.policy_start, entry.baseline
     return {
         "schema": SCHEMA,
         "entry_id": origin.entry_id,
@@ -125,8 +141,22 @@ def row(entry: Entry) -> dict[str, Any]:
         "cost": entry.cost,
         "discarded_cost": entry.discarded,
         "shadow_cost": 0,  # a shadow is asked when the entry is kept; it adds to this itself
-        "baseline_tier": entry.baseline_tier,
-        "baseline_cost": entry.baseline,
+        "check_cost": entry.check_cost,
+        "score_cost": scoring_cost(entry.scoring),
+        "gateway_cost": entry.gateway_cost,
+        "cache_write_tokens": usage.cache_write,
+        "attempt_count": len(outcome.attempts),
+        "call_count": sum(1 for _ in entry.calls),
+        "finish_reason": entry.finish,
+        "propensity": entry.propensity,
+        "baseline_tier": baseline.tier,
+        "baseline_cost": baseline.cost,
+        "baseline_policy": baseline.policy,
+        "baseline_basis": baseline.basis,
+        "baseline_prompt_tokens": baseline.usage.prompt,
+        "baseline_cached_tokens": baseline.usage.cached,
+        "baseline_completion_tokens": baseline.usage.completion,
+        "baseline_price_hash": baseline.price,
         "seconds": entry.timing.total,
         "first_token": entry.timing.first_token,
         "overhead": entry.timing.overhead,

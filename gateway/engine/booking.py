@@ -97,6 +97,8 @@ class _Call:
             completion_estimate=guess.completion,
             cost_estimate=tier.price.cost(guess).total,
             purpose=self._purpose,
+            price_version=tier.price.version,
+            price_hash=tier.price.digest,
         )
         slot = self._parts.journal.open(opened)
         self._sent = _Sent(call_id, slot, self._parts.clock())
@@ -118,6 +120,7 @@ class _Call:
             usage=usage or Usage(),
             cost=FREE if usage is None else self._tier.price.cost(usage),
             error=error,
+            price=self._tier.price,
         )
         self._parts.journal.settle(sent.slot, record)
         self.records.append(record)

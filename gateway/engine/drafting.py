@@ -245,6 +245,8 @@ class Drafting:
             completion_estimate=guess.completion,
             cost_estimate=tier.price.cost(guess).total,
             purpose=self._job.purpose,
+            price_version=tier.price.version,
+            price_hash=tier.price.digest,
         )
         self._slot = self._parts.journal.open(mark)
         self._run.slots.append(self._slot)
@@ -302,6 +304,7 @@ class Drafting:
             first_token=None if self._first is None else self._first - self._started,
             bare=self._bare,
             error=self._failure.kind if self._failure else "",
+            price=self._tier.price,
         )
 
     def _usage(self) -> Usage | None:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from gateway.core.baseline import reckon
 from gateway.core.chat import ChatRequest, Delta, Reply
 from gateway.core.decided import Decided
 from gateway.core.difficulty import Difficulty
 from gateway.core.dispatch import as_asked_of
-from gateway.core.ledger import Entry, Origin, Timing, baseline_cost, status_of
+from gateway.core.ledger import Entry, Origin, Timing, status_of
 from gateway.core.outcome import Attempt, CallRecord, Outcome
 from gateway.core.plan import Plan, Tier
 from gateway.core.ports import (
@@ -58,8 +59,8 @@ class Job:
 
     `asked`, `past` and `thresholds` are what the plan was made with; `would` is as in Decided.
     `undecided` says that the plan is only the base's, and whom `Engine.assess` must ask.
-    `candidate`, `agreement` and `fallback` are as in Entry. `conversation` is what the API knows
-    it by.
+    `candidate`, `agreement`, `fallback` and `propensity` are as in Entry. `conversation` is what
+    the API knows it by.
     """
 
     request: ChatRequest
@@ -83,6 +84,7 @@ class Job:
     agreement: str = ""
     purpose: Purpose = "serve"
     conversation: str = ""
+    propensity: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ class Parts:
     """Everything that driving a request needs. `clock` is monotonic, `wall` UNIX time, both in
     seconds; `marker` is the process's not-sure marker, `config` the configuration's digest.
     `keep_prompts` says whether the record holds what the scorer read; `examiners` are the checks
-    that wait; `shadow_sinks` hear of attempts made in the shadow."""
+    that wait; `shadow_sinks` hear of attempts made in the shadow; `gateway_cost` is what the
+    gateway itself is said to cost for a request, in nano-dollars."""
 
     upstreams: Mapping[str, Upstream]
     checks: Mapping[str, Check]
@@ -104,6 +107,7 @@ class Parts:
     keep_prompts: bool = False
     examiners: Mapping[str, Examiner] = field(default_factory=dict)
     shadow_sinks: Sequence[ShadowSink] = ()
+    gateway_cost: int = 0
 
 
 class _Nobody:
@@ -206,8 +210,7 @@ class Run:
             start_reason=job.plan.reason,
             difficulty=job.difficulty,
             threshold=job.threshold,
-            baseline_tier=job.route.baseline_tier.name,
-            baseline=baseline_cost(job.route, outcome, job.signals.prompt_tokens),
+            baseline=reckon(job.route, outcome, job.signals.prompt_tokens),
             config=parts.config,
             prompt=job.signals if parts.keep_prompts and _may_be_kept(job.signals) else None,
             candidate=job.candidate,
@@ -215,6 +218,8 @@ class Run:
             scoring=job.scoring.calls,
             fallback=job.fallback,
             decided=self._decided(),
+            propensity=job.propensity,
+            gateway_cost=parts.gateway_cost,
         )
         try:
             parts.journal.append(entry, tuple(self.slots))

@@ -104,7 +104,7 @@ async def running(
     urls = [url_of(each) for each in sockets]
     served = Running(gateway, f"{urls[0]}/v1", urls[1] if urls[1:] else None)
     apps = [app() for app in (gateway.main, gateway.admin)[: len(sockets)]]
-    watcher = Watcher(settings.files, gateway.reload)
+    watcher = Watcher(settings.files, gateway.reload, settings.prices_until)
     gateway.on_files = watcher.follow
     with signals(served.stopping, served.drain, gateway.reload):
         watch = asyncio.create_task(watcher.run()) if path is not None else None

@@ -59,7 +59,7 @@ class Supervisor:
         self.admin_url = url_of(self._admin) if self._admin else None
         self._log = RequestLog(human_line if server.log == "human" else json_line, log_to)
         self._metrics = Metrics((), {}, lambda: {"dropped_lines": float(self._log.dropped)})
-        self._watcher = Watcher(settings.files, self.try_reload)
+        self._watcher = Watcher(settings.files, self.try_reload, settings.prices_until)
         orders = {
             "path": str(path),
             "bind": self._kept.getsockname()[:2],

@@ -25,12 +25,13 @@ CHANGE_LIMIT = 60.0
 
 
 class Team:
-    """The workers. `follow` is called with the files whose change calls for a reload."""
+    """The workers. `follow` is called with the files whose change calls for a reload, and with
+    the UNIX time that does too, if one does."""
 
     def __init__(
         self,
         orders: Mapping[str, Any],
-        follow: Callable[[Iterable[Path]], None],
+        follow: Callable[[Iterable[Path], float | None], None],
         own: Metrics,
     ) -> None:
         """`orders` are what every worker is told at its start, as JSON values; `own` are this
@@ -121,8 +122,9 @@ class Team:
         except (LineLost, BadRequest) as error:
             _log.error("worker %d may differ from the others: %s", worker.number, error)
 
-    async def _hear_of_files(self, files: Any) -> None:
-        self._follow([Path(each) for each in files])
+    async def _hear_of_files(self, told: Any) -> None:
+        files, until = told
+        self._follow([Path(each) for each in files], until)
 
     async def _page(self, _: Any) -> str:
         return (await self.metrics()).decode()

@@ -10,7 +10,9 @@ import asyncio
 import logging
 import socket
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,7 @@ async def _serve(channel: Channel, orders: dict[str, Any]) -> None:
         server, settings = _settings(orders)
         sock = listen(*orders["bind"], shared=True)
         gateway = Gateway(settings, Path(orders["path"]), orders["log_to"], server)
-        gateway.on_files = lambda files: channel.tell("files", [str(each) for each in files])
+        gateway.on_files = partial(_tell_files, channel)
         for route, thresholds in orders["thresholds"].items():
             _set(gateway, route, thresholds)
         try:
@@ -68,6 +70,10 @@ async def _serve(channel: Channel, orders: dict[str, Any]) -> None:
             channel.tell("figures", snapshot(gateway.metrics))
         finally:
             await gateway.close()
+
+
+def _tell_files(channel: Channel, files: Iterable[Path], until: float | None) -> None:
+    channel.tell("files", [[str(each) for each in files], until])
 
 
 async def _leave_it() -> None:

@@ -95,7 +95,7 @@ DISCARDED = _counter(
 UNPRICED = _counter(
     "unpriced_requests_total",
     "model reason",
-    "Calls whose cost is in doubt: missing_price, estimated_tokens",
+    "Calls whose cost is in doubt: missing_price, missing_rate, estimated_tokens",
 )
 DURATIONS = _histogram(
     "request_duration_seconds", "route tier stream", DURATION, "From arrival to the last byte"

@@ -164,7 +164,7 @@ def _finished(entry: Entry) -> dict[str, Any]:
         "completion_tokens": usage.completion,
         "estimated": usage.estimated,
         "cost_usd": dollars(entry.cost),
-        "baseline_usd": dollars(entry.baseline),
+        "baseline_usd": dollars(entry.baseline.cost),
         "seconds": round(entry.timing.total, 6),
         "first_token_seconds": _rounded(entry.timing.first_token),
         "overhead_seconds": round(entry.timing.overhead, 6),
@@ -180,7 +180,7 @@ def _in_words(entry: Entry) -> str:
     return (
         f"{_time(entry.origin.started_at)[11:19]} {entry.status} {entry.ending}{degraded} "
         f"{entry.route}:{hard} {tried} {entry.timing.total:.3f} s "
-        f"${dollars(entry.cost)} (baseline ${dollars(entry.baseline)}) "
+        f"${dollars(entry.cost)} (baseline ${dollars(entry.baseline.cost)}) "
         f"{entry.origin.request_id[:LONGEST]}"
     )
 

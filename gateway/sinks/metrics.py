@@ -34,7 +34,6 @@ from gateway.sinks.names import (
     STATUSES,
     Names,
     among,
-    baseline_basis,
     discard_reason,
     scorer_tiers,
 )
@@ -135,7 +134,7 @@ class Metrics:
             self._observe_attempt(route, attempt)
             if attempt is not entry.outcome.served and (spent := attempt.spent):
                 self._discarded.add((route, discard_reason(attempt, entry)), spent)
-        self._baseline.add((route, baseline_basis(entry)), entry.baseline)
+        self._baseline.add((route, entry.baseline.basis), entry.baseline.cost)
         self._observe_times(entry, route, tier)
 
     def observe_shadow(self, shadow: Shadow) -> None:
@@ -226,7 +225,7 @@ class Metrics:
             self._attempts.begin(tier.name, tier.model, status)
         for kind in KINDS:
             self._cost.begin(route, tier.name, tier.model, kind)
-        for reason in ("missing_price", "estimated_tokens"):
+        for reason in ("missing_price", "missing_rate", "estimated_tokens"):
             self._unpriced.begin(tier.model, reason)
 
     def _observe_scoring(self, route: str, entry: Entry) -> None:
@@ -278,10 +277,12 @@ class Metrics:
             self._upstream.observe((tier, model, "ok"), call.seconds)
         if call.usage.estimated:
             self._unpriced.add((model, "estimated_tokens"))
+        if not call.price.knows(call.usage.service):
+            self._unpriced.add((model, "missing_rate"))
         if not priced:
             self._unpriced.add((model, "missing_price"))
         self._observe_tokens(tier, model, call)
-        parts = (call.cost.total,) if purpose else _parts(call)
+        parts = (call.cost.total,) if purpose else call.cost.amounts
         for kind, amount in zip((purpose,) if purpose else KINDS, parts, strict=False):
             if amount:
                 self._cost.add((route, tier, model, kind), amount)
@@ -306,11 +307,6 @@ class Metrics:
             self._first_tokens.observe((route, tier), timing.first_token)
         self._overheads.observe((route,), timing.overhead)
         self._deciding.observe((route,), timing.decision)
-
-
-def _parts(call: CallRecord) -> tuple[int, ...]:
-    cost = call.cost
-    return cost.input, cost.cached_input, cost.cache_write, cost.output, cost.request
 
 
 def _by_name(values: Mapping[str, float]) -> list[tuple[Labels, float]]:

@@ -29,7 +29,11 @@ FAILURES = (
 )
 """Every `kind` of the core's upstream errors."""
 STATUSES = ("ok", "failed", "left", "cancelled")
-KINDS = ("input", "cache_read", "cache_write", "output", "request", "check", "score", "shadow")
+KINDS = (
+    *("input", "cache_read", "cache_write", "output", "request", "reasoning", "audio", "image"),
+    *("check", "score", "shadow"),
+)
+"""The kinds of `core.money.Cost`, in its order, and the purposes that are told as one."""
 FALLBACKS = (
     "timeout",
     "unreachable",
@@ -105,13 +109,6 @@ def scorer_tiers(route: Route) -> tuple[Tier, ...]:
 def among(word: str, known: Collection[str]) -> str:
     """Bound a word to a known set."""
     return word if word in known else OTHER
-
-
-def baseline_basis(entry: Entry) -> str:
-    """Was the baseline's cost measured, or reckoned from another tier's reply?"""
-    if entry.served_tier != entry.baseline_tier:
-        return "estimated"
-    return "estimated" if any(a.usage.estimated for a in entry.outcome.attempts) else "measured"
 
 
 def discard_reason(attempt: Attempt, entry: Entry) -> str:

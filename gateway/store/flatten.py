@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from gateway.store.schema import ADDED, ADDED_TO_CHECK, CALL, CHECK_RESULT, REQUEST
+from gateway.store.schema import ADDED, ADDED_TO_CALL, ADDED_TO_CHECK, CALL, CHECK_RESULT, REQUEST
 
 Row = tuple[Any, ...]
 """One row, in its table's order."""
@@ -67,6 +67,7 @@ def scoring_of(record: dict[str, Any], request: int) -> Iterator[Row]:
 
 def _call(record: dict[str, Any], request: int, call: dict[str, Any]) -> Row:
     started_at = record["started_at"] + call["started"]
+    whole = ADDED_TO_CALL | call
     return columns_of(
-        CALL, call, request=request, entry_id=record["entry_id"], started_at=started_at
+        CALL, whole, request=request, entry_id=record["entry_id"], started_at=started_at
     )

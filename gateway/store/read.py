@@ -29,6 +29,8 @@ class Summary:
     unsettled: int = 0
     cost: int = 0
     discarded_cost: int = 0
+    shadow_cost: int = 0
+    gateway_cost: int = 0
     baseline_cost: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -39,8 +41,10 @@ class Summary:
 
     @property
     def saved(self) -> float | None:
-        """Share of the baseline's cost that was not spent; None without a baseline."""
-        return 1 - self.cost / self.baseline_cost if self.baseline_cost else None
+        """Share of the baseline's cost that was not spent, in the shadow and by the gateway itself
+        included: it may be negative. None without a baseline."""
+        spent = self.cost + self.shadow_cost + self.gateway_cost
+        return 1 - spent / self.baseline_cost if self.baseline_cost else None
 
     def share(self, tier: str) -> float:
         """Share of the served requests that `tier` served, 0..1."""
@@ -128,6 +132,8 @@ SELECT count(*) AS requests,
        coalesce(sum(outcome = 'unsettled'), 0) AS unsettled,
        coalesce(sum(cost), 0) AS cost,
        coalesce(sum(discarded_cost), 0) AS discarded_cost,
+       coalesce(sum(shadow_cost), 0) AS shadow_cost,
+       coalesce(sum(gateway_cost), 0) AS gateway_cost,
        coalesce(sum(baseline_cost), 0) AS baseline_cost,
        coalesce(sum(prompt_tokens), 0) AS prompt_tokens,
        coalesce(sum(completion_tokens), 0) AS completion_tokens

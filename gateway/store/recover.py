@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway.store.drain import drain_segment
 from gateway.store.owner import Owner, adopt
-from gateway.store.schema import CALL, REQUEST
+from gateway.store.schema import ADDED_TO_CALL, CALL, REQUEST
 from gateway.store.slots import Mark, read_marks
 from gateway.store.spool import Segment
 from gateway.store.sqlite import (
@@ -128,6 +128,7 @@ def _call_record(mark: Mark, seq: int) -> dict[str, Any]:
         "first_token": None,
         "bare": False,
     }
+    guess = ADDED_TO_CALL | guess | {"price_version": call.price_version}
     return (
         guess
         | (mark.settled or {})
@@ -141,6 +142,7 @@ def _call_record(mark: Mark, seq: int) -> dict[str, Any]:
             "upstream": call.upstream,
             "model": call.model,
             "recipe": "",
+            "price_hash": call.price_hash,
             "started_at": call.opened_at,
         }
     )
@@ -159,6 +161,9 @@ def _request_record(marks: list[Mark], calls: list[dict[str, Any]]) -> dict[str,
         "p_good": [],
         "escalations": [],
         "estimated": any(call["estimated"] for call in calls),
+        "call_count": len(calls),
+        "check_cost": sum(call["cost"] for call in calls if call["purpose"] == "check"),
+        "score_cost": sum(call["cost"] for call in calls if call["purpose"] == "score"),
     }
     known |= {
         name: sum(call[name] for call in calls) for name in (*_total_names(REQUEST, CALL), "cost")

@@ -2,8 +2,58 @@
 
 from __future__ import annotations
 
-VERSION = 3
+from collections.abc import Mapping
+
+VERSION = 4
 """Of the database's layout; a newer one than this is refused."""
+
+
+def _added(table: str, columns: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(f"ALTER TABLE {table} ADD COLUMN {name} {kind}" for name, kind in columns.items())
+
+
+def _blanks(columns: Mapping[str, str]) -> dict[str, str | int | None]:
+    """What an older record has in their place."""
+    return {name: "" if kind.startswith("TEXT") else None for name, kind in columns.items()}
+
+
+# From layout 4 on; null in older rows, but for texts, which are empty.
+REQUEST_4 = {
+    "check_cost": "INTEGER",
+    "score_cost": "INTEGER",
+    "gateway_cost": "INTEGER",
+    "cache_write_tokens": "INTEGER",
+    "attempt_count": "INTEGER",
+    "call_count": "INTEGER",
+    "finish_reason": "TEXT NOT NULL DEFAULT ''",
+    "propensity": "REAL",
+    "baseline_policy": "TEXT NOT NULL DEFAULT ''",
+    "baseline_basis": "TEXT NOT NULL DEFAULT ''",
+    "baseline_prompt_tokens": "INTEGER",
+    "baseline_cached_tokens": "INTEGER",
+    "baseline_completion_tokens": "INTEGER",
+    "baseline_price_hash": "TEXT NOT NULL DEFAULT ''",
+}
+ATTEMPT_4 = {"price_hash": "TEXT NOT NULL DEFAULT ''"}
+CALL_4 = {
+    "cache_write_1h_tokens": "INTEGER",
+    "audio_input_tokens": "INTEGER",
+    "audio_output_tokens": "INTEGER",
+    "image_input_tokens": "INTEGER",
+    "image_output_tokens": "INTEGER",
+    "service_tier": "TEXT NOT NULL DEFAULT ''",
+    "rate": "TEXT NOT NULL DEFAULT ''",
+    "price_version": "TEXT NOT NULL DEFAULT ''",
+    "price_hash": "TEXT NOT NULL DEFAULT ''",
+    "input_cost": "INTEGER",
+    "cached_input_cost": "INTEGER",
+    "cache_write_cost": "INTEGER",
+    "output_cost": "INTEGER",
+    "request_cost": "INTEGER",
+    "reasoning_cost": "INTEGER",
+    "audio_cost": "INTEGER",
+    "image_cost": "INTEGER",
+}
 
 # Money is in nano-dollars; `started_at` is a UNIX time in seconds, other times are seconds.
 REQUEST = {
@@ -60,6 +110,7 @@ REQUEST = {
     "shadow_cost": "INTEGER NOT NULL DEFAULT 0",
     "met": "INTEGER",
     "candidate_met": "INTEGER",
+    **REQUEST_4,
 }
 ADDED: dict[str, str | int | None] = {
     "score": None,
@@ -75,6 +126,7 @@ ADDED: dict[str, str | int | None] = {
     "shadow_cost": 0,
     "met": None,
     "candidate_met": None,
+    **_blanks(REQUEST_4),
 }
 """What a record lacks that a version before this one has left in its spool."""
 ADDED_TO_ATTEMPT = {
@@ -83,9 +135,11 @@ ADDED_TO_ATTEMPT = {
     "fallen": False,
     "shadow": False,
     "rival": False,
+    **_blanks(ATTEMPT_4),
 }
 ADDED_TO_CHECK = {"broken": False}
-"""The same of its attempts, and of their checks."""
+ADDED_TO_CALL = _blanks(CALL_4)
+"""The same of its attempts, of their checks, and of all calls."""
 ATTEMPT = {
     "request": "INTEGER NOT NULL",
     "seq": "INTEGER NOT NULL",
@@ -108,6 +162,7 @@ ATTEMPT = {
     "fallen": "INTEGER NOT NULL DEFAULT 0",
     "shadow": "INTEGER NOT NULL DEFAULT 0",
     "rival": "INTEGER NOT NULL DEFAULT 0",
+    **ATTEMPT_4,
 }
 CALL = {
     "call_id": "TEXT PRIMARY KEY",
@@ -133,6 +188,7 @@ CALL = {
     "reasoning_tokens": "INTEGER NOT NULL",
     "estimated": "INTEGER NOT NULL",
     "cost": "INTEGER NOT NULL",
+    **CALL_4,
 }
 CHECK_RESULT = {
     "request": "INTEGER NOT NULL",
@@ -198,6 +254,11 @@ MIGRATIONS = {
         "ALTER TABLE attempt ADD COLUMN shadow INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE attempt ADD COLUMN rival INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE check_result ADD COLUMN broken INTEGER NOT NULL DEFAULT 0",
+    ),
+    3: (
+        *_added("request", REQUEST_4),
+        *_added("attempt", ATTEMPT_4),
+        *_added("call", CALL_4),
     ),
 }
 """What makes the next layout of each older one."""

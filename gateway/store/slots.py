@@ -19,6 +19,7 @@ import orjson
 
 from gateway.core.outcome import CallRecord
 from gateway.core.ports import OpenCall
+from gateway.core.rows import COST_COLUMNS, call_row
 from gateway.store.encode import encode
 
 SLOT = 1024
@@ -33,8 +34,17 @@ FREE, OPEN, SETTLED = 0, 0x4F, 0x53
 _PART = struct.Struct("<HI")
 _OPENING = 8
 _SETTLING = 688
-_FIELDS = (len(OpenCall.__slots__) - 1, len(OpenCall.__slots__))
-"""How many values an opening has; the version before this one had no purpose."""
+_FIELDS = tuple(range(len(OpenCall.__slots__) - 3, len(OpenCall.__slots__) + 1))
+"""How many values an opening has; versions before this one had no price, and no purpose."""
+_SETTLED = (
+    *("status", "error", "prompt_tokens", "completion_tokens", "cached_tokens"),
+    *("cache_write_tokens", "reasoning_tokens", "estimated", "cost", "seconds", "first_token"),
+    *("bare", "cache_write_1h_tokens", "audio_input_tokens", "audio_output_tokens"),
+    *("image_input_tokens", "image_output_tokens", "service_tier", "rate", *COST_COLUMNS),
+)
+"""What of a call's row is written down when it ends, in this order: names would not fit."""
+_ROOM = {_OPENING: _SETTLING - _OPENING - _PART.size, _SETTLING: SLOT - _SETTLING - _PART.size}
+_LONGEST_WORD = 24
 _LONGEST_NAME = 64
 _LONGEST_ID = 128
 
@@ -140,7 +150,7 @@ def read_marks(path: Path) -> Marks:
             torn += 1
             continue
         settled = _read(slot, _SETTLING) if state == SETTLED else None
-        marks.append(Mark(OpenCall(*opening), settled if isinstance(settled, dict) else None))
+        marks.append(Mark(OpenCall(*opening), _settled(settled)))
     return Marks(tuple(marks), torn)
 
 
@@ -151,7 +161,7 @@ def _taken(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _write(chunk: mmap.mmap, at: int, body: bytes) -> None:
-    if len(body) > _SETTLING - _OPENING - _PART.size:
+    if len(body) > _ROOM[at % SLOT]:
         body = b""  # reads as torn: better than a neighbour overwritten
     data = _PART.pack(len(body), zlib.crc32(body)) + body
     chunk[at : at + len(data)] = data
@@ -172,10 +182,11 @@ def _opening(call: OpenCall) -> bytes:
     values = [getattr(call, name) for name in OpenCall.__slots__]
     body = encode(values)
     for most in (_LONGEST_NAME, 0):
-        if len(body) <= _SETTLING - _OPENING - _PART.size:
+        if len(body) <= _ROOM[_OPENING]:
             break
         # The ids are what the record is known by: they are cut last, and to what they may be.
-        cut = {name: getattr(call, name)[:most] for name in ("route", "tier", "upstream", "model")}
+        named = ("route", "tier", "upstream", "model", "price_version")
+        cut = {name: getattr(call, name)[:most] for name in named}
         cut |= {"call_id": call.call_id[:_LONGEST_ID], "entry_id": call.entry_id[:_LONGEST_ID]}
         values = [cut.get(name, getattr(call, name)) for name in OpenCall.__slots__]
         body = encode(values)
@@ -183,20 +194,17 @@ def _opening(call: OpenCall) -> bytes:
 
 
 def _settling(record: CallRecord) -> bytes:
-    usage = record.usage
-    return encode(
-        {
-            "status": record.status,
-            "error": record.error[:_LONGEST_NAME],
-            "prompt_tokens": usage.prompt,
-            "completion_tokens": usage.completion,
-            "cached_tokens": usage.cached,
-            "cache_write_tokens": usage.cache_write,
-            "reasoning_tokens": usage.reasoning,
-            "estimated": usage.estimated,
-            "cost": record.cost.total,
-            "seconds": round(record.seconds, 6),
-            "first_token": record.first_token,
-            "bare": record.bare,
-        }
-    )
+    row = call_row(record)
+    words = {name: row[name][:_LONGEST_WORD] for name in ("error", "service_tier", "rate")}
+    times = {"seconds": round(record.seconds, 6)}
+    if record.first_token is not None:
+        times["first_token"] = round(record.first_token, 6)
+    whole = row | words | times
+    return encode([whole[name] for name in _SETTLED])
+
+
+def _settled(values: object) -> dict[str, Any] | None:
+    """Return what is known of a call's end, by name; the versions before this one wrote names."""
+    if isinstance(values, list) and len(values) == len(_SETTLED):
+        return dict(zip(_SETTLED, values, strict=True))
+    return values if isinstance(values, dict) else None

@@ -10,8 +10,8 @@ from typing import Any, TypeGuard
 import orjson
 
 from gateway.core.chat import Delta, Piece
-from gateway.core.money import Usage
 from gateway.upstreams.failures import in_payload, nonsense
+from gateway.upstreams.usage import OPENAI, read_usage
 
 MAX_CHOICES = 128
 _ROUNDING = 1e-3
@@ -37,7 +37,7 @@ def plain_delta(raw: bytes, *, strip_logprobs: bool) -> Delta:
     if not choices:
         raise nonsense("it has no choices")
     pieces = tuple([_piece(choice, "message") for choice in choices])
-    usage = _usage(payload.get("usage"))
+    usage = read_usage(payload.get("usage"), OPENAI, payload.get("service_tier"))
     if strip_logprobs and _drop_logprobs(choices):
         raw = orjson.dumps(payload)
     return Delta(pieces, usage, raw, payload)
@@ -54,7 +54,8 @@ def event_delta(data: bytes, *, strip_usage: bool, strip_logprobs: bool) -> Delt
     choices = _choices(payload)
     pieces = tuple([_piece(choice, "delta") for choice in choices])
     reported = payload.get("usage")
-    usage = None if reported is None else _usage(reported)
+    service = payload.get("service_tier")
+    usage = None if reported is None else read_usage(reported, OPENAI, service)
     if not choices and (strip_usage if reported is not None else "choices" not in payload):
         return Delta(pieces, usage)
     # A line break between tokens of JSON is legal, but would break the event's only line.
@@ -204,23 +205,6 @@ def _tool_call(call: object) -> Mapping[str, Any]:
         return {**call, "function": {**function, "arguments": orjson.dumps(arguments).decode()}}
     _text(arguments, "a tool call's arguments")
     return call
-
-
-def _usage(reported: object) -> Usage | None:
-    """Read what an upstream says it used; None when that cannot be true."""
-    if not isinstance(reported, dict):
-        return None
-    prompt = reported.get("prompt_tokens_details")
-    completion = reported.get("completion_tokens_details")
-    prompt = prompt if isinstance(prompt, dict) else {}
-    completion = completion if isinstance(completion, dict) else {}
-    return Usage.clamped(
-        reported.get("prompt_tokens"),
-        reported.get("completion_tokens"),
-        prompt.get("cached_tokens", 0),
-        prompt.get("cache_write_tokens", 0),
-        completion.get("reasoning_tokens", 0),
-    )
 
 
 def _drop_logprobs(choices: list[dict[str, Any]]) -> bool:

@@ -159,7 +159,7 @@ async def test_a_fault_that_nobody_foresaw_is_a_refused_reload(
 
     async with house(tmp_path) as it:
         service, told = it.gateway.switch.service, []
-        it.gateway.on_files = told.append
+        it.gateway.on_files = lambda files, _: told.append(files)
         monkeypatch.setattr(gateway.app, where, fail)
         assert not await it.gateway.reload()
         headers = {"authorization": f"Bearer {it.gateway.admin_secret}"}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from gateway.config import ConfigError, parse
+from gateway.config.draft import Book
 from gateway.core.money import Price
 
 PRICE = Price(input=7_000, output=11_000, version="test 2026-01-02")
-BOOK = {"tiny": PRICE, "huge": PRICE}
+BOOK = Book({"tiny": PRICE, "huge": PRICE})
 
 SMALL = """\
 upstreams:

@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from gateway.config import ConfigError, check_models, load, models, parse, parse_recipe
 from gateway.config.checking import known_keys
+from gateway.config.price_keys import HostedKeys, PriceKeys
 from gateway.config.text import read
 from gateway.prices import open_book, read_book
 
@@ -82,7 +83,9 @@ TABLES = {
     "tiers.bar": [models.BarKeys],
     "tiers.early": [models.EarlyKeys],
     "tiers.hedge": [models.HedgeKeys],
-    "tiers.price": [models.PriceKeys],
+    "tiers.price": [PriceKeys],
+    "tiers.hosted": [HostedKeys],
+    "routes.baseline": [models.BaselineKeys],
     **{f"checks.{kind}": [keys] for kind, keys in check_models.KINDS.items()},
     "routes": [models.RouteKeys],
     "routes.session": [models.SessionKeys],
@@ -131,6 +134,7 @@ PLACES = {
     "routes.speculate": BASE.replace("large]", "large], speculate: {%s}"),
     "tiers.early": BASE.replace("gpt-5-nano", "gpt-5-nano, bar: {early: {%s}}"),
     "tiers.price": BASE.replace("gpt-5-nano", "gpt-5-nano, price: {input: 1, output: 1, %s}"),
+    "routes.baseline": BASE.replace("large]", "large], baseline: {%s}"),
     "routes": BASE.replace("[small, large]", "[small, large], %s"),
     "routes.session": BASE.replace("[small, large]", "[small, large], session: {%s}"),
     "routes.python": BASE.replace("large]", "large], scorer: {python: a.b, %s}"),

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import ConfigError, parse
+from gateway.config.draft import Book
 from gateway.config.environment import Expanded, expand, mask
 
 CANARY = "c4nary"
@@ -148,7 +149,7 @@ def test_a_secret_in_the_wrong_place_is_never_shown(problems, small, old, new):
 def test_nor_in_what_the_error_grew_from(small):
     text = small.replace('v1"', f'v1", api_key: "{CANARY} "')
     with pytest.raises(ConfigError) as caught:
-        parse(text, "waterfall.yaml", {}, lambda _: {})
+        parse(text, "waterfall.yaml", {}, lambda _: Book({}))
     chain, error = [], caught.value
     while error is not None:
         chain.append(repr(error))

@@ -8,13 +8,14 @@ import pytest
 import yaml
 
 from gateway.config import ConfigError, PriceSettings, load, load_recipe, parse_recipe
+from gateway.config.draft import Book
 from gateway.config.text import DEPTH_LIMIT, SIZE_LIMIT
 from gateway.core.money import Price
 from gateway.core.recipes import Recipe
 from gateway.core.verdict import CheckSpec
 from gateway.prices import open_book
 
-BOOK = {"tiny": Price(input=7), "huge": Price(input=7)}
+BOOK = Book({"tiny": Price(input=7), "huge": Price(input=7)})
 
 RECIPE = """\
 version: 3
@@ -96,7 +97,7 @@ def test_what_is_named_is_read_and_watched(file, small):
     file.write_text(f"{text}prices: {{file: prices.yaml}}\n")
     opened = []
     settings = load(file, {}, lambda asked: opened.append(asked) or BOOK)
-    assert opened == [PriceSettings("builtin", folder / "prices.yaml")] == [settings.prices]
+    assert opened == [PriceSettings("builtin", (folder / "prices.yaml",))] == [settings.prices]
     assert settings.routes["waterfall"].scorer == str(folder / "artefact")
     tier = settings.tiers["small"]
     assert tier.recipe.label == "terse@3"
@@ -170,7 +171,7 @@ def test_a_key_that_everyone_can_read(file, small, mode, key, warned):
 def test_a_price_of_nothing_is_taken_with_a_warning(file, small):
     file.write_text(small.replace("model: tiny", "model: tiny, price: {input: 0, output: 0}"))
     settings = load_it(file)
-    assert settings.tiers["small"].price == Price(version="config")
+    assert settings.tiers["small"].price == Price().sealed("config")
     told = "waterfall.yaml: tiers.small.price: counted as free"
     assert [warning.startswith(told) for warning in settings.warnings] == [True]
 

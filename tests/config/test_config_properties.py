@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import ConfigError, parse, parse_recipe
+from gateway.config.draft import Book
 from gateway.config.models import Root
 from gateway.config.quantities import seconds, share, size, tokens, usd
 from gateway.core.money import Price
 from gateway.prices import read_book
 
-BOOK = {"tiny": Price(input=7), "huge": Price(input=7)}
+BOOK = Book({"tiny": Price(input=7), "huge": Price(input=7)})
 GOOD = {
     "server": {"port": 1, "admin": "127.0.0.1:9090", "max_body": "1MB"},
     "upstreams": {"acme": {"base_url": "https://llm.example.com/v1", "timeouts": {"connect": 1}}},

@@ -62,7 +62,7 @@ def test_defaults(read, small, tmp_path):
     assert (route.deadline, route.ceiling, route.latch) == (60.0, 500_000_000, 600.0)
     assert settings.aliases == {"auto": "waterfall"}
     assert settings.keys == ()
-    assert (settings.prices.book, settings.prices.file) == ("builtin", None)
+    assert (settings.prices.book, settings.prices.files) == ("builtin", ())
     assert settings.ledger.path == tmp_path / "waterfall.db"
     assert settings.ledger.durability == "process"
 
@@ -136,8 +136,7 @@ def test_the_admin_key_comes_from_the_environment_unless_given(read, small):
                 cache_write=300_000_000,
                 output=2_000_000_000,
                 request=10_000_000,
-                version="config",
-            ),
+            ).sealed("config"),
         ),
     ],
 )

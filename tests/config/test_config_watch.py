@@ -155,3 +155,23 @@ async def test_a_callback_that_fails_is_logged_and_the_watch_goes_on(file, caplo
     task.cancel()
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert "no good" in caplog.text
+
+
+def test_a_time_that_comes_is_told_and_told_again_until_something_follows(file):
+    now = [1_000.0]
+    watcher = Watcher([file], print, 1_010.0, now=lambda: now[0])
+    assert polls(watcher, 2) == [False, False]
+    now[0] = 1_010.0
+    assert polls(watcher, 2) == [True, False]
+    now[0] += 59.9
+    assert polls(watcher, 1) == [False]
+    now[0] += 0.1
+    assert polls(watcher, 2) == [True, False]
+    watcher.follow([file], 1_500.0)
+    now[0] = 1_499.0
+    assert polls(watcher, 2) == [False, False]
+    now[0] = 1_500.0
+    assert polls(watcher, 1) == [True]
+    watcher.follow([file])
+    now[0] = 9_999.0
+    assert polls(watcher, 2) == [False, False]

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from sample_entries import (
     LARGE,
-    ROUTE,
     SMALL,
     USAGE,
     attempt,
@@ -30,15 +27,12 @@ from gateway.core.errors import (
 from gateway.core.ledger import (
     Refusal,
     Timing,
-    baseline_cost,
     ending,
     escalations,
     refusal,
     status_of,
 )
-from gateway.core.money import Usage
 from gateway.core.outcome import Outcome
-from gateway.core.recipes import Recipe
 from gateway.core.rows import row
 
 ENDINGS = {
@@ -129,37 +123,3 @@ def test_the_reason_of_a_failure_is_its_code():
     assert failed().reason == "upstream_timeout"
     assert entry(Outcome((), error=BadRequest("bad"))).reason == "error"
     assert entry(Outcome(())).reason == ""
-
-
-# ------------------------------------------------------------------ the baseline
-
-
-def served(tier, usage=USAGE):
-    one = attempt(tier, calls=(call(tier, usage=usage),))
-    return Outcome((one,), one)
-
-
-COOKED = replace(SMALL, recipe=Recipe("r", 1, before="x" * 40))
-
-
-def test_nothing_served_costs_nothing_at_the_baseline():
-    assert baseline_cost(ROUTE, Outcome(()), 9) == 0
-    uncalled = attempt(SMALL, calls=())
-    assert baseline_cost(ROUTE, Outcome((uncalled,), uncalled), 9) == 0
-
-
-def test_the_baseline_tier_s_own_reply_is_its_own_price():
-    assert baseline_cost(ROUTE, served(LARGE), 9) == LARGE.price.cost(USAGE).total
-
-
-def test_another_tier_s_is_priced_anew_and_uncached():
-    assert baseline_cost(ROUTE, served(SMALL), 9) == LARGE.price.cost(Usage(101, 31)).total
-
-
-def test_what_a_recipe_added_is_taken_off():
-    assert baseline_cost(ROUTE, served(COOKED), 9) == LARGE.price.cost(Usage(91, 31)).total
-
-
-def test_the_estimate_stands_in_where_nothing_is_left():
-    outcome = served(COOKED, Usage(10, 31))
-    assert baseline_cost(ROUTE, outcome, 9) == LARGE.price.cost(Usage(9, 31)).total

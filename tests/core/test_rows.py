@@ -7,6 +7,7 @@ import pytest
 from sample_entries import (
     SMALL,
     attempt,
+    call,
     cancelled,
     entry,
     escalated,
@@ -15,10 +16,12 @@ from sample_entries import (
     fallen_through,
 )
 
+from gateway.core.chat import Choice, Reply
 from gateway.core.difficulty import Difficulty
+from gateway.core.money import Price, Usage
 from gateway.core.outcome import Outcome
 from gateway.core.recipes import Recipe
-from gateway.core.rows import row
+from gateway.core.rows import COST_COLUMNS, call_row, row
 from gateway.core.signals import Signals
 from gateway.core.verdict import Evidence, Finding, Verdict
 
@@ -119,3 +122,58 @@ def test_a_row_holds_a_prompt_only_where_the_entry_does():
     assert Signals(**json.loads(json.dumps(kept))) == Signals(
         "why?", prompt_tokens=7, wants_json=True
     )
+
+
+def test_what_a_call_cost_is_told_by_kind_and_by_price():
+    price = Price(
+        *(1_000_000, 2_000_000),
+        audio_input=3_000_000,
+        request=5,
+        bands=((50, Price(7_000_000, 8_000_000, request=5)),),
+        services=(("flex", Price(500_000, 600_000)),),
+    ).sealed("mine 2026-01-02")
+    usage = Usage(40, 10, cached=4, reasoning=3, audio_input=6)
+    made = replace(call(usage=usage, price=price), cost=price.cost(usage))
+    flat = call_row(made)
+    kinds = {name: flat[name] for name in COST_COLUMNS if flat[name]}
+    assert kinds == {
+        "input_cost": 30,
+        "cached_input_cost": 4,
+        "output_cost": 14,
+        "reasoning_cost": 6,
+        "audio_cost": 18,
+        "request_cost": 5,
+    }
+    assert sum(kinds.values()) == flat["cost"]
+    assert (flat["audio_input_tokens"], flat["service_tier"], flat["rate"]) == (6, "", "standard")
+    assert (flat["price_version"], flat["price_hash"]) == ("mine 2026-01-02", price.digest)
+    assert len(price.digest) == 12
+    long = call_row(replace(made, usage=replace(usage, prompt=51)))
+    assert long["rate"] == "above 50"
+    assert call_row(replace(made, usage=replace(usage, service="flex")))["rate"] == "flex"
+
+
+def test_a_row_tells_what_stands_behind_its_sums():
+    flat = row(replace(examined(), propensity=0.1, gateway_cost=77))
+    (served,) = flat["attempts"]
+    assert flat["check_cost"] == served["checking"][0]["cost"] > 0
+    assert (flat["score_cost"], flat["gateway_cost"], flat["propensity"]) == (0, 77, 0.1)
+    assert (flat["attempt_count"], flat["call_count"], flat["finish_reason"]) == (1, 2, "")
+    scored = row(entry(scoring=(call(),)))
+    assert scored["score_cost"] == scored["scoring"][0]["cost"] > 0
+    assert scored["call_count"] == 2
+    named = ("tier", "cost", "policy", "basis", "prompt_tokens", "cached_tokens")
+    told = [flat[f"baseline_{name}"] for name in (*named, "completion_tokens", "price_hash")]
+    assert told == ["large", 123_456_789, "same_prompt", "estimated", 103, 7, 37, "ba5e"]
+
+
+@pytest.mark.parametrize(("choices", "word"), [((), ""), ((Choice("hi"),), "")])
+def test_a_reply_that_does_not_say_why_it_ended(choices, word):
+    served = attempt(reply=Reply(choices))
+    assert row(entry(Outcome((served,), served)))["finish_reason"] == word
+
+
+def test_a_row_says_why_the_reply_ended():
+    served = attempt(reply=Reply((Choice("hi", finish="length"), Choice("ho", finish="stop"))))
+    assert row(entry(Outcome((served,), served)))["finish_reason"] == "length"
+    assert row(failed())["finish_reason"] == ""

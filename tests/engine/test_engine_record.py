@@ -59,7 +59,7 @@ async def test_a_call_is_marked_with_what_it_may_cost():
 @pytest.mark.parametrize(
     ("script", "money"),
     [
-        (says("hi", used=(0, 0)), 5),
+        (says("hi", used=(0, 0)), 6 + 3 + 5),
         (says(used=(0, 0)), 5),
         ([UpstreamTimeout("silence")], 6 + 5),
         ([DOWN], 0),

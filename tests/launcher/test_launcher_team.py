@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from pathlib import Path
 
 import orjson
 import pytest
@@ -173,3 +174,19 @@ async def supervised(folder, **changes):
 
 def pid_of(one):
     return one._process.pid
+
+
+async def test_the_time_from_which_other_prices_hold_is_watched_for_with_the_files():
+    heard = []
+    made = Team({"path": "w.yaml"}, lambda *told: heard.append(told), Metrics((), {}))
+    await made._hear_of_files([["a.yaml", "b.yaml"], 1_796_083_200.0])
+    await made._hear_of_files([["a.yaml"], None])
+    a, b = Path("a.yaml"), Path("b.yaml")
+    assert heard == [([a, b], 1_796_083_200.0), ([a], None)]
+
+    class Line:
+        def tell(self, *told):
+            heard.append(told)
+
+    worker._tell_files(Line(), (a, b), 3.5)
+    assert heard[-1] == ("files", [["a.yaml", "b.yaml"], 3.5])

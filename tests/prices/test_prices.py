@@ -16,11 +16,8 @@ BOOK = open_book(PriceSettings())
 
 def test_the_builtin_book():
     assert BOOK["gpt-5-mini"] == Price(
-        input=250_000_000,
-        cached_input=25_000_000,
-        output=2_000_000_000,
-        version="builtin 2026-11-22",
-    )
+        input=250_000_000, cached_input=25_000_000, output=2_000_000_000
+    ).sealed("builtin 2026-11-22")
     assert len(BOOK) >= 15
 
 
@@ -45,10 +42,10 @@ def test_a_call_s_cost_to_the_nano_dollar():
 def test_the_user_s_own_file_wins(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("models:\n  gpt-5: {input: 1, output: 2}\n  own: {input: 3, output: 4}\n")
-    book = open_book(PriceSettings("builtin", path))
-    assert book["gpt-5"] == Price(input=10**9, output=2 * 10**9, version="mine.yaml")
+    book = open_book(PriceSettings("builtin", (path,)))
+    assert book["gpt-5"] == Price(input=10**9, output=2 * 10**9).sealed("mine.yaml")
     assert (book["own"].input, book["gpt-5-mini"]) == (3 * 10**9, BOOK["gpt-5-mini"])
-    assert set(open_book(PriceSettings("none", path))) == {"gpt-5", "own"}
+    assert set(open_book(PriceSettings("none", (path,)))) == {"gpt-5", "own"}
     assert open_book(PriceSettings("none")) == {}
 
 
@@ -100,4 +97,4 @@ routes: {waterfall: {tiers: [small, large]}}
 """
     tiers = parse(text, "w.yaml", {}, open_book).tiers
     assert tiers["small"].price == BOOK["gpt-5-mini"]
-    assert tiers["large"].price == Price(input=10**9, output=9 * 10**9, version="config")
+    assert tiers["large"].price == Price(input=10**9, output=9 * 10**9).sealed("config")

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 from sample_entries import (
+    BASELINE,
     LARGE,
     ROUTE,
     SMALL,
@@ -25,6 +26,7 @@ from sample_entries import (
 )
 
 from gateway.core import errors
+from gateway.core.baseline import Baseline
 from gateway.core.difficulty import Difficulty
 from gateway.core.money import NANO, Price, Usage
 from gateway.core.outcome import Outcome
@@ -94,7 +96,7 @@ def test_a_plain_request_counts_everywhere(metrics):
 
 
 def test_an_escalation_counts_its_cause_and_what_it_threw_away(metrics):
-    metrics.observe(deferred := escalated())
+    metrics.observe(deferred := escalated(baseline=dataclasses.replace(BASELINE, basis="measured")))
     metrics.observe(fell := fallen_through())
     ends = {"route": "waterfall", "from_tier": "small", "to_tier": "large"}
     found = {"cause": "deferral", "reason": "low_confidence"}
@@ -132,7 +134,8 @@ def test_money_is_exact_and_equals_the_ledger_s(metrics, tmp_path):
         usage = Usage(chance.randrange(50_000), chance.randrange(5_000), chance.randrange(400))
         tier = chance.choice((SMALL, LARGE))
         served = attempt(tier, calls=(call(tier, usage=usage),))
-        odd = entry(Outcome(attempts=(served,), served=served), baseline=chance.randrange(10**9))
+        against = dataclasses.replace(BASELINE, cost=chance.randrange(10**9))
+        odd = entry(Outcome(attempts=(served,), served=served), baseline=against)
         entries.append(odd if number % 2 else chance.choice(makers)())
     for each in entries:
         metrics.observe(each)
@@ -175,8 +178,11 @@ def test_ten_thousand_names_mint_no_series(metrics):
         draft = attempt(tier, None, calls=(odd, call(tier)), failure=failure)
         served = attempt(tier, dataclasses.replace(attempt().verdict, reason=name))
         outcome = Outcome(attempts=(draft, served), served=served)
-        words = dict.fromkeys(("route", "start_tier", "start_reason", "baseline_tier"), name)
-        return entry(outcome, name, **words, difficulty=Difficulty(0.95, scorer=name))
+        words = dict.fromkeys(("route", "start_tier", "start_reason"), name)
+        against = Baseline(name)
+        return entry(
+            outcome, name, **words, baseline=against, difficulty=Difficulty(0.95, scorer=name)
+        )
 
     metrics.observe(strange(0))
     before = set(samples(metrics))
@@ -316,3 +322,28 @@ def test_the_page_of_metrics_is_the_catalogue():
         f"| `{metric.full_name}` | {metric.kind} | {', '.join(metric.labels)} | {metric.help} |"
         for metric in CATALOGUE
     ]
+
+
+def test_a_tier_of_service_without_a_price_is_counted(metrics):
+    for service, count in {"": 0, "default": 0, "scale": 1}.items():
+        served = attempt(calls=(call(usage=Usage(9, 9, service=service)),))
+        metrics.observe(entry(Outcome((served,), served)))
+        found = {"model": "mini-1", "reason": "missing_rate"}
+        assert value(metrics, "unpriced_requests_total", **found) == count
+
+
+def test_every_kind_of_cost_has_its_name(metrics):
+    usage = Usage(
+        *(90, 40, 10, 10), reasoning=9, audio_input=5, audio_output=5, image_input=5, image_output=5
+    )
+    served = attempt(calls=(made := call(usage=usage),))
+    metrics.observe(entry(Outcome((served,), served)))
+    where = {"route": "waterfall", "tier": "small", "model": "mini-1"}
+    for name, kind in {
+        "reasoning": "reasoning",
+        "audio": "audio",
+        "cache_read": "cached_input",
+    }.items():
+        told = value(metrics, "cost_usd_total", **where, kind=name)
+        assert round(told * NANO) == getattr(made.cost, kind) > 0
+    assert nano_total(metrics, "cost_usd_total") == made.cost.total

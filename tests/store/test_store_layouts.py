@@ -18,7 +18,7 @@ from gateway.core.difficulty import Difficulty
 from gateway.core.rows import row
 from gateway.store import read
 from gateway.store.owner import claim
-from gateway.store.schema import MIGRATIONS
+from gateway.store.schema import CALL_4, MIGRATIONS, REQUEST_4
 from gateway.store.spool import frame
 from gateway.store.sqlite import connect, insert, transaction
 from gateway.store.store import open_store
@@ -27,6 +27,8 @@ HERE = Path(__file__).parent
 LAYOUT_1 = (HERE / "layout_1.sql").read_text()
 RECORD_1 = (HERE / "record_1.json").read_bytes()
 """What version 0.1 wrote to its spool of one escalated request."""
+RECORD_3 = (HERE / "record_3.json").read_bytes()
+"""The same of the layout before this one."""
 NEW = ("score", "profile", "unlike", "candidate", "candidate_score", "candidate_value", "met")
 TABLES_1 = ("request", "attempt", "call", "check_result")
 
@@ -78,26 +80,30 @@ def test_an_old_ledger_becomes_what_a_new_one_is(tmp_path, caplog):
     connect(tmp_path / "old.db").close()
     connect(tmp_path / "new.db").close()
     assert layout(tmp_path / "old.db") == layout(tmp_path / "new.db")
-    assert "had layout 1, it has 3 now" in caplog.text
+    assert "had layout 1, it has 4 now" in caplog.text
     caplog.clear()
     connect(tmp_path / "old.db").close()
     assert caplog.text == ""
 
 
-def test_so_does_one_of_layout_2(tmp_path, caplog):
+@pytest.mark.parametrize("version", [2, 3])
+def test_so_does_one_of_a_later_layout(tmp_path, caplog, version):
     path = tmp_path / "old.db"
     old_ledger(path)
     with closing(sqlite3.connect(path)) as connection, connection:
-        for statement in MIGRATIONS[1]:
-            connection.execute(statement)
-        connection.execute("UPDATE meta SET value = '2'")
+        for step in range(1, version):
+            for statement in MIGRATIONS[step]:
+                connection.execute(statement)
+        connection.execute("UPDATE meta SET value = ?", (str(version),))
     connect(path).close()
     connect(tmp_path / "new.db").close()
     assert layout(path) == layout(tmp_path / "new.db")
-    assert "had layout 2, it has 3 now" in caplog.text
+    assert f"had layout {version}, it has 4 now" in caplog.text
     (found, *_) = read.requests(path)
     told = [found[name] for name in ("policy_start", "policy_reason", "decided", "shadow_cost")]
     assert told == ["", "", None, 0]
+    added = {name: found[name] for name in REQUEST_4}
+    assert added == {name: "" if "TEXT" in kind else None for name, kind in REQUEST_4.items()}
 
 
 def test_its_rows_stay_as_they_were_and_new_ones_join_them(tmp_path):
@@ -132,6 +138,23 @@ def test_what_an_older_version_left_in_its_spool_is_taken_over(tmp_path):
     assert [found[name] for name in NEW] == [None, "", None, "", None, None, None]
     assert [each["tier"] for each in found["attempts"]] == ["small", "large"]
     assert query(path, "SELECT * FROM prompt") == []
+
+
+def test_a_record_of_layout_3_is_taken_over_with_nothing_made_up(tmp_path):
+    path = tmp_path / "ledger.db"
+    owner = claim(tmp_path / "ledger.db.spool")
+    owner.segment(0).write_bytes(frame(RECORD_3))
+    os.close(owner.lock)
+    with closing(open_store(path)) as store:
+        assert (store.recovered.rows, store.state().malformed) == (1, 0)
+        found = read.request(path, "of-layout-3")
+    record = orjson.loads(RECORD_3)
+    assert (found["cost"], found["baseline_cost"]) == (record["cost"], record["baseline_cost"])
+    assert (found["baseline_basis"], found["check_cost"]) == ("", None)
+    for each in found["calls"]:
+        assert each["cost"] > 0
+        assert [each[name] for name in CALL_4 if "cost" in name] == [None] * 8
+        assert each["price_version"] == ""
 
 
 def test_a_process_of_the_older_version_still_writes_beside_us(tmp_path):
@@ -175,7 +198,7 @@ def test_a_kill_midway_leaves_the_old_layout_whole(tmp_path):
     assert python(DIES_MIDWAY, path).wait(60) == -signal.SIGKILL
     assert (layout(path), query(path, "SELECT * FROM request")) == before
     connect(path).close()
-    assert query(path, "SELECT value FROM meta") == [("3",)]
+    assert query(path, "SELECT value FROM meta") == [("4",)]
 
 
 def test_a_statement_that_fails_leaves_the_old_layout_whole(tmp_path):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from sample_entries import cancelled, entry, escalated, failed, fallen_through, open_call
@@ -40,6 +41,9 @@ def test_summaries_add_up_by_session(store):
     assert everything.requests == 7
     assert everything.calls == 9
     assert everything.saved == 1 - everything.cost / everything.baseline_cost
+    dearer = replace(everything, shadow_cost=3 * everything.baseline_cost, gateway_cost=7)
+    spent = everything.cost + 3 * everything.baseline_cost + 7
+    assert dearer.saved == 1 - spent / everything.baseline_cost < 0
     assert read.summary(store.path, session="none").saved is None
     assert read.summaries(store.path, "route", since=0.0)["waterfall"] == everything
     assert len(read.requests(store.path, session="small", limit=2)) == 2

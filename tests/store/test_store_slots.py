@@ -4,11 +4,14 @@ import errno
 import os
 import struct
 import zlib
+from dataclasses import replace
 
 import pytest
 from sample_entries import call, open_call
 
+from gateway.core.money import NANO, TOKEN_CAP, Price, Usage
 from gateway.core.ports import OpenCall
+from gateway.core.rows import COST_COLUMNS, call_row
 from gateway.store.encode import encode
 from gateway.store.slots import CHUNK_SLOTS, MAX_SLOTS, SLOT, UNMARKED, Slots, read_marks
 
@@ -20,9 +23,10 @@ def slots(tmp_path):
     marks.close()
 
 
-def test_a_mark_of_the_version_before_has_no_purpose(slots):
-    before = encode([getattr(open_call(7), name) for name in OpenCall.__slots__][:-1])
-    slots.open(open_call(7, purpose="score"))
+@pytest.mark.parametrize("lacking", [2, 3])
+def test_a_mark_of_a_version_before_has_no_price_or_purpose(slots, lacking):
+    before = encode([getattr(open_call(7), name) for name in OpenCall.__slots__][:-lacking])
+    slots.open(open_call(7, purpose="score", price_version="mine", price_hash="ba5e"))
     data = slots.path.read_bytes()
     opening = struct.pack("<HI", len(before), zlib.crc32(before)) + before
     slots.path.write_bytes(data[:8] + opening + data[8 + len(opening) :])
@@ -49,20 +53,57 @@ def test_a_settled_call_keeps_both_halves(slots):
     slots.settle(slots.open(asked), came)
     (mark,) = read_marks(slots.path).marks
     assert mark.call == asked
-    assert mark.settled == {
+    assert {name: value for name, value in mark.settled.items() if value not in (0, "")} == {
         "status": "failed",
         "error": "timeout",
         "prompt_tokens": 101,
         "completion_tokens": 31,
         "cached_tokens": 17,
-        "cache_write_tokens": 0,
-        "reasoning_tokens": 0,
-        "estimated": False,
+        "rate": "standard",
         "cost": came.cost.total,
+        "input_cost": came.cost.input,
+        "cached_input_cost": came.cost.cached_input,
+        "output_cost": came.cost.output,
         "seconds": 1.5,
         "first_token": 0.125,
-        "bare": False,
     }
+
+
+def test_the_largest_call_fits_its_slot(slots):
+    """Every count at its cap, and prices of a hundred dollars a million."""
+    usage = Usage(
+        *(TOKEN_CAP, TOKEN_CAP, TOKEN_CAP // 5, TOKEN_CAP // 5, TOKEN_CAP // 4),
+        cache_write_1h=TOKEN_CAP // 10,
+        audio_input=TOKEN_CAP // 5,
+        audio_output=TOKEN_CAP // 4,
+        image_input=TOKEN_CAP // 5,
+        image_output=TOKEN_CAP // 4,
+        service="a service of a very long name",
+    )
+    price = Price(100 * NANO, 100 * NANO, request=NANO, bands=((9_000_000, Price(10**11, 10**11)),))
+    largest = replace(
+        call(number=7, usage=usage, status="cancelled", error="context_length" * 9, price=price),
+        cost=price.cost(usage),
+        seconds=86_400.123456789,
+        first_token=86_400.123456789,
+    )
+    slots.settle(slots.open(asked := open_call(7)), largest)
+    slots.open(neighbour := open_call(8))
+    first, second = read_marks(slots.path).marks
+    assert (first.call, second.call) == (asked, neighbour)
+    row = call_row(largest)
+    kinds = {name: row[name] for name in ("cost", "audio_output_tokens", *COST_COLUMNS)}
+    assert {name: first.settled[name] for name in kinds} == kinds
+
+
+def test_a_mark_that_the_version_before_has_settled_is_read(slots):
+    slots.settle(slots.open(open_call(7)), call(number=7))
+    named = encode(told := {"status": "ok", "cost": 77, "prompt_tokens": 9})
+    data = slots.path.read_bytes()
+    settling = struct.pack("<HI", len(named), zlib.crc32(named)) + named
+    slots.path.write_bytes(data[:688] + settling + data[688 + len(settling) :])
+    (mark,) = read_marks(slots.path).marks
+    assert mark.settled == told
 
 
 def test_a_freed_slot_is_gone_and_used_again(slots):
