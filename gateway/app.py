@@ -44,7 +44,7 @@ from gateway.scorers.likeness import alike
 from gateway.scoring import UNUSABLE, open_scorers
 from gateway.sinks.log import RequestLog, human_line, json_line
 from gateway.sinks.metrics import Metrics
-from gateway.store.sqlite import LedgerUnusable
+from gateway.store.connection import LedgerUnusable
 from gateway.store.store import Store, open_store
 from gateway.tuning import Keeper
 from gateway.upstreams.opening import UpstreamUnusable, open_upstream

@@ -70,3 +70,8 @@ def _call(record: dict[str, Any], request: int, call: dict[str, Any]) -> Row:
     return columns_of(
         CALL, call, request=request, entry_id=record["entry_id"], started_at=started_at
     )
+
+
+def shadow_cost(calls: Iterable[dict[str, Any]]) -> int:
+    """Add up what shadows' calls among these have cost, in nano-dollars."""
+    return sum(call["cost"] for call in calls if call["purpose"] == "shadow")

@@ -18,7 +18,7 @@ from gateway.core.difficulty import Difficulty
 from gateway.core.rows import row
 from gateway.store import read
 from gateway.store.owner import claim
-from gateway.store.schema import MIGRATIONS
+from gateway.store.schema import MIGRATIONS, VERSION
 from gateway.store.spool import frame
 from gateway.store.sqlite import connect, insert, transaction
 from gateway.store.store import open_store
@@ -78,7 +78,7 @@ def test_an_old_ledger_becomes_what_a_new_one_is(tmp_path, caplog):
     connect(tmp_path / "old.db").close()
     connect(tmp_path / "new.db").close()
     assert layout(tmp_path / "old.db") == layout(tmp_path / "new.db")
-    assert "had layout 1, it has 3 now" in caplog.text
+    assert f"had layout 1, it has {VERSION} now" in caplog.text
     caplog.clear()
     connect(tmp_path / "old.db").close()
     assert caplog.text == ""
@@ -94,7 +94,7 @@ def test_so_does_one_of_layout_2(tmp_path, caplog):
     connect(path).close()
     connect(tmp_path / "new.db").close()
     assert layout(path) == layout(tmp_path / "new.db")
-    assert "had layout 2, it has 3 now" in caplog.text
+    assert f"had layout 2, it has {VERSION} now" in caplog.text
     (found, *_) = read.requests(path)
     told = [found[name] for name in ("policy_start", "policy_reason", "decided", "shadow_cost")]
     assert told == ["", "", None, 0]
@@ -175,7 +175,7 @@ def test_a_kill_midway_leaves_the_old_layout_whole(tmp_path):
     assert python(DIES_MIDWAY, path).wait(60) == -signal.SIGKILL
     assert (layout(path), query(path, "SELECT * FROM request")) == before
     connect(path).close()
-    assert query(path, "SELECT value FROM meta") == [("3",)]
+    assert query(path, "SELECT value FROM meta") == [(str(VERSION),)]
 
 
 def test_a_statement_that_fails_leaves_the_old_layout_whole(tmp_path):
