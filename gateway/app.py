@@ -288,9 +288,14 @@ class Gateway:
 
 def _open_ledger(ledger: LedgerSettings) -> Store:
     try:
-        return open_store(ledger.path, prompt_retention=ledger.prompt_retention)
+        return open_store(
+            ledger.place,
+            spool_folder=ledger.spool,
+            prompt_retention=ledger.prompt_retention,
+            retention=ledger.retention,
+        )
     except OSError as error:
-        raise StartError(f"No ledger can be kept at {ledger.path}: {error.strerror}.") from error
+        raise StartError(f"No ledger can be kept at {ledger.place}: {error.strerror}.") from error
 
 
 def refuse_open_door(settings: Settings) -> None:

@@ -26,6 +26,7 @@ HOMES = {
     "numpy": "scorers",
     "orjson": "api cli demo launcher sinks store upstreams",
     "prometheus_client": "api sinks",
+    "psycopg": "store",
     "pydantic": "config prices",
     "referencing": "checks",
     "rich": "cli demo",
@@ -48,6 +49,7 @@ WORKSHOP_MAY_USE = (
     "gateway.demo.question_facts",
     "gateway.demo.questions",
     "gateway.demo.llama",
+    "gateway.store.connection",
     "gateway.store.histories",
     "gateway.store.training",
 )

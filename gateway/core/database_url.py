@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 SCHEMES = ("postgresql", "postgres")
 _SECRET = frozenset({"password", "sslpassword", "passfile"})
@@ -27,10 +27,9 @@ class DatabaseUrl:
             raise ValueError("must be postgresql://user@host/database")
         user, at, place = parts.netloc.rpartition("@")
         known = [(key, value) for key, value in parse_qsl(parts.query) if key not in _SECRET]
-        shown = f"{user.partition(':')[0]}{at}{place}"
-        object.__setattr__(
-            self, "shown", urlunsplit((parts.scheme, shown, parts.path, urlencode(known), ""))
-        )
+        query = f"?{urlencode(known)}" if known else ""
+        shown = f"{parts.scheme}://{user.partition(':')[0]}{at}{place}{parts.path}{query}"
+        object.__setattr__(self, "shown", shown)
 
     @property
     def has_secret(self) -> bool:
