@@ -20,6 +20,7 @@ SIZE_LIMIT = 320
 # Third-party libraries and sqlite3, each with the rooms of gateway/ that may import it.
 HOMES = {
     "fastapi": "api app launcher",
+    "duckdb": "store",
     "httptools": "upstreams",
     "httpx": "cli demo",
     "jsonschema": "checks",
@@ -27,6 +28,7 @@ HOMES = {
     "orjson": "api cli demo launcher sinks store upstreams",
     "prometheus_client": "api sinks",
     "psycopg": "store",
+    "pyarrow": "store",
     "pydantic": "config prices",
     "referencing": "checks",
     "rich": "cli demo",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,9 +106,19 @@ class Writer(Protocol):
         """Be the only one to make roll-ups until the transaction ends; False where another is."""
         ...
 
-    def expire(self, before: float) -> bool:
-        """Delete requests that began before a UNIX time, with all that is theirs: a batch of them.
-        Say whether there may be more."""
+    def horizon(self, before: float) -> int:
+        """Return when the day, or the month, began that a UNIX time lies in: requests are deleted
+        by whole ones."""
+        ...
+
+    def expire(self, end: int) -> bool:
+        """Delete requests that began before a horizon, with all that is theirs: some of them. Say
+        whether there may be more."""
+        ...
+
+    def delete(self, start: int, check: Callable[[int], None]) -> None:
+        """Delete the requests of the day, or month, that began then. `check` is given its end, when
+        nobody can add to it any more; nothing is deleted if it raises."""
         ...
 
     def close(self) -> None:

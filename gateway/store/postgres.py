@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
-from itertools import count
 from typing import Any
 
 import psycopg
@@ -106,14 +105,20 @@ class Streaming:
     def __init__(self, connection: psycopg.Connection[Row]) -> None:
         """`connection` is in a transaction."""
         self._connection = connection
-        self._numbers = count()
+        self._cursors: list[psycopg.ServerCursor[Row]] = []
 
     def execute(self, sql: str, values: Values = (), /) -> Rows:
         """Begin a query."""
-        cursor = self._connection.cursor(name=f"c{next(self._numbers)}")
+        cursor = self._connection.cursor(name=f"c{len(self._cursors)}")
+        self._cursors.append(cursor)
         cursor.itersize = 1000
         cursor.execute(marks(sql), values)
         return cursor
+
+    def close(self) -> None:
+        """Let go of all queries."""
+        for cursor in self._cursors:
+            cursor.close()
 
 
 def connect(url: DatabaseUrl, options: str = "") -> psycopg.Connection[Row]:
@@ -161,8 +166,8 @@ class PostgresLedger:
         with closing(connect(self.url)) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
-            with connection.transaction():
-                yield Streaming(connection)
+            with connection.transaction(), closing(Streaming(connection)) as streaming:
+                yield streaming
 
     @contextmanager
     def add(self) -> Iterator[Connection]:
@@ -177,16 +182,21 @@ class PostgresLedger:
 
 def _create_or_check(connection: psycopg.Connection[Row], name: str) -> None:
     """Make the tables where there are none, or bring them up: one process alone, all or nothing."""
-    with connection.transaction():
-        found = _layout(connection)
-        if found == VERSION:
-            return
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-        found = _layout(connection)  # who had the lock before us may have done it
-        if found is None:
-            _create(connection, name)
-        elif found != VERSION:
-            _migrate(connection, found, name)
+    if _layout(connection) == VERSION:
+        return
+    # The lock is the session's, and the transaction begins under it: one that had looked before it
+    # waited would go on not to see what was made meanwhile.
+    connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+    try:
+        with connection.transaction():
+            found = _layout(connection)
+            if found is None:
+                _create(connection, name)
+            elif found != VERSION:
+                _migrate(connection, found, name)
+    finally:
+        if not connection.broken:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK,))
 
 
 def _layout(connection: psycopg.Connection[Row]) -> int | None:

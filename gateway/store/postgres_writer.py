@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
@@ -111,24 +111,32 @@ class PostgresWriter:
         query = "SELECT pg_try_advisory_xact_lock(?)"
         return bool(self.connection.execute(query, (ROLLUPS,)).fetchone()[0])
 
-    def expire(self, before: float) -> bool:
-        """Drop the months that ended by a UNIX time: the oldest of them, all that is theirs too.
+    def horizon(self, before: float) -> int:
+        """Return when a month began: months are dropped whole."""
+        return month_of(before).start
 
-        What began in a month is kept until all of it may go.
-        """
-        month = next((each for each in self.months() if each.end <= before), None)
+    def expire(self, end: int) -> bool:
+        """Drop the oldest month that ended by a horizon, and all that is theirs."""
+        month = next((each for each in self.months() if each.end <= end), None)
         if month is None:
             return False
+        self.delete(month.start, lambda _: None)
+        return True
+
+    def delete(self, start: int, check: Callable[[int], None]) -> None:
+        """Drop a month. Whoever writes to it meanwhile fails, and makes it again."""
+        month = month_of(start)
+        names = ", ".join(f'"{table}_{month.suffix}"' for table in TABLES)
         with self.transaction():
+            self._connection.execute(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE".encode())
+            check(month.end)
             for table in ("label", "prompt"):
                 self._connection.execute(
                     f"DELETE FROM {table} USING request_{month.suffix} AS gone "  # noqa: S608
                     f"WHERE {table}.entry_id = gone.entry_id".encode()
                 )
-            for table in TABLES:
-                self._connection.execute(f'DROP TABLE IF EXISTS "{table}_{month.suffix}"'.encode())
+            self._connection.execute(f"DROP TABLE {names}".encode())
         self._months.clear()
-        return True
 
     def months(self) -> list[Month]:
         """List the months that have partitions, oldest first."""

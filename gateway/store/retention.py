@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.store.connection import Writer
+from gateway.store.connection import Connection, Writer
 from gateway.store.prompts import Forgetting
 from gateway.store.rollups import KEPT_FROM, kept_from, roll_up
 
-DAY = 86_400
 _DUE = "SELECT 1 FROM rollup_due WHERE hour >= ? AND hour < ? LIMIT 1"
 
 
@@ -35,15 +34,25 @@ class Tidying:
 
 
 def expire(writer: Writer, before: float) -> bool:
-    """Delete requests of the days that ended by `before`, a UNIX time; say whether there may be
-    more. Waits for their hours to be rolled up: what is written of them later is in no roll-up."""
-    day = int(before // DAY) * DAY
-    connection = writer.connection
+    """Delete requests that began before a UNIX time: those of whole days, or months, as the
+    database does it. Waits for their hours to be rolled up. Says whether there may be more."""
+    end = writer.horizon(before)
     with writer.transaction():
-        start = kept_from(connection)
-        if connection.execute(_DUE, (start, day)).fetchone() is not None:
+        if not is_rolled_up(writer.connection, end):
             return False
-        if start < day:
-            connection.execute("DELETE FROM meta WHERE name = ?", (KEPT_FROM,))
-            connection.execute("INSERT INTO meta VALUES (?, ?)", (KEPT_FROM, str(day)))
-    return writer.expire(day)
+        keep_from(writer.connection, end)
+    return writer.expire(end)
+
+
+def is_rolled_up(connection: Connection, end: int) -> bool:
+    """Are all hours before a UNIX time rolled up, as far as their requests are there?"""
+    start = kept_from(connection)
+    return connection.execute(_DUE, (start, end)).fetchone() is None
+
+
+def keep_from(connection: Connection, end: int) -> None:
+    """Note that requests that began before a UNIX time may be gone: their hours' roll-ups stay as
+    they are, and what is written late of such an hour is in none."""
+    if kept_from(connection) < end:
+        connection.execute("DELETE FROM meta WHERE name = ?", (KEPT_FROM,))
+        connection.execute("INSERT INTO meta VALUES (?, ?)", (KEPT_FROM, str(end)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +11,12 @@ from typing import Any
 
 from gateway.store import sqlite
 from gateway.store.connection import Connection, Inserted
+from gateway.store.days import DAY
 from gateway.store.schema import PARTS
 
 EXPIRE_BATCH = 500
 """Requests that are deleted in one transaction: others may write in between."""
-_OLD = "SELECT id, entry_id FROM request WHERE started_at < ? ORDER BY started_at LIMIT ?"
+_OLD = "SELECT id, entry_id FROM request WHERE started_at >= ? AND started_at < ? LIMIT ?"
 
 
 class SqliteWriter:
@@ -59,18 +60,32 @@ class SqliteWriter:
         """A transaction here has no other writer beside it."""
         return True
 
-    def expire(self, before: float) -> bool:
-        """Delete a batch of the requests that began before a UNIX time, and all that is theirs."""
+    def horizon(self, before: float) -> int:
+        """Return when a day began: days are deleted whole."""
+        return int(before // DAY) * DAY
+
+    def expire(self, end: int) -> bool:
+        """Delete a batch of the requests that began before a horizon, and all that is theirs."""
         with self.transaction():
-            found = self._connection.execute(_OLD, (before, EXPIRE_BATCH)).fetchall()
-            for table, column in PARTS.items():
-                ids = [(row[0 if column == "request" else 1],) for row in found]
-                statement = f'DELETE FROM "{table}" WHERE {column} = ?'  # noqa: S608 - ours
-                self._connection.executemany(statement, ids)
-            self._connection.executemany(
-                "DELETE FROM request WHERE id = ?", [(row[0],) for row in found]
-            )
-        return len(found) == EXPIRE_BATCH
+            return self._delete(0, end) == EXPIRE_BATCH
+
+    def delete(self, start: int, check: Callable[[int], None]) -> None:
+        """Delete a day's requests in one transaction."""
+        with self.transaction():
+            check(start + DAY)
+            while self._delete(start, start + DAY):
+                pass
+
+    def _delete(self, start: int, end: int) -> int:
+        found = self._connection.execute(_OLD, (start, end, EXPIRE_BATCH)).fetchall()
+        for table, column in PARTS.items():
+            ids = [(row[0 if column == "request" else 1],) for row in found]
+            statement = f'DELETE FROM "{table}" WHERE {column} = ?'  # noqa: S608 - ours
+            self._connection.executemany(statement, ids)
+        self._connection.executemany(
+            "DELETE FROM request WHERE id = ?", [(row[0],) for row in found]
+        )
+        return len(found)
 
     def close(self) -> None:
         """Let go of the file."""
