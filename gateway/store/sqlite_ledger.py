@@ -112,7 +112,9 @@ class SqliteLedger:
 
     def write(self) -> SqliteWriter:
         """Open it for writing. Raises as `sqlite.connect`."""
-        return SqliteWriter(sqlite.connect(self.path))
+        connection = sqlite.connect(self.path)
+        connection.row_factory = sqlite3.Row
+        return SqliteWriter(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
