@@ -106,6 +106,10 @@ class Writer(Protocol):
         """Be the only one to make roll-ups until the transaction ends; False where another is."""
         ...
 
+    def make_ready(self, now: float) -> None:
+        """Make ready for what will be written from a UNIX time on: nobody is to wait for it."""
+        ...
+
     def horizon(self, before: float) -> int:
         """Return when the day, or the month, began that a UNIX time lies in: requests are deleted
         by whole ones."""

@@ -14,7 +14,7 @@ from gateway.store.days import day_of, days_before, start_of
 from gateway.store.ledgers import ledger_at, reading
 from gateway.store.parquet import day_totals, verify
 from gateway.store.retention import is_rolled_up, keep_from
-from gateway.store.rollups import roll_up
+from gateway.store.rollups import kept_from, roll_up
 
 
 def delete_exported(
@@ -24,7 +24,7 @@ def delete_exported(
     that the ledger has: that is looked at once nobody can add to them any more. Their hours are
     rolled up first. Returns the days, and tells each.
 
-    In PostgreSQL whole months go: what began in the month of `before` is kept. Raises ExportError
+    What came late of a day that had been deleted stays. In PostgreSQL whole months go: what began in the month of `before` is kept. Raises ExportError
     at the first day whose files are missing or differ, which is kept; OSError.
     """
     gone: list[date] = []
@@ -33,10 +33,11 @@ def delete_exported(
             pass
         end = writer.horizon(start_of(before))
         with reading(place) as connection:
-            days = list(days_before(connection, day_of(end)))
-        for start, period in groupby(days, key=lambda day: writer.horizon(start_of(day))):
+            start = kept_from(connection)
+            days = [day for day in days_before(connection, day_of(end)) if start_of(day) >= start]
+        for began, period in groupby(days, key=lambda day: writer.horizon(start_of(day))):
             whole = list(period)
-            writer.delete(start, partial(_check, writer, folder, whole))
+            writer.delete(began, partial(_check, writer, folder, whole))
             gone += whole
             for day in whole:
                 told(day)

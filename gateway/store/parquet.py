@@ -20,8 +20,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gateway.store.connection import Connection, Place
-from gateway.store.days import EXPORTED, days_before, rows, summed, totals
+from gateway.store.days import EXPORTED, days_before, rows, start_of, summed, totals
 from gateway.store.ledgers import reading
+from gateway.store.rollups import kept_from
 from gateway.store.schema import VERSION
 
 MANIFESTS: Final = "manifest"
@@ -42,14 +43,19 @@ def export(
     """Write every day before `before` that the folder lacks or has otherwise; return those that
     were written.
 
-    A day that is there with the same sums is left as it is; one with late rows is written anew.
+    A day that is there with the same sums is left as it is; one with late rows is written anew, but
+    one of which requests may have been deleted is left alone: its late rows stay in the ledger.
     `told` hears of each day, and what became of it. Raises OSError, and ExportError when what was
     written does not read back as what the ledger holds.
     """
     written = []
     with reading(place) as connection:
         days = list(days_before(connection, before))
+        start = kept_from(connection)
     for day in days:
+        if start_of(day) < start:
+            told(day, "left alone: some of it has been deleted from the ledger")
+            continue
         with reading(place) as connection:
             now = _totals(connection, day)
             if read_manifest(folder, day).get("totals") == now:

@@ -111,6 +111,12 @@ class PostgresWriter:
         query = "SELECT pg_try_advisory_xact_lock(?)"
         return bool(self.connection.execute(query, (ROLLUPS,)).fetchone()[0])
 
+    def make_ready(self, now: float) -> None:
+        """Make the partitions of this month and the next."""
+        month = month_of(now)
+        with self.transaction():
+            self._ensure({month, month_of(month.end)})
+
     def horizon(self, before: float) -> int:
         """Return when a month began: months are dropped whole."""
         return month_of(before).start

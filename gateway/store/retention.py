@@ -25,6 +25,7 @@ class Tidying:
 
     def tidy(self, writer: Writer) -> bool:
         """Do a bit of each; say whether there is more to do."""
+        writer.make_ready(self.wall())
         more = self.forgetting.forget(writer)
         if roll_up(writer, self.wall()):
             return True

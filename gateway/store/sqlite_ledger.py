@@ -60,6 +60,9 @@ class SqliteWriter:
         """A transaction here has no other writer beside it."""
         return True
 
+    def make_ready(self, now: float) -> None:
+        """Nothing has to be."""
+
     def horizon(self, before: float) -> int:
         """Return when a day began: days are deleted whole."""
         return int(before // DAY) * DAY

@@ -30,7 +30,7 @@ CHILD = HERE / "killed_child.py"
 def run_and_kill(path, name, seed, seconds):
     """Start a child, kill it some time after its first word (or before), return its words."""
     paths = os.pathsep.join([str(HERE.parent.parent), str(HERE.parent)])
-    command = [sys.executable, str(CHILD), str(path), name, str(seed)]
+    command = [sys.executable, str(CHILD), str(path), f"{path}.spool", name, str(seed)]
     environment = os.environ | {"PYTHONPATH": paths}
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as child:
         first = child.stdout.readline() if seconds >= 0 else b""
