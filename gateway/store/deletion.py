@@ -24,8 +24,9 @@ def delete_exported(
     that the ledger has: that is looked at once nobody can add to them any more. Their hours are
     rolled up first. Returns the days, and tells each.
 
-    What came late of a day that had been deleted stays. In PostgreSQL whole months go: what began in the month of `before` is kept. Raises ExportError
-    at the first day whose files are missing or differ, which is kept; OSError.
+    What came late of a day that had been deleted stays. In PostgreSQL whole months go: what began
+    in the month of `before` is kept. Raises ExportError at the first day whose files are missing or
+    differ, which is kept; OSError.
     """
     gone: list[date] = []
     with closing(ledger_at(place).write()) as writer:
