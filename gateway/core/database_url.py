@@ -36,5 +36,10 @@ class DatabaseUrl:
         """Does it hold a password?"""
         return self.shown != self.url
 
+    @property
+    def name(self) -> str:
+        """The database's own name."""
+        return urlsplit(self.url).path.strip("/")
+
     def __str__(self) -> str:
         return self.shown

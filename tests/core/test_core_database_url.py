@@ -23,6 +23,7 @@ def test_it_is_shown_without_its_password(written, shown, secret):
     url = DatabaseUrl(written)
     assert (str(url), url.shown, url.has_secret, url.url) == (shown, shown, secret, written)
     assert "s3cret" not in repr(url)
+    assert url.name in {"ledger", "l"}
 
 
 @pytest.mark.parametrize("written", ["mysql://u@h/d", "postgresql://u@h", "postgresql://h/", ""])

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 from contextlib import closing
 
 import pytest
@@ -8,9 +7,6 @@ import pytest
 from gateway.core.database_url import DatabaseUrl
 from gateway.store.ledgers import ledger_at
 from gateway.store.store import open_store
-from loadtests.postgres import binaries, server
-
-NUMBERS = itertools.count(1)
 
 
 @pytest.fixture
@@ -62,23 +58,13 @@ class Home:
         return not isinstance(self.place, DatabaseUrl)
 
 
-@pytest.fixture(scope="session")
-def postgres_server():
-    """A real server, started once; as fast as may be, for no test cuts the power."""
-    if binaries() is None:
-        pytest.skip("no PostgreSQL is installed: apt install postgresql")
-    with server("fsync=off", "max_connections=50") as running:
-        yield running
-
-
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.live)])
 def home(request, tmp_path):
     """A ledger in each of the databases."""
     if request.param == "sqlite":
         place = tmp_path / "ledger.db"
     else:
-        running = request.getfixturevalue("postgres_server")
-        place = DatabaseUrl(running.create(f"ledger{next(NUMBERS)}"))
+        place = request.getfixturevalue("postgres_url")
     made = Home(place, tmp_path / "spool")
     yield made
     for store in made.stores:
@@ -86,9 +72,9 @@ def home(request, tmp_path):
 
 
 @pytest.fixture
-def postgres_home(postgres_server, tmp_path):
+def postgres_home(postgres_url, tmp_path):
     """A ledger in PostgreSQL."""
-    made = Home(DatabaseUrl(postgres_server.create(f"ledger{next(NUMBERS)}")), tmp_path / "spool")
+    made = Home(postgres_url, tmp_path / "spool")
     yield made
     for store in made.stores:
         store.close()
