@@ -22,7 +22,7 @@ def checks_of(request: int, number: int, attempt: dict[str, Any]) -> Iterator[Ro
 def columns_of(columns: Iterable[str], values: dict[str, Any], **more: object) -> Row:
     """Order a row's values as its table wants them."""
     whole = values | more
-    return tuple(whole[name] for name in columns)
+    return tuple(map(whole.__getitem__, columns))
 
 
 def request_values(record: dict[str, Any]) -> Row:

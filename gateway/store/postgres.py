@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 import psycopg
-from psycopg.adapt import Loader
+from psycopg.adapt import Dumper, Loader
 from psycopg.rows import RowMaker
 
 from gateway.core.database_url import DatabaseUrl
@@ -87,6 +87,22 @@ def marks(sql: str) -> str:
     return _NAMED.sub(r"%(\1)s", sql).replace("?", "%s")
 
 
+class _Flag(Dumper):
+    """Yes and no are 1 and 0 here, as in SQLite."""
+
+    oid = psycopg.adapters.types["int8"].oid
+
+    def dump(self, obj: bool) -> bytes:
+        return b"1" if obj else b"0"
+
+
+class _NoColumn(Dumper):
+    """What no column is for, and psycopg would write as something else."""
+
+    def dump(self, obj: object) -> bytes:
+        raise TypeError(f"no column holds a {type(obj).__name__}")
+
+
 class Speaking:
     """A connection that is asked with SQLite's marks for values. Fits `connection.Connection`."""
 
@@ -128,6 +144,9 @@ def connect(url: DatabaseUrl, options: str = "") -> psycopg.Connection[Row]:
     own["options"] = f"{given.get('options') or ''} {options}".strip()
     connection = psycopg.connect(url.url, autocommit=True, row_factory=_rows, **own)
     connection.adapters.register_loader("numeric", _Number)
+    connection.adapters.register_dumper(bool, _Flag)
+    for kind in (list, dict, tuple):
+        connection.adapters.register_dumper(kind, _NoColumn)
     return connection
 
 

@@ -66,9 +66,14 @@ class PostgresWriter:
             self._months.clear()  # what was made went with the savepoint
             self._news.clear()
             if len(records) == 1:
-                return Inserted(malformed=1)
+                return self._insert_odd(records[0])
         half = len(records) // 2
         return self.insert(records[:half]) + self.insert(records[half:])
+
+    def _insert_odd(self, record: dict[str, Any]) -> Inserted:
+        """Write a record that was refused, if it is for a character alone."""
+        plain = _without_nul(record)
+        return Inserted(malformed=1) if plain == record else self.insert([plain])
 
     def read_offset(self, segment: str) -> int:
         """Return how far a spool segment has been written to the ledger."""
@@ -115,7 +120,7 @@ class PostgresWriter:
         """Make the partitions of this month and the next."""
         month = month_of(now)
         with self.transaction():
-            self._ensure({month, month_of(month.end)})
+            self._ensure((now, month.end))
 
     def horizon(self, before: float) -> int:
         """Return when a month began: months are dropped whole."""
@@ -216,7 +221,7 @@ class PostgresWriter:
         if not rows:
             return []
         at = _STARTED if table == "request" else -1
-        self._ensure({month_of(row[at]) for row in rows})
+        self._ensure(row[at] for row in rows)
         names = ", ".join(f'"{name}"' for name in columns(table))
         if table not in self._news:
             self._connection.execute(
@@ -238,17 +243,18 @@ class PostgresWriter:
         for prompt in prompts:
             self.connection.execute(
                 "INSERT INTO prompt VALUES (?, ?, ?) ON CONFLICT (entry_id) DO NOTHING",
-                tuple(_held(prompt)),
+                prompt,
             )
 
     def _fill(self, statement: str, rows: Iterable[Values]) -> None:
         with self._connection.cursor().copy(statement.encode()) as copy:
             for row in rows:
-                copy.write_row(_held(row))
+                copy.write_row(row)
 
-    def _ensure(self, months: set[Month]) -> None:
-        """Make the partitions that are missing, in a savepoint of the caller's transaction."""
-        for month in sorted(months - self._months):
+    def _ensure(self, times: Iterable[float]) -> None:
+        """Make the partitions that are missing for these, in the caller's transaction."""
+        others = (at for at in set(times) if not any(m.start <= at < m.end for m in self._months))
+        for month in sorted({month_of(at) for at in others}):
             self.connection.execute("SELECT pg_advisory_xact_lock(?)", (PARTITIONS,))
             if month not in self.months():
                 for table in TABLES:
@@ -270,22 +276,13 @@ def _parts(record: dict[str, Any], request: int) -> Iterable[tuple[str, Values]]
             yield "check_result", row
 
 
-def _held(row: Values) -> list[Any]:
-    """A row as PostgreSQL can hold it: no booleans in columns of numbers, no NUL in a text.
-
-    Raises TypeError for a value that no column is for.
-    """
-    return [_plain(value) for value in row]
-
-
-def _plain(value: Any) -> str | int | float | None:
+def _without_nul(value: Any) -> Any:
+    """A record without the one character that PostgreSQL cannot hold in a text."""
     if isinstance(value, str):
-        return value.replace("\0", "\ufffd") if "\0" in value else value
-    if isinstance(value, bool):
-        return int(value)
-    if value is None or isinstance(value, int | float):
-        return value
-    raise TypeError(f"no column holds a {type(value).__name__}")
+        return value.replace("\0", "\ufffd")
+    if isinstance(value, dict):
+        return {name: _without_nul(each) for name, each in value.items()}
+    return [_without_nul(each) for each in value] if isinstance(value, list) else value
 
 
 def _month_named(partition: str) -> Month:
