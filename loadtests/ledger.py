@@ -89,9 +89,9 @@ def entries(count: int) -> Iterator[Entry]:
         known_as = uuid7(round(at * 1000), chance.getrandbits(74))
         usage = Usage(chance.randrange(50, 2000), chance.randrange(5, 500), cached=17)
         draft = Attempt(
-            _SMALL, calls=(_call(_SMALL, usage, chance),), verdict=_DEFER, evidence=(_FAILED,)
+            _SMALL, calls=(_call(_SMALL, usage, at, chance),), verdict=_DEFER, evidence=(_FAILED,)
         )
-        served = Attempt(_LARGE, calls=(_call(_LARGE, usage, chance),), verdict=LAST_TIER)
+        served = Attempt(_LARGE, calls=(_call(_LARGE, usage, at, chance),), verdict=LAST_TIER)
         yield Entry(
             origin=Origin(known_as, known_as, at),
             route="waterfall",
@@ -109,9 +109,9 @@ def entries(count: int) -> Iterator[Entry]:
         )
 
 
-def _call(tier: Tier, usage: Usage, chance: random.Random) -> CallRecord:
+def _call(tier: Tier, usage: Usage, at: float, chance: random.Random) -> CallRecord:
     return CallRecord(
-        call_id=uuid7(round(START * 1000), chance.getrandbits(74)),
+        call_id=uuid7(round(at * 1000), chance.getrandbits(74)),
         tier=tier.name,
         upstream=tier.upstream,
         model=tier.model,

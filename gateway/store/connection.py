@@ -102,10 +102,6 @@ class Writer(Protocol):
         does not know that either."""
         ...
 
-    def claim_rollups(self) -> bool:
-        """Be the only one to make roll-ups until the transaction ends; False where another is."""
-        ...
-
     def make_ready(self, now: float) -> None:
         """Make ready for what will be written from a UNIX time on: nobody is to wait for it."""
         ...

@@ -29,8 +29,8 @@ from gateway.store.postgres_schema import (
 from gateway.store.rollup_tables import mark
 from gateway.store.schema import ADDED_TO_ATTEMPT, ATTEMPT, CALL, REQUEST, TABLES
 
-PARTITIONS, ROLLUPS = 0x7761_7465_01, 0x7761_7465_02
-"""The advisory locks of whoever makes partitions, or roll-ups."""
+PARTITIONS = 0x7761_7465_01
+"""The advisory lock of whoever makes partitions."""
 _UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 # Of a record alone: what the tables lack (a partition that was dropped) is no fault of its own.
 _UNWRITABLE = (psycopg.DataError, psycopg.errors.NotNullViolation)
@@ -110,11 +110,6 @@ class PostgresWriter:
         request, began = found
         self._copy("call", [(*columns_of(CALL, each, request=request), began) for each in calls])
         mark(self.connection, [began])
-
-    def claim_rollups(self) -> bool:
-        """Be the only one to make roll-ups until the transaction ends."""
-        query = "SELECT pg_try_advisory_xact_lock(?)"
-        return bool(self.connection.execute(query, (ROLLUPS,)).fetchone()[0])
 
     def make_ready(self, now: float) -> None:
         """Make the partitions of this month and the next."""

@@ -1,18 +1,20 @@
 """Hourly roll-ups: an hour is added up once it is over, and again after a late row.
 
-Whoever writes rows marks their hours in the same transaction. Whoever rolls an hour up deletes its
-marks first, and adds it up whole after that: so whatever was marked by then is in the sums, and
-what is marked later makes the hour due again. Nothing is ever added twice.
+Whoever writes rows marks their hours in the same transaction. Whoever rolls an hour up takes its
+marks away first, and adds it up whole after that: so whatever was marked by then is in the sums,
+and what is marked later makes the hour due again. Nothing is ever added twice.
 """
 
 from __future__ import annotations
 
+import secrets
 from typing import Any, Final
 
 from gateway.store.connection import Connection, Place, Writer
 from gateway.store.ledgers import reading
 from gateway.store.rollup_tables import COUNTS, HOUR, KEYS, SECONDS, SUMS
 
+_SIGNS = 1 << 62
 KEPT_FROM: Final = "kept_from"
 """The name in `meta` of the UNIX time before which requests may have been deleted."""
 
@@ -51,24 +53,38 @@ def kept_from(connection: Connection) -> int:
 
 def roll_up(writer: Writer, until: float) -> bool:
     """Add up the oldest hour that is due and ended by `until`, a UNIX time; say whether there may
-    be more. Hours of which requests have been deleted stay as they are."""
+    be more. Hours of which requests have been deleted stay as they are.
+
+    Nobody waits while it adds up. Of two that roll one hour up, the later counts, as it has seen
+    all that the earlier has.
+    """
     connection = writer.connection
+    sign = secrets.randbelow(_SIGNS)
     with writer.transaction():
-        if not writer.claim_rollups():
-            return False
-        start = kept_from(connection)
-        connection.execute("DELETE FROM rollup_due WHERE hour < ?", (start,))
-        found = connection.execute(
-            "SELECT min(hour) FROM rollup_due WHERE hour <= ?", (until - HOUR,)
-        ).fetchone()
-        if found[0] is None:
-            return False
-        hour = int(found[0])
-        connection.execute("DELETE FROM rollup_due WHERE hour = ?", (hour,))
-        connection.execute("DELETE FROM rollup_hour WHERE hour = ?", (hour,))
-        for row in _added_up(connection, hour):
-            connection.execute(_PUT, row)
+        hour = _claim(connection, until, sign)
+    if hour is None:
+        return False
+    rows = _added_up(connection, hour)
+    with writer.transaction():
+        done = connection.execute("DELETE FROM rollup_due WHERE number = ?", (sign,))
+        if done.rowcount == 1:
+            connection.execute("DELETE FROM rollup_hour WHERE hour = ?", (hour,))
+            for row in rows:
+                connection.execute(_PUT, row)
     return True
+
+
+def _claim(connection: Connection, until: float, sign: int) -> int | None:
+    """Put one mark of one's own in the place of an hour's: the hour stays due until it is done."""
+    start = kept_from(connection)
+    connection.execute("DELETE FROM rollup_due WHERE hour < ?", (start,))
+    query = "SELECT min(hour) FROM rollup_due WHERE hour <= ?"
+    (hour,) = connection.execute(query, (until - HOUR,)).fetchone()
+    if hour is None:
+        return None
+    connection.execute("DELETE FROM rollup_due WHERE hour = ?", (hour,))
+    connection.execute("INSERT INTO rollup_due (number, hour) VALUES (?, ?)", (sign, hour))
+    return int(hour)
 
 
 def hours(place: Place, since: float, until: float) -> list[dict[str, Any]]:

@@ -56,10 +56,6 @@ class SqliteWriter:
         """Write calls, with their request where that is not known."""
         sqlite.put_calls(self._connection, record, calls)
 
-    def claim_rollups(self) -> bool:
-        """A transaction here has no other writer beside it."""
-        return True
-
     def make_ready(self, now: float) -> None:
         """Nothing has to be."""
 

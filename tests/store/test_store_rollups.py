@@ -24,6 +24,7 @@ from sample_entries import (
 
 from gateway.core.rows import row
 from gateway.core.shadow import Shadow, shadow_row
+from gateway.store import rollups
 from gateway.store.ledgers import ledger_at
 from gateway.store.prompts import Forgetting
 from gateway.store.recover import _call_record, _request_record
@@ -164,13 +165,14 @@ def test_rolling_up_beside_those_who_write(home):
             patiently(home, lambda: roll_all(home))
 
     writers = [threading.Thread(target=write, args=(made[n::2],)) for n in range(2)]
-    roller = threading.Thread(target=roll)
-    for each in (roller, *writers):
+    rollers = [threading.Thread(target=roll) for _ in range(2)]
+    for each in (*rollers, *writers):
         each.start()
     for each in writers:
         each.join()
     written.set()
-    roller.join()
+    for each in rollers:
+        each.join()
     roll_all(home)
     assert home.ask("SELECT sum(requests) FROM rollup_hour") == [(200,)]
     assert as_rolled(home) == as_records([each for batch in made for each in batch])
@@ -274,6 +276,44 @@ def test_it_goes_in_batches_while_rows_are_taken(opened, monkeypatch):
             young.origin.entry_id
         )
         assert connection.execute("SELECT sum(requests) FROM rollup_hour").fetchone()[0] == 30
+
+
+def test_of_two_that_roll_one_hour_up_the_later_counts(home, monkeypatch):
+    """The one has added up, and has not written yet, when a row comes and the other does it all."""
+    put(home, at(0))
+    real, inner = rollups._added_up, []
+
+    def slowly(connection, hour):
+        rows = real(connection, hour)
+        if not inner:
+            inner.append(True)
+            put(home, at(1, escalated))
+            assert roll_all(home) == 1
+            put(home, at(2, examined))
+        return rows
+
+    monkeypatch.setattr(rollups, "_added_up", slowly)
+    with home.writer() as writer:
+        assert roll_up(writer, FAR)
+    assert home.ask("SELECT sum(requests) FROM rollup_hour") == [(2,)]
+    assert summed(home, "requests") == 3
+    assert roll_all(home) == 1
+    assert home.ask("SELECT sum(requests) FROM rollup_hour") == [(3,)]
+
+
+def test_a_kill_while_it_adds_up_leaves_the_hour_due(home, monkeypatch):
+    put(home, at(0))
+
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rollups, "_added_up", dies)
+    with home.writer() as writer, pytest.raises(KeyboardInterrupt):
+        roll_up(writer, FAR)
+    monkeypatch.undo()
+    assert summed(home, "requests") == 1
+    assert roll_all(home) == 1
+    assert home.ask("SELECT sum(requests) FROM rollup_hour") == [(1,)]
 
 
 @pytest.mark.parametrize("hour", [0.0, 3599.999, 3600.0])
