@@ -44,7 +44,7 @@ from gateway.scorers.likeness import alike
 from gateway.scoring import UNUSABLE, open_scorers
 from gateway.sinks.log import RequestLog, human_line, json_line
 from gateway.sinks.metrics import Metrics
-from gateway.store.sqlite import LedgerUnusable
+from gateway.store.connection import LedgerUnusable
 from gateway.store.store import Store, open_store
 from gateway.tuning import Keeper
 from gateway.upstreams.opening import UpstreamUnusable, open_upstream
@@ -294,9 +294,14 @@ class Gateway:
 
 def _open_ledger(ledger: LedgerSettings) -> Store:
     try:
-        return open_store(ledger.path, prompt_retention=ledger.prompt_retention)
+        return open_store(
+            ledger.place,
+            spool_folder=ledger.spool,
+            prompt_retention=ledger.prompt_retention,
+            retention=ledger.retention,
+        )
     except OSError as error:
-        raise StartError(f"No ledger can be kept at {ledger.path}: {error.strerror}.") from error
+        raise StartError(f"No ledger can be kept at {ledger.place}: {error.strerror}.") from error
 
 
 def refuse_open_door(settings: Settings) -> None:

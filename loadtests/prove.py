@@ -29,6 +29,7 @@ from loadtests import (
     hot_path,
     kill,
     leaks,
+    ledger,
     others,
     promise,
     reconcile,
@@ -36,6 +37,7 @@ from loadtests import (
     speculation,
     start,
 )
+from loadtests.databases import postgres_server
 from loadtests.harness import ROOT, Proof, ProofError
 from loadtests.telling import show
 
@@ -62,6 +64,16 @@ PROOFS = {
         "Metrics, ledger and the upstreams' own logs agree",
         reconcile.prove,
         partial(reconcile.prove, requests=240, outage=2.0),
+    ),
+    "reconcile_server": Entry(
+        "They agree with PostgreSQL, too",
+        partial(reconcile.prove, opening=postgres_server),
+        None,
+    ),
+    "ledger": Entry(
+        "What the ledger costs and keeps up with",
+        ledger.prove,
+        partial(ledger.prove, rows=3000, strict=False, opening=None),
     ),
     "kill": Entry(
         "`kill -9` loses no call", kill.prove, partial(kill.prove, requests=120, kills=2)

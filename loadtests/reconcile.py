@@ -1,23 +1,25 @@
 """The proof that the ledger is the upstreams' own log: call by call, token by token, in dollars.
 
 Five thousand mixed requests with every fault, at two workers, while the database is locked for a
-minute in the middle; afterwards the gateway is stopped, and its ledger read beside its metrics and
-the logs that the upstreams wrote.
+minute in the middle, or its server stopped; afterwards the gateway is stopped, and its ledger read
+beside its metrics and the logs that the upstreams wrote.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, closing, contextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from gateway.store.connection import Place
+from gateway.store.ledgers import reading
 from gateway.upstreams.http1 import Pool
 from loadtests import mix, tiers
+from loadtests.databases import Opening, sqlite_file
 from loadtests.harness import Answer, Proof, gateway, quiet, spread
 from loadtests.tiers import booked, is_exact, judge_tiers, reported, samples, used
 
@@ -27,14 +29,21 @@ SHADOWS = 1.0
 
 
 async def prove(
-    folder: Path, requests: int = 5000, seed: int = 11, workers: int = 2, outage: float = 60.0
+    folder: Path,
+    requests: int = 5000,
+    seed: int = 11,
+    workers: int = 2,
+    outage: float = 60.0,
+    opening: Opening = sqlite_file,
 ) -> Proof:
-    """Run it; the database is locked for `outage` seconds from a third of the requests on."""
+    """Run it; the database is away for `outage` seconds from a third of the requests on."""
     work = mix.asks(requests, seed)
     async with AsyncExitStack() as stack:
+        database = stack.enter_context(opening(folder))
         upstreams = await mix.providers(stack, folder, seed)
         urls = {name: each.url for name, each in upstreams.items()}
         document = mix.document(urls) | {"server": {"workers": workers}}
+        document["ledger"] = {"url": database.url}
         served = await stack.enter_async_context(gateway(folder, document))
         pool = Pool(served.url)
 
@@ -43,7 +52,7 @@ async def prove(
 
         third, rest = len(work) // 3, len(work) // 10
         got = await spread(work[:third], mix.WIDTH, one)
-        with _locked(served.ledger):
+        with database.away():
             began = time.monotonic()
             got += await spread(work[third:-rest], mix.WIDTH, one)
             await asyncio.sleep(outage - (time.monotonic() - began))
@@ -55,12 +64,12 @@ async def prove(
         metrics = await served.metrics()
         code = await served.stop()
         lines = [line for each in upstreams.values() for line in each.lines()]
-        proof = Proof("reconcile")
+        proof = Proof("reconcile" if opening is sqlite_file else "reconcile_server")
         _tell_load(proof, work, got, lines)
         proof.figures["workers"] = str(workers)
-        proof.figures["database locked for"] = f"{outage:g} s; then {waiting:,.0f} bytes waited"
+        proof.figures[database.how] = f"{outage:g} s; then {waiting:,.0f} bytes waited"
         proof.promise("what could not be written waited", held=waiting > 0)
-        tables = read_tables(served.ledger)
+        tables = read_tables(database.place)
         pairs = judge_calls(proof, tables["call"], lines)
         _judge_money(proof, tables, metrics)
         judge_tiers(proof, tables["call"], pairs, metrics)
@@ -68,16 +77,7 @@ async def prove(
         return proof
 
 
-@contextmanager
-def _locked(ledger: Path) -> Iterator[None]:
-    """Keep every writer out of the database, and every reader of it that would begin."""
-    with closing(sqlite3.connect(ledger, isolation_level=None, timeout=30)) as connection:
-        connection.execute("BEGIN EXCLUSIVE")
-        yield
-        connection.execute("ROLLBACK")
-
-
-def read_tables(ledger: Path) -> dict[str, list[dict[str, Any]]]:
+def read_tables(place: Place) -> dict[str, list[dict[str, Any]]]:
     """Read the ledger; each call with its request's name."""
     queries = {
         "request": "SELECT * FROM request",
@@ -86,8 +86,7 @@ def read_tables(ledger: Path) -> dict[str, list[dict[str, Any]]]:
         "call": "SELECT c.*, r.request_id AS name FROM call c JOIN request r ON r.id = c.request "
         "ORDER BY c.started_at",
     }
-    with closing(sqlite3.connect(ledger)) as connection:
-        connection.row_factory = sqlite3.Row
+    with reading(place) as connection:
         return {
             table: [dict(row) for row in connection.execute(query)]
             for table, query in queries.items()

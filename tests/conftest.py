@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import os
 import re
 import socket
@@ -69,6 +70,30 @@ def _loopback_only():
             patch.setattr(socket.socket, name, guarded(name))
         patch.setattr(socket, "getaddrinfo", guarded_resolve)
         yield
+
+
+# ------------------------------------------------------------------ a real database server
+
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """A PostgreSQL server, started once; as fast as may be, for no test cuts the power."""
+    from loadtests.postgres import binaries, server
+
+    if binaries() is None:
+        pytest.skip("no PostgreSQL is installed: apt install postgresql")
+    with server("fsync=off", "max_connections=50") as running:
+        yield running
+
+
+@pytest.fixture
+def postgres_url(postgres_server):
+    """The address of an empty database of it."""
+    from gateway.core.database_url import DatabaseUrl
+
+    return DatabaseUrl(postgres_server.create(f"ledger{next(_NUMBERS)}"))
 
 
 # ------------------------------------------------------------------ properties

@@ -20,12 +20,15 @@ SIZE_LIMIT = 320
 # Third-party libraries and sqlite3, each with the rooms of gateway/ that may import it.
 HOMES = {
     "fastapi": "api app launcher",
+    "duckdb": "store",
     "httptools": "upstreams",
     "httpx": "cli demo",
     "jsonschema": "checks",
     "numpy": "scorers",
     "orjson": "api cli demo launcher sinks store upstreams waiting",
     "prometheus_client": "api sinks",
+    "psycopg": "store",
+    "pyarrow": "store",
     "pydantic": "config prices",
     "referencing": "checks",
     "rich": "cli demo",
@@ -48,6 +51,7 @@ WORKSHOP_MAY_USE = (
     "gateway.demo.question_facts",
     "gateway.demo.questions",
     "gateway.demo.llama",
+    "gateway.store.connection",
     "gateway.store.histories",
     "gateway.store.training",
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 from gateway.cli import common, targets
@@ -12,6 +11,7 @@ from gateway.core.chat import ChatRequest
 from gateway.core.errors import GatewayError
 from gateway.core.routing import Overrides, Route, make_plan
 from gateway.core.signals import measure
+from gateway.store.connection import Place
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from gateway.scoring import UNUSABLE
 
     try:
-        told = plan(settings.routes[name], args.prompt, settings.ledger.path)
+        told = plan(settings.routes[name], args.prompt, settings.ledger.place)
     except GatewayError as error:
         common.tell(f"waterfall: {error.message}")
         return 1
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def plan(route: Route, prompt: str, ledger: Path) -> dict[str, Any]:
+def plan(route: Route, prompt: str, ledger: Place) -> dict[str, Any]:
     """Plan a one-message request for `route`, as JSON values, by the thresholds that a ledger says
     are in force, and by the base of a scorer that waits, which `asks` names where it would be
     asked. Raises GatewayError, or one of scoring.UNUSABLE."""

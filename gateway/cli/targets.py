@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.core.ports import Assessor, Scorer
 from gateway.core.routing import Route
 from gateway.core.tuning import quality_threshold
+from gateway.store.connection import Place
 
 if TYPE_CHECKING:
     from gateway.tuning import Tuned
@@ -46,7 +46,7 @@ def told(route: Route) -> str:
     )
 
 
-def in_force(ledger: Path, route: Route, scorer: Scorer | Assessor) -> Tuned:
+def in_force(ledger: Place, route: Route, scorer: Scorer | Assessor) -> Tuned:
     """Return what is in force for a route, as far as its ledger tells: without one, what a new
     gateway starts with."""
     from gateway.store.archive import Archive

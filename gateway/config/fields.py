@@ -12,6 +12,7 @@ from pydantic import PlainValidator
 
 from gateway.config import quantities
 from gateway.config.problems import nearest, unsupported
+from gateway.core.database_url import SCHEMES, DatabaseUrl
 from gateway.core.difficulty import are_thresholds
 from gateway.core.money import NANO
 
@@ -264,13 +265,16 @@ def band(value: object) -> tuple[float, float]:
     raise ValueError("must be two difficulties, [low, high], the first below the second")
 
 
-def sqlite_path(value: object) -> str:
-    """`sqlite:///file`: the file's path."""
-    if isinstance(value, str) and value.partition(":")[0] in {"postgres", "postgresql"}:
-        raise unsupported("use sqlite:///waterfall.db")
+def ledger_url(value: object) -> str | DatabaseUrl:
+    """`sqlite:///file`: the file's path; or a database of a PostgreSQL server."""
+    if isinstance(value, str) and value.partition(":")[0] in SCHEMES:
+        return DatabaseUrl(value)
     path = value.removeprefix("sqlite:///") if isinstance(value, str) else ""
     if not path or path == value:
-        raise ValueError("must be sqlite:///path (four slashes before an absolute one)")
+        raise ValueError(
+            "must be sqlite:///path (four slashes before an absolute one) or "
+            "postgresql://user@host/database"
+        )
     return str(path)
 
 

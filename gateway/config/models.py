@@ -30,9 +30,10 @@ from gateway.config.fields import (
 )
 from gateway.config.price_keys import Priced
 from gateway.config.problems import unsupported
-from gateway.config.quantities import DAY, kept_for, seconds, size
+from gateway.config.quantities import DAY, kept_for, kept_or_off, seconds, size
 from gateway.config.stream_keys import EarlyKeys, HedgeKeys, SpeculateKeys, seconds_or_off
 from gateway.config.strict import STRICT
+from gateway.core.database_url import DatabaseUrl
 from gateway.core.routing import Target
 from gateway.core.scorer_spec import HELPERS
 
@@ -251,13 +252,14 @@ class PriceBookKeys(Strict):
 class LedgerKeys(Strict):
     """Where the record goes."""
 
-    url: Annotated[str, PlainValidator(fields.sqlite_path)] = "waterfall.db"
+    url: Annotated[str | DatabaseUrl, PlainValidator(fields.ledger_url)] = "waterfall.db"
+    spool: Filled | None = None
     content: Annotated[str, PlainValidator(choice("off", "prompts"))] = "off"
     prompt_retention: Annotated[float, PlainValidator(kept_for)] = 30 * DAY
     durability: Annotated[str, only("process", "entries survive the process, not the machine.")] = (
         "process"
     )
-    retention: Annotated[None, refused("Entries are kept until you delete them.")] = None
+    retention: Annotated[float | None, PlainValidator(kept_or_off)] = None
 
 
 class SharedKeys(Strict):

@@ -62,6 +62,16 @@ def kept_for(value: object) -> float:
     return float(amount)
 
 
+def kept_or_off(value: object) -> float | None:
+    """The same, or off: for ever."""
+    if value is False or value == "off":
+        return None
+    try:
+        return kept_for(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or off") from error
+
+
 def size(value: object, *, most: int = SIZE_CAP) -> int:
     """Read a number of bytes: `10MB`, `64KiB`, or a plain number."""
     amount = _amount(value, _BYTES)

@@ -7,6 +7,7 @@ from gateway.config.draft import Draft
 from gateway.config.fields import is_loopback
 from gateway.config.models import LedgerKeys, Server, SharedKeys, TelemetryKeys
 from gateway.config.settings import LedgerSettings, ServerSettings
+from gateway.core.database_url import DatabaseUrl
 
 ADMIN_KEY_VARIABLE = "WATERFALL_ADMIN_KEY"
 
@@ -41,11 +42,20 @@ def ledger(draft: Draft) -> LedgerSettings | None:
     section(draft.document, SharedKeys, "shared")
     section(draft.document, TelemetryKeys, "telemetry")
     keys = section(draft.document, LedgerKeys, "ledger")
-    path = draft.path(("ledger", "url"), keys.url) if keys else None
-    if keys is None or path is None:
+    if keys is None:
+        return None
+    database = keys.url if isinstance(keys.url, DatabaseUrl) else None
+    file = keys.url if isinstance(keys.url, str) else "waterfall.db"
+    path = draft.path(("ledger", "url"), file)
+    spool = keys.spool or ("waterfall.spool" if database else None)
+    folder = draft.path(("ledger", "spool"), spool) if spool else None
+    if path is None or (spool and folder is None):
         return None
     return LedgerSettings(
         path=path,
+        database=database,
+        spool=folder,
+        retention=keys.retention,
         content="prompts" if keys.content == "prompts" else "off",
         prompt_retention=keys.prompt_retention,
     )
@@ -66,4 +76,16 @@ def _secrets(draft: Draft) -> list[tuple[str, ...]]:
     upstreams = [("upstreams", name, "api_key") for name in draft.names("upstreams")]
     scorers = [("routes", name, "scorer", "remote", "api_key") for name in draft.names("routes")]
     places: list[tuple[str, ...]] = [("server", "admin_key"), *upstreams, *scorers]
-    return [trail for trail in places if at(draft.document, trail)]
+    found = [trail for trail in places if at(draft.document, trail)]
+    return (
+        [*found, ("ledger", "url")]
+        if _has_password(at(draft.document, ("ledger", "url")))
+        else found
+    )
+
+
+def _has_password(url: object) -> bool:
+    try:
+        return isinstance(url, str) and DatabaseUrl(url).has_secret
+    except ValueError:
+        return False

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from gateway.core.cascade import Tier
 from gateway.core.check_spec import CheckDefinition
+from gateway.core.database_url import DatabaseUrl
 from gateway.core.routing import Route
 
 
@@ -89,13 +90,43 @@ class PriceSettings:
 
 @dataclass(frozen=True, slots=True)
 class LedgerSettings:
-    """Where the record goes, and what of it. `content` says whether prompts are kept, and
-    `prompt_retention` for how many seconds; `durability` says what an entry survives."""
+    """Where the record goes, and what of it: into the SQLite file `path`, or the `database` of a
+    PostgreSQL server, by the folder `spool` (None: beside the file). `content` says whether prompts
+    are kept, and `prompt_retention` for how many seconds; `retention` is for whole requests, None
+    for ever; `durability` says what an entry survives."""
 
     path: Path = Path("waterfall.db")
+    database: DatabaseUrl | None = None
+    spool: Path | None = None
     content: Literal["off", "prompts"] = "off"
     prompt_retention: float = 30 * 86_400.0
+    retention: float | None = None
     durability: Literal["process"] = "process"
+
+    @property
+    def place(self) -> Path | DatabaseUrl:
+        """Where the record goes."""
+        return self.database or self.path
+
+    def orders(self) -> dict[str, Any]:
+        """Write them as JSON values, password and all: for a process of our own."""
+        return {
+            **asdict(self),
+            "path": str(self.path),
+            "database": self.database and self.database.url,
+            "spool": self.spool and str(self.spool),
+        }
+
+    @classmethod
+    def ordered(cls, orders: dict[str, Any]) -> LedgerSettings:
+        """Read what `orders` has written."""
+        database, spool = orders["database"], orders["spool"]
+        own = {
+            "path": Path(orders["path"]),
+            "database": DatabaseUrl(database) if database else None,
+            "spool": Path(spool) if spool else None,
+        }
+        return cls(**(orders | own))
 
 
 @dataclass(frozen=True, slots=True)

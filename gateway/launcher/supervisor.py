@@ -64,7 +64,7 @@ class Supervisor:
             "path": str(path),
             "bind": self._kept.getsockname()[:2],
             "server": asdict(server),
-            "ledger": {**asdict(settings.ledger), "path": str(settings.ledger.path)},
+            "ledger": settings.ledger.orders(),
             "log_to": log_to,
         }
         self.team = Team(orders, self._watcher.follow, self._metrics)
@@ -76,7 +76,7 @@ class Supervisor:
         Raises StartError with what the first of them to fail said.
         """
         with contextlib.suppress(OSError):  # what is wrong with the place, a worker says
-            await asyncio.to_thread(prepare, self.settings.ledger.path)
+            await asyncio.to_thread(prepare, self.settings.ledger.place)
         numbers = range(1, self.settings.server.workers + 1)
         workers = [await self._hire(number) for number in numbers]
         for worker in workers:

@@ -93,8 +93,7 @@ def _settings(orders: dict[str, Any]) -> tuple[ServerSettings, Settings]:
     changed of them in the file since waits for the next one."""
     told = orders["server"]
     server = ServerSettings(**(told | {"admin": told["admin"] and tuple(told["admin"])}))
-    kept = orders["ledger"]
-    ledger = LedgerSettings(**(kept | {"path": Path(kept["path"])}))
+    ledger = LedgerSettings.ordered(orders["ledger"])
     return server, replace(read_settings(Path(orders["path"])), ledger=ledger)
 
 

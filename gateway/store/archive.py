@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping
-from contextlib import closing
-from pathlib import Path
+from typing import Any
 
 from gateway.core.difficulty import start_index
 from gateway.core.ports import Labelled, Scored, TuningRow
+from gateway.store.connection import Place, as_os_error
+from gateway.store.ledgers import ledger_at
 from gateway.store.schema import SCORED
-from gateway.store.sqlite import as_os_error, connect_to_add, connect_to_read, transaction
 
 STATES_KEPT = 100
 """Of each route's tuning."""
 
-# By name: the planner has no statistics here, and would walk the whole table for a rare scorer.
+# By name: SQLite's planner has no statistics, and would walk the whole table for a rare scorer.
 _RECENT = f"""
 SELECT id, score, difficulty, start_tier, start_reason, threshold, profile, unlike
 FROM request INDEXED BY request_scored
 WHERE route = :route AND scorer = :scorer AND {SCORED}
 ORDER BY id DESC LIMIT :limit"""  # noqa: S608 - ours
+_RECENT_FORMS = (_RECENT, _RECENT.replace(" INDEXED BY request_scored", ""))
 # CROSS JOIN: from the labels, which are few, to their requests, and never the other way round. The
 # ids begin with their time: the newest come first without sorting, and the rest is not read.
 _LABELLED = """
@@ -39,7 +39,28 @@ WITH newest AS (
 SELECT newest.id, newest.score, newest.met, label.tier, avg(label.score) AS good
 FROM newest CROSS JOIN label ON label.entry_id = newest.entry_id
 GROUP BY newest.id, label.tier ORDER BY newest.id, label.tier"""
+_LABELLED_FORMS = (
+    _LABELLED,
+    """
+WITH named AS (
+    SELECT DISTINCT entry_id FROM label
+), newest AS (
+    SELECT r.id, CASE WHEN r.scorer = :scorer THEN r.score ELSE r.candidate_score END AS score,
+           CASE WHEN r.scorer = :scorer THEN r.met ELSE r.candidate_met END AS met, r.entry_id
+    FROM named JOIN request AS r ON r.entry_id = named.entry_id
+    WHERE r.route = :route AND (
+        (r.scorer = :scorer AND r.score IS NOT NULL)
+        OR (r.candidate = :scorer AND r.candidate_score IS NOT NULL)
+    )
+    ORDER BY r.entry_id DESC LIMIT :limit
+)
+SELECT newest.id, newest.score, newest.met, label.tier, avg(label.score) AS good
+FROM newest JOIN label ON label.entry_id = newest.entry_id
+GROUP BY newest.id, newest.score, newest.met, label.tier ORDER BY newest.id, label.tier""",
+)
 _NEWEST = "SELECT * FROM tuning WHERE number IN (SELECT max(number) FROM tuning GROUP BY route)"
+_ALONE = ("SELECT 1", "LOCK TABLE tuning IN SHARE ROW EXCLUSIVE MODE")
+"""Nobody else adds a state meanwhile: in SQLite, a transaction that writes is alone anyway."""
 _INSERT = "INSERT INTO tuning (route, scorer, made_at, state) VALUES (?, ?, ?, ?)"
 _FORGET = """
 DELETE FROM tuning WHERE route = :route AND number NOT IN (
@@ -50,9 +71,10 @@ DELETE FROM tuning WHERE route = :route AND number NOT IN (
 class Archive:
     """Fits `core.ports.Archive`. Each call has a connection of its own, so any thread may call."""
 
-    def __init__(self, path: Path) -> None:
-        """`path` is the ledger's; it need not be there yet."""
-        self._path = path
+    def __init__(self, place: Place) -> None:
+        """`place` is the ledger's; it need not be there yet. Raises LedgerUnusable where the
+        library for its database is missing."""
+        self._ledger = ledger_at(place)
 
     def recent(self, route: str, scorer: str, limit: int) -> list[Scored]:
         """Return the newest scored requests, oldest first.
@@ -61,8 +83,8 @@ class Archive:
         observed one counts as the policy would have started it. Raises OSError.
         """
         asked = {"route": route, "scorer": scorer, "limit": limit}
-        with as_os_error(self._path), closing(connect_to_read(self._path)) as connection:
-            rows = connection.execute(_RECENT, asked).fetchall()
+        with as_os_error(self._ledger), self._ledger.read() as connection:
+            rows = connection.execute(self._ledger.forms(_RECENT_FORMS), asked).fetchall()
         first = _first_tiers(rows)
         return [_scored(row, first) for row in reversed(rows)]
 
@@ -73,8 +95,8 @@ class Archive:
         Raises OSError.
         """
         asked = {"route": route, "scorer": scorer, "limit": limit}
-        with as_os_error(self._path), closing(connect_to_read(self._path)) as connection:
-            rows = connection.execute(_LABELLED, asked).fetchall()
+        with as_os_error(self._ledger), self._ledger.read() as connection:
+            rows = connection.execute(self._ledger.forms(_LABELLED_FORMS), asked).fetchall()
         newest = {row["id"]: row for row in rows}
         good: defaultdict[int, dict[str, float]] = defaultdict(dict)
         for row in rows:
@@ -86,7 +108,7 @@ class Archive:
 
     def tunings(self) -> Mapping[str, TuningRow]:
         """Return the newest state of each route. Raises OSError."""
-        with as_os_error(self._path), closing(connect_to_read(self._path)) as connection:
+        with as_os_error(self._ledger), self._ledger.read() as connection:
             rows = [TuningRow(**row) for row in connection.execute(_NEWEST)]
         return {row.route: row for row in rows}
 
@@ -96,11 +118,8 @@ class Archive:
 
         Raises OSError, also while somebody else holds the ledger locked.
         """
-        with (
-            as_os_error(self._path),
-            closing(connect_to_add(self._path)) as connection,
-            transaction(connection),
-        ):
+        with as_os_error(self._ledger), self._ledger.add() as connection:
+            connection.execute(self._ledger.forms(_ALONE))
             query = "SELECT coalesce(max(number), 0) FROM tuning WHERE route = ?"
             if connection.execute(query, (row.route,)).fetchone()[0] != after:
                 return False
@@ -109,18 +128,18 @@ class Archive:
         return True
 
 
-def _first_tiers(rows: list[sqlite3.Row]) -> set[str]:
+def _first_tiers(rows: list[Any]) -> set[str]:
     """Name the tiers at which what the score left below had started: the route's first."""
     return {
         row["start_tier"] for row in rows if row["start_reason"] == "score" and not _reached(row)
     }
 
 
-def _reached(row: sqlite3.Row) -> bool:
+def _reached(row: Any) -> bool:
     return row["threshold"] is not None and start_index(row["difficulty"], (row["threshold"],)) > 0
 
 
-def _scored(row: sqlite3.Row, first: set[str]) -> Scored:
+def _scored(row: Any, first: set[str]) -> Scored:
     by_score = row["start_reason"] in {"score", "mode", "probe"}
     return Scored(
         number=row["id"],

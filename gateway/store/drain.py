@@ -1,9 +1,8 @@
-"""A thread that moves the spool into SQLite in batches; serving never waits for it."""
+"""A thread that moves the spool into the ledger in batches; serving never waits for it."""
 
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -13,17 +12,8 @@ from typing import Any
 
 import orjson
 
+from gateway.store.connection import Inserted, Ledger, LedgerUnusable, Writer
 from gateway.store.spool import Reading, Segment, Spool, read_segment
-from gateway.store.sqlite import (
-    Inserted,
-    LedgerUnusable,
-    connect,
-    forget_offset,
-    insert,
-    read_offset,
-    transaction,
-    write_offset,
-)
 
 BATCH_ROWS = 1000
 BATCH_BYTES = 2 << 20
@@ -37,24 +27,25 @@ _log = logging.getLogger(__name__)
 class Drain:
     """The ledger's one writer in this process.
 
-    `first` runs once on the new thread with the ledger's connection, and again after each time it
+    `first` runs once on the new thread with the ledger open, and again after each time it
     fails, before anything is drained: recovery goes there. `tidy` runs once an hour, between two
     batches, and again with the next one for as long as it says that there is more to do.
     """
 
     def __init__(
         self,
-        path: Path,
+        ledger: Ledger,
         spool: Spool,
-        first: Callable[[sqlite3.Connection], None] | None = None,
-        tidy: Callable[[sqlite3.Connection], bool] = lambda _: False,
+        first: Callable[[Writer], None] | None = None,
+        tidy: Callable[[Writer], bool] = lambda _: False,
     ) -> None:
-        self._path = path
+        self._ledger = ledger
+        self._expected: tuple[type[Exception], ...] = (*ledger.errors, OSError, LedgerUnusable)
         self._spool = spool
         self._first = first
         self._tidy = tidy
         self._tidy_at = time.monotonic()
-        self._connection: sqlite3.Connection | None = None
+        self._writer: Writer | None = None
         self._offsets: dict[Path, int] = {}
         self._wake = threading.Event()
         self._moved = threading.Condition()
@@ -105,7 +96,7 @@ class Drain:
         while True:
             try:
                 self._pass()
-            except (sqlite3.Error, OSError, LedgerUnusable) as error:
+            except self._expected as error:
                 wait = min(wait * 2, LONGEST_WAIT)
                 self._fail(error)
             except Exception as error:  # noqa: BLE001 - whatever it is, the thread must not end
@@ -121,36 +112,35 @@ class Drain:
         self._disconnect()
 
     def _pass(self) -> None:
-        if self._connection is None:
-            self._connection = connect(self._path)
+        writer = self._writer = self._writer or self._ledger.write()
         if not self.started.is_set():
             if self._first is not None:
-                self._first(self._connection)
+                self._first(writer)
             self._note(0, first=True)
         for segment in self._spool.segments():
-            while self._move(self._connection, segment):
+            while self._move(writer, segment):
                 pass
             if segment.finished:
                 self._spool.forget(segment)
                 self._offsets.pop(segment.path, None)
-                with transaction(self._connection):
-                    forget_offset(self._connection, segment.path.name)
+                with writer.transaction():
+                    writer.forget_offset(segment.path.name)
         if self.position >= self._spool.position:
             self._caught_up_at = time.monotonic()
-        self._tidy_up(self._connection)
+        self._tidy_up(writer)
 
-    def _tidy_up(self, connection: sqlite3.Connection) -> None:
+    def _tidy_up(self, writer: Writer) -> None:
         if time.monotonic() >= self._tidy_at:
-            more = self._tidy(connection)
+            more = self._tidy(writer)
             self._tidy_at = time.monotonic() + (0.0 if more else TIDY_SECONDS)
 
-    def _move(self, connection: sqlite3.Connection, segment: Segment) -> bool:
+    def _move(self, writer: Writer, segment: Segment) -> bool:
         """Move one batch; False when the segment is used up."""
         offset = self._offsets.get(segment.path, 0)
         if offset >= segment.size:
             return False
         try:
-            end, done, bad = move_batch(connection, segment, offset)
+            end, done, bad = move_batch(writer, segment, offset)
         except FileNotFoundError:  # somebody tidied up: what it held is gone, the rest is not
             _log.exception("A segment of the ledger's spool has vanished.")
             end, done, bad = segment.size, Inserted(), segment.size - offset
@@ -176,25 +166,23 @@ class Drain:
             trace = None if expected else error
             _log.error(
                 "The ledger %s refuses rows, they wait in the spool: %s",
-                *(self._path, told),
+                *(self._ledger, told),
                 exc_info=trace,
             )
 
     def _recovered(self) -> None:
         if self._failed:
             self._failed = False
-            _log.warning("The ledger %s takes rows again.", self._path)
+            _log.warning("The ledger %s takes rows again.", self._ledger)
 
     def _disconnect(self) -> None:
-        if self._connection is not None:
-            with suppress(sqlite3.Error):
-                self._connection.close()
-            self._connection = None
+        if self._writer is not None:
+            with suppress(*self._ledger.errors):
+                self._writer.close()
+            self._writer = None
 
 
-def move_batch(
-    connection: sqlite3.Connection, segment: Segment, offset: int
-) -> tuple[int, Inserted, int]:
+def move_batch(writer: Writer, segment: Segment, offset: int) -> tuple[int, Inserted, int]:
     """Write one batch with its offset in one transaction.
 
     Returns the offset after it, what became of its rows, and how many bytes were torn.
@@ -204,19 +192,19 @@ def move_batch(
     whole = len(payloads) == len(reading.payloads)
     end = offset + (reading.end if whole else payloads[-1][1])
     records = [record for payload, _ in payloads if (record := _parse(payload)) is not None]
-    with transaction(connection):
-        done = insert(connection, records) + Inserted(malformed=len(payloads) - len(records))
-        write_offset(connection, segment.path.name, end)
+    with writer.transaction():
+        done = writer.insert(records) + Inserted(malformed=len(payloads) - len(records))
+        writer.write_offset(segment.path.name, end)
     if done.malformed:
         _log.error("%d rows of %s cannot be read and are lost.", done.malformed, segment.path)
     return end, done, _bad_bytes(reading, whole, segment)
 
 
-def drain_segment(connection: sqlite3.Connection, segment: Segment) -> tuple[Inserted, int]:
+def drain_segment(writer: Writer, segment: Segment) -> tuple[Inserted, int]:
     """Write what is left of a dead process's segment; returns its rows, and its torn bytes."""
-    offset, rows, torn = read_offset(connection, segment.path.name), Inserted(), 0
+    offset, rows, torn = writer.read_offset(segment.path.name), Inserted(), 0
     while offset < segment.size:
-        offset, done, bad = move_batch(connection, segment, offset)
+        offset, done, bad = move_batch(writer, segment, offset)
         rows, torn = rows + done, torn + bad
     return rows, torn
 

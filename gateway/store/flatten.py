@@ -22,7 +22,7 @@ def checks_of(request: int, number: int, attempt: dict[str, Any]) -> Iterator[Ro
 def columns_of(columns: Iterable[str], values: dict[str, Any], **more: object) -> Row:
     """Order a row's values as its table wants them."""
     whole = values | more
-    return tuple(whole[name] for name in columns)
+    return tuple(map(whole.__getitem__, columns))
 
 
 def request_values(record: dict[str, Any]) -> Row:
@@ -71,3 +71,8 @@ def _call(record: dict[str, Any], request: int, call: dict[str, Any]) -> Row:
     return columns_of(
         CALL, whole, request=request, entry_id=record["entry_id"], started_at=started_at
     )
+
+
+def shadow_cost(calls: Iterable[dict[str, Any]]) -> int:
+    """Add up what shadows' calls among these have cost, in nano-dollars."""
+    return sum(call["cost"] for call in calls if call["purpose"] == "shadow")

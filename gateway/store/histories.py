@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
-from gateway.store.sqlite import connect_to_read
+from gateway.store.connection import Connection, Place
+from gateway.store.ledgers import reading
 
 _REQUESTS = """
 SELECT * FROM request WHERE route = :route AND decided IS NOT NULL ORDER BY id"""
@@ -30,7 +28,7 @@ _PARTS = {
     " ORDER BY request.id",
 }
 _ROUTES = """
-SELECT route, count(*) AS requests, sum(decided IS NULL) AS without
+SELECT route, count(*) AS requests, sum(CASE WHEN decided IS NULL THEN 1 ELSE 0 END) AS without
 FROM request GROUP BY route ORDER BY requests DESC, route"""
 
 
@@ -45,29 +43,28 @@ class History:
     good: Mapping[str, float] = field(default_factory=dict)
 
 
-def routes(path: Path) -> dict[str, tuple[int, int]]:
+def routes(place: Place) -> dict[str, tuple[int, int]]:
     """Return each route's number of requests, and how many of them hold nothing that they could be
     decided on again (an older version's, and recovered ones); the busiest first.
 
-    Raises sqlite3.Error when there is no ledger of this layout.
+    Raises OSError when there is no ledger of this layout.
     """
-    with closing(connect_to_read(path)) as connection:
+    with reading(place) as connection:
         found = connection.execute(_ROUTES)
         return {row["route"]: (row["requests"], row["without"]) for row in found}
 
 
-def histories(path: Path, route: str) -> Iterator[History]:
+def histories(place: Place, route: str) -> Iterator[History]:
     """Read a route's requests in the order in which they were kept, those that can be decided
     again. One moment's view of the ledger; a few rows in memory at a time.
 
-    Raises sqlite3.Error when there is no ledger of this layout.
+    Raises OSError when there is no ledger of this layout.
     """
-    with closing(connect_to_read(path)) as connection:
-        connection.execute("BEGIN")
+    with reading(place) as connection:
         yield from read_histories(connection, route)
 
 
-def read_histories(connection: sqlite3.Connection, route: str) -> Iterator[History]:
+def read_histories(connection: Connection, route: str) -> Iterator[History]:
     """Read the same over a connection whose rows go by their columns' names."""
     parts = {name: _Parts(connection, sql, route) for name, sql in _PARTS.items()}
     for row in connection.execute(_REQUESTS, {"route": route}):
@@ -77,7 +74,7 @@ def read_histories(connection: sqlite3.Connection, route: str) -> Iterator[Histo
 class _Parts:
     """A table's rows in the order of their requests, handed out request by request."""
 
-    def __init__(self, connection: sqlite3.Connection, sql: str, route: str) -> None:
+    def __init__(self, connection: Connection, sql: str, route: str) -> None:
         rows = connection.execute(sql, {"route": route})
         self._groups = groupby((dict(row) for row in rows), key=lambda row: row["request"])
         self._next: tuple[int, list[dict[str, Any]]] | None = None
@@ -97,7 +94,7 @@ def _is_of(call: Mapping[str, Any], attempt: int) -> bool:
     return call["attempt"] == attempt and call["purpose"] in {"serve", "shadow"}
 
 
-def _history(row: sqlite3.Row, parts: Mapping[str, list[dict[str, Any]]]) -> History:
+def _history(row: Any, parts: Mapping[str, list[dict[str, Any]]]) -> History:
     calls, checks = parts["call"], parts["check_result"]
     attempts = (
         {

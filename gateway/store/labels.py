@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
-from gateway.store.sqlite import as_os_error, connect_to_add, connect_to_read, transaction
+from gateway.store.connection import Place, as_os_error
+from gateway.store.ledgers import ledger_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +40,9 @@ ON CONFLICT (entry_id, tier, source) DO UPDATE SET score = excluded.score, at = 
 class Labels:
     """Finds requests and labels them. All of it blocks: call it in a thread."""
 
-    def __init__(self, path: Path, flush: Callable[[float], bool]) -> None:
-        """`path` is the ledger's; `flush` waits for what this process has not written to it yet."""
-        self._path = path
+    def __init__(self, place: Place, flush: Callable[[float], bool]) -> None:
+        """`place` is the ledger's; `flush` waits for what this process has not written to it."""
+        self._ledger = ledger_at(place)
         self._flush = flush
 
     def find(self, request_id: str, key: str | None, timeout: float) -> Answered | None:
@@ -54,9 +53,9 @@ class Labels:
         meant. Raises OSError when that takes over `timeout` seconds, or the ledger cannot be read.
         """
         if not self._flush(timeout):
-            raise OSError(f"The ledger {self._path} takes no rows at the moment.")
+            raise OSError(f"The ledger {self._ledger} takes no rows at the moment.")
         own, values = ("", ()) if key is None else (' AND "key" = ?', (key,))
-        with as_os_error(self._path), closing(connect_to_read(self._path)) as connection:
+        with as_os_error(self._ledger), self._ledger.read() as connection:
             for column in ("request_id", "entry_id"):
                 query = f"{_FIND}{column} = ?{own} ORDER BY id DESC LIMIT 1"
                 found = connection.execute(query, (request_id, *values)).fetchone()
@@ -67,9 +66,5 @@ class Labels:
     def put(self, label: Label) -> None:
         """Write a label; the last one of a source on a tier's reply wins. Raises OSError."""
         values = (label.entry_id, label.tier, label.source, label.score, label.at)
-        with (
-            as_os_error(self._path),
-            closing(connect_to_add(self._path)) as connection,
-            transaction(connection),
-        ):
+        with as_os_error(self._ledger), self._ledger.add() as connection:
             connection.execute(_PUT, values)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from gateway.core.signals import Signals
-from gateway.store.sqlite import transaction
+from gateway.store.connection import Writer
 
 BATCH = 500
-_FORGET = "DELETE FROM prompt WHERE rowid IN (SELECT rowid FROM prompt WHERE at < ? LIMIT ?)"
+_FORGET = """
+DELETE FROM prompt WHERE entry_id IN (SELECT entry_id FROM prompt WHERE at < ? LIMIT ?)"""
 _KNOWN = frozenset(each.name for each in fields(Signals))
 
 
@@ -23,10 +23,10 @@ class Forgetting:
     retention: float
     wall: Callable[[], float]
 
-    def forget(self, connection: sqlite3.Connection) -> bool:
+    def forget(self, writer: Writer) -> bool:
         """Delete a batch; say whether there may be more."""
-        with transaction(connection):
-            done = connection.execute(_FORGET, (self.wall() - self.retention, BATCH))
+        with writer.transaction():
+            done = writer.connection.execute(_FORGET, (self.wall() - self.retention, BATCH))
         return done.rowcount == BATCH
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
-from gateway.store.sqlite import connect_to_read
+from gateway.store.connection import Connection, Place
+from gateway.store.ledgers import reading
 
 _LATENCIES = (0.5, 0.95, 0.99)
 
@@ -53,7 +51,7 @@ class Summary:
 
 
 def requests(
-    path: Path,
+    place: Place,
     *,
     session: str | None = None,
     route: str | None = None,
@@ -63,21 +61,22 @@ def requests(
 ) -> list[dict[str, Any]]:
     """Read requests, oldest first, as rows of the `request` table.
 
-    `since` is a UNIX time in seconds. Raises sqlite3.OperationalError when there is no ledger.
+    `since` is a UNIX time in seconds. Raises OSError when there is no ledger.
     """
     where, values = _where(session, route, request_id, since)
-    query = f"SELECT * FROM request{where} ORDER BY started_at, id LIMIT ?"  # noqa: S608 - ours
-    with closing(connect_to_read(path)) as connection:
-        found = connection.execute(query, (*values, -1 if limit is None else limit))
+    most = "" if limit is None else f" LIMIT {int(limit)}"
+    query = f"SELECT * FROM request{where} ORDER BY started_at, id{most}"  # noqa: S608 - ours
+    with reading(place) as connection:
+        found = connection.execute(query, values)
         return [_request(row) for row in found]
 
 
-def request(path: Path, request_id: str) -> dict[str, Any] | None:
+def request(place: Place, request_id: str) -> dict[str, Any] | None:
     """Read one request with its `attempts` (each with its `checks`) and its `calls`, in order.
 
     The latest one, where a client has used an id twice; None when there is none.
     """
-    with closing(connect_to_read(path)) as connection:
+    with reading(place) as connection:
         query = "SELECT * FROM request WHERE request_id = ? ORDER BY started_at DESC LIMIT 1"
         row = connection.execute(query, (request_id,)).fetchone()
         if row is None:
@@ -96,22 +95,26 @@ def request(path: Path, request_id: str) -> dict[str, Any] | None:
 
 
 def summary(
-    path: Path, *, session: str | None = None, route: str | None = None, since: float | None = None
+    place: Place,
+    *,
+    session: str | None = None,
+    route: str | None = None,
+    since: float | None = None,
 ) -> Summary:
     """Add up the requests of a session, of a route, since a UNIX time, or all of them."""
     where, values = _where(session, route, None, since)
-    with closing(connect_to_read(path)) as connection:
+    with reading(place) as connection:
         return _summary(connection, where, values)
 
 
 def summaries(
-    path: Path, by: Literal["session", "route", "key"], *, since: float | None = None
+    place: Place, by: Literal["session", "route", "key"], *, since: float | None = None
 ) -> dict[str, Summary]:
     """Add up the requests of each session, route or key."""
     groups = {"session": "session", "route": "route", "key": '"key"'}
     column = groups[by]
     where, values = _where(None, None, None, since)
-    with closing(connect_to_read(path)) as connection:
+    with reading(place) as connection:
         query = f"SELECT DISTINCT {column} FROM request{where} ORDER BY 1"  # noqa: S608 - ours
         names = [row[0] for row in connection.execute(query, values).fetchall()]
         narrowed = f"{where} AND {column} = ?" if where else f" WHERE {column} = ?"
@@ -120,16 +123,16 @@ def summaries(
 
 _PARTS = {
     "attempt": "SELECT * FROM attempt WHERE request = ? ORDER BY seq",
-    "call": "SELECT * FROM call WHERE request = ? ORDER BY attempt, seq",
+    "call": "SELECT * FROM call WHERE request = ? ORDER BY attempt NULLS FIRST, seq",
     "check_result": "SELECT * FROM check_result WHERE request = ? ORDER BY attempt, seq",
 }
 _TOTALS = """
 SELECT count(*) AS requests,
-       coalesce(sum(outcome = 'ok'), 0) AS ok,
+       coalesce(sum(CASE WHEN outcome = 'ok' THEN 1 ELSE 0 END), 0) AS ok,
        coalesce(sum(escalated), 0) AS escalated,
        coalesce(sum(degraded), 0) AS degraded,
        coalesce(sum(estimated), 0) AS estimated,
-       coalesce(sum(outcome = 'unsettled'), 0) AS unsettled,
+       coalesce(sum(CASE WHEN outcome = 'unsettled' THEN 1 ELSE 0 END), 0) AS unsettled,
        coalesce(sum(cost), 0) AS cost,
        coalesce(sum(discarded_cost), 0) AS discarded_cost,
        coalesce(sum(shadow_cost), 0) AS shadow_cost,
@@ -140,7 +143,7 @@ SELECT count(*) AS requests,
 FROM request"""
 
 
-def _summary(connection: sqlite3.Connection, where: str, values: Sequence[object]) -> Summary:
+def _summary(connection: Connection, where: str, values: Sequence[object]) -> Summary:
     served = f"{where} AND" if where else " WHERE"
     totals = dict(connection.execute(f"{_TOTALS}{where}", values).fetchone())
     ids = f"SELECT id FROM request{where}"  # noqa: S608 - ours
@@ -159,7 +162,7 @@ def _summary(connection: sqlite3.Connection, where: str, values: Sequence[object
 
 
 def _percentiles(
-    connection: sqlite3.Connection, column: str, served: str, values: Sequence[object]
+    connection: Connection, column: str, served: str, values: Sequence[object]
 ) -> dict[int, float]:
     query = (
         f"SELECT {column} FROM request{served} outcome = 'ok' "  # noqa: S608 - ours
@@ -185,7 +188,7 @@ def _where(
     return (f" WHERE {' AND '.join(given)}" if given else "", tuple(given.values()))
 
 
-def _request(row: sqlite3.Row) -> dict[str, Any]:
+def _request(row: Any) -> dict[str, Any]:
     values: dict[str, Any] = dict(row)
     for name in ("p_good", "escalations"):
         values[name] = json.loads(values[name])

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from gateway.store.connection import Inserted, Writer
 from gateway.store.drain import drain_segment
 from gateway.store.owner import Owner, adopt
 from gateway.store.schema import ADDED_TO_CALL, CALL, REQUEST
 from gateway.store.slots import Mark, read_marks
 from gateway.store.spool import Segment
-from gateway.store.sqlite import (
-    Inserted,
-    add_shadow_cost,
-    call_values,
-    forget_offset,
-    insert_calls,
-    insert_request,
-    transaction,
-)
 
 _log = logging.getLogger(__name__)
 
@@ -50,16 +41,16 @@ class Recovered:
         )
 
 
-def recover(folder: Path, connection: sqlite3.Connection) -> Recovered:
+def recover(folder: Path, writer: Writer) -> Recovered:
     """Take over what dead processes left in the spool's folder.
 
     Safe to repeat and to be killed in: files go only after what they hold is committed. The files
-    of a living process are left alone. Raises sqlite3.OperationalError while the ledger is locked.
+    of a living process are left alone. Raises the ledger's `errors` while it cannot be had.
     """
     total = Recovered()
     for owner in adopt(folder):
         try:
-            found = _take_over(owner, connection)
+            found = _take_over(owner, writer)
         finally:
             owner.release()
         if found != Recovered():
@@ -68,48 +59,36 @@ def recover(folder: Path, connection: sqlite3.Connection) -> Recovered:
     return total
 
 
-def _take_over(owner: Owner, connection: sqlite3.Connection) -> Recovered:
+def _take_over(owner: Owner, writer: Writer) -> Recovered:
     rows, torn = Inserted(), 0
     for path in owner.segments():
         segment = Segment(path, path.stat().st_size, finished=True)
-        done, bad = drain_segment(connection, segment)
+        done, bad = drain_segment(writer, segment)
         rows, torn = rows + done, torn + bad
         path.unlink()
-        with transaction(connection):
-            forget_offset(connection, path.name)
+        with writer.transaction():
+            writer.forget_offset(path.name)
     found = Recovered(rows=rows.new, torn_bytes=torn)
     if owner.slots.exists():
-        found += _recover_slots(owner.slots, connection)
+        found += _recover_slots(owner.slots, writer)
         owner.slots.unlink()
     return found
 
 
-def _recover_slots(path: Path, connection: sqlite3.Connection) -> Recovered:
+def _recover_slots(path: Path, writer: Writer) -> Recovered:
     marks = read_marks(path)
-    with transaction(connection):
-        missing = [mark for mark in marks.marks if not _is_known(connection, mark)]
+    with writer.transaction():
+        missing = [mark for mark in marks.marks if not writer.knows_call(mark.call.call_id)]
         missing.sort(key=lambda mark: (mark.call.entry_id, mark.call.opened_at))
         for _, group in groupby(missing, key=lambda mark: mark.call.entry_id):
-            _write_request(connection, list(group))
+            _write_request(writer, list(group))
     settled = sum(mark.settled is not None for mark in missing)
     return Recovered(settled=settled, unsettled=len(missing) - settled, torn_slots=marks.torn)
 
 
-def _is_known(connection: sqlite3.Connection, mark: Mark) -> bool:
-    query = "SELECT 1 FROM call WHERE call_id = ?"
-    return connection.execute(query, (mark.call.call_id,)).fetchone() is not None
-
-
-def _write_request(connection: sqlite3.Connection, marks: list[Mark]) -> None:
+def _write_request(writer: Writer, marks: list[Mark]) -> None:
     calls = [_call_record(mark, seq) for seq, mark in enumerate(marks)]
-    record = _request_record(marks, calls)
-    request = insert_request(connection, record)
-    if request is None:
-        query = "SELECT id FROM request WHERE entry_id = ?"
-        request = connection.execute(query, (record["entry_id"],)).fetchone()[0]
-        shadows = sum(call["cost"] for call in calls if call["purpose"] == "shadow")
-        add_shadow_cost(connection, request, shadows)
-    insert_calls(connection, [call_values(call | {"request": request}) for call in calls])
+    writer.put_calls(_request_record(marks, calls), calls)
 
 
 def _call_record(mark: Mark, seq: int) -> dict[str, Any]:

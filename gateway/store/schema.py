@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-VERSION = 4
+from gateway.store import rollup_tables
+
+VERSION = 5
 """Of the database's layout; a newer one than this is refused."""
 
 
@@ -204,6 +206,14 @@ CHECK_RESULT = {
 }
 TABLES = {"request": REQUEST, "attempt": ATTEMPT, "call": CALL, "check_result": CHECK_RESULT}
 KEYS = {"request": "entry_id", "call": "call_id"}
+PARTS = {
+    "attempt": "request",
+    "call": "request",
+    "check_result": "request",
+    "prompt": "entry_id",
+    "label": "entry_id",
+}
+"""What goes with a request, and the column that says with which."""
 STATEMENTS = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE segment (name TEXT PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID",
@@ -260,13 +270,17 @@ MIGRATIONS = {
         *_added("attempt", ATTEMPT_4),
         *_added("call", CALL_4),
     ),
+    4: (*rollup_tables.STATEMENTS, rollup_tables.MARK_ALL),
 }
 """What makes the next layout of each older one."""
 
 
 def create_statements() -> list[str]:
     """Write the SQL that makes an empty ledger."""
-    return [*(_create(name) for name in TABLES), *STATEMENTS, *TUNING_STATEMENTS]
+    return [
+        *(_create(name) for name in TABLES),
+        *(*STATEMENTS, *TUNING_STATEMENTS, *rollup_tables.STATEMENTS),
+    ]
 
 
 def insert_statement(table: str) -> str:

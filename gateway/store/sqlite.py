@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateway.store.connection import Inserted, LedgerUnusable
 from gateway.store.flatten import (
     Row,
     calls_of,
@@ -19,7 +19,9 @@ from gateway.store.flatten import (
     prompt_of,
     request_values,
     scoring_of,
+    shadow_cost,
 )
+from gateway.store.rollup_tables import mark
 from gateway.store.schema import (
     ADDED_TO_ATTEMPT,
     ATTEMPT,
@@ -33,7 +35,8 @@ from gateway.store.schema import (
 BUSY_SECONDS = 1.0
 _INSERT_PROMPT = "INSERT INTO prompt VALUES (?, ?, ?) ON CONFLICT (entry_id) DO NOTHING"
 _PLACE = """
-SELECT id, (SELECT coalesce(max(seq) + 1, 0) FROM attempt WHERE attempt.request = request.id)
+SELECT id, started_at,
+       (SELECT coalesce(max(seq) + 1, 0) FROM attempt WHERE attempt.request = request.id)
 FROM request WHERE entry_id = ?"""
 _ADD_SHADOW_COST = "UPDATE request SET shadow_cost = shadow_cost + ? WHERE id = ?"
 _INSERT = {name: insert_statement(name) for name in ("request", "attempt", "call", "check_result")}
@@ -41,25 +44,6 @@ _UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, Rec
 _UNWRITABLE = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError)
 
 _log = logging.getLogger(__name__)
-
-
-class LedgerUnusable(Exception):
-    """The file is no ledger that this version can write; the message says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inserted:
-    """What became of a batch: rows new, there already, and impossible to write."""
-
-    new: int = 0
-    known: int = 0
-    malformed: int = 0
-
-    def __add__(self, other: Inserted) -> Inserted:
-        """Sum both."""
-        return Inserted(
-            self.new + other.new, self.known + other.known, self.malformed + other.malformed
-        )
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -117,15 +101,6 @@ def _connect_to(path: Path, mode: str, timeout: float) -> sqlite3.Connection:
 
 
 @contextmanager
-def as_os_error(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises into OSError, naming the ledger."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise OSError(f"The ledger {path} is not to be had: {error}.") from error
-
-
-@contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """All of it or nothing, and the only writer meanwhile."""
     connection.execute("BEGIN IMMEDIATE")
@@ -155,20 +130,10 @@ def insert(connection: sqlite3.Connection, records: Sequence[dict[str, Any]]) ->
     return done
 
 
-def insert_calls(connection: sqlite3.Connection, calls: Iterable[Row]) -> None:
-    """Write rows of the `call` table as they are."""
-    connection.executemany(_INSERT["call"], calls)
-
-
 def insert_request(connection: sqlite3.Connection, record: dict[str, Any]) -> int | None:
     """Write the request's own row; returns its rowid, None when it was there already."""
     cursor = connection.execute(_INSERT["request"], request_values(record))
     return cursor.lastrowid if cursor.rowcount == 1 else None
-
-
-def call_values(record: dict[str, Any]) -> Row:
-    """Order a call's values as its table wants them."""
-    return tuple(record[name] for name in CALL)
 
 
 def read_offset(connection: sqlite3.Connection, segment: str) -> int:
@@ -223,14 +188,14 @@ def _insert(connection: sqlite3.Connection, records: Sequence[dict[str, Any]]) -
     calls: list[Row] = []
     checks: list[Row] = []
     prompts: list[Row] = []
-    new = 0
+    written: list[float] = []
     for record in records:
         if "shadow_of" in record:
             continue
         request = insert_request(connection, record)
         if request is None:
             continue
-        new += 1
+        written.append(record["started_at"])
         prompts.extend(prompt_of(record))
         calls.extend(scoring_of(record, request))
         for seq, attempt in enumerate(record["attempts"]):
@@ -242,33 +207,52 @@ def _insert(connection: sqlite3.Connection, records: Sequence[dict[str, Any]]) -
     connection.executemany(_INSERT["call"], calls)
     connection.executemany(_INSERT["check_result"], checks)
     connection.executemany(_INSERT_PROMPT, prompts)
-    new += sum(_insert_shadow(connection, each) for each in records if "shadow_of" in each)
-    return Inserted(new=new, known=len(records) - new)
+    shadows = (_insert_shadow(connection, each) for each in records if "shadow_of" in each)
+    written.extend(began for began in shadows if began is not None)
+    mark(connection, written)
+    return Inserted(new=len(written), known=len(records) - len(written))
 
 
-def _insert_shadow(connection: sqlite3.Connection, record: dict[str, Any]) -> bool:
-    """Add attempts to their request, which came before them; False where they are there already.
+def _insert_shadow(connection: sqlite3.Connection, record: dict[str, Any]) -> float | None:
+    """Add attempts to their request, which came before them; return when it began, None where
+    they are there already.
 
     Raises ValueError when there is no such request.
     """
     ids = [call["call_id"] for attempt in record["attempts"] for call in attempt["calls"]]
     known = "SELECT 1 FROM call WHERE call_id = ?"
     if any(connection.execute(known, (each,)).fetchone() for each in ids):
-        return False
+        return None
     found = connection.execute(_PLACE, (record["shadow_of"],)).fetchone()
     if found is None:
         raise ValueError(f"no request {record['shadow_of']} is known")
-    request, place = found
+    request, began, place = found
     for seq, attempt in enumerate(record["attempts"], place):
         values = columns_of(ATTEMPT, ADDED_TO_ATTEMPT | attempt, request=request, seq=seq)
         connection.execute(_INSERT["attempt"], values)
         calls = calls_of(record, request, seq, attempt, "shadow")
         connection.executemany(_INSERT["call"], calls)
         connection.executemany(_INSERT["check_result"], checks_of(request, seq, attempt))
-        add_shadow_cost(connection, request, attempt["cost"])
-    return True
+        _add_shadow_cost(connection, request, attempt["cost"])
+    return float(began)
 
 
-def add_shadow_cost(connection: sqlite3.Connection, request: int, cost: int) -> None:
-    """Add to what a request's shadows have cost, in nano-dollars."""
+def _add_shadow_cost(connection: sqlite3.Connection, request: int, cost: int) -> None:
     connection.execute(_ADD_SHADOW_COST, (cost, request))
+
+
+def put_calls(
+    connection: sqlite3.Connection, record: dict[str, Any], calls: Sequence[dict[str, Any]]
+) -> None:
+    """Write calls that the ledger does not know, with the request that they are of where it does
+    not know that either, inside the caller's transaction."""
+    request = insert_request(connection, record)
+    if request is None:
+        query = "SELECT id, started_at FROM request WHERE entry_id = ?"
+        request, began = connection.execute(query, (record["entry_id"],)).fetchone()
+        _add_shadow_cost(connection, request, shadow_cost(calls))
+    else:
+        began = record["started_at"]
+    rows = [columns_of(CALL, call, request=request) for call in calls]
+    connection.executemany(_INSERT["call"], rows)
+    mark(connection, [began])

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.store.archive import Archive
+from gateway.store.connection import LedgerUnusable, Place, Writer
 from gateway.store.drain import Drain
 from gateway.store.journal import Journal
 from gateway.store.labels import Labels
+from gateway.store.ledgers import ledger_at
 from gateway.store.owner import Owner, claim
 from gateway.store.prompts import Forgetting
 from gateway.store.recover import Recovered, recover
+from gateway.store.retention import Tidying
 from gateway.store.slots import Slots
 from gateway.store.spool import Spool
-from gateway.store.sqlite import connect
 
 PROMPT_RETENTION = 30 * 86_400.0
 """For how many seconds prompts are kept, where they are."""
@@ -54,18 +55,25 @@ class Store:
     the rest for whoever owns the lifetime."""
 
     def __init__(
-        self, path: Path, owner: Owner, spool: Spool, slots: Slots, forgetting: Forgetting
+        self, place: Place, owner: Owner, spool: Spool, slots: Slots, tidying: Tidying
     ) -> None:
-        self.path = path
+        self.place = place
         self.journal = Journal(slots, spool)
         self.recovered = Recovered()
         self._owner = owner
         self._spool = spool
         self._slots = slots
-        self._drain = Drain(path, spool, self._recover, forgetting.forget)
-        self.labels = Labels(path, self.flush)
-        self.archive = Archive(path)
+        self._drain = Drain(ledger_at(place), spool, self._recover, tidying.tidy)
+        self.labels = Labels(place, self.flush)
+        self.archive = Archive(place)
         self._closed = False
+
+    @property
+    def path(self) -> Path:
+        """The ledger's file. Raises TypeError where it is in no file of this machine."""
+        if not isinstance(self.place, Path):
+            raise TypeError(f"{self.place} is no file")
+        return self.place
 
     def start(self, timeout: float) -> bool:
         """Start draining; waits for the recovery, which goes on alone if `timeout` passes."""
@@ -73,7 +81,7 @@ class Store:
         return self._drain.started.wait(timeout)
 
     def flush(self, timeout: float = 10.0) -> bool:
-        """Wait until every entry appended so far is in SQLite; False when time ran out.
+        """Wait until every entry appended so far is in the ledger; False when time ran out.
 
         It blocks: from an event loop, call it in a thread.
         """
@@ -121,42 +129,59 @@ class Store:
         """Read the same as a mapping, by the names of State's fields."""
         return asdict(self.state())
 
-    def _recover(self, connection: sqlite3.Connection) -> None:
-        self.recovered += recover(self._owner.folder, connection)
+    def _recover(self, writer: Writer) -> None:
+        self.recovered += recover(self._owner.folder, writer)
 
 
-def prepare(path: Path) -> None:
+def prepare(place: Place) -> None:
     """Make the ledger's tables where there are none, which is best done by one process alone.
 
-    A locked ledger is left for later. Raises as `open_store`.
+    A ledger that cannot be had is left for later. Raises as `open_store`.
     """
+    ledger = ledger_at(place)
     try:
-        connect(path).close()
-    except sqlite3.OperationalError as error:
-        _log.warning("The ledger %s is not to be had yet: %s", path, error)
+        ledger.prepare()
+    except ledger.errors as error:
+        if isinstance(error, OSError):
+            raise
+        _log.warning("The ledger %s is not to be had yet: %s", ledger, error)
+
+
+def spool_of(place: Place, folder: Path | None) -> Path:
+    """Return where the spool lies: in `folder`, or beside a SQLite file.
+
+    Raises LedgerUnusable for a server's database without a folder.
+    """
+    if folder is not None:
+        return folder
+    if isinstance(place, Path):
+        return place.with_name(f"{place.name}.spool")
+    raise LedgerUnusable(f"{place} is on a server: its spool needs a folder of this machine.")
 
 
 def open_store(
-    path: Path,
+    place: Place,
     *,
     spool_folder: Path | None = None,
     spool_cap: int = 1 << 30,
     segment_bytes: int = 8 << 20,
     wait: float = 5.0,
     prompt_retention: float = PROMPT_RETENTION,
+    retention: float | None = None,
     wall: Callable[[], float] = _now,
 ) -> Store:
-    """Open the ledger at `path`, take over what a killed process left, and start draining.
+    """Open the ledger at `place`, take over what a killed process left, and start draining.
 
-    The spool lies in `<path>.spool/` unless another folder is named; sizes are in bytes. Prompts
-    are deleted after `prompt_retention` seconds; `wall` is UNIX time in seconds. A locked ledger
-    delays the recovery, never the start, by more than `wait` seconds. Raises LedgerUnusable for a
-    file that this version cannot write, OSError for a place that cannot be written.
+    The spool lies in `<file>.spool/` unless another folder is named, as it must be for a server's
+    database; sizes are in bytes. Prompts are deleted after `prompt_retention` seconds, whole
+    requests after `retention`, if any; `wall` is UNIX time in seconds. A ledger that cannot be had
+    delays the recovery, never the start, by more than `wait` seconds. Raises LedgerUnusable for one
+    that this version cannot write, OSError for a place that cannot be written.
     """
-    prepare(path)
-    owner = claim(spool_folder or path.with_name(f"{path.name}.spool"))
+    prepare(place)
+    owner = claim(spool_of(place, spool_folder))
     spool = Spool(owner, segment_bytes=segment_bytes, cap_bytes=spool_cap)
-    forgetting = Forgetting(prompt_retention, wall)
-    store = Store(path, owner, spool, Slots(owner.slots), forgetting)
+    tidying = Tidying(Forgetting(prompt_retention, wall), retention, wall)
+    store = Store(place, owner, spool, Slots(owner.slots), tidying)
     store.start(wait)
     return store

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from gateway.core.signals import Signals
+from gateway.store.connection import Connection, LedgerUnusable, Place
+from gateway.store.ledgers import reading
 from gateway.store.prompts import read_signals
-from gateway.store.sqlite import connect_to_read
 
 _PROMPTS = "To keep them: `ledger: {content: prompts}` in the configuration, and a restart."
 _LABELS = "They come with POST /v1/feedback: {request_id, score, tier}."
@@ -18,14 +18,15 @@ _LABELLED = """
 SELECT request.id, request.route, request.started_at, prompt.signals, label.tier,
        avg(label.score) AS good
 FROM label
-CROSS JOIN prompt ON prompt.entry_id = label.entry_id
-CROSS JOIN request ON request.entry_id = label.entry_id
-WHERE :route IS NULL OR request.route = :route
-GROUP BY request.id, label.tier ORDER BY request.id, label.tier"""
+JOIN prompt ON prompt.entry_id = label.entry_id
+JOIN request ON request.entry_id = label.entry_id
+WHERE CAST(:route AS TEXT) IS NULL OR request.route = :route
+GROUP BY request.id, request.route, request.started_at, prompt.signals, label.tier
+ORDER BY request.id, label.tier"""
 _COSTS = """
 SELECT attempt.tier, avg(attempt.cost)
 FROM request JOIN attempt ON attempt.request = request.id
-WHERE request.route = ? AND attempt.served
+WHERE request.route = ? AND attempt.served <> 0
 GROUP BY attempt.tier"""
 
 
@@ -43,12 +44,12 @@ class LabelledPrompt(NamedTuple):
     started_at: float
 
 
-def labelled_prompts(path: Path, route: str | None = None) -> list[LabelledPrompt]:
+def labelled_prompts(place: Place, route: str | None = None) -> list[LabelledPrompt]:
     """Read every labelled prompt, or those of one route, oldest first.
 
     Raises NothingToLearn when there is none, with the reason and the remedy.
     """
-    with _reading(path) as connection:
+    with _reading(place) as connection:
         found = connection.execute(_LABELLED, {"route": route}).fetchall()
         kept, labels = (_count(connection, table) for table in ("prompt", "label"))
     good: dict[int, dict[str, float]] = {}
@@ -62,47 +63,47 @@ def labelled_prompts(path: Path, route: str | None = None) -> list[LabelledPromp
         if signals is not None
     ]
     if not prompts:
-        raise NothingToLearn(_why_none(path, route, kept, labels))
+        raise NothingToLearn(_why_none(place, route, kept, labels))
     return prompts
 
 
-def tier_costs(path: Path, route: str) -> dict[str, float]:
+def tier_costs(place: Place, route: str) -> dict[str, float]:
     """Return what a reply has cost on average at each tier of a route that served: nano-dollars of
     the serving attempts, their checks included. A tier that has not served is not there.
 
     Raises NothingToLearn when the ledger cannot be read.
     """
-    with _reading(path) as connection:
+    with _reading(place) as connection:
         return dict(map(tuple, connection.execute(_COSTS, (route,))))
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+def _reading(place: Place) -> Iterator[Connection]:
     """Open a ledger of this version's layout. Raises NothingToLearn for anything else."""
-    if not path.is_file():
-        raise NothingToLearn(f"There is no ledger at {path}.")
+    if isinstance(place, Path) and not place.is_file():
+        raise NothingToLearn(f"There is no ledger at {place}.")
     try:
-        with closing(connect_to_read(path)) as connection:
+        with reading(place) as connection:
             yield connection
-    except sqlite3.Error as error:
+    except (OSError, LedgerUnusable) as error:
         raise NothingToLearn(
-            f"{path} cannot be read as a ledger: {error}. If an older version wrote it, start this "
+            f"{place} cannot be read as a ledger: {error} If an older version wrote it, start this "
             "one on it once; then it has all that is needed."
         ) from error
 
 
-def _why_none(path: Path, route: str | None, prompts: int, labels: int) -> str:
+def _why_none(place: Place, route: str | None, prompts: int, labels: int) -> str:
     if not prompts:
-        return f"{path} keeps no prompts. {_PROMPTS} Then label answers. {_LABELS}"
+        return f"{place} keeps no prompts. {_PROMPTS} Then label answers. {_LABELS}"
     if not labels:
-        return f"{path} has {prompts} prompts, but no labels. {_LABELS}"
+        return f"{place} has {prompts} prompts, but no labels. {_LABELS}"
     of_route = f" of the route {route!r}" if route is not None else ""
     return (
-        f"{path} has {prompts} prompts and {labels} labels, but none{of_route} is of a request "
+        f"{place} has {prompts} prompts and {labels} labels, but none{of_route} is of a request "
         f"whose prompt is kept. {_PROMPTS}"
     )
 
 
-def _count(connection: sqlite3.Connection, table: str) -> int:
+def _count(connection: Connection, table: str) -> int:
     query = f"SELECT count(*) FROM {table}"  # noqa: S608 - ours
     return int(connection.execute(query).fetchone()[0])

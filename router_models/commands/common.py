@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gateway.core.database_url import SCHEMES, DatabaseUrl
+
 if TYPE_CHECKING:
     from router_models.difficulty.data import Outcomes
 
@@ -70,12 +72,12 @@ def add_data(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Add --data and --tiers."""
     parser.add_argument(
         "--data",
-        type=Path,
+        type=file_or_ledger,
         nargs="+",
         required=required,
         metavar="FILE",
         help="outcomes: CSV, JSONL (either .gz) or Parquet with prompt, weak_score and "
-        "strong_score (or score_TIER for each tier), or a ledger",
+        "strong_score (or score_TIER for each tier), or a ledger: a file or a postgresql:// URL",
     )
     parser.add_argument(
         "--tiers",
@@ -85,6 +87,16 @@ def add_data(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
         help="the tiers to compare, cheap to strong (default: the file's, in its order); a file of "
         "weak_score and strong_score has two, and two other names are what they are called",
     )
+
+
+def file_or_ledger(written: str) -> Path | DatabaseUrl:
+    """Read a file's path, or the address of a ledger on a server."""
+    if not written.startswith(tuple(f"{scheme}://" for scheme in SCHEMES)):
+        return Path(written)
+    try:
+        return DatabaseUrl(written)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def count(least: int, most: int | None = None) -> Callable[[str], int]:

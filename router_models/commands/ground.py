@@ -41,9 +41,10 @@ class Ground:
         """The configuration's ledger. Raises UseError where there is none."""
         if self.settings is None:
             raise UseError("without a configuration there is no ledger: give --data.")
-        if not self.settings.ledger.path.is_file():
-            raise UseError(f"there is no ledger at {self.settings.ledger.path} yet: give --data.")
-        return Archive(self.settings.ledger.path)
+        place = self.settings.ledger.place
+        if isinstance(place, Path) and not place.is_file():
+            raise UseError(f"there is no ledger at {place} yet: give --data.")
+        return Archive(place)
 
     def rank(self, score: float) -> float:
         """Return the difficulty that a score comes to in the gateway."""
@@ -85,9 +86,10 @@ def _came_with(scorer: Scorer) -> Sequence[float]:
 
 def _own(settings: Settings, route: Route, scorer: Scorer) -> Sequence[float]:
     """The gateway's own traffic, as its ledger keeps it; nothing before there is enough."""
-    if route.reference != "own" or not settings.ledger.path.is_file():
+    place = settings.ledger.place
+    if route.reference != "own" or (isinstance(place, Path) and not place.is_file()):
         return ()
-    row = Archive(settings.ledger.path).tunings().get(route.name)
+    row = Archive(place).tunings().get(route.name)
     if row is None or row.scorer != scorer.label:
         return ()
     try:

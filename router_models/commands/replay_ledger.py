@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from gateway.app import read_settings
+from gateway.core.database_url import DatabaseUrl
 from gateway.core.routing import Route
 from gateway.scoring import open_plain
+from gateway.store.connection import LedgerUnusable, Place
 from gateway.store.histories import histories, routes
 from router_models.commands import common
 from router_models.replay.again import UNKNOWN, decide_again
@@ -26,14 +27,14 @@ _URL = "sqlite:///"
 
 def run(args: argparse.Namespace) -> int:
     """Replay. Exit code 1 where a request's own policy does not come to what was recorded."""
-    path = _path(args.ledger)
-    with _reading(path):
-        name, without = _route(path, args.route)
+    place = _place(args.ledger)
+    with _reading(place):
+        name, without = _route(place, args.route)
         policy, notes = _policy(args.config, name)
-        tally = _replay(path, name, policy, prices=args.config is not None)
+        tally = _replay(place, name, policy, prices=args.config is not None)
     figures = tally.figures()
     told = {
-        "ledger": str(path),
+        "ledger": str(place),
         "route": name,
         "policy": str(args.config) if args.config else "recorded",
         "left_out": without,
@@ -45,9 +46,12 @@ def run(args: argparse.Namespace) -> int:
     return 0 if reproduced else 1
 
 
-def _path(written: str) -> Path:
+def _place(written: str) -> Place:
     if "://" in written and not written.startswith(_URL):
-        raise common.UseError(f"--ledger must be {_URL}path or a file: other databases are not.")
+        try:
+            return DatabaseUrl(written)
+        except ValueError as error:
+            raise common.UseError(f"--ledger {error}, {_URL}path or a file.") from error
     path = Path(written.removeprefix(_URL))
     if not path.is_file():
         raise common.UseError(f"there is no ledger at {path}.")
@@ -55,23 +59,23 @@ def _path(written: str) -> Path:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(place: Place) -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except (OSError, LedgerUnusable) as error:
         raise common.UseError(
-            f"{path} cannot be read as a ledger: {error}. If an older version wrote it, start this "
+            f"{place} cannot be read as a ledger: {error} If an older version wrote it, start this "
             "one on it once."
         ) from error
 
 
-def _route(path: Path, wanted: str | None) -> tuple[str, int]:
+def _route(place: Place, wanted: str | None) -> tuple[str, int]:
     """Choose the route, and say how many of its requests hold nothing to decide them on."""
-    known = routes(path)
+    known = routes(place)
     name = wanted or next(iter(known), "")
     if name not in known:
         there = ", ".join(known) or "nothing"
-        raise common.UseError(f"{path} has no requests of a route {name!r}; there is: {there}.")
+        raise common.UseError(f"{place} has no requests of a route {name!r}; there is: {there}.")
     total, without = known[name]
     if total == without:
         raise common.UseError(
@@ -108,10 +112,10 @@ def _notes(route: Route, name: str) -> list[str]:
     return notes
 
 
-def _replay(path: Path, name: str, policy: Policy, *, prices: bool) -> Tally:
+def _replay(place: Place, name: str, policy: Policy, *, prices: bool) -> Tally:
     tally = Tally()
-    with common.progress("replaying", routes(path)[name][0]) as advance:
-        for history in histories(path, name):
+    with common.progress("replaying", routes(place)[name][0]) as advance:
+        for history in histories(place, name):
             record = read_record(history)
             plan = policy(record)
             again = plan if isinstance(plan, str) else decide_again(plan, record, prices=prices)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.core.chat import CHARS_PER_TOKEN
+from gateway.core.database_url import DatabaseUrl
 from gateway.core.signals import Signals
 from router_models.difficulty.duplicates import near_duplicates, normal
 from router_models.difficulty.formats import DataError, Record, is_ledger, records
@@ -35,7 +36,7 @@ _LOOKED_AT: Final = 5
 
 
 def read_files(
-    paths: Iterable[Path],
+    paths: Iterable[Path | DatabaseUrl],
     tiers: Sequence[str] = (),
     advance: Callable[[], object] = lambda: None,
     *,
@@ -92,11 +93,11 @@ class _Columns:
     costs: tuple[str, ...]
 
 
-def _source(path: Path) -> str:
+def _source(path: Path | DatabaseUrl) -> str:
     return path.name.partition(".")[0]
 
 
-def _file(path: Path, tiers: Sequence[str], seen: set[str]) -> Outcomes:
+def _file(path: Path | DatabaseUrl, tiers: Sequence[str], seen: set[str]) -> Outcomes:
     stream = iter(records(path))
     first = list(islice(stream, _LOOKED_AT))
     if not first:
@@ -116,7 +117,7 @@ def _file(path: Path, tiers: Sequence[str], seen: set[str]) -> Outcomes:
     return Outcomes(rows, columns.tiers, dropped)
 
 
-def _columns(path: Path, names: Sequence[str], tiers: Sequence[str]) -> _Columns:
+def _columns(path: Path | DatabaseUrl, names: Sequence[str], tiers: Sequence[str]) -> _Columns:
     if "prompt" not in names:
         long = " A file with one row a model holds no prompts: give the pair file."
         raise DataError(
@@ -146,7 +147,7 @@ def _column(names: Sequence[str], tier: str, kind: str) -> str | None:
     return next((name for name in (f"{kind}_{tier}", f"{tier}_{kind}") if name in names), None)
 
 
-def read_prompts(paths: Iterable[Path]) -> list[Signals]:
+def read_prompts(paths: Iterable[Path | DatabaseUrl]) -> list[Signals]:
     """Read the prompts of files, whether anybody knows an outcome or not. Raises DataError."""
     found = []
     for path in paths:
@@ -251,7 +252,7 @@ def is_contaminated(extra: Any) -> bool:
     return isinstance(extra, Mapping) and bool(extra.get("contaminated"))
 
 
-def _ledger(path: Path, tiers: Sequence[str], seen: set[str]) -> Outcomes:
+def _ledger(path: Path | DatabaseUrl, tiers: Sequence[str], seen: set[str]) -> Outcomes:
     """What was said of a gateway's own traffic."""
     # It brings the store with it.
     from router_models.difficulty.ledger import labelled  # noqa: PLC0415

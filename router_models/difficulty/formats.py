@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
+from gateway.core.database_url import DatabaseUrl
+
 Record = Mapping[str, Any]
 _LONGEST_FIELD: Final = 10_000_000
 _SQLITE: Final = b"SQLite format 3\x00"
@@ -18,11 +20,13 @@ class DataError(ValueError):
     """A file that cannot be learnt from. The message names it and says what is wrong."""
 
 
-def records(path: Path) -> Iterator[Record]:
+def records(path: Path | DatabaseUrl) -> Iterator[Record]:
     """Read a file's records: `.csv`, `.jsonl` (either `.gz` if it likes) or `.parquet`.
 
     Raises DataError for a file that is not there, is of another kind or is garbled.
     """
+    if not isinstance(path, Path):
+        raise DataError(f"{path}: is a ledger; files are wanted here.")
     if path.is_dir():
         raise DataError(f"{path}: is a folder; name the files in it.")
     if not path.is_file():
@@ -37,8 +41,10 @@ def records(path: Path) -> Iterator[Record]:
         raise DataError(f"{path}: cannot be read ({error}).") from error
 
 
-def is_ledger(path: Path) -> bool:
-    """Is this a SQLite file?"""
+def is_ledger(path: Path | DatabaseUrl) -> bool:
+    """Is this a SQLite file, or a server's database?"""
+    if not isinstance(path, Path):
+        return True
     if not path.is_file():
         return False
     try:

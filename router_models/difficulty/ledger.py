@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from gateway.core.database_url import DatabaseUrl
 from gateway.core.money import NANO
 from gateway.store.training import LabelledPrompt, NothingToLearn, labelled_prompts, tier_costs
 from router_models.difficulty.formats import DataError
@@ -15,7 +16,7 @@ from router_models.difficulty.rows import Outcomes, Row, clean
 SOURCE: Final = "ledger"
 
 
-def labelled(path: Path, tiers: Sequence[str], seen: set[str]) -> Outcomes:
+def labelled(path: Path | DatabaseUrl, tiers: Sequence[str], seen: set[str]) -> Outcomes:
     """Read the labelled prompts of a ledger that have a label at each of `tiers`, cheap to strong.
 
     `seen` as in `clean`. Without `tiers`: those that were labelled, by what their replies have
@@ -49,7 +50,7 @@ def _rows(
 
 
 def _by_cost(
-    path: Path,
+    path: Path | DatabaseUrl,
     prompts: Sequence[LabelledPrompt],
     costs: Mapping[str, Mapping[str, float]],
 ) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from gateway.core.database_url import DatabaseUrl
 from gateway.core.signals import Signals
 from router_models.difficulty.duplicates import normal
 from router_models.difficulty.formats import DataError
@@ -44,7 +45,7 @@ class Outcomes:
 
 
 def clean(
-    rows: Iterable[Row | str], path: Path, seen: set[str]
+    rows: Iterable[Row | str], path: Path | DatabaseUrl, seen: set[str]
 ) -> tuple[tuple[Row, ...], Counter[str]]:
     """Keep rows with a prompt that no row before has; a str is the reason why a row was dropped.
 

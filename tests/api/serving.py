@@ -195,11 +195,11 @@ class House:
 
     def entries(self):
         assert self.gateway.store.flush(LIMIT)
-        return read.requests(self.gateway.settings.ledger.path)[self._before :]
+        return read.requests(self.gateway.settings.ledger.place)[self._before :]
 
     def entry(self, answer):
         assert self.gateway.store.flush(LIMIT)
-        found = read.request(self.gateway.settings.ledger.path, answer.header("x-request-id"))
+        found = read.request(self.gateway.settings.ledger.place, answer.header("x-request-id"))
         assert found is not None
         return found
 

@@ -224,8 +224,8 @@ def test_its_defaults_are_the_defaults():
 
 def test_what_is_called_unsupported_is_refused_as_such():
     told = PAGE.partition("## Not supported by this version")[2]
-    words = ["preset", "retries", "concurrency", "limits", "retention"]
+    words = ["preset", "retries", "concurrency", "limits"]
     assert [word for word in words if f"`{word}`" not in told and word not in told] == []
-    for line in ("shared: {url: 'redis://x'}", "telemetry: {otlp: on}", "ledger: {retention: 1d}"):
+    for line in ("shared: {url: 'redis://x'}", "telemetry: {otlp: on}"):
         with pytest.raises(ConfigError, match="not supported by this version"):
             parse(f"{BASE}{line}\n", "w.yaml", {}, open_book)

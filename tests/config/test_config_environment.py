@@ -106,7 +106,7 @@ SLIPS = [
     "aliases: {gpt: 'bad name ${SECRET}'}",
     "prices: {file: ${SECRET}}",
     "ledger: {url: '${SECRET}'}",
-    "ledger: {url: 'postgres://me:CANARY@db/x'}",
+    "ledger: {url: 'postgres://me:CANARY@db'}",
     "ledger: {url: 'mysql://me:CANARY@db/x'}",
     "shared: {url: 'redis://me:CANARY@db/x'}",
     "more: &CANARY 1\nother: *CANARY2",

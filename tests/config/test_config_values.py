@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import SimulatedSettings, Timeouts
+from gateway.config import LedgerSettings, SimulatedSettings, Timeouts
 from gateway.core.cascade import Hold
 from gateway.core.money import Price
 from gateway.core.verdict import Bar, CheckSpec, Early
@@ -227,6 +227,22 @@ def test_auto_goes_to_whoever_asks_for_it(read, small):
 def test_the_ledger(read, small, tmp_path):
     assert read(f"{small}ledger: {{url: 'sqlite:///a/b.db'}}\n").ledger.path == tmp_path / "a/b.db"
     assert read(f"{small}ledger: {{url: 'sqlite:////a/b.db'}}\n").ledger.path == Path("/a/b.db")
+
+
+def test_the_ledger_on_a_server(read, small, tmp_path):
+    url = "postgresql://me:s3cret@db/ledger"
+    kept = read(f"{small}ledger: {{url: '{url}', retention: 400d}}\n").ledger
+    assert (str(kept.place), kept.retention) == ("postgresql://me@db/ledger", 400 * 86_400)
+    assert (kept.database.url, kept.spool) == (url, tmp_path / "waterfall.spool")
+    assert LedgerSettings.ordered(json.loads(json.dumps(kept.orders()))) == kept
+    assert "s3cret" not in repr(kept)
+
+
+def test_the_ledger_s_spool_and_retention(read, small, tmp_path):
+    plain = read(f"{small}ledger: {{retention: off}}\n").ledger
+    assert (plain.retention, plain.spool, plain.place) == (None, None, plain.path)
+    assert read(f"{small}ledger: {{spool: a/b}}\n").ledger.spool == tmp_path / "a/b"
+    assert LedgerSettings.ordered(json.loads(json.dumps(plain.orders()))) == plain
 
 
 def test_what_the_ledger_keeps_of_prompts(read, small):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sample_entries import attempt, call, entry, open_call
 
+from gateway.core.database_url import DatabaseUrl
 from gateway.core.outcome import Outcome
 from gateway.store.store import open_store
 
@@ -22,9 +23,10 @@ def say(*words):
     os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
-def main(path, name, seed):
+def main(path, spool, name, seed):
     chance = random.Random(seed)
-    store = open_store(Path(path), segment_bytes=20_000)
+    place = DatabaseUrl(path) if "://" in path else Path(path)
+    store = open_store(place, spool_folder=Path(spool), segment_bytes=20_000)
     journal = store.journal
     waiting = []
     for number in range(1_000_000):
@@ -53,4 +55,4 @@ def finish(journal, entry_id, calls, slots):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(*sys.argv[1:4], int(sys.argv[4]))

@@ -16,9 +16,16 @@ from gateway.core.ports import Labelled, Scored, TuningRow
 from gateway.store import archive as archive_module
 from gateway.store.archive import Archive
 from gateway.store.labels import Label, Labels
+from gateway.store.ledgers import reading
 from gateway.store.sqlite import connect
 
 LINEAR = "linear@3"
+
+
+@pytest.fixture
+def store(home):
+    """Of either database."""
+    return home.open()
 
 
 def scored(value=0.42, score=0.1, scorer=LINEAR, **more):
@@ -176,7 +183,7 @@ def test_of_many_at_once_one_is_first(store):
 
         def put(name, after=after, ready=ready, won=won):
             ready.wait()
-            if Archive(store.path).put_tuning(state(name), after):
+            if Archive(store.place).put_tuning(state(name), after):
                 won.append(name)
 
         threads = [threading.Thread(target=put, args=(str(each),)) for each in range(8)]
@@ -194,9 +201,9 @@ def test_old_states_go(store, monkeypatch):
     for number in range(6):
         assert store.archive.put_tuning(state(str(number)), after)
         after = store.archive.tunings()["waterfall"].number
-    with closing(sqlite3.connect(store.path)) as reader:
+    with reading(store.place) as reader:
         kept = reader.execute("SELECT state FROM tuning ORDER BY number").fetchall()
-    assert kept == [("other",), ("3",), ("4",), ("5",)]
+    assert [row["state"] for row in kept] == ["other", "3", "4", "5"]
 
 
 # ------------------------------------------------------------------ a ledger that is not to be had
@@ -232,7 +239,7 @@ def test_a_locked_ledger_is_an_os_error_where_it_writes(tmp_path, which):
 
 def test_rows_that_do_not_come_in_time_are_an_os_error(store):
     with pytest.raises(OSError, match="takes no rows"):
-        Labels(store.path, lambda _: False).find("x", None, 0.1)
+        Labels(store.place, lambda _: False).find("x", None, 0.1)
 
 
 # ------------------------------------------------------------------ finding what is labelled

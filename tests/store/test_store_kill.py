@@ -20,6 +20,7 @@ from gateway.store.owner import claim
 from gateway.store.recover import recover
 from gateway.store.slots import Slots, read_marks
 from gateway.store.sqlite import connect
+from gateway.store.sqlite_ledger import SqliteWriter
 from gateway.store.store import open_store
 
 HERE = Path(__file__).parent
@@ -29,7 +30,7 @@ CHILD = HERE / "killed_child.py"
 def run_and_kill(path, name, seed, seconds):
     """Start a child, kill it some time after its first word (or before), return its words."""
     paths = os.pathsep.join([str(HERE.parent.parent), str(HERE.parent)])
-    command = [sys.executable, str(CHILD), str(path), name, str(seed)]
+    command = [sys.executable, str(CHILD), str(path), f"{path}.spool", name, str(seed)]
     environment = os.environ | {"PYTHONPATH": paths}
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as child:
         first = child.stdout.readline() if seconds >= 0 else b""
@@ -102,9 +103,9 @@ def test_each_open_call_is_listed_once_with_its_estimate(tmp_path):
         slots.open(each)
     os.close(owner.lock)  # as the kernel does for the dead
     with closing(connect(path)) as connection:
-        found = recover(folder, connection)
+        found = recover(folder, SqliteWriter(connection))
         assert (found.unsettled, found.settled) == (3, 0)
-        assert recover(folder, connection).unsettled == 0
+        assert recover(folder, SqliteWriter(connection)).unsettled == 0
         rows = connection.execute(
             "SELECT entry_id, outcome, tier, cost, estimated, prompt_tokens, completion_tokens, "
             "(SELECT count(*) FROM call WHERE call.request = request.id) FROM request ORDER BY 1"
@@ -124,9 +125,9 @@ def test_recovering_twice_from_the_same_marks_adds_nothing(tmp_path):
     copy = owner.slots.read_bytes()
     os.close(owner.lock)
     with closing(connect(tmp_path / "l.db")) as connection:
-        assert recover(folder, connection).unsettled == 1
+        assert recover(folder, SqliteWriter(connection)).unsettled == 1
         owner.slots.write_bytes(copy)
-        assert recover(folder, connection).unsettled == 0
+        assert recover(folder, SqliteWriter(connection)).unsettled == 0
         assert connection.execute("SELECT count(*), sum(cost) FROM call").fetchall() == [
             (1, 777_001)
         ]
@@ -140,7 +141,7 @@ def test_the_living_are_left_alone(tmp_path):
     slots.open(open_call())
     living.segment(1).write_bytes(b"half")
     with closing(connect(tmp_path / "l.db")) as connection:
-        found = recover(folder, connection)
+        found = recover(folder, SqliteWriter(connection))
     assert (found.unsettled, found.torn_bytes) == (0, 0)
     assert len(read_marks(living.slots).marks) == 1
     assert living.segment(1).exists()
@@ -162,7 +163,7 @@ def test_files_whose_lock_is_lost_are_taken_over(tmp_path):
     Slots(dead.slots).open(open_call())
     (folder / f"{dead.name}.lock").unlink()
     with closing(connect(tmp_path / "l.db")) as connection:
-        assert recover(folder, connection).unsettled == 1
+        assert recover(folder, SqliteWriter(connection)).unsettled == 1
     assert list(folder.iterdir()) == []
 
 
@@ -175,7 +176,7 @@ def test_a_marked_call_that_its_entry_does_not_know_joins_it(tmp_path):
     Slots(dead.slots).open(asked := open_call(entry_id=kept))
     os.close(dead.lock)
     with closing(connect(tmp_path / "l.db")) as connection:
-        assert recover(folder, connection).unsettled == 1
+        assert recover(folder, SqliteWriter(connection)).unsettled == 1
         query = "SELECT entry_id FROM request JOIN call USING (entry_id) WHERE call_id = ?"
         assert connection.execute(query, (asked.call_id,)).fetchall() == [(kept,)]
 

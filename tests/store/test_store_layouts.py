@@ -18,7 +18,7 @@ from gateway.core.difficulty import Difficulty
 from gateway.core.rows import row
 from gateway.store import read
 from gateway.store.owner import claim
-from gateway.store.schema import CALL_4, MIGRATIONS, REQUEST_4
+from gateway.store.schema import CALL_4, MIGRATIONS, REQUEST_4, VERSION
 from gateway.store.spool import frame
 from gateway.store.sqlite import connect, insert, transaction
 from gateway.store.store import open_store
@@ -80,13 +80,13 @@ def test_an_old_ledger_becomes_what_a_new_one_is(tmp_path, caplog):
     connect(tmp_path / "old.db").close()
     connect(tmp_path / "new.db").close()
     assert layout(tmp_path / "old.db") == layout(tmp_path / "new.db")
-    assert "had layout 1, it has 4 now" in caplog.text
+    assert f"had layout 1, it has {VERSION} now" in caplog.text
     caplog.clear()
     connect(tmp_path / "old.db").close()
     assert caplog.text == ""
 
 
-@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("version", [2, 3, 4])
 def test_so_does_one_of_a_later_layout(tmp_path, caplog, version):
     path = tmp_path / "old.db"
     old_ledger(path)
@@ -98,7 +98,7 @@ def test_so_does_one_of_a_later_layout(tmp_path, caplog, version):
     connect(path).close()
     connect(tmp_path / "new.db").close()
     assert layout(path) == layout(tmp_path / "new.db")
-    assert f"had layout {version}, it has 4 now" in caplog.text
+    assert f"had layout {version}, it has {VERSION} now" in caplog.text
     (found, *_) = read.requests(path)
     told = [found[name] for name in ("policy_start", "policy_reason", "decided", "shadow_cost")]
     assert told == ["", "", None, 0]
@@ -198,7 +198,7 @@ def test_a_kill_midway_leaves_the_old_layout_whole(tmp_path):
     assert python(DIES_MIDWAY, path).wait(60) == -signal.SIGKILL
     assert (layout(path), query(path, "SELECT * FROM request")) == before
     connect(path).close()
-    assert query(path, "SELECT value FROM meta") == [("4",)]
+    assert query(path, "SELECT value FROM meta") == [(str(VERSION),)]
 
 
 def test_a_statement_that_fails_leaves_the_old_layout_whole(tmp_path):

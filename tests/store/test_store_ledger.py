@@ -30,6 +30,7 @@ from gateway.store.sqlite import (
     insert_request,
     transaction,
 )
+from gateway.store.sqlite_ledger import SqliteWriter
 from gateway.store.store import open_store
 
 
@@ -139,13 +140,14 @@ def test_a_replay_adds_nothing(tmp_path):
     path.write_bytes(b"".join(frame(orjson.dumps(record)) for record in records))
     segment = Segment(path, path.stat().st_size, finished=True)
     with closing(connect(tmp_path / "l.db")) as connection:
-        rows, torn = drain_segment(connection, segment)
+        writer = SqliteWriter(connection)
+        rows, torn = drain_segment(writer, segment)
         assert (rows.new, rows.known, torn) == (3, 0, 0)
         tables = ("request", "attempt", "call", "check_result")
         before = [connection.execute(f"SELECT * FROM {t}").fetchall() for t in tables]  # noqa: S608
-        assert drain_segment(connection, segment)[0].new == 0
+        assert drain_segment(writer, segment)[0].new == 0
         connection.execute("DELETE FROM segment")
-        rows, _ = drain_segment(connection, segment)
+        rows, _ = drain_segment(writer, segment)
         assert (rows.new, rows.known) == (0, 3)
         assert before == [connection.execute(f"SELECT * FROM {t}").fetchall() for t in tables]  # noqa: S608
 
@@ -159,9 +161,9 @@ def test_a_batch_and_its_offset_are_one_transaction(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with closing(connect(tmp_path / "l.db")) as connection:
-        monkeypatch.setattr("gateway.store.drain.write_offset", dies)
+        monkeypatch.setattr(SqliteWriter, "write_offset", dies)
         with pytest.raises(KeyboardInterrupt):
-            move_batch(connection, segment, 0)
+            move_batch(SqliteWriter(connection), segment, 0)
         assert connection.execute("SELECT count(*) FROM request").fetchone() == (0,)
 
 
@@ -173,7 +175,7 @@ def test_batches_are_bounded(tmp_path, monkeypatch):
     offset, moved = 0, []
     with closing(connect(tmp_path / "l.db")) as connection:
         while offset < segment.size:
-            offset, done, _ = move_batch(connection, segment, offset)
+            offset, done, _ = move_batch(SqliteWriter(connection), segment, offset)
             moved.append(done.new)
     assert moved == [3, 3, 1]
 

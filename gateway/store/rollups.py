@@ -1,0 +1,108 @@
+"""Hourly roll-ups: an hour is added up once it is over, and again after a late row.
+
+Whoever writes rows marks their hours in the same transaction. Whoever rolls an hour up takes its
+marks away first, and adds it up whole after that: so whatever was marked by then is in the sums,
+and what is marked later makes the hour due again. Nothing is ever added twice.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, Final
+
+from gateway.store.connection import Connection, Place, Writer
+from gateway.store.ledgers import reading
+from gateway.store.rollup_tables import COUNTS, HOUR, KEYS, SECONDS, SUMS
+
+_SIGNS = 1 << 62
+KEPT_FROM: Final = "kept_from"
+"""The name in `meta` of the UNIX time before which requests may have been deleted."""
+
+_NUMBERS = (*SUMS, *COUNTS, *SECONDS)
+_PURPOSES = ", ".join(
+    f"sum(CASE WHEN purpose = '{purpose}' THEN cost ELSE 0 END) AS {purpose}_cost"
+    for purpose in ("serve", "score", "check")
+)
+_ADDING_UP = (f"coalesce({sql}, 0) AS {name}" for name, sql in (SUMS | COUNTS | SECONDS).items())
+_ADDED_UP = f"""
+SELECT {", ".join(f"r.{key}" for key in KEYS[1:])}, {", ".join(_ADDING_UP)}
+FROM request AS r LEFT JOIN (
+    SELECT request, count(*) AS calls, {_PURPOSES},
+           sum(CASE WHEN status = 'unsettled' THEN 1 ELSE 0 END) AS unsettled
+    FROM "call" WHERE request IN (
+        SELECT id FROM request WHERE started_at >= :hour AND started_at < :end
+    ) GROUP BY request
+) AS c ON c.request = r.id
+WHERE r.started_at >= :hour AND r.started_at < :end
+GROUP BY {", ".join(f"r.{key}" for key in KEYS[1:])}"""  # noqa: S608 - ours
+_PUT = f"""
+INSERT INTO rollup_hour ({", ".join((*KEYS, *_NUMBERS))})
+VALUES ({", ".join(f":{name}" for name in (*KEYS, *_NUMBERS))})"""  # noqa: S608 - ours
+_ROLLED = """
+SELECT * FROM rollup_hour WHERE hour >= :since AND hour < :until
+AND NOT EXISTS (SELECT 1 FROM rollup_due WHERE rollup_due.hour = rollup_hour.hour
+                AND rollup_due.hour >= :kept_from)"""
+_DUE = "SELECT DISTINCT hour FROM rollup_due WHERE hour >= :since AND hour < :until"
+
+
+def kept_from(connection: Connection) -> int:
+    """Return the UNIX time before which requests may have been deleted; 0 where none were."""
+    found = connection.execute("SELECT value FROM meta WHERE name = ?", (KEPT_FROM,)).fetchone()
+    return int(found[0]) if found else 0
+
+
+def roll_up(writer: Writer, until: float) -> bool:
+    """Add up the oldest hour that is due and ended by `until`, a UNIX time; say whether there may
+    be more. Hours of which requests have been deleted stay as they are.
+
+    Nobody waits while it adds up. Of two that roll one hour up, the later counts, as it has seen
+    all that the earlier has.
+    """
+    connection = writer.connection
+    sign = secrets.randbelow(_SIGNS)
+    with writer.transaction():
+        hour = _claim(connection, until, sign)
+    if hour is None:
+        return False
+    rows = _added_up(connection, hour)
+    with writer.transaction():
+        done = connection.execute("DELETE FROM rollup_due WHERE number = ?", (sign,))
+        if done.rowcount == 1:
+            connection.execute("DELETE FROM rollup_hour WHERE hour = ?", (hour,))
+            for row in rows:
+                connection.execute(_PUT, row)
+    return True
+
+
+def _claim(connection: Connection, until: float, sign: int) -> int | None:
+    """Put one mark of one's own in the place of an hour's: the hour stays due until it is done."""
+    start = kept_from(connection)
+    connection.execute("DELETE FROM rollup_due WHERE hour < ?", (start,))
+    query = "SELECT min(hour) FROM rollup_due WHERE hour <= ?"
+    (hour,) = connection.execute(query, (until - HOUR,)).fetchone()
+    if hour is None:
+        return None
+    connection.execute("DELETE FROM rollup_due WHERE hour = ?", (hour,))
+    connection.execute("INSERT INTO rollup_due (number, hour) VALUES (?, ?)", (sign, hour))
+    return int(hour)
+
+
+def hours(place: Place, since: float, until: float) -> list[dict[str, Any]]:
+    """Read the roll-ups of the hours that begin in [since, until), UNIX times; oldest first.
+
+    A row for each combination of `rollup_tables.KEYS`. What is not rolled up yet is added up here:
+    the sums are always those of the requests. Raises OSError.
+    """
+    with reading(place) as connection:
+        start = kept_from(connection)
+        asked = {"since": since, "until": until, "kept_from": start}
+        rows = [dict(row) for row in connection.execute(_ROLLED, asked).fetchall()]
+        due = connection.execute(_DUE, {"since": max(since, start), "until": until}).fetchall()
+        for each in due:
+            rows += _added_up(connection, int(each[0]))
+    return sorted(rows, key=lambda row: [row[key] for key in KEYS])
+
+
+def _added_up(connection: Connection, hour: int) -> list[dict[str, Any]]:
+    asked = {"hour": hour, "end": hour + HOUR}
+    return [{"hour": hour, **dict(row)} for row in connection.execute(_ADDED_UP, asked).fetchall()]
