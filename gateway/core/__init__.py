@@ -12,6 +12,7 @@ outcome     what happened: calls, attempts, outcome
 cascade     the rules: `next_step`
 routing     a route and a difficulty -> a plan
 gate        holds a draft until there is a verdict
+baseline    what the baseline tier alone would have cost; reply_length: how long its reply would be
 ledger      the one record of a request
 ports       what the engine needs from outside
 """

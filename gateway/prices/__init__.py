@@ -1,4 +1,10 @@
-"""Prices: a small dated book of list prices, and the user's own file over it."""
+"""Prices: a small dated book of list prices, and the user's own files over it.
+
+book           a file of prices over time; what is in force on a day
+survey         all books of a configuration at a glance
+from_litellm   what litellm's price file has
+imported       a price file made of that, and what would change in it
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our costs beside litellm's own calculator's, on a seeded sample of its models and of token mixes.
+"""Our costs beside litellm's own calculator's, for every model that is taken over and drawn mixes.
 
 litellm is large and wants the network when it is imported: it lives in an environment of its own.
 """
@@ -26,7 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".cache" / "litellm"
 CASES = Path(__file__).with_name("litellm_cases.py")
 LIMIT = 600.0
-MODELS, MIXES = 400, 8
+MIXES = 8
+"""Calls of each model."""
 EDGES = (1, 1_000, 32_000, 32_001, 127_999, 128_000, 128_001, 200_000, 200_001, 272_001, 900_000)
 """Lengths of prompts, on both sides of where vendors' bands begin."""
 ROUNDING = 8
@@ -74,7 +75,7 @@ def calculate(python, cases):
 
 
 def sampled(file):
-    """Draw models and mixes; what litellm's calculator of batches knows of a mix is less."""
+    """Draw mixes for each model; what litellm's calculator of batches knows of a mix is less."""
     found = read_prices(file, ["*"])
     text = merge(Path("nowhere.yaml"), found, date(2026, 1, 1)).text
     book = {model: line[-1].price for model, line in read_timelines(text, "litellm").items()}
@@ -84,7 +85,7 @@ def sampled(file):
     def part(whole):
         return draw.choice((0, 0, draw.randrange(whole + 1)))
 
-    for model in draw.sample(sorted(book), MODELS):
+    for model in sorted(book):
         services = ["", "", *(name for name, _ in book[model].services)]
         for _ in range(MIXES):
             prompt, completion, service = (
@@ -114,13 +115,16 @@ def why_they_differ(case, entries):
         return "its calculator for Fireworks leaves out the tier of service that its file prices"
     if provider == "fireworks_ai" and usage.cached and case.price.cached_input is None:
         return "it supposes a price of Fireworks' cached tokens where its file has none"
-    if provider == "perplexity" and " above " in f" {case.price.rate(usage)}":
-        return "its calculator for Perplexity leaves out the bands that its file has"
-    if usage.service == "batch" and "output_cost_per_token_batches" not in case.entry:
-        return "where the file has no price for a batch's output, it takes half of the common one"
-    twin = entries.get(f"{provider}/{case.model}")
-    if twin is not None and twin != case.entry:
-        return "asked by provider and model, it reads another entry: the one with both in its name"
+    if provider == "perplexity" and (
+        " above " in f" {case.price.rate(usage)}" or usage.cache_write
+    ):
+        return "its calculator for Perplexity leaves out bands and what is written to the cache"
+    batches = {f"{way}_cost_per_token_batches" for way in ("input", "output")}
+    if usage.service == "batch" and not batches <= set(case.entry):
+        return "where the file has half of a batch's price, it takes half of the common one"
+    twins = (f"{provider}/{case.model}", case.model.removeprefix(f"{provider}/"))
+    if any(entries.get(twin, case.entry) != case.entry for twin in twins):
+        return "asked by provider and model, it reads another entry, with one provider more or less"
     return ""
 
 
@@ -128,7 +132,7 @@ def test_costs_are_litellm_s_own_wherever_its_entry_is_right(python):
     file = Path(calculate(python, [])["file"])
     cases = list(sampled(file))
     told, entries = calculate(python, cases), orjson.loads(file.read_bytes())
-    assert len(told["costs"]) == len(cases) == MODELS * MIXES
+    assert len(told["costs"]) == len(cases) >= 1_000 * MIXES
     differ, unexplained = Counter(), []
     for case, theirs in zip(cases, told["costs"], strict=True):
         ours = case.price.cost(case.usage).total
@@ -141,4 +145,4 @@ def test_costs_are_litellm_s_own_wherever_its_entry_is_right(python):
     agreed = len(cases) - differ.total()
     print(f"litellm {told['version']}: {agreed} of {len(cases)} calls agree; {dict(differ)}")  # noqa: T201
     assert not unexplained, unexplained[:5]
-    assert agreed / len(cases) > 0.97
+    assert agreed / len(cases) > 0.98
