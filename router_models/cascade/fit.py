@@ -19,7 +19,7 @@ from router_models.cascade.pairs import Pairs
 from router_models.difficulty.duplicates import Integers
 from router_models.difficulty.metrics import Array
 
-STRENGTH: Final = 0.05
+STRENGTH: Final = 0.2
 """One over the ridge penalty: it is on log-odds, whose weights are small anyway."""
 _ROUNDS: Final = 50
 _NEAR: Final = 1e-8
