@@ -1,29 +1,39 @@
 """Fit a combiner to labelled replies: two ridge-penalised logistic curves a stage, nothing else.
 
-A few hundred labels carry no more than that. The other tier's prior is left out on purpose: it did
-not help on recorded outcomes (docs/judging.md).
+A few hundred labels carry no more than that. A free check has a weight only if it makes P(good) of
+this reply better on held-out replies, nothing bought yet: what says nothing costs, since its weight
+is noise in what replies are ranked by. The other tier's prior is left out on purpose: it did not
+help on recorded outcomes (docs/judging.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from gateway.core.combine import SURE, Combiner, Curve, Stage
 from router_models.cascade.pairs import Pairs
 from router_models.difficulty.duplicates import Integers
 from router_models.difficulty.metrics import Array
 
-STRENGTH: Final = 0.05
-"""scikit-learn's C: the penalty is on log-odds, whose weights are small anyway."""
+STRENGTH: Final = 0.2
+"""One over the ridge penalty: it is on log-odds, whose weights are small anyway."""
+_ROUNDS: Final = 50
+_NEAR: Final = 1e-8
+"""Newton's steps, at most so many; a smaller one is the last."""
+_FIRM: Final = 1e-9
+"""What keeps a step finite where all outcomes are as good as certain."""
 SCALE: Final = 0.7
 """How far a prior's log-odds count before the penalty, and ..."""
 SILENCE: Final = 1.0
 """... a check's silence."""
+PARTS: Final = 5
+"""Parts of the replies, each held out once, on which a free check must show what it is worth."""
+MARGIN: Final = 2.0
+"""Standard errors by which it must."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,31 +74,79 @@ def chances_of(curve: Curve, prior: Array, said: Mapping[str, Array]) -> Array:
 
 def fit_combiner(pairs: Pairs, priors: Priors, label: str) -> Combiner:
     """Fit a stage for each paid check of `pairs`, in their order, and one before; no bands yet."""
-    stages = []
+    stages, silenced = [], _worthless(pairs, priors)
     for bought in range(len(pairs.paid) + 1):
         checks = (*pairs.free, *pairs.paid[:bought])
-        own = _curve(pairs, checks, priors.own, pairs.weak)
-        stages.append(Stage(own, _curve(pairs, checks, priors.next, pairs.strong)))
+        own = _curve(pairs, checks, silenced, priors.own, pairs.weak)
+        stages.append(Stage(own, _curve(pairs, checks, silenced, priors.next, pairs.strong)))
     return Combiner(label, pairs.free, pairs.paid, tuple(stages))
 
 
-def _curve(pairs: Pairs, put: Sequence[str], prior: Array, outcomes: Array) -> Curve:
-    checks = [check for check in put if not _is_superseded(check, put)]
-    known = not np.isnan(prior).all()
-    centre = float(np.nanmean(log_odds(prior))) if known else 0.0
-    columns = [SCALE * np.nan_to_num(log_odds(prior) - centre)]
-    columns += [np.nan_to_num(log_odds(pairs.said[check])) for check in checks]
-    columns += [SILENCE * np.isnan(pairs.said[check]) for check in checks]
-    offset, weights = _logistic(np.stack(columns, axis=1), outcomes)
-    count = len(checks)
+def _worthless(pairs: Pairs, priors: Priors) -> frozenset[str]:
+    """Which free checks make held-out replies no likelier, each beside the others?"""
+    before, kept = [_heard_prior(priors.own)[0]], list(pairs.free)
+    for check in pairs.free:
+        with_it = _laid_out(before, [pairs.said[each] for each in kept])
+        others = [each for each in kept if each != check]
+        if not _is_worth_it(
+            with_it, _laid_out(before, [pairs.said[each] for each in others]), pairs.weak
+        ):
+            kept = others
+    return frozenset(pairs.free) - frozenset(kept)
+
+
+def _curve(
+    pairs: Pairs, put: Sequence[str], silenced: Collection[str], prior: Array, outcomes: Array
+) -> Curve:
+    checks = [each for each in put if each not in silenced and not _is_superseded(each, put)]
+    before, centre = _heard_prior(prior)
+    columns = _laid_out([before], [pairs.said[check] for check in checks])
+    offset, weights = _logistic(columns, outcomes)
+    of_checks = dict(zip(checks, weights[1:].reshape(-1, 2).tolist(), strict=True))
     return Curve(
         offset=offset,
         prior=SCALE * float(weights[0]),
         centre=centre,
-        said=_zeros(put) | dict(zip(checks, weights[1 : count + 1].tolist(), strict=True)),
-        silent=_zeros(put)
-        | dict(zip(checks, (SILENCE * weights[count + 1 :]).tolist(), strict=True)),
+        said=_zeros(put) | {check: said for check, (said, _) in of_checks.items()},
+        silent=_zeros(put) | {check: SILENCE * silent for check, (_, silent) in of_checks.items()},
     )
+
+
+def _heard_prior(prior: Array) -> tuple[Array, float]:
+    """A prior's log-odds over their centre, (N,), and the centre."""
+    known = not np.isnan(prior).all()
+    centre = float(np.nanmean(log_odds(prior))) if known else 0.0
+    return SCALE * np.nan_to_num(log_odds(prior) - centre), centre
+
+
+def _laid_out(before: Sequence[Array], said: Sequence[Array]) -> Array:
+    """Columns of what is known before, and of what each check says and that it says nothing."""
+    columns = list(before)
+    for each in said:
+        columns += [np.nan_to_num(log_odds(each)), SILENCE * np.isnan(each)]
+    return np.stack(columns, axis=1)
+
+
+def _is_worth_it(with_it: Array, without: Array, outcomes: Array) -> bool:
+    """Does a check make held-out outcomes likelier, by more than chance would?"""
+    gained = _losses(without, outcomes) - _losses(with_it, outcomes)
+    error = float(gained.std() / np.sqrt(len(gained)))
+    return float(gained.mean()) > MARGIN * error
+
+
+def _losses(columns: Array, outcomes: Array) -> Array:
+    """The log loss of each outcome by a curve fitted to the other parts; (N,)."""
+    parts = np.arange(len(outcomes)) % PARTS
+    losses = np.zeros(len(outcomes))
+    for part in range(PARTS):
+        out = parts == part
+        if out.all() or not out.any():
+            continue
+        offset, weights = _logistic(columns[~out], outcomes[~out])
+        odds = np.clip(offset + columns[out] @ weights, -60, 60)
+        good = outcomes[out]
+        losses[out] = good * np.logaddexp(0, -odds) + (1 - good) * np.logaddexp(0, odds)
+    return losses
 
 
 def _zeros(checks: Sequence[str]) -> dict[str, float]:
@@ -116,15 +174,24 @@ def _family(check: str) -> tuple[str, int]:
 
 
 def _logistic(columns: Array, outcomes: Array) -> tuple[float, Array]:
-    """Fit to outcomes 0..1; one that never varies gets a level curve, and nobody is certain."""
+    """Fit to outcomes 0..1 by Newton's method.
+
+    One that never varies gets a level curve, and nobody is certain.
+    """
     size = len(outcomes)
     outcomes = np.clip(outcomes, 1 / (size + 2), 1 - 1 / (size + 2))
     if np.ptp(outcomes) == 0:
         mean = float(outcomes[0])
         return float(np.log(mean / (1 - mean))), np.zeros(columns.shape[1])
-    model = LogisticRegression(C=STRENGTH, max_iter=500)
-    twice = np.concatenate([columns, columns])
-    model.fit(
-        twice, np.repeat([1, 0], size), sample_weight=np.concatenate([outcomes, 1 - outcomes])
-    )
-    return float(model.intercept_[0]), np.array(model.coef_[0])
+    design = np.column_stack([np.ones(size), columns])
+    penalty = np.diag([0.0, *np.full(columns.shape[1], 1 / STRENGTH)])
+    weights = np.zeros(design.shape[1])
+    for _ in range(_ROUNDS):
+        chances = 1 / (1 + np.exp(-np.clip(design @ weights, -60, 60)))
+        slope = design.T @ (chances - outcomes) + penalty @ weights
+        curvature = design.T @ (design * (chances * (1 - chances))[:, None]) + penalty
+        step = np.linalg.solve(curvature + _FIRM * np.eye(len(curvature)), slope)
+        weights -= step
+        if np.abs(step).max() < _NEAR:
+            break
+    return float(weights[0]), weights[1:]
