@@ -202,6 +202,7 @@ class Gateway:
             reload=self.reload_or_refuse,
             set_thresholds=at_once(self.set_thresholds),
             refuse=self.refuse,
+            restart=_restart_alone,
         )
         return admin_app(controls, CLOCKS)
 
@@ -284,6 +285,11 @@ class Gateway:
         await asyncio.to_thread(self.keeper.close)
         await asyncio.to_thread(self.store.close)
         self.log.close()
+
+
+async def _restart_alone() -> int:
+    """Refuse: nobody could take over from the only process."""
+    raise BadRequest("There is one process, so nobody could take over: set server.workers to 2.")
 
 
 def _open_ledger(ledger: LedgerSettings) -> Store:
