@@ -17,7 +17,7 @@ from fastapi import FastAPI
 
 from gateway.api.admin import Controls, Render, admin_app, at_once
 from gateway.api.auth import Key
-from gateway.api.build_info import build_info
+from gateway.api.build_info import build_info, priced_at
 from gateway.api.planning import Clocks, require_thresholds
 from gateway.api.server import main_app
 from gateway.api.service import Service, Switch
@@ -237,7 +237,8 @@ class Gateway:
         self.keeper.watch(service.tuned)
         routes = service.routes.values()
         alone = [t for t in service.tiers.values() if not any(each.tier(t.name) for each in routes)]
-        self.metrics.rebuild(routes, build_info(self.settings, service), alone)
+        build, dated = build_info(self.settings, service), priced_at(self.settings)
+        self.metrics.rebuild(routes, build, alone, dated)
 
     def _refused(self, told: str, looked_at: Iterable[Path] = ()) -> BadRequest:
         """Tell everyone that a reload was refused."""

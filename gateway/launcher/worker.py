@@ -19,6 +19,7 @@ from gateway.config import LedgerSettings, ServerSettings, Settings
 from gateway.core.errors import BadRequest, NotReady
 from gateway.launcher.channel import Channel, LineLost
 from gateway.launcher.handed import serving_handed
+from gateway.launcher.lag import watching_lag
 from gateway.launcher.process import run
 from gateway.launcher.servers import first_of, signals
 from gateway.sinks.merged import snapshot
@@ -61,7 +62,10 @@ async def _serve(channel: Channel, orders: dict[str, Any], door: socket.socket) 
             _set(gateway, route, thresholds)
         try:
             app = gateway.main(lambda: _page(channel))
-            async with serving_handed(app, door, server.drain) as handed:
+            async with (
+                watching_lag(gateway.metrics.lagged),
+                serving_handed(app, door, server.drain) as handed,
+            ):
                 channel.answers.update(_answers(gateway, stopping))
                 channel.tell("ready")
                 await first_of(stopping, channel.closed, handed.left)

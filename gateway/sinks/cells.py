@@ -41,7 +41,7 @@ class Counts:
 
 
 class Times:
-    """A histogram of seconds. Updated by one thread, read by any."""
+    """A histogram, mostly of seconds. Updated by one thread, read by any."""
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
@@ -49,13 +49,13 @@ class Times:
         self._names = [*map(floatToGoString, metric.buckets), "+Inf"]
         self._cells: dict[Labels, list[float]] = {}
 
-    def observe(self, labels: Labels, seconds: float) -> None:
-        """Note one duration; `labels` are in the metric's order."""
+    def observe(self, labels: Labels, value: float) -> None:
+        """Note one value; `labels` are in the metric's order."""
         cell = self._cells.get(labels)
         if cell is None:  # one count for each bucket, then the sum
             cell = self._cells[labels] = [0] * len(self._names) + [0.0]
-        cell[bisect_left(self._bounds, seconds)] += 1
-        cell[-1] += seconds
+        cell[bisect_left(self._bounds, value)] += 1
+        cell[-1] += value
 
     def family(self) -> Family:
         """Read it for export."""

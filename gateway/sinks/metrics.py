@@ -20,8 +20,7 @@ from gateway.core.routing import Route
 from gateway.core.shadow import Shadow
 from gateway.core.verdict import ABSTENTIONS, Evidence
 from gateway.sinks import catalogue
-from gateway.sinks.cells import Counts, Labels, Times, read_off
-from gateway.sinks.ledger_figures import families
+from gateway.sinks.cells import Counts, Times
 from gateway.sinks.names import (
     AGREEMENTS,
     FAILURES,
@@ -38,6 +37,8 @@ from gateway.sinks.names import (
     discard_reason,
     scorer_tiers,
 )
+from gateway.sinks.shapes import Shapes
+from gateway.sinks.standing import Standing, Tuning
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 """Of what `render` returns."""
@@ -53,15 +54,14 @@ class Metrics:
         routes: Iterable[Route],
         build: Mapping[str, str],
         figures: Callable[[], Mapping[str, float]] = dict,
-        tuning: Callable[[], Mapping[str, Mapping[Labels, float]]] = dict,
+        tuning: Tuning = dict,
     ) -> None:
         """`build` holds build_info's labels; `figures` is asked at each scrape for what
         `ledger_figures.FIGURES` names: the store's own figures, and the log's. So is `tuning`, for
         the metrics of catalogue.TUNING and the threshold: values by name and labels.
         """
         self.registry = CollectorRegistry()
-        self._figures = figures
-        self._tuning = tuning
+        self._standing = Standing(figures, tuning)
         self._requests = Counts(catalogue.REQUESTS)
         self._attempts = Counts(catalogue.ATTEMPTS)
         self._decisions = Counts(catalogue.DECISIONS)
@@ -88,10 +88,9 @@ class Metrics:
         self._upstream = Times(catalogue.UPSTREAM_DURATIONS)
         self._overheads = Times(catalogue.OVERHEADS)
         self._deciding = Times(catalogue.DECIDING)
-        self._in_flight: dict[str, int] = {}
-        self._thresholds: dict[str, float] = {}
-        self._build: tuple[str, ...] = ()
+        self._lags = Times(catalogue.LOOP_LAG)
         self._names = Names()
+        self._shapes = Shapes(self._names)
         self._reloads.begin("ok")
         self._reloads.begin("failed")
         self._restarts.begin()
@@ -101,20 +100,23 @@ class Metrics:
         self.registry.register(self)
 
     def rebuild(
-        self, routes: Iterable[Route], build: Mapping[str, str], alone: Iterable[Tier] = ()
+        self,
+        routes: Iterable[Route],
+        build: Mapping[str, str],
+        alone: Iterable[Tier] = (),
+        priced_at: float | None = None,
     ) -> None:
         """Take the names of a new configuration; the counts of old names stay.
 
-        `alone` are the tiers of no route, which a client may still ask for by name.
+        `alone` are the tiers of no route, which a client may still ask for by name; `priced_at` is
+        the UNIX time of the oldest price in force, where that is known.
         """
-        self._build = tuple(build.get(label, "") for label in catalogue.BUILD.labels)
-        self._thresholds = {}
+        self._standing.begin(build, priced_at)
         for tier in alone:
             self._names.learn_alone(tier)
         for route in routes:
             self._names.learn(route)
-            if route.thresholds:
-                self._thresholds[route.name] = route.thresholds[0]
+            self._standing.begin_route(route)
             self._begin_route(route)
 
     def observe(self, entry: Entry) -> None:
@@ -151,13 +153,11 @@ class Metrics:
 
     def enter(self, route: str) -> None:
         """Count a request in."""
-        name = self._names.route(route)
-        self._in_flight[name] = self._in_flight.get(name, 0) + 1
+        self._standing.moved(self._names.route(route), 1)
 
     def leave(self, route: str) -> None:
         """Count it out."""
-        name = self._names.route(route)
-        self._in_flight[name] = self._in_flight.get(name, 0) - 1
+        self._standing.moved(self._names.route(route), -1)
 
     def refuse(self, refused: Refusal) -> None:
         """Count a request that was turned away before it had a route."""
@@ -167,6 +167,10 @@ class Metrics:
     def reloaded(self, *, ok: bool) -> None:
         """Count a reload of the configuration."""
         self._reloads.add(("ok" if ok else "failed",))
+
+    def lagged(self, seconds: float) -> None:
+        """Note how late the event loop came round."""
+        self._lags.observe((), seconds)
 
     def restarted(self) -> None:
         """Count a worker that was replaced."""
@@ -181,17 +185,8 @@ class Metrics:
         parts = [part for part in vars(self).values() if isinstance(part, Counts | Times)]
         for part in parts:
             yield part.family()
-        yield read_off(catalogue.IN_FLIGHT, _by_name(self._in_flight))
-        tuning = self._tuning()
-        live = tuning.get(catalogue.THRESHOLD.name, {})
-        thresholds = {**dict(_by_name(self._thresholds)), **live}
-        yield read_off(catalogue.THRESHOLD, thresholds.items())
-        for metric in catalogue.TUNING:
-            if values := tuning.get(metric.name):
-                yield read_off(metric, values.items())
-        yield read_off(catalogue.WORKERS, [((), 1.0)])
-        yield read_off(catalogue.BUILD, [(self._build, 1.0)])
-        yield from families(self._figures())
+        yield from self._shapes.families()
+        yield from self._standing.families()
 
     def _begin_route(self, route: Route) -> None:
         tiers = [tier.name for tier in route.tiers]
@@ -205,7 +200,8 @@ class Metrics:
         for basis in ("measured", "estimated"):
             self._baseline.begin(route.name, basis)
         self._discarded.begin(route.name, "low_confidence")
-        self._in_flight.setdefault(route.name, 0)
+        for tier, verdict in product(tiers[:-1], ("accept", "defer")):
+            self._verdicts.begin(route.name, tier, verdict)
         for rung in (*route.tiers, *scorer_tiers(route)):
             self._begin_tier(route.name, rung)
         self._begin_scorer(route)
@@ -306,12 +302,9 @@ class Metrics:
             self._first_tokens.observe((route, tier), timing.first_token)
         self._overheads.observe((route,), timing.overhead)
         self._deciding.observe((route,), timing.decision)
+        self._shapes.observe(entry, tier)
 
 
 def _parts(call: CallRecord) -> tuple[int, ...]:
     cost = call.cost
     return cost.input, cost.cached_input, cost.cache_write, cost.output, cost.request
-
-
-def _by_name(values: Mapping[str, float]) -> list[tuple[Labels, float]]:
-    return [((name,), value) for name, value in list(values.items())]

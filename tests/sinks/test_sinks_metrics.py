@@ -4,7 +4,6 @@ import dataclasses
 import random
 import re
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -19,7 +18,6 @@ from sample_entries import (
     cancelled,
     entry,
     escalated,
-    examined,
     failed,
     fallen_through,
 )
@@ -30,15 +28,13 @@ from gateway.core.money import NANO, Price, Usage
 from gateway.core.outcome import Outcome
 from gateway.core.plan import Tier
 from gateway.core.routing import Route
-from gateway.core.shadow import Shadow
-from gateway.sinks.catalogue import CATALOGUE, FIRST_TOKEN, OVERHEAD, TUNING
+from gateway.sinks.catalogue import FIRST_TOKEN, OVERHEAD
 from gateway.sinks.ledger_figures import FIGURES
 from gateway.sinks.metrics import Metrics
 from gateway.sinks.names import FAILURES
 from gateway.store import read
 from gateway.store.store import State, open_store
 
-DOCS = Path(__file__).parents[2] / "docs"
 BUILD = {"version": "9.9", "config_hash": "c0ffee"}
 
 
@@ -290,29 +286,3 @@ def test_a_histogram_counts_each_once(seconds):
         bound = float(dict(key[1:])["le"])
         assert count == sum(each <= bound for each in seconds)
     assert bool(buckets) == bool(seconds)
-
-
-def test_everything_exported_is_in_the_catalogue():
-    names = ("a",) * 2
-    tuning = {each.name: {names[: len(each.labels)]: 1.0} for each in TUNING}
-    metrics = Metrics([ROUTE], BUILD, lambda: dict.fromkeys(FIGURES, 1), lambda: tuning)
-    for make in (entry, escalated, fallen_through, examined):
-        metrics.observe(make(agreement="true", fallback="timeout"))
-    metrics.observe_shadow(Shadow("entry-1", "waterfall"))
-    families = {
-        family.name: family for family in text_string_to_metric_families(metrics.render().decode())
-    }
-    for metric in CATALOGUE:
-        family = families.pop(metric.full_name.removesuffix("_total"))
-        labels = set().union(*(sample.labels for sample in family.samples)) - {"le"}
-        assert (family.type, labels) == (metric.kind, set(metric.labels)), metric.name
-    assert families == {}
-
-
-def test_the_page_of_metrics_is_the_catalogue():
-    lines = (DOCS / "metrics.md").read_text(encoding="utf-8").splitlines()
-    rows = [line for line in lines if line.startswith("| `waterfall_")]
-    assert rows == [
-        f"| `{metric.full_name}` | {metric.kind} | {', '.join(metric.labels)} | {metric.help} |"
-        for metric in CATALOGUE
-    ]
