@@ -108,7 +108,7 @@ DURATIONS = _histogram(
 )
 FIRST_TOKENS = _histogram(
     "time_to_first_token_seconds",
-    "route tier",
+    "route tier stream",
     FIRST_TOKEN,
     "From arrival to the first byte of the reply, discarded drafts included",
 )

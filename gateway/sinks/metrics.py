@@ -299,7 +299,7 @@ class Metrics:
         stream = "true" if entry.origin.stream else "false"
         self._durations.observe((route, tier, stream), timing.total)
         if timing.first_token is not None:
-            self._first_tokens.observe((route, tier), timing.first_token)
+            self._first_tokens.observe((route, tier, stream), timing.first_token)
         self._overheads.observe((route,), timing.overhead)
         self._deciding.observe((route,), timing.decision)
         self._shapes.observe(entry, tier)

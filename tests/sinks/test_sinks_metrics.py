@@ -78,15 +78,15 @@ def test_a_plain_request_counts_everywhere(metrics):
     assert value(metrics, "tokens_total", **tier, type="output") == 31
     assert value(metrics, "difficulty_scores_total", **route, bin="4") == 1
     assert value(metrics, "baseline_cost_usd_total", **route, basis="estimated") == 0.123456789
-    assert value(metrics, "time_to_first_token_seconds_sum", **route, tier="small") == 0.5
+    plain = {**route, "tier": "small", "stream": "false"}
+    assert value(metrics, "time_to_first_token_seconds_sum", **plain) == 0.5
     assert value(metrics, "gateway_overhead_seconds_sum", **route) == 0.25
     assert value(metrics, "routing_decision_seconds_sum", **route) == 0.0003
     assert value(metrics, "upstream_duration_seconds_count", **tier, outcome="ok") == 1
-    duration = {**route, "tier": "small", "stream": "false"}
-    assert value(metrics, "request_duration_seconds_count", **duration) == 1
-    assert value(metrics, "request_duration_seconds_bucket", **duration, le="1.28") == 0
-    assert value(metrics, "request_duration_seconds_bucket", **duration, le="2.56") == 1
-    assert value(metrics, "request_duration_seconds_bucket", **duration, le="+Inf") == 1
+    assert value(metrics, "request_duration_seconds_count", **plain) == 1
+    assert value(metrics, "request_duration_seconds_bucket", **plain, le="1.28") == 0
+    assert value(metrics, "request_duration_seconds_bucket", **plain, le="2.56") == 1
+    assert value(metrics, "request_duration_seconds_bucket", **plain, le="+Inf") == 1
 
 
 def test_an_escalation_counts_its_cause_and_what_it_threw_away(metrics):
