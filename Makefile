@@ -69,7 +69,7 @@ lock: ## pin every dependency again, with hashes (needs uv; ARGS=--upgrade for n
 	@echo "· requirements.lock"
 	@$(COMPILE) $(ARGS) --extra demo --output-file requirements.lock
 	@echo "· requirements-dev.lock"
-	@$(COMPILE) $(ARGS) --extra demo --extra train --extra dev \
+	@$(COMPILE) $(ARGS) --extra demo --extra train --extra otlp --extra dev \
 	  --constraint requirements.lock --no-annotate --output-file requirements-dev.lock
 
 clean: ## back to a fresh clone

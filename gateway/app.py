@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from gateway.api.admin import Controls, Render, admin_app, at_once
+from gateway.api.admin import Controls, Render, admin_app, at_once, refuse_restart
 from gateway.api.auth import Key
 from gateway.api.build_info import build_info, priced_at
 from gateway.api.planning import Clocks, require_thresholds
@@ -44,6 +44,7 @@ from gateway.scorers.likeness import alike
 from gateway.scoring import UNUSABLE, open_scorers
 from gateway.sinks.log import RequestLog, human_line, json_line
 from gateway.sinks.metrics import Metrics
+from gateway.sinks.telemetry import TelemetryUnusable, open_telemetry
 from gateway.store.sqlite import LedgerUnusable
 from gateway.store.store import Store, open_store
 from gateway.tuning import Keeper
@@ -58,7 +59,10 @@ class StartError(Exception):
     """The gateway cannot start as it is configured; the message says what to change."""
 
 
-REFUSALS = (ConfigError, StartError, UpstreamUnusable, LedgerUnusable, CheckUnusable, *UNUSABLE)
+REFUSALS = (
+    *(ConfigError, StartError, UpstreamUnusable, LedgerUnusable, CheckUnusable),
+    *(TelemetryUnusable, *UNUSABLE),
+)
 """Everything that may be wrong with a configuration."""
 
 
@@ -97,7 +101,7 @@ class Gateway:
 
         Opens the ledger. Raises one of REFUSALS, and leaves nothing open then.
         """
-        self._from_file = (settings.server, settings.ledger)
+        self._from_file = settings.fixed
         settings = with_digest(replace(settings, server=server or settings.server))
         refuse_open_door(settings)
         self.settings = settings
@@ -117,6 +121,8 @@ class Gateway:
             opened.callback(self.log.close)
             self.keeper = Keeper(self.store.archive, wall)
             self.metrics = Metrics((), {}, self._figures, self.keeper.figures)
+            self.telemetry = open_telemetry(settings.otlp, self.metrics)
+            opened.callback(self.telemetry.close)
             self.switch = Switch(self._build(settings))
             self._take(self.switch.service)
             self.keeper.start()
@@ -136,7 +142,8 @@ class Gateway:
         self.log.write(refused)
 
     def _figures(self) -> dict[str, float]:
-        return {**self.store.figures(), "dropped_lines": float(self.log.dropped)}
+        told = {"dropped_lines": float(self.log.dropped), **self.telemetry.figures()}
+        return {**self.store.figures(), **told}
 
     def _build(self, settings: Settings) -> Service:
         upstreams = {name: open_upstream(each) for name, each in settings.upstreams.items()}
@@ -146,7 +153,7 @@ class Gateway:
             upstreams=upstreams,
             checks=all_checks(self._marker),
             journal=self.store.journal,
-            sinks=(self.metrics.observe, self.log.write),
+            sinks=(self.metrics.observe, self.log.write, *self.telemetry.sinks),
             marker=self._marker,
             clock=CLOCKS.monotonic,
             wall=CLOCKS.wall,
@@ -154,7 +161,8 @@ class Gateway:
             config=settings.digest,
             keep_prompts=settings.ledger.content == "prompts",
             examiners=examiners.by_name,
-            shadow_sinks=(self.metrics.observe_shadow,),
+            shadow_sinks=(self.metrics.observe_shadow, *self.telemetry.shadow_sinks),
+            trace=self.telemetry.header,
         )
 
         async def close() -> None:
@@ -202,7 +210,7 @@ class Gateway:
             reload=self.reload_or_refuse,
             set_thresholds=at_once(self.set_thresholds),
             refuse=self.refuse,
-            restart=_restart_alone,
+            restart=refuse_restart,
         )
         return admin_app(controls, CLOCKS)
 
@@ -250,10 +258,9 @@ class Gateway:
     def _with_fixed(self, settings: Settings) -> Settings:
         """Keep what is bound and open as it is, whatever the file says now: the sockets are where
         they were, so it is by them that an open door is judged."""
-        if (settings.server, settings.ledger) != self._from_file:
-            _log.warning("server and ledger settings change only with a restart")
-        server, ledger = self.settings.server, self.settings.ledger
-        return with_digest(replace(settings, server=server, ledger=ledger))
+        if settings.fixed != self._from_file:
+            _log.warning("server, ledger and telemetry settings change only with a restart")
+        return with_digest(replace(settings, **self.settings.fixed))
 
     def _put_in_force(self, settings: Settings, service: Service) -> None:
         for label in settings.edited_in_place(self.settings):
@@ -285,12 +292,8 @@ class Gateway:
         await self.switch.service.close()
         await asyncio.to_thread(self.keeper.close)
         await asyncio.to_thread(self.store.close)
+        await asyncio.to_thread(self.telemetry.close)
         self.log.close()
-
-
-async def _restart_alone() -> int:
-    """Refuse: nobody could take over from the only process."""
-    raise BadRequest("There is one process, so nobody could take over: set server.workers to 2.")
 
 
 def _open_ledger(ledger: LedgerSettings) -> Store:

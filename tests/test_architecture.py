@@ -24,6 +24,7 @@ HOMES = {
     "httpx": "cli demo",
     "jsonschema": "checks",
     "numpy": "scorers",
+    "opentelemetry": "sinks",
     "orjson": "api cli demo launcher sinks store upstreams",
     "prometheus_client": "api sinks",
     "pydantic": "config prices",
@@ -172,7 +173,7 @@ def test_a_command_of_the_workshop_costs_nothing_until_it_is_run(name: str):
 
 @pytest.mark.parametrize("module", ["gateway", "gateway.app", "gateway.cli"])
 def test_importing_it_stays_light(module: str):
-    heavy = "{'litellm', 'sklearn', 'scipy', 'xllamacpp'}"
+    heavy = "{'litellm', 'opentelemetry.sdk', 'sklearn', 'scipy', 'xllamacpp'}"
     command = [sys.executable, "-c", f"import {module}, sys; print({heavy} & set(sys.modules))"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
     assert (done.stdout.strip(), done.stderr) == ("set()", "")

@@ -69,6 +69,11 @@ def at_once(function: Callable[P, T]) -> Callable[P, Awaitable[T]]:
     return call
 
 
+async def refuse_restart() -> int:
+    """Refuse to restart the only process: nobody could take over from it."""
+    raise BadRequest("There is one process, so nobody could take over: set server.workers to 2.")
+
+
 def metrics_endpoint(render: Render) -> Callable[[Request], Awaitable[Response]]:
     """Return `/metrics` for the main port, where that is loopback."""
 

@@ -21,6 +21,7 @@ from gateway.config.recipe_file import load_recipe, parse_recipe
 from gateway.config.settings import (
     KeySettings,
     LedgerSettings,
+    OtlpSettings,
     PriceSettings,
     ServerSettings,
     Settings,
@@ -34,6 +35,7 @@ __all__ = [
     "ConfigError",
     "KeySettings",
     "LedgerSettings",
+    "OtlpSettings",
     "PriceSettings",
     "Problem",
     "ServerSettings",

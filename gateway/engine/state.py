@@ -90,7 +90,8 @@ class Parts:
     """Everything that driving a request needs. `clock` is monotonic, `wall` UNIX time, both in
     seconds; `marker` is the process's not-sure marker, `config` the configuration's digest.
     `keep_prompts` says whether the record holds what the scorer read; `examiners` are the checks
-    that wait; `shadow_sinks` hear of attempts made in the shadow."""
+    that wait; `shadow_sinks` hear of attempts made in the shadow; `trace` writes the trace
+    context that a call takes along, by its id."""
 
     upstreams: Mapping[str, Upstream]
     checks: Mapping[str, Check]
@@ -104,6 +105,7 @@ class Parts:
     keep_prompts: bool = False
     examiners: Mapping[str, Examiner] = field(default_factory=dict)
     shadow_sinks: Sequence[ShadowSink] = ()
+    trace: Callable[[Origin, str], str] = lambda _, __: ""
 
 
 class _Nobody:

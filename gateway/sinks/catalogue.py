@@ -233,6 +233,12 @@ LEDGER_BEHIND = _gauge(
 )
 LEDGER_OPEN = _gauge("ledger_open_calls", "", "Marks in use: calls of requests under way", "sum")
 
+TELEMETRY_DROPPED = _counter(
+    "telemetry_dropped_total",
+    "signal reason",
+    "Telemetry that no collector has: traces by request, metrics by export; queue, refused",
+)
+
 TUNING = (
     TARGET_SHARE,
     ROUTED_SHARE,
@@ -295,4 +301,5 @@ CATALOGUE = (
     LEDGER_BYTES,
     LEDGER_BEHIND,
     LEDGER_OPEN,
+    TELEMETRY_DROPPED,
 )

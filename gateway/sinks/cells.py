@@ -34,9 +34,13 @@ class Counts:
         """Count; `labels` are in the metric's order."""
         self._cells[labels] = self._cells.get(labels, 0) + amount
 
+    def values(self) -> list[tuple[Labels, int]]:
+        """Read every count."""
+        return list(self._cells.items())
+
     def family(self) -> Family:
         """Read it for export."""
-        cells = list(self._cells.items())
+        cells = self.values()
         return read_off(self.metric, [(labels, count / self._scale) for labels, count in cells])
 
 
@@ -57,13 +61,17 @@ class Times:
         cell[bisect_left(self._bounds, value)] += 1
         cell[-1] += value
 
+    def values(self) -> list[tuple[Labels, list[float], float]]:
+        """Read every cell: how many fell into each bucket, the last one unbounded; and the sum."""
+        cells = [(labels, list(cell)) for labels, cell in list(self._cells.items())]
+        return [(labels, cell[:-1], cell[-1]) for labels, cell in cells]
+
     def family(self) -> Family:
         """Read it for export."""
         family = HistogramMetricFamily(
             self.metric.full_name, self.metric.help, labels=self.metric.labels
         )
-        for labels, cell in list(self._cells.items()):
-            *counts, total = list(cell)
+        for labels, counts, total in self.values():
             running, buckets = 0.0, []
             for name, count in zip(self._names, counts, strict=True):
                 running += count

@@ -89,13 +89,14 @@ class Metrics:
         self._overheads = Times(catalogue.OVERHEADS)
         self._deciding = Times(catalogue.DECIDING)
         self._lags = Times(catalogue.LOOP_LAG)
-        self._names = Names()
-        self._shapes = Shapes(self._names)
+        self.names = Names()
+        """Which label values there may be."""
+        self._shapes = Shapes(self.names)
         self._reloads.begin("ok")
         self._reloads.begin("failed")
         self._restarts.begin()
         for outcome in ("client_error", "internal_error"):
-            self._requests.begin(self._names.route(""), "none", outcome)
+            self._requests.begin(self.names.route(""), "none", outcome)
         self.rebuild(routes, build)
         self.registry.register(self)
 
@@ -113,21 +114,21 @@ class Metrics:
         """
         self._standing.begin(build, priced_at)
         for tier in alone:
-            self._names.learn_alone(tier)
+            self.names.learn_alone(tier)
         for route in routes:
-            self._names.learn(route)
+            self.names.learn(route)
             self._standing.begin_route(route)
             self._begin_route(route)
 
     def observe(self, entry: Entry) -> None:
         """Count one finished request."""
-        route = self._names.route(entry.route)
-        tier = self._names.tier(entry.served_tier)
-        start = self._names.tier(entry.start_tier)
+        route = self.names.route(entry.route)
+        tier = self.names.tier(entry.served_tier)
+        start = self.names.tier(entry.start_tier)
         self._requests.add((route, tier, among(entry.ending, OUTCOMES)))
         self._decisions.add((route, start, among(entry.start_reason, START_REASONS)))
         for move in escalations(entry.outcome):
-            ends = (route, self._names.tier(move.from_tier), self._names.tier(move.to_tier))
+            ends = (route, self.names.tier(move.from_tier), self.names.tier(move.to_tier))
             self._escalations.add((*ends, move.cause, among(move.reason, MOVE_REASONS)))
         if entry.difficulty is not None:
             step = min(max(int(entry.difficulty.value * BINS), 0), BINS - 1)
@@ -142,27 +143,27 @@ class Metrics:
 
     def observe_shadow(self, shadow: Shadow) -> None:
         """Count what was asked in the shadow, once its request had been served."""
-        route = self._names.route(shadow.route)
+        route = self.names.route(shadow.route)
         self._shadows.add((route, shadow.result))
         if shadow.attempt is None:
             return
         tier, priced = shadow.attempt.tier, shadow.attempt.tier.price != Price()
         for call in shadow.attempt.calls:
-            name = self._names.tier(tier.name)
+            name = self.names.tier(tier.name)
             self._observe_call(route, name, call, priced=priced, purpose="shadow")
 
     def enter(self, route: str) -> None:
         """Count a request in."""
-        self._standing.moved(self._names.route(route), 1)
+        self._standing.moved(self.names.route(route), 1)
 
     def leave(self, route: str) -> None:
         """Count it out."""
-        self._standing.moved(self._names.route(route), -1)
+        self._standing.moved(self.names.route(route), -1)
 
     def refuse(self, refused: Refusal) -> None:
         """Count a request that was turned away before it had a route."""
         outcome = "client_error" if refused.status < 500 else "internal_error"
-        self._requests.add((self._names.route(""), "none", outcome))
+        self._requests.add((self.names.route(""), "none", outcome))
 
     def reloaded(self, *, ok: bool) -> None:
         """Count a reload of the configuration."""
@@ -227,7 +228,7 @@ class Metrics:
 
     def _observe_scoring(self, route: str, entry: Entry) -> None:
         for call in entry.scoring:
-            tier = self._names.tier(call.tier)
+            tier = self.names.tier(call.tier)
             self._observe_call(route, tier, call, priced=True, purpose="score")
         if entry.fallback:
             self._fallbacks.add((route, among(entry.fallback, FALLBACKS)))
@@ -235,7 +236,7 @@ class Metrics:
             self._candidates.add((route, among(entry.agreement, AGREEMENTS)))
 
     def _observe_attempt(self, route: str, attempt: Attempt) -> None:
-        tier = self._names.tier(attempt.tier.name)
+        tier = self.names.tier(attempt.tier.name)
         for call in attempt.calls:
             self._observe_call(route, tier, call, priced=attempt.tier.price != Price())
         if attempt.verdict is not None:
@@ -244,19 +245,19 @@ class Metrics:
         for item in attempt.evidence:
             self._observe_check(route, item)
         for call in attempt.checking:
-            asked = self._names.tier(call.tier)
+            asked = self.names.tier(call.tier)
             self._observe_call(route, asked, call, priced=True, purpose="check")
         own = attempt.check_cost - sum(call.cost.total for call in attempt.checking)
         if own:
-            model = self._names.model(attempt.tier.model)
+            model = self.names.model(attempt.tier.model)
             self._cost.add((route, tier, model, "check"), own)
 
     def _observe_check(self, route: str, item: Evidence) -> None:
-        check, finding = self._names.check(item.check), item.finding
+        check, finding = self.names.check(item.check), item.finding
         self._checks.add((route, check, finding.result))
         if item.cost:
             self._check_cost.add((route, check), item.cost)
-        if self._names.waits(item.check):
+        if self.names.waits(item.check):
             self._check_seconds.observe((route, check), item.seconds)
             if finding.result == "abstain" and finding.reason:
                 self._abstentions.add((route, check, among(finding.reason, ABSTENTIONS)))
@@ -265,7 +266,7 @@ class Metrics:
         self, route: str, tier: str, call: CallRecord, *, priced: bool, purpose: str = ""
     ) -> None:
         """`purpose` is the kind that all of its cost is of, where that is not told by kind."""
-        model = self._names.model(call.model)
+        model = self.names.model(call.model)
         self._attempts.add((tier, model, among(call.status, STATUSES)))
         if call.status == "failed":
             self._errors.add((tier, model, among(call.error, FAILURES)))
