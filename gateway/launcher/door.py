@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import socket
 
@@ -20,6 +21,7 @@ AT_ONCE = 64
 REST = 1.0
 """Seconds without accepting, where the system has no room for another connection."""
 _ENDED = 65_536
+_FOR_NOW = frozenset({errno.EAGAIN, errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Line:
@@ -37,10 +39,10 @@ class Line:
         """Hand a connection over; False where the worker takes none, or has gone."""
         try:
             socket.send_fds(self.ours, [b"c"], [connection.fileno()])
-        except BlockingIOError:  # it has not fetched the last ones: it is stuck, or very busy
-            return False
-        except OSError:
-            self.open = False
+        except OSError as error:
+            # What it has not fetched may fill its line, or what the system allows to be under way:
+            # it is stuck or very busy, and may take the next one.
+            self.open = error.errno in _FOR_NOW
             return False
         self.held += 1
         return True

@@ -7,12 +7,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.launcher.door import AT_ONCE
 from gateway.launcher.servers import Server, make_server, running_servers
 
 _LOOK_AGAIN = 0.05
@@ -67,15 +68,20 @@ class Handed:
             self._untold -= self._line.send(b"e" * self._untold)
 
     def _fetch(self) -> None:
-        try:
-            told, given, _, _ = socket.recv_fds(self._line, 1, 1)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            told, given = b"", []
-        if not told:
-            self._loop.remove_reader(self._line.fileno())
-            self.left.set()
+        for _ in range(AT_ONCE):
+            try:
+                told, given, _, _ = socket.recv_fds(self._line, 1, 1, socket.MSG_CMSG_CLOEXEC)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                told, given = b"", []
+            if not told:
+                self._loop.remove_reader(self._line.fileno())
+                self.left.set()
+                return
+            self._take(given)
+
+    def _take(self, given: Iterable[int]) -> None:
         for each in given:
             task = self._loop.create_task(self._adopt(socket.socket(fileno=each)))
             self._adopting.add(task)

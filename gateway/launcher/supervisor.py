@@ -146,17 +146,20 @@ class Supervisor:
                 before = self.team.workers[number]
                 await self._replace(number)
                 await first_of(before.gone, self.stopping)
+                if self.stopping.is_set():
+                    raise NotReady("The gateway is stopping.")
         _log.info("all %d workers were replaced", len(self.team.workers))
         return len(self.team.workers)
 
     async def _replace(self, number: int) -> None:
         """Start another worker for a place; return once it has it."""
         async with self._hiring:
-            worker = await self._hire(number, beside=True)
+            try:
+                worker = await self._hire(number, beside=True)
+            except OSError as error:
+                raise GatewayError(f"No worker can be started: {error}") from error
             await first_of(worker.known, self.stopping)
-        if self.stopping.is_set():
-            raise NotReady("The gateway is stopping.")
-        if not worker.serves:
+        if not (worker.serves or self.stopping.is_set()):
             self.team.lose(worker)
             raise BadRequest(f"The restart was given up, the others go on: {worker.why}")
         self._look_after(worker)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 
 import pytest
@@ -140,6 +141,23 @@ async def test_one_that_is_stuck_is_given_no_more_than_its_line_holds(stack, mon
         return len(taken) == len(came)
 
     await until(all_taken)
+
+
+async def test_what_the_system_refuses_for_now_is_no_reason_to_give_a_worker_up(stack, monkeypatch):
+    monkeypatch.setattr(doors, "REST", 0.05)
+    it = Entrance(stack, 1)
+    it.open()
+    real, refused = socket.send_fds, []
+
+    def refuses(*given):
+        if len(refused) < 2:
+            refused.append(given)
+            raise OSError(errno.ETOOMANYREFS, "Too many references")
+        return real(*given)
+
+    monkeypatch.setattr(socket, "send_fds", refuses)
+    await it.come(3)
+    await until(lambda: it.lines[0].held == 3)
 
 
 async def test_without_room_for_a_connection_it_rests_and_goes_on(stack, monkeypatch, caplog):

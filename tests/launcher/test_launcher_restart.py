@@ -34,43 +34,39 @@ def held_by(it, workers):
     ]
 
 
+async def asked(wire):
+    """Ask once on a kept connection; return the reply's status line."""
+    await wire.send(posted(orjson.dumps(ask_for())))
+    head = await wire.until(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+    await wire.reader.readexactly(length)
+    return head.split(b"\r\n")[0]
+
+
 async def test_sixteen_connections_are_shared_evenly(tmp_path):
-    async with Process(tmp_path, two()) as it:
+    async with Process(tmp_path, two()) as it, contextlib.AsyncExitStack() as stack:
         await it.ready()
-        async with connections(it, FEW) as clients:
-            await thresholds(clients)
-            workers = workers_of(it)
-            shares = [held / FEW for held in held_by(it, workers)]
-            assert sum(shares) == 1
-            assert all(0.35 <= share <= 0.65 for share in shares), shares
-            # Who has lost some is given the next ones, until all have as many again.
-            ends = {c.raddr.port for c in workers[0].net_connections("tcp") if c.raddr}
-            async with contextlib.AsyncExitStack() as others:
-                for client in clients:
-                    if _port_of(client) in ends:
-                        await client.aclose()
-                await eventually(lambda: _holds(it, workers[0], 0))
-                await thresholds(
-                    [
-                        await others.enter_async_context(
-                            httpx.AsyncClient(base_url=it.url, timeout=LIMIT)
-                        )
-                        for _ in range(FEW // 2)
-                    ]
-                )
-                assert held_by(it, workers) == [FEW // 2, FEW // 2]
+        workers = workers_of(it)
+
+        async def come(count):
+            wires = [await stack.enter_async_context(Wire(it.url)) for _ in range(count)]
+            assert {await asked(wire) for wire in wires} == {b"HTTP/1.1 200 OK"}
+            return wires
+
+        wires = await come(FEW)
+        shares = [held / FEW for held in held_by(it, workers)]
+        assert sum(shares) == 1
+        assert all(0.35 <= share <= 0.65 for share in shares), shares
+        # Who has lost its clients is given the next ones, until both have as many again.
+        of_first = {c.raddr.port for c in workers[0].net_connections("tcp") if c.raddr}
+        for wire in wires:
+            if wire.writer.get_extra_info("sockname")[1] in of_first:
+                wire.writer.close()
+        await until(lambda: held_by(it, workers) == [0, FEW // 2])
+        await come(FEW // 2)
+        assert held_by(it, workers) == [FEW // 2, FEW // 2]
         it.signal()
         assert await it.ended() == 0
-
-
-def _port_of(client):
-    (connection,) = client._transport._pool.connections
-    stream = connection._connection._network_stream
-    return stream.get_extra_info("client_addr")[1]
-
-
-async def _holds(it, worker, count):
-    return held_by(it, [worker]) == [count]
 
 
 class Load:

@@ -14,7 +14,7 @@ import pytest
 from api.serving import CHAT, REFUSES, ask_for, config
 from app.serving import ROOT, Process
 from deploy.alerting import FOLDER, RULES, TESTS, alerts, recorded
-from live.prometheus import LIMIT, found, sooner, watching
+from live.prometheus import LIMIT, found, free_port, sooner, watching
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
@@ -141,6 +141,12 @@ def troubled(folder):
     return document
 
 
+def missed():
+    """A configuration whose collector is not there."""
+    nowhere = {"endpoint": f"http://127.0.0.1:{free_port()}", "sample": 1}
+    return config(telemetry={"otlp": nowhere})
+
+
 async def make_trouble(it, other):
     """Cause all that can be caused from outside."""
     late = {"stream": True, "simulate": "slow_first,seconds=3"}
@@ -153,6 +159,7 @@ async def make_trouble(it, other):
         send(it, 16, model="small", **late),
         send(it, 60, model="small", simulate="no_usage"),
     )
+    await send(other, 8)
     headers = {"authorization": f"Bearer {other.token}"}
     async with httpx.AsyncClient(base_url=other.admin_url, headers=headers) as client:
         changed = {"route": "waterfall", "threshold": 0.1}
@@ -186,7 +193,7 @@ async def test_what_can_be_caused_is_and_each_alert_fires(tmp_path):
     path = os.pathsep.join((str(ROOT), str(folders[0])))
     async with (
         Process(folders[0], troubled(folders[0]), PYTHONPATH=path) as it,
-        Process(folders[1], config()) as other,
+        Process(folders[1], missed()) as other,
     ):
         await asyncio.gather(it.ready(), other.ready())
         async with watching(tmp_path, it, other) as prometheus:
