@@ -69,7 +69,7 @@ lock: ## pin every dependency again, with hashes (needs uv; ARGS=--upgrade for n
 	@echo "· requirements.lock"
 	@$(COMPILE) $(ARGS) --extra demo --output-file requirements.lock
 	@echo "· requirements-dev.lock"
-	@$(COMPILE) $(ARGS) --extra demo --extra parquet --extra postgres \
+	@$(COMPILE) $(ARGS) --extra demo --extra otlp --extra parquet --extra postgres \
 	  --extra train --extra dev \
 	  --constraint requirements.lock --no-annotate --output-file requirements-dev.lock
 

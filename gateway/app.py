@@ -15,9 +15,9 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from gateway.api.admin import Controls, Render, admin_app, at_once
+from gateway.api.admin import Controls, Render, admin_app, at_once, refuse_restart
 from gateway.api.auth import Key
-from gateway.api.build_info import build_info
+from gateway.api.build_info import build_info, priced_at
 from gateway.api.planning import Clocks, require_thresholds
 from gateway.api.server import main_app
 from gateway.api.service import Service, Switch
@@ -44,6 +44,7 @@ from gateway.scorers.likeness import alike
 from gateway.scoring import UNUSABLE, open_scorers
 from gateway.sinks.log import RequestLog, human_line, json_line
 from gateway.sinks.metrics import Metrics
+from gateway.sinks.telemetry import TelemetryUnusable, open_telemetry
 from gateway.store.connection import LedgerUnusable
 from gateway.store.store import Store, open_store
 from gateway.tuning import Keeper
@@ -58,7 +59,10 @@ class StartError(Exception):
     """The gateway cannot start as it is configured; the message says what to change."""
 
 
-REFUSALS = (ConfigError, StartError, UpstreamUnusable, LedgerUnusable, CheckUnusable, *UNUSABLE)
+REFUSALS = (
+    *(ConfigError, StartError, UpstreamUnusable, LedgerUnusable, CheckUnusable),
+    *(TelemetryUnusable, *UNUSABLE),
+)
 """Everything that may be wrong with a configuration."""
 
 
@@ -97,7 +101,7 @@ class Gateway:
 
         Opens the ledger. Raises one of REFUSALS, and leaves nothing open then.
         """
-        self._from_file = (settings.server, settings.ledger)
+        self._from_file = settings.fixed
         settings = with_digest(replace(settings, server=server or settings.server))
         refuse_open_door(settings)
         self.settings = settings
@@ -118,6 +122,8 @@ class Gateway:
             opened.callback(self.log.close)
             self.keeper = Keeper(self.store.archive, wall)
             self.metrics = Metrics((), {}, self._figures, self.keeper.figures)
+            self.telemetry = open_telemetry(settings.otlp, self.metrics)
+            opened.callback(self.telemetry.close)
             self.switch = Switch(self._build(settings))
             self._take(self.switch.service)
             self.keeper.start()
@@ -137,7 +143,8 @@ class Gateway:
         self.log.write(refused)
 
     def _figures(self) -> dict[str, float]:
-        return {**self.store.figures(), "dropped_lines": float(self.log.dropped)}
+        told = {"dropped_lines": float(self.log.dropped), **self.telemetry.figures()}
+        return {**self.store.figures(), **told}
 
     def _build(self, settings: Settings) -> Service:
         upstreams = {name: open_upstream(each) for name, each in settings.upstreams.items()}
@@ -151,7 +158,7 @@ class Gateway:
             upstreams=upstreams,
             checks=all_checks(self._marker),
             journal=self.store.journal,
-            sinks=(self.metrics.observe, self.log.write),
+            sinks=(self.metrics.observe, self.log.write, *self.telemetry.sinks),
             marker=self._marker,
             clock=CLOCKS.monotonic,
             wall=CLOCKS.wall,
@@ -159,7 +166,8 @@ class Gateway:
             config=settings.digest,
             keep_prompts=settings.ledger.content == "prompts",
             examiners=examiners.by_name,
-            shadow_sinks=(self.metrics.observe_shadow,),
+            shadow_sinks=(self.metrics.observe_shadow, *self.telemetry.shadow_sinks),
+            trace=self.telemetry.header,
             gateway_cost=settings.prices.gateway_cost,
         )
 
@@ -208,6 +216,7 @@ class Gateway:
             reload=self.reload_or_refuse,
             set_thresholds=at_once(self.set_thresholds),
             refuse=self.refuse,
+            restart=refuse_restart,
         )
         return admin_app(controls, CLOCKS)
 
@@ -242,7 +251,8 @@ class Gateway:
         self.keeper.watch(service.tuned)
         routes = service.routes.values()
         alone = [t for t in service.tiers.values() if not any(each.tier(t.name) for each in routes)]
-        self.metrics.rebuild(routes, build_info(self.settings, service), alone)
+        build, dated = build_info(self.settings, service), priced_at(self.settings)
+        self.metrics.rebuild(routes, build, alone, dated)
 
     def _refused(self, told: str, looked_at: Iterable[Path] = ()) -> BadRequest:
         """Tell everyone that a reload was refused."""
@@ -254,10 +264,9 @@ class Gateway:
     def _with_fixed(self, settings: Settings) -> Settings:
         """Keep what is bound and open as it is, whatever the file says now: the sockets are where
         they were, so it is by them that an open door is judged."""
-        if (settings.server, settings.ledger) != self._from_file:
-            _log.warning("server and ledger settings change only with a restart")
-        server, ledger = self.settings.server, self.settings.ledger
-        return with_digest(replace(settings, server=server, ledger=ledger))
+        if settings.fixed != self._from_file:
+            _log.warning("server, ledger and telemetry settings change only with a restart")
+        return with_digest(replace(settings, **self.settings.fixed))
 
     def _put_in_force(self, settings: Settings, service: Service) -> None:
         for label in settings.edited_in_place(self.settings):
@@ -289,6 +298,7 @@ class Gateway:
         await self.switch.service.close()
         await asyncio.to_thread(self.keeper.close)
         await asyncio.to_thread(self.store.close)
+        await asyncio.to_thread(self.telemetry.close)
         self.log.close()
 
 

@@ -25,7 +25,8 @@ HOMES = {
     "httpx": "cli demo",
     "jsonschema": "checks",
     "numpy": "scorers",
-    "orjson": "api cli demo launcher sinks store upstreams waiting",
+    "opentelemetry": "sinks",
+    "orjson": "api cli demo launcher prices sinks store upstreams waiting",
     "prometheus_client": "api sinks",
     "psycopg": "store",
     "pyarrow": "store",
@@ -176,7 +177,7 @@ def test_a_command_of_the_workshop_costs_nothing_until_it_is_run(name: str):
 
 @pytest.mark.parametrize("module", ["gateway", "gateway.app", "gateway.cli"])
 def test_importing_it_stays_light(module: str):
-    heavy = "{'litellm', 'sklearn', 'scipy', 'xllamacpp'}"
+    heavy = "{'litellm', 'opentelemetry.sdk', 'sklearn', 'scipy', 'xllamacpp'}"
     command = [sys.executable, "-c", f"import {module}, sys; print({heavy} & set(sys.modules))"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
     assert (done.stdout.strip(), done.stderr) == ("set()", "")

@@ -1,4 +1,4 @@
-"""The admin listener: metrics, reload, and the one writable field, a route's thresholds.
+"""The admin listener: metrics, reload, restart, and the one writable field, a route's thresholds.
 
 Writes need the admin key, or, where none is configured, the token printed at start. A listener
 off loopback needs the admin key for everything.
@@ -34,8 +34,9 @@ Render = Callable[[], Awaitable[bytes]]
 @dataclass(frozen=True, slots=True)
 class Controls:
     """What the admin listener can do. `reload` returns the new configuration's digest and raises
-    BadRequest when it is refused; `set_thresholds` takes a route's name and its thresholds. What
-    speaks for several processes may raise GatewayError where not all of them could be asked."""
+    BadRequest when it is refused; `set_thresholds` takes a route's name and its thresholds;
+    `restart` replaces every process and returns how many, or raises BadRequest. What speaks for
+    several processes may raise GatewayError where not all of them could be asked."""
 
     secret: str
     is_local: bool
@@ -43,6 +44,7 @@ class Controls:
     reload: Callable[[], Awaitable[str]]
     set_thresholds: Callable[[str, tuple[float, ...]], Awaitable[None]]
     refuse: Callable[[Refusal], None]
+    restart: Callable[[], Awaitable[int]]
 
 
 def admin_app(controls: Controls, clocks: Clocks) -> FastAPI:
@@ -54,6 +56,7 @@ def admin_app(controls: Controls, clocks: Clocks) -> FastAPI:
     app.add_route("/metrics", admin.metrics, ["GET"])
     app.add_route("/admin/reload", admin.reload, ["POST"])
     app.add_route("/admin/threshold", admin.threshold, ["PUT"])
+    app.add_route("/admin/restart", admin.restart, ["POST"])
     return app
 
 
@@ -64,6 +67,11 @@ def at_once(function: Callable[P, T]) -> Callable[P, Awaitable[T]]:
         return function(*args, **kwargs)
 
     return call
+
+
+async def refuse_restart() -> int:
+    """Refuse to restart the only process: nobody could take over from it."""
+    raise BadRequest("There is one process, so nobody could take over: set server.workers to 2.")
 
 
 def metrics_endpoint(render: Render) -> Callable[[Request], Awaitable[Response]]:
@@ -90,6 +98,10 @@ class _Admin:
     async def reload(self, request: Request) -> Response:
         self._guard_write(request)
         return JSONResponse({"config": await self._controls.reload()})
+
+    async def restart(self, request: Request) -> Response:
+        self._guard_write(request)
+        return JSONResponse({"workers": await self._controls.restart()})
 
     async def threshold(self, request: Request) -> Response:
         self._guard_write(request)

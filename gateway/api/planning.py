@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.api import overrides
 from gateway.api.auth import Key
-from gateway.api.http import Scope
+from gateway.api.http import Scope, header
 from gateway.api.service import Service
 from gateway.api.sessions import conversation
 from gateway.api.wire import parse
@@ -23,6 +23,7 @@ from gateway.core.plan import Plan
 from gateway.core.routing import Mode, Overrides, Route, make_plan
 from gateway.core.session import Past
 from gateway.core.signals import Signals, measure
+from gateway.core.trace import read_traceparent
 from gateway.engine import Job, Undecided
 from gateway.scorers import marked
 from gateway.tuning import Tuned
@@ -77,6 +78,7 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
             requested_model=request.model,
             stream=request.stream,
             session=session,
+            trace=read_traceparent(header(arrival.scope, b"traceparent")),
         ),
         route=route,
         mode=mode,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import closing
 
 from gateway.cli import common
 from gateway.core.reply_length import Length, estimate_error, fit_length
@@ -25,18 +24,17 @@ def add_to(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure. Exit code 2 for a wrong configuration, 1 where there are no pairs."""
-    import sqlite3
-
     from gateway.app import wall
+    from gateway.store.connection import LedgerUnusable
+    from gateway.store.ledgers import reading
     from gateway.store.pairs import shadow_pairs
-    from gateway.store.sqlite import connect_to_read
 
     settings = common.read(args)
     if settings is None:
         return 2
     since, some = wall() - args.days * 86_400, False
     try:
-        with closing(connect_to_read(settings.ledger.path)) as connection:
+        with reading(settings.ledger.place) as connection:
             for route in settings.routes.values():
                 baseline = route.baseline_tier.name
                 for tier, pairs in shadow_pairs(connection, baseline, since).items():
@@ -44,8 +42,8 @@ def run(args: argparse.Namespace) -> int:
                     if length is not None and route.tier(tier) is not None:
                         some = True
                         common.show(_told(route, tier, length, pairs))
-    except sqlite3.OperationalError as error:
-        common.tell(f"waterfall: the ledger {settings.ledger.path} cannot be read: {error}")
+    except (LedgerUnusable, OSError) as error:
+        common.tell(f"waterfall: the ledger {settings.ledger.place} cannot be read: {error}")
         return 1
     if not some:
         common.tell(

@@ -22,6 +22,7 @@ from gateway.config.recipe_file import load_recipe, parse_recipe
 from gateway.config.settings import (
     KeySettings,
     LedgerSettings,
+    OtlpSettings,
     PriceSettings,
     ServerSettings,
     Settings,
@@ -35,6 +36,7 @@ __all__ = [
     "ConfigError",
     "KeySettings",
     "LedgerSettings",
+    "OtlpSettings",
     "PriceSettings",
     "Problem",
     "ServerSettings",

@@ -66,6 +66,7 @@ def _settings(draft: Draft) -> Settings:
     if not isinstance(draft.document.data, dict):
         draft.finish()
     server, ledger = serving.server(draft), serving.ledger(draft)
+    otlp = serving.telemetry(draft)
     upstreams = ladder.upstreams(draft)
     price_settings, book = ladder.prices(draft)
     tiers = ladder.tiers(draft, draft.names("upstreams"), book)
@@ -88,6 +89,7 @@ def _settings(draft: Draft) -> Settings:
         prices=price_settings,
         ledger=ledger,
         checks=MappingProxyType(defined),
+        otlp=otlp,
         warnings=tuple(draft.warnings),
         files=tuple(dict.fromkeys(draft.files)),
         prices_until=book.until if book else None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, PlainValidator
+from pydantic import BaseModel, BeforeValidator, PlainValidator
 
 from gateway.config import fields, targets
 from gateway.config.fields import (
@@ -268,10 +268,22 @@ class SharedKeys(Strict):
     url: Annotated[str, only("memory://", "each process keeps its own state.")] = "memory://"
 
 
-class TelemetryKeys(Strict):
-    """Where traces would go."""
+class OtlpKeys(Strict):
+    """A collector that speaks OTLP over HTTP."""
 
-    otlp: Annotated[str, only("off", "scrape /metrics on the admin listener.")] = "off"
+    endpoint: Filled
+    headers: Annotated[dict[str, str], PlainValidator(fields.headers)] = {}
+    metrics: Flag = True
+    traces: Flag = True
+    sample: Share = 0.1
+    every: Seconds = 30.0
+    propagate: Flag = False
+
+
+class TelemetryKeys(Strict):
+    """Where telemetry goes, beside what is scraped."""
+
+    otlp: Annotated[OtlpKeys | None, BeforeValidator(fields.unless_off)] = None
 
 
 class Example(Strict):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gateway.config.checking import at, section
 from gateway.config.draft import Draft
-from gateway.config.fields import is_loopback
+from gateway.config.fields import base_url, is_loopback
 from gateway.config.models import LedgerKeys, Server, SharedKeys, TelemetryKeys
-from gateway.config.settings import LedgerSettings, ServerSettings
+from gateway.config.settings import LedgerSettings, OtlpSettings, ServerSettings
 from gateway.core.database_url import DatabaseUrl
 
 ADMIN_KEY_VARIABLE = "WATERFALL_ADMIN_KEY"
@@ -38,9 +38,8 @@ def server(draft: Draft) -> ServerSettings | None:
 
 
 def ledger(draft: Draft) -> LedgerSettings | None:
-    """Read `ledger`, and see that `shared` and `telemetry` ask for nothing we do not do."""
+    """Read `ledger`, and see that `shared` asks for nothing we do not do."""
     section(draft.document, SharedKeys, "shared")
-    section(draft.document, TelemetryKeys, "telemetry")
     keys = section(draft.document, LedgerKeys, "ledger")
     if keys is None:
         return None
@@ -61,6 +60,33 @@ def ledger(draft: Draft) -> LedgerSettings | None:
     )
 
 
+def telemetry(draft: Draft) -> OtlpSettings | None:
+    """Read `telemetry`; None where nothing is exported."""
+    section_keys = section(draft.document, TelemetryKeys, "telemetry")
+    keys = section_keys.otlp if section_keys else None
+    if keys is None:
+        return None
+    trail = ("telemetry", "otlp", "endpoint")
+    parts = base_url(keys.endpoint)
+    if parts is None:
+        draft.complain(trail, "must be an http:// or https:// URL with a host", keys.endpoint)
+    elif parts.username or parts.password or parts.query or parts.fragment:
+        draft.complain(trail, "must have no user, password, query or fragment: see headers")
+    elif parts.scheme == "http" and keys.headers and not is_loopback(parts.hostname or ""):
+        draft.warn(trail, "http:// to another machine: the headers can be read")
+    if not (keys.metrics or keys.traces):
+        draft.complain(("telemetry", "otlp"), "sends neither metrics nor traces: say off")
+    return OtlpSettings(
+        endpoint=keys.endpoint.rstrip("/"),
+        headers=keys.headers,
+        metrics=keys.metrics,
+        traces=keys.traces,
+        sample=keys.sample,
+        every=keys.every,
+        propagate=keys.propagate,
+    )
+
+
 def warn_of_open_file(draft: Draft) -> None:
     """Warn of every key that stands in a file which everyone on the machine may read."""
     for trail in _secrets(draft):
@@ -75,7 +101,10 @@ def warn_of_open_file(draft: Draft) -> None:
 def _secrets(draft: Draft) -> list[tuple[str, ...]]:
     upstreams = [("upstreams", name, "api_key") for name in draft.names("upstreams")]
     scorers = [("routes", name, "scorer", "remote", "api_key") for name in draft.names("routes")]
-    places: list[tuple[str, ...]] = [("server", "admin_key"), *upstreams, *scorers]
+    headers = ("telemetry", "otlp", "headers")
+    given = at(draft.document, headers)
+    otlp = [(*headers, name) for name in given] if isinstance(given, dict) else []
+    places: list[tuple[str, ...]] = [("server", "admin_key"), *otlp, *upstreams, *scorers]
     found = [trail for trail in places if at(draft.document, trail)]
     return (
         [*found, ("ledger", "url")]

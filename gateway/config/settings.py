@@ -130,6 +130,21 @@ class LedgerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OtlpSettings:
+    """A collector for telemetry. `endpoint` is without the signals' paths, `every` the seconds
+    between two exports of metrics, `sample` the share of requests whose spans are sent, unless
+    their client says; `propagate` passes the trace context on to upstreams."""
+
+    endpoint: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    metrics: bool = True
+    traces: bool = True
+    sample: float = 0.1
+    every: float = 30.0
+    propagate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """A whole configuration. Names of routes, tiers and aliases never collide; every alias leads
     to a route or tier. `checks` are those that the user defines. `digest` is a short hash of it
@@ -145,10 +160,16 @@ class Settings:
     prices: PriceSettings
     ledger: LedgerSettings
     checks: Mapping[str, CheckDefinition] = field(default_factory=dict)
+    otlp: OtlpSettings | None = None
     digest: str = ""
     warnings: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     prices_until: float | None = None
+
+    @property
+    def fixed(self) -> dict[str, Any]:
+        """What changes only with a restart, by the name of its field."""
+        return {"server": self.server, "ledger": self.ledger, "otlp": self.otlp}
 
     def edited_in_place(self, before: Settings) -> list[str]:
         """Return the labels of recipes that say something else than `before` under the same

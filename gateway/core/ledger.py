@@ -55,7 +55,8 @@ class Origin:
 
     `entry_id` is the ledger's own UUIDv7; `request_id` what the client knows it by: its own
     x-request-id when it sent one (so perhaps the same for several), else the entry's id.
-    `started_at` is a UNIX time in seconds.
+    `started_at` is a UNIX time in seconds; `trace` is the trace context that the client sent, as
+    `core.trace` reads it.
     """
 
     entry_id: str
@@ -66,6 +67,7 @@ class Origin:
     api: str = "chat.completions"
     stream: bool = False
     session: str = ""
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,8 @@ class UpstreamCall:
     `strip_usage` and `strip_logprobs` tell what we asked for and the client did not: it must not
     reach the client. `timeout` bounds the whole call, in seconds (the engine itself ends a call
     whose request's deadline passes). `on_sent` is to be called in the instant before the
-    request's first byte leaves, and again if it must be sent anew: that is one call more.
+    request's first byte leaves, and again if it must be sent anew: that is one call more. `trace`
+    is a `traceparent` to send along.
     """
 
     call_id: str
@@ -43,6 +44,7 @@ class UpstreamCall:
     strip_usage: bool = False
     strip_logprobs: bool = False
     timeout: float = inf
+    trace: str = ""
 
 
 class Upstream(Protocol):

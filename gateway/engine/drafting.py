@@ -121,6 +121,7 @@ class Drafting:
             on_sent=self._mark,
             strip_usage=sent.strip_usage,
             strip_logprobs=sent.strip_logprobs,
+            trace=self._parts.trace(self._job.origin, self._call_id),
         )
         left = self._job.plan.deadline - self._run.elapsed()
         try:

@@ -92,8 +92,9 @@ class Parts:
     """Everything that driving a request needs. `clock` is monotonic, `wall` UNIX time, both in
     seconds; `marker` is the process's not-sure marker, `config` the configuration's digest.
     `keep_prompts` says whether the record holds what the scorer read; `examiners` are the checks
-    that wait; `shadow_sinks` hear of attempts made in the shadow; `gateway_cost` is what the
-    gateway itself is said to cost for a request, in nano-dollars."""
+    that wait; `shadow_sinks` hear of attempts made in the shadow; `trace` writes the trace
+    context that a call takes along, by its id; `gateway_cost` is what the gateway itself is said
+    to cost for a request, in nano-dollars."""
 
     upstreams: Mapping[str, Upstream]
     checks: Mapping[str, Check]
@@ -108,6 +109,7 @@ class Parts:
     examiners: Mapping[str, Examiner] = field(default_factory=dict)
     shadow_sinks: Sequence[ShadowSink] = ()
     gateway_cost: int = 0
+    trace: Callable[[Origin, str], str] = lambda _, __: ""
 
 
 class _Nobody:

@@ -12,11 +12,12 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from gateway.launcher.channel import Answer, Channel, LineLost
+from gateway.launcher.door import Line
 from gateway.sinks.merged import Snapshot
 
 # With this process's own path: what serves is the gateway that was started, wherever it came from.
 _CODE = (
-    "import sys; sys.path[:] = sys.argv[3:]; "
+    "import sys; sys.path[:] = sys.argv[4:]; "
     "from gateway.launcher.worker import main; sys.exit(main())"
 )
 FIGURES_LIMIT = 2.0
@@ -37,6 +38,10 @@ class Worker:
         self._began = time.perf_counter()
         self.version = 0
         """The changes that it knew of from its start."""
+        self.line = Line()
+        """On which it is handed connections."""
+        self.succeeded = False
+        """Has another one its place?"""
         self._serves = self._told = False
         self._why = ""
         self._process: asyncio.subprocess.Process | None = None
@@ -65,14 +70,15 @@ class Worker:
     async def start(self, answers: MutableMapping[str, Answer]) -> None:
         """Start the process; `answers` are to what it asks. It serves once `known` is set."""
         ours, theirs = socket.socketpair()
-        with theirs, contextlib.ExitStack() as unless:
+        with theirs, self.line.theirs as fed, contextlib.ExitStack() as unless:
             unless.callback(ours.close)
+            unless.callback(self.line.close)
             # In a session of its own: a Ctrl-C in the terminal is the supervisor's to hand on.
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-c", _CODE),
-                *(str(theirs.fileno()), str(self.number), *sys.path),
+                *(str(theirs.fileno()), str(fed.fileno()), str(self.number), *sys.path),
                 stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), fed.fileno()),
                 start_new_session=True,
             )
             unless.pop_all()
@@ -104,6 +110,7 @@ class Worker:
         if self._told:
             return
         self._told = True
+        self.line.close()
         if self.serves and self._channel is not None:
             # Not by a signal: whoever signals all of a group's processes has sent it one already,
             # and the second would end it at once.

@@ -15,6 +15,7 @@ import uvloop
 
 from gateway.app import Gateway
 from gateway.config import ServerSettings, Settings, Watcher
+from gateway.launcher.lag import watching_lag
 from gateway.launcher.servers import serving, signals
 from gateway.launcher.sockets import listen, url_of
 
@@ -109,7 +110,10 @@ async def running(
     with signals(served.stopping, served.drain, gateway.reload):
         watch = asyncio.create_task(watcher.run()) if path is not None else None
         try:
-            async with serving(list(zip(apps, sockets, strict=True)), server.drain):
+            async with (
+                watching_lag(gateway.metrics.lagged),
+                serving(list(zip(apps, sockets, strict=True)), server.drain),
+            ):
                 try:
                     yield served
                 finally:

@@ -16,7 +16,7 @@ from gateway.app import StartError
 _LOOK_AGAIN = 0.02
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """A server that leaves signals to us, since there are two in one loop."""
 
     @contextlib.contextmanager
@@ -31,21 +31,27 @@ async def serving(
 ) -> AsyncIterator[None]:
     """Serve each app on its socket while inside; on the way out take nothing new and let what is
     under way end, within `drain` seconds."""
-    servers = [_server(app, drain) for app, _ in apps]
-    tasks = [
-        asyncio.create_task(server.serve(sockets=[sock]))
-        for server, (_, sock) in zip(servers, apps, strict=True)
-    ]
+    async with running_servers([(make_server(app, drain), [sock]) for app, sock in apps]):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def running_servers(
+    servers: Sequence[tuple[Server, list[socket.socket]]],
+) -> AsyncIterator[None]:
+    """Run servers, each with its listening sockets, while inside; drain them on the way out."""
+    tasks = [asyncio.create_task(server.serve(sockets=socks)) for server, socks in servers]
     try:
-        await _started(servers, tasks)
+        await _started([server for server, _ in servers], tasks)
         yield
     finally:
-        for server in servers:
+        for server, _ in servers:
             server.should_exit = True
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _server(app: FastAPI, drain: float) -> _Server:
+def make_server(app: FastAPI, drain: float) -> Server:
+    """Make a server that lets what is under way end within `drain` seconds."""
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -57,10 +63,10 @@ def _server(app: FastAPI, drain: float) -> _Server:
         proxy_headers=False,
         timeout_graceful_shutdown=max(1, round(drain)),
     )
-    return _Server(config)
+    return Server(config)
 
 
-async def _started(servers: list[_Server], tasks: list[asyncio.Task[None]]) -> None:
+async def _started(servers: list[Server], tasks: list[asyncio.Task[None]]) -> None:
     while not all(server.started for server in servers):
         for task in tasks:
             if task.done():
@@ -69,17 +75,21 @@ async def _started(servers: list[_Server], tasks: list[asyncio.Task[None]]) -> N
         await asyncio.sleep(_LOOK_AGAIN)
 
 
+Handle = Callable[[], Awaitable[object]]
+
+
 @contextlib.contextmanager
 def signals(
     stopping: asyncio.Event,
     stop: Callable[[], None],
-    reload: Callable[[], Awaitable[object]],
+    reload: Handle,
     at_once: Callable[[], None] = lambda: None,
+    restart: Handle | None = None,
 ) -> Iterator[None]:
     """Call `stop` and set `stopping` on SIGTERM and SIGINT, and end at once on the second, after
-    `at_once`; call `reload` on SIGHUP."""
+    `at_once`; call `reload` on SIGHUP and `restart` on SIGUSR2."""
     loop = asyncio.get_running_loop()
-    reloads: set[asyncio.Task[None]] = set()
+    running: set[asyncio.Task[None]] = set()
     told = False
 
     def end(number: int) -> None:
@@ -95,21 +105,27 @@ def signals(
         stop()
         stopping.set()
 
-    async def again() -> None:
-        await reload()
+    async def call(handle: Handle) -> None:
+        await handle()
 
-    def hang_up() -> None:
-        task = loop.create_task(again())
-        reloads.add(task)
-        task.add_done_callback(reloads.discard)
+    def begin(handle: Handle) -> None:
+        task = loop.create_task(call(handle))
+        running.add(task)
+        task.add_done_callback(running.discard)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end, number)
-    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    handlers: dict[signal.Signals, tuple[Callable[..., None], object]] = {
+        signal.SIGTERM: (end, signal.SIGTERM),
+        signal.SIGINT: (end, signal.SIGINT),
+        signal.SIGHUP: (begin, reload),
+    }
+    if restart is not None:
+        handlers[signal.SIGUSR2] = begin, restart
+    for number, (handler, given) in handlers.items():
+        loop.add_signal_handler(number, handler, given)
     try:
         yield
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in handlers:
             loop.remove_signal_handler(number)
 
 

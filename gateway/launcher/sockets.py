@@ -9,15 +9,12 @@ import socket
 from gateway.app import StartError
 
 
-def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """Bind a TCP socket; a `shared` one beside others of the same address, of which each gets its
-    part of the connections. Raises StartError naming the address."""
+def listen(host: str, port: int) -> socket.socket:
+    """Bind a TCP socket. Raises StartError naming the address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if shared:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         sock.bind((host, port))
     except OSError as error:
@@ -30,14 +27,13 @@ def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
 
 
 def reserve(host: str, port: int) -> socket.socket:
-    """Bind a socket that keeps an address for this gateway's workers and takes no connection.
+    """Bind a socket that keeps an address until somebody listens on it.
 
-    It is bound alone and shared only then: a second gateway on the same port is refused, where
-    the kernel would have let it take half of the traffic. Raises StartError naming the address.
+    While nobody does, a second gateway could bind the same port too, and would fail only later;
+    this one it cannot. Raises StartError naming the address.
     """
     sock = listen(host, port)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     return sock
 
 

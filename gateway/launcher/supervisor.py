@@ -1,4 +1,4 @@
-"""Several workers as one gateway: keeps the port, starts them, replaces those that end, stops all.
+"""Several workers as one gateway: opens the door, starts them, replaces those that end, stops all.
 
 It watches the files and serves the admin listener too; requests never pass it.
 """
@@ -19,9 +19,10 @@ from fastapi import FastAPI
 from gateway.api.admin import Controls, admin_app
 from gateway.app import CLOCKS, StartError, refuse_open_door
 from gateway.config import ServerSettings, Settings, Watcher, is_loopback
-from gateway.core.errors import BadRequest, GatewayError
+from gateway.core.errors import BadRequest, GatewayError, NotReady
 from gateway.core.ledger import Refusal
 from gateway.launcher.crew import Worker
+from gateway.launcher.door import Door
 from gateway.launcher.servers import first_of, serving, signals
 from gateway.launcher.sockets import listen, reserve, url_of
 from gateway.launcher.team import Team
@@ -51,10 +52,10 @@ class Supervisor:
         self.stopping = asyncio.Event()
         self.admin_secret = server.admin_key or secrets.token_urlsafe(24)
         with contextlib.ExitStack() as bound:
-            self._kept = bound.enter_context(reserve(server.host, server.port))
+            kept = bound.enter_context(reserve(server.host, server.port))
             self._admin = bound.enter_context(listen(*server.admin)) if server.admin else None
             self._bound = bound.pop_all()
-        self.base_url = f"{url_of(self._kept)}/v1"
+        self.base_url = f"{url_of(kept)}/v1"
         self._admin_host = server.admin[0] if server.admin else ""
         self.admin_url = url_of(self._admin) if self._admin else None
         self._log = RequestLog(human_line if server.log == "human" else json_line, log_to)
@@ -62,13 +63,15 @@ class Supervisor:
         self._watcher = Watcher(settings.files, self.try_reload, settings.prices_until)
         orders = {
             "path": str(path),
-            "bind": self._kept.getsockname()[:2],
             "server": asdict(server),
             "ledger": settings.ledger.orders(),
             "log_to": log_to,
         }
-        self.team = Team(orders, self._watcher.follow, self._metrics)
-        self._keepers: list[asyncio.Task[None]] = []
+        self._door = Door(kept)
+        self.team = Team(orders, self._watcher.follow, self._metrics, self._door)
+        self._keepers: set[asyncio.Task[None]] = set()
+        self._restarting = asyncio.Lock()
+        self._hiring = asyncio.Lock()  # one at a time for a place, whoever finds it empty
 
     async def start(self) -> None:
         """Start the workers; return when all of them serve, or when told to stop meanwhile.
@@ -83,7 +86,8 @@ class Supervisor:
             await first_of(worker.known, self.stopping)
             if not (worker.serves or self.stopping.is_set()):
                 raise StartError(worker.why)
-        self._keepers = [asyncio.create_task(self._keep(worker)) for worker in workers]
+        for worker in workers:
+            self._look_after(worker)
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
@@ -125,24 +129,64 @@ class Supervisor:
             reload=self.team.reload,
             set_thresholds=self.team.set_thresholds,
             refuse=self._refuse,
+            restart=self.restart,
         )
         return [(admin_app(controls, CLOCKS), self._admin)]
 
+    async def restart(self) -> int:
+        """Replace every worker by a new process, one after the other, without losing a request;
+        return how many. What they serve is the file as it is now, by the code that is there now.
+
+        Raises BadRequest where one is under way, or a new worker cannot start: the others stay.
+        """
+        if self._restarting.locked():
+            raise BadRequest("The workers are being replaced already.")
+        async with self._restarting:
+            for number in sorted(self.team.workers):
+                before = self.team.workers[number]
+                await self._replace(number)
+                await first_of(before.gone, self.stopping)
+                if self.stopping.is_set():
+                    raise NotReady("The gateway is stopping.")
+        _log.info("all %d workers were replaced", len(self.team.workers))
+        return len(self.team.workers)
+
+    async def _replace(self, number: int) -> None:
+        """Start another worker for a place; return once it has it."""
+        async with self._hiring:
+            try:
+                worker = await self._hire(number, beside=True)
+            except OSError as error:
+                raise GatewayError(f"No worker can be started: {error}") from error
+            await first_of(worker.known, self.stopping)
+        if not (worker.serves or self.stopping.is_set()):
+            self.team.lose(worker)
+            raise BadRequest(f"The restart was given up, the others go on: {worker.why}")
+        self._look_after(worker)
+
+    async def try_restart(self) -> None:
+        """Replace the workers where nobody waits to hear of it."""
+        try:
+            await self.restart()
+        except GatewayError as error:
+            _log.error("restart: %s", error)
+
     def dismiss(self) -> None:
-        """Tell the workers to drain and end."""
+        """Let nobody else in, and tell the workers to drain and end."""
         self.stopping.set()
-        for worker in self.team.workers.values():
+        self._door.shut()
+        for worker in self.team.everyone:
             worker.stop()
 
     def kill(self) -> None:
         """End the workers at once."""
-        for worker in self.team.workers.values():
+        for worker in self.team.everyone:
             worker.kill()
 
     async def end(self) -> None:
         """Let the workers drain and end; kill those that take longer than they may."""
         self.dismiss()
-        ends = [asyncio.create_task(each.gone.wait()) for each in self.team.workers.values()]
+        ends = [asyncio.create_task(each.gone.wait()) for each in self.team.everyone]
         if ends:
             _, late = await asyncio.wait(ends, timeout=self.settings.server.drain + PATIENCE)
             if late:
@@ -160,19 +204,24 @@ class Supervisor:
         self._metrics.refuse(refused)
         self._log.write(refused)
 
-    async def _hire(self, number: int) -> Worker:
-        worker = await self.team.hire(number)
+    def _look_after(self, worker: Worker) -> None:
+        keeper = asyncio.create_task(self._keep(worker))
+        self._keepers.add(keeper)
+        keeper.add_done_callback(self._keepers.discard)
+
+    async def _hire(self, number: int, *, beside: bool = False) -> Worker:
+        worker = await self.team.hire(number, beside=beside)
         if self.stopping.is_set():  # told so while it was being started
             worker.stop()
         return worker
 
     async def _keep(self, worker: Worker) -> None:
-        """See to it that a place has a worker, until told to stop."""
+        """See to it that a worker's place has one, until told to stop or another has taken it."""
         pause = FIRST_PAUSE
         while True:
             await worker.gone.wait()
             self.team.lose(worker)
-            if self.stopping.is_set():
+            if self.stopping.is_set() or worker.succeeded:
                 return
             pause = FIRST_PAUSE if worker.age > LONG_ENOUGH else pause
             _log.error("%s; another takes its place in %g s", worker.why, pause)
@@ -181,11 +230,19 @@ class Supervisor:
                 return
             pause = min(pause * 2, LONGEST_PAUSE)
             try:
-                worker = await self._hire(worker.number)
+                after = await self._hire_after(worker)
             except OSError as error:
                 _log.error("worker %d cannot be started: %s", worker.number, error)
-            else:
-                self._metrics.restarted()
+                continue
+            if after is None:
+                return
+            worker = after
+            self._metrics.restarted()
+
+    async def _hire_after(self, worker: Worker) -> Worker | None:
+        """Start another one for a place, unless it was taken meanwhile."""
+        async with self._hiring:
+            return None if worker.succeeded else await self._hire(worker.number)
 
 
 @contextlib.asynccontextmanager
@@ -198,7 +255,7 @@ async def supervising(
     """
     it = Supervisor(settings, path, server, log_to)
     try:
-        with signals(it.stopping, it.dismiss, it.try_reload, it.kill):
+        with signals(it.stopping, it.dismiss, it.try_reload, it.kill, it.try_restart):
             try:
                 await it.start()
                 async with serving(it.admin(), server.drain), it.watching():

@@ -16,6 +16,7 @@ from typing import Any
 from gateway.core.errors import BadRequest, GatewayError, NotReady
 from gateway.launcher.channel import LineLost
 from gateway.launcher.crew import Worker
+from gateway.launcher.door import Door
 from gateway.sinks.merged import Snapshot, counted, merged, render, snapshot
 from gateway.sinks.metrics import Metrics
 
@@ -26,28 +27,37 @@ CHANGE_LIMIT = 60.0
 
 class Team:
     """The workers. `follow` is called with the files whose change calls for a reload, and with
-    the UNIX time that does too, if one does."""
+    the UNIX time that does too, if one does; `door` hands connections to those that serve."""
 
     def __init__(
         self,
         orders: Mapping[str, Any],
         follow: Callable[[Iterable[Path], float | None], None],
         own: Metrics,
+        door: Door,
     ) -> None:
         """`orders` are what every worker is told at its start, as JSON values; `own` are this
         process's metrics, whose counters belong to the whole."""
         self.workers: dict[int, Worker] = {}
         """By their place, those that have ended and are not replaced yet included."""
+        self.beside: set[Worker] = set()
+        """Those that are to take a place, and those that have left theirs and have not ended."""
         self._orders = orders
         self._follow = follow
         self._own = own
+        self._door = door
         self._ended: Snapshot = []
         self._changing = asyncio.Lock()
         self._changes = 0
         self._thresholds: dict[str, tuple[float, ...]] = {}
 
-    async def hire(self, number: int) -> Worker:
-        """Start a worker in its place."""
+    @property
+    def everyone(self) -> list[Worker]:
+        """All processes that there are."""
+        return [*self.workers.values(), *self.beside]
+
+    async def hire(self, number: int, *, beside: bool = False) -> Worker:
+        """Start a worker for a place: at once, or `beside` who has it, until it serves."""
         worker = Worker(number)
         await worker.start(
             {
@@ -57,17 +67,22 @@ class Team:
                 "metrics": self._page,
             }
         )
-        self.workers[number] = worker
+        if beside:
+            self.beside.add(worker)
+        else:
+            self.workers[number] = worker
         return worker
 
     def lose(self, worker: Worker) -> None:
         """Keep what a worker that has ended had counted."""
+        self._door.remove(worker.line)
         self._ended = counted([self._ended, worker.figures])
         worker.figures = []
+        self.beside.discard(worker)
 
     async def read(self) -> list[Worker]:
         """Read every worker's figures; return those that should have answered and did not."""
-        asked = list(self.workers.values())
+        asked = self.everyone
         answered = await asyncio.gather(*(worker.read() for worker in asked))
         silent = [worker for worker, told in zip(asked, answered, strict=True) if not told]
         return [worker for worker in silent if worker.serves]
@@ -76,7 +91,9 @@ class Team:
         """Write the metrics of all workers together, those that have ended included."""
         await self.read()
         past = counted([self._ended, snapshot(self._own)])
-        return render(merged([*(worker.figures for worker in self.workers.values()), past]))
+        parts = [*(worker.figures for worker in self.everyone), past]
+        # Beside the loop: connections go on being handed over while a large page is written.
+        return await asyncio.to_thread(lambda: render(merged(parts)))
 
     async def reload(self) -> str:
         """Have every worker load the file again; return the configuration's digest.
@@ -110,9 +127,24 @@ class Team:
     async def _welcome(self, worker: Worker, _: Any) -> None:
         """Take a worker for one that serves, once it knows what has changed since its orders."""
         async with self._changing:
+            if worker.succeeded:  # another one has taken its place meanwhile: it goes by itself
+                return
             if worker.version != self._changes:
                 await self._catch_up(worker)
             worker.welcome()
+            self._door.add(worker.line)
+            if worker in self.beside:
+                self._succeed(worker)
+
+    def _succeed(self, worker: Worker) -> None:
+        """Give a worker its place; who had it is handed no more, and ends once all have left."""
+        before = self.workers[worker.number]
+        self.workers[worker.number] = worker
+        self.beside.discard(worker)
+        before.succeeded = True
+        if not before.gone.is_set():
+            self.beside.add(before)
+        self._door.remove(before.line)
 
     async def _catch_up(self, worker: Worker) -> None:
         try:

@@ -1,4 +1,4 @@
-"""One of several processes that serve: `python -c ... FD NUMBER`, started by the supervisor alone.
+"""One of several processes that serve: `python -c ... LINE DOOR NUMBER`, started by the supervisor.
 
 It asks the supervisor what to serve, says when it does, and ends when it is told to or when the
 supervisor has gone: no worker outlives who could stop it.
@@ -20,9 +20,10 @@ from gateway.app import REFUSALS, Gateway, read_settings
 from gateway.config import LedgerSettings, ServerSettings, Settings
 from gateway.core.errors import BadRequest, NotReady
 from gateway.launcher.channel import Channel, LineLost
+from gateway.launcher.handed import serving_handed
+from gateway.launcher.lag import watching_lag
 from gateway.launcher.process import run
-from gateway.launcher.servers import first_of, serving, signals
-from gateway.launcher.sockets import listen
+from gateway.launcher.servers import first_of, signals
 from gateway.sinks.merged import snapshot
 
 _log = logging.getLogger("waterfall")
@@ -30,16 +31,17 @@ _log = logging.getLogger("waterfall")
 
 def main() -> int:
     """Serve as the supervisor says until told to stop; return the exit code."""
-    descriptor, number = sys.argv[1:3]
+    line, door, number = sys.argv[1:4]
     logging.basicConfig(level=logging.INFO, format=f"waterfall[{number}]: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    return run(_work(socket.socket(fileno=int(descriptor))))
+    return run(_work(socket.socket(fileno=int(line)), socket.socket(fileno=int(door))))
 
 
-async def _work(line: socket.socket) -> int:
+async def _work(line: socket.socket, door: socket.socket) -> int:
     channel = await Channel.over(line, {})
     try:
-        await _serve(channel, await channel.ask("orders"))
+        with door:
+            await _serve(channel, await channel.ask("orders"), door)
     except LineLost:
         return 1
     except REFUSALS as error:
@@ -50,22 +52,26 @@ async def _work(line: socket.socket) -> int:
     return 0
 
 
-async def _serve(channel: Channel, orders: dict[str, Any]) -> None:
-    """Serve what is ordered until a signal, or until the supervisor has gone."""
+async def _serve(channel: Channel, orders: dict[str, Any], door: socket.socket) -> None:
+    """Serve what is ordered until a signal, until another worker has taken over, or until the
+    supervisor has gone."""
     stopping = asyncio.Event()
     with signals(stopping, lambda: None, _leave_it):
         server, settings = _settings(orders)
-        sock = listen(*orders["bind"], shared=True)
         gateway = Gateway(settings, Path(orders["path"]), orders["log_to"], server)
         gateway.on_files = partial(_tell_files, channel)
         for route, thresholds in orders["thresholds"].items():
             _set(gateway, route, thresholds)
         try:
             app = gateway.main(lambda: _page(channel))
-            async with serving([(app, sock)], server.drain):
+            async with (
+                watching_lag(gateway.metrics.lagged),
+                serving_handed(app, door, server.drain) as handed,
+            ):
                 channel.answers.update(_answers(gateway, stopping))
                 channel.tell("ready")
-                await first_of(stopping, channel.closed)
+                await first_of(stopping, channel.closed, handed.left)
+                await handed.part(server.drain, (stopping, channel.closed))
                 gateway.switch.draining = True
             channel.tell("figures", snapshot(gateway.metrics))
         finally:

@@ -12,15 +12,21 @@ PREFIX = "waterfall_"
 DURATION = tuple(round(0.01 * 2**n, 2) for n in range(15))
 FIRST_TOKEN = (0.001, 0.005, *DURATION[:13])
 OVERHEAD = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25)
+LAG = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
+BETWEEN_TOKENS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5)
 DECISION = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
+
+# Boundaries in tokens and in dollars.
+SIZES = tuple(float(4**n) for n in range(2, 11))
+COSTS = (*(float(f"{digit}e{power}") for power in range(-6, 1) for digit in (1, 3)), 10.0)
 
 Merge = Literal["sum", "max", "one"]
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric; its name is without the prefix. `buckets` are a histogram's bounds, seconds;
-    `merge` says what several workers' values make together: `one` is any worker's."""
+    """One metric; its name is without the prefix. `buckets` are a histogram's bounds, in the unit
+    of its name; `merge` says what several workers' values make together: `one` is any worker's."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
@@ -102,12 +108,31 @@ DURATIONS = _histogram(
 )
 FIRST_TOKENS = _histogram(
     "time_to_first_token_seconds",
-    "route tier",
+    "route tier stream",
     FIRST_TOKEN,
     "From arrival to the first byte of the reply, discarded drafts included",
 )
 UPSTREAM_DURATIONS = _histogram(
     "upstream_duration_seconds", "tier model outcome", DURATION, "Calls that ended: ok, error"
+)
+UPSTREAM_FIRST_TOKENS = _histogram(
+    "upstream_time_to_first_token_seconds",
+    "tier model",
+    FIRST_TOKEN,
+    "From the call to its first token: streamed calls that ended well",
+)
+BETWEEN = _histogram(
+    "inter_token_seconds",
+    "tier model",
+    BETWEEN_TOKENS,
+    "Mean time between two tokens, once for each streamed call that ended well",
+)
+REQUEST_COSTS = _histogram("request_cost_usd", "tier", COSTS, "Dollars that a request cost, whole")
+INPUT_SIZES = _histogram(
+    "request_input_tokens", "tier", SIZES, "Input tokens of the call that served"
+)
+OUTPUT_SIZES = _histogram(
+    "request_output_tokens", "tier", SIZES, "Output tokens of the call that served"
 )
 OVERHEADS = _histogram(
     "gateway_overhead_seconds",
@@ -168,6 +193,18 @@ DRIFT_ALARM = _gauge(
     "1 while traffic differs from what is relied on: score, feature, unlike, share",
 )
 IN_FLIGHT = _gauge("in_flight_requests", "route", "Requests under way", "sum")
+LOOP_LAG = _histogram(
+    "event_loop_lag_seconds",
+    "",
+    LAG,
+    "How much later than asked for the event loop came round, twice a second",
+)
+PRICE_BOOK = _gauge(
+    "price_book_timestamp_seconds",
+    "",
+    "The date, in UNIX time, of the oldest price in force",
+    "one",
+)
 RELOADS = _counter("config_reloads_total", "result", "Reloads of the configuration: ok, failed")
 WORKERS = _gauge("workers", "", "Processes that serve", "sum")
 RESTARTS = _counter("worker_restarts_total", "", "Workers replaced because they had ended")
@@ -195,6 +232,12 @@ LEDGER_BEHIND = _gauge(
     "ledger_oldest_unflushed_seconds", "", "Age of the oldest row not yet in the database", "max"
 )
 LEDGER_OPEN = _gauge("ledger_open_calls", "", "Marks in use: calls of requests under way", "sum")
+
+TELEMETRY_DROPPED = _counter(
+    "telemetry_dropped_total",
+    "signal reason",
+    "Telemetry that no collector has: traces by request, metrics by export; queue, refused",
+)
 
 TUNING = (
     TARGET_SHARE,
@@ -229,6 +272,11 @@ CATALOGUE = (
     DURATIONS,
     FIRST_TOKENS,
     UPSTREAM_DURATIONS,
+    UPSTREAM_FIRST_TOKENS,
+    BETWEEN,
+    REQUEST_COSTS,
+    INPUT_SIZES,
+    OUTPUT_SIZES,
     OVERHEADS,
     DECIDING,
     DIFFICULTY,
@@ -238,6 +286,8 @@ CATALOGUE = (
     THRESHOLD,
     *TUNING,
     IN_FLIGHT,
+    LOOP_LAG,
+    PRICE_BOOK,
     RELOADS,
     WORKERS,
     RESTARTS,
@@ -251,4 +301,5 @@ CATALOGUE = (
     LEDGER_BYTES,
     LEDGER_BEHIND,
     LEDGER_OPEN,
+    TELEMETRY_DROPPED,
 )

@@ -34,14 +34,18 @@ class Counts:
         """Count; `labels` are in the metric's order."""
         self._cells[labels] = self._cells.get(labels, 0) + amount
 
+    def values(self) -> list[tuple[Labels, int]]:
+        """Read every count."""
+        return list(self._cells.items())
+
     def family(self) -> Family:
         """Read it for export."""
-        cells = list(self._cells.items())
+        cells = self.values()
         return read_off(self.metric, [(labels, count / self._scale) for labels, count in cells])
 
 
 class Times:
-    """A histogram of seconds. Updated by one thread, read by any."""
+    """A histogram, mostly of seconds. Updated by one thread, read by any."""
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
@@ -49,21 +53,25 @@ class Times:
         self._names = [*map(floatToGoString, metric.buckets), "+Inf"]
         self._cells: dict[Labels, list[float]] = {}
 
-    def observe(self, labels: Labels, seconds: float) -> None:
-        """Note one duration; `labels` are in the metric's order."""
+    def observe(self, labels: Labels, value: float) -> None:
+        """Note one value; `labels` are in the metric's order."""
         cell = self._cells.get(labels)
         if cell is None:  # one count for each bucket, then the sum
             cell = self._cells[labels] = [0] * len(self._names) + [0.0]
-        cell[bisect_left(self._bounds, seconds)] += 1
-        cell[-1] += seconds
+        cell[bisect_left(self._bounds, value)] += 1
+        cell[-1] += value
+
+    def values(self) -> list[tuple[Labels, list[float], float]]:
+        """Read every cell: how many fell into each bucket, the last one unbounded; and the sum."""
+        cells = [(labels, list(cell)) for labels, cell in list(self._cells.items())]
+        return [(labels, cell[:-1], cell[-1]) for labels, cell in cells]
 
     def family(self) -> Family:
         """Read it for export."""
         family = HistogramMetricFamily(
             self.metric.full_name, self.metric.help, labels=self.metric.labels
         )
-        for labels, cell in list(self._cells.items()):
-            *counts, total = list(cell)
+        for labels, counts, total in self.values():
             running, buckets = 0.0, []
             for name, count in zip(self._names, counts, strict=True):
                 running += count

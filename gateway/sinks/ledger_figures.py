@@ -1,4 +1,4 @@
-"""What the ledger and the log tell of themselves, read off at each scrape."""
+"""What the ledger, the log and telemetry tell of themselves, read off at each scrape."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ FIGURES: dict[str, tuple[Metric, Labels]] = {
     "spool_bytes": (catalogue.LEDGER_BYTES, ()),
     "oldest_unflushed_seconds": (catalogue.LEDGER_BEHIND, ()),
     "open_calls": (catalogue.LEDGER_OPEN, ()),
+    "dropped_traces": (catalogue.TELEMETRY_DROPPED, ("traces", "queue")),
+    "refused_traces": (catalogue.TELEMETRY_DROPPED, ("traces", "refused")),
+    "refused_metrics": (catalogue.TELEMETRY_DROPPED, ("metrics", "refused")),
 }
 """Each figure's metric and labels."""
 

@@ -20,8 +20,7 @@ from gateway.core.routing import Route
 from gateway.core.shadow import Shadow
 from gateway.core.verdict import ABSTENTIONS, Evidence
 from gateway.sinks import catalogue
-from gateway.sinks.cells import Counts, Labels, Times, read_off
-from gateway.sinks.ledger_figures import families
+from gateway.sinks.cells import Counts, Times
 from gateway.sinks.names import (
     AGREEMENTS,
     FAILURES,
@@ -37,6 +36,8 @@ from gateway.sinks.names import (
     discard_reason,
     scorer_tiers,
 )
+from gateway.sinks.shapes import Shapes
+from gateway.sinks.standing import Standing, Tuning
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 """Of what `render` returns."""
@@ -52,15 +53,14 @@ class Metrics:
         routes: Iterable[Route],
         build: Mapping[str, str],
         figures: Callable[[], Mapping[str, float]] = dict,
-        tuning: Callable[[], Mapping[str, Mapping[Labels, float]]] = dict,
+        tuning: Tuning = dict,
     ) -> None:
         """`build` holds build_info's labels; `figures` is asked at each scrape for what
         `ledger_figures.FIGURES` names: the store's own figures, and the log's. So is `tuning`, for
         the metrics of catalogue.TUNING and the threshold: values by name and labels.
         """
         self.registry = CollectorRegistry()
-        self._figures = figures
-        self._tuning = tuning
+        self._standing = Standing(figures, tuning)
         self._requests = Counts(catalogue.REQUESTS)
         self._attempts = Counts(catalogue.ATTEMPTS)
         self._decisions = Counts(catalogue.DECISIONS)
@@ -87,44 +87,47 @@ class Metrics:
         self._upstream = Times(catalogue.UPSTREAM_DURATIONS)
         self._overheads = Times(catalogue.OVERHEADS)
         self._deciding = Times(catalogue.DECIDING)
-        self._in_flight: dict[str, int] = {}
-        self._thresholds: dict[str, float] = {}
-        self._build: tuple[str, ...] = ()
-        self._names = Names()
+        self._lags = Times(catalogue.LOOP_LAG)
+        self.names = Names()
+        """Which label values there may be."""
+        self._shapes = Shapes(self.names)
         self._reloads.begin("ok")
         self._reloads.begin("failed")
         self._restarts.begin()
         for outcome in ("client_error", "internal_error"):
-            self._requests.begin(self._names.route(""), "none", outcome)
+            self._requests.begin(self.names.route(""), "none", outcome)
         self.rebuild(routes, build)
         self.registry.register(self)
 
     def rebuild(
-        self, routes: Iterable[Route], build: Mapping[str, str], alone: Iterable[Tier] = ()
+        self,
+        routes: Iterable[Route],
+        build: Mapping[str, str],
+        alone: Iterable[Tier] = (),
+        priced_at: float | None = None,
     ) -> None:
         """Take the names of a new configuration; the counts of old names stay.
 
-        `alone` are the tiers of no route, which a client may still ask for by name.
+        `alone` are the tiers of no route, which a client may still ask for by name; `priced_at` is
+        the UNIX time of the oldest price in force, where that is known.
         """
-        self._build = tuple(build.get(label, "") for label in catalogue.BUILD.labels)
-        self._thresholds = {}
+        self._standing.begin(build, priced_at)
         for tier in alone:
-            self._names.learn_alone(tier)
+            self.names.learn_alone(tier)
         for route in routes:
-            self._names.learn(route)
-            if route.thresholds:
-                self._thresholds[route.name] = route.thresholds[0]
+            self.names.learn(route)
+            self._standing.begin_route(route)
             self._begin_route(route)
 
     def observe(self, entry: Entry) -> None:
         """Count one finished request."""
-        route = self._names.route(entry.route)
-        tier = self._names.tier(entry.served_tier)
-        start = self._names.tier(entry.start_tier)
+        route = self.names.route(entry.route)
+        tier = self.names.tier(entry.served_tier)
+        start = self.names.tier(entry.start_tier)
         self._requests.add((route, tier, among(entry.ending, OUTCOMES)))
         self._decisions.add((route, start, among(entry.start_reason, START_REASONS)))
         for move in escalations(entry.outcome):
-            ends = (route, self._names.tier(move.from_tier), self._names.tier(move.to_tier))
+            ends = (route, self.names.tier(move.from_tier), self.names.tier(move.to_tier))
             self._escalations.add((*ends, move.cause, among(move.reason, MOVE_REASONS)))
         if entry.difficulty is not None:
             step = min(max(int(entry.difficulty.value * BINS), 0), BINS - 1)
@@ -139,33 +142,35 @@ class Metrics:
 
     def observe_shadow(self, shadow: Shadow) -> None:
         """Count what was asked in the shadow, once its request had been served."""
-        route = self._names.route(shadow.route)
+        route = self.names.route(shadow.route)
         self._shadows.add((route, shadow.result))
         if shadow.attempt is None:
             return
         tier, priced = shadow.attempt.tier, shadow.attempt.tier.price != Price()
         for call in shadow.attempt.calls:
-            name = self._names.tier(tier.name)
+            name = self.names.tier(tier.name)
             self._observe_call(route, name, call, priced=priced, purpose="shadow")
 
     def enter(self, route: str) -> None:
         """Count a request in."""
-        name = self._names.route(route)
-        self._in_flight[name] = self._in_flight.get(name, 0) + 1
+        self._standing.moved(self.names.route(route), 1)
 
     def leave(self, route: str) -> None:
         """Count it out."""
-        name = self._names.route(route)
-        self._in_flight[name] = self._in_flight.get(name, 0) - 1
+        self._standing.moved(self.names.route(route), -1)
 
     def refuse(self, refused: Refusal) -> None:
         """Count a request that was turned away before it had a route."""
         outcome = "client_error" if refused.status < 500 else "internal_error"
-        self._requests.add((self._names.route(""), "none", outcome))
+        self._requests.add((self.names.route(""), "none", outcome))
 
     def reloaded(self, *, ok: bool) -> None:
         """Count a reload of the configuration."""
         self._reloads.add(("ok" if ok else "failed",))
+
+    def lagged(self, seconds: float) -> None:
+        """Note how late the event loop came round."""
+        self._lags.observe((), seconds)
 
     def restarted(self) -> None:
         """Count a worker that was replaced."""
@@ -180,17 +185,8 @@ class Metrics:
         parts = [part for part in vars(self).values() if isinstance(part, Counts | Times)]
         for part in parts:
             yield part.family()
-        yield read_off(catalogue.IN_FLIGHT, _by_name(self._in_flight))
-        tuning = self._tuning()
-        live = tuning.get(catalogue.THRESHOLD.name, {})
-        thresholds = {**dict(_by_name(self._thresholds)), **live}
-        yield read_off(catalogue.THRESHOLD, thresholds.items())
-        for metric in catalogue.TUNING:
-            if values := tuning.get(metric.name):
-                yield read_off(metric, values.items())
-        yield read_off(catalogue.WORKERS, [((), 1.0)])
-        yield read_off(catalogue.BUILD, [(self._build, 1.0)])
-        yield from families(self._figures())
+        yield from self._shapes.families()
+        yield from self._standing.families()
 
     def _begin_route(self, route: Route) -> None:
         tiers = [tier.name for tier in route.tiers]
@@ -204,7 +200,8 @@ class Metrics:
         for basis in ("measured", "estimated"):
             self._baseline.begin(route.name, basis)
         self._discarded.begin(route.name, "low_confidence")
-        self._in_flight.setdefault(route.name, 0)
+        for tier, verdict in product(tiers[:-1], ("accept", "defer")):
+            self._verdicts.begin(route.name, tier, verdict)
         for rung in (*route.tiers, *scorer_tiers(route)):
             self._begin_tier(route.name, rung)
         self._begin_scorer(route)
@@ -230,7 +227,7 @@ class Metrics:
 
     def _observe_scoring(self, route: str, entry: Entry) -> None:
         for call in entry.scoring:
-            tier = self._names.tier(call.tier)
+            tier = self.names.tier(call.tier)
             self._observe_call(route, tier, call, priced=True, purpose="score")
         if entry.fallback:
             self._fallbacks.add((route, among(entry.fallback, FALLBACKS)))
@@ -238,7 +235,7 @@ class Metrics:
             self._candidates.add((route, among(entry.agreement, AGREEMENTS)))
 
     def _observe_attempt(self, route: str, attempt: Attempt) -> None:
-        tier = self._names.tier(attempt.tier.name)
+        tier = self.names.tier(attempt.tier.name)
         for call in attempt.calls:
             self._observe_call(route, tier, call, priced=attempt.tier.price != Price())
         if attempt.verdict is not None:
@@ -247,19 +244,19 @@ class Metrics:
         for item in attempt.evidence:
             self._observe_check(route, item)
         for call in attempt.checking:
-            asked = self._names.tier(call.tier)
+            asked = self.names.tier(call.tier)
             self._observe_call(route, asked, call, priced=True, purpose="check")
         own = attempt.check_cost - sum(call.cost.total for call in attempt.checking)
         if own:
-            model = self._names.model(attempt.tier.model)
+            model = self.names.model(attempt.tier.model)
             self._cost.add((route, tier, model, "check"), own)
 
     def _observe_check(self, route: str, item: Evidence) -> None:
-        check, finding = self._names.check(item.check), item.finding
+        check, finding = self.names.check(item.check), item.finding
         self._checks.add((route, check, finding.result))
         if item.cost:
             self._check_cost.add((route, check), item.cost)
-        if self._names.waits(item.check):
+        if self.names.waits(item.check):
             self._check_seconds.observe((route, check), item.seconds)
             if finding.result == "abstain" and finding.reason:
                 self._abstentions.add((route, check, among(finding.reason, ABSTENTIONS)))
@@ -268,7 +265,7 @@ class Metrics:
         self, route: str, tier: str, call: CallRecord, *, priced: bool, purpose: str = ""
     ) -> None:
         """`purpose` is the kind that all of its cost is of, where that is not told by kind."""
-        model = self._names.model(call.model)
+        model = self.names.model(call.model)
         self._attempts.add((tier, model, among(call.status, STATUSES)))
         if call.status == "failed":
             self._errors.add((tier, model, among(call.error, FAILURES)))
@@ -304,10 +301,7 @@ class Metrics:
         stream = "true" if entry.origin.stream else "false"
         self._durations.observe((route, tier, stream), timing.total)
         if timing.first_token is not None:
-            self._first_tokens.observe((route, tier), timing.first_token)
+            self._first_tokens.observe((route, tier, stream), timing.first_token)
         self._overheads.observe((route,), timing.overhead)
         self._deciding.observe((route,), timing.decision)
-
-
-def _by_name(values: Mapping[str, float]) -> list[tuple[Labels, float]]:
-    return [((name,), value) for name, value in list(values.items())]
+        self._shapes.observe(entry, tier)

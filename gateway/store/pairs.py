@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+
+from gateway.store.connection import Connection
 
 _PAIRS = """
 SELECT other.tier, other.completion_tokens, base.completion_tokens
@@ -13,14 +13,6 @@ WHERE base.tier = ? AND base.started_at >= ? AND other.started_at >= ?
   AND base.status = 'ok' AND other.status = 'ok' AND base.estimated = 0 AND other.estimated = 0
   AND (base.purpose = 'shadow' AND other.purpose = 'serve'
        OR base.purpose = 'serve' AND other.purpose = 'shadow')"""
-
-
-class Connection(Protocol):
-    """What is asked of a connection to a ledger."""
-
-    def execute(self, sql: str, values: Sequence[Any], /) -> Iterable[Any]:
-        """Run a statement; yields its rows."""
-        ...
 
 
 def shadow_pairs(

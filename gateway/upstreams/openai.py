@@ -68,8 +68,11 @@ class OpenAIUpstream:
         if call.timeout < timeouts.total:
             timeouts = replace(timeouts, total=call.timeout)
         body = orjson.dumps(call.body)
+        headers = self._headers
+        if call.trace:
+            headers += f"traceparent: {call.trace}\r\n".encode()
         async with self._pool.exchange(
-            "POST", PATH, self._headers, body, timeouts, call.on_sent
+            "POST", PATH, headers, body, timeouts, call.on_sent
         ) as exchange:
             if not 200 <= exchange.status < 300:
                 told = await _some_body(exchange)

@@ -96,6 +96,7 @@ TABLES = {
     "keys": [models.ClientKey],
     "prices": [models.PriceBookKeys],
     "ledger": [models.LedgerKeys],
+    "telemetry.otlp": [models.OtlpKeys],
     "recipes": [models.RecipeKeys],
 }
 
@@ -121,6 +122,7 @@ def test_required_is_what_the_tables_call_required(table):
 PLACES = {
     "server": BASE + "server: {%s}\n",
     "prices": BASE + "prices: {%s}\n",
+    "telemetry.otlp": BASE + 'telemetry: {otlp: {endpoint: "http://127.0.0.1", %s}}\n',
     "ledger": BASE + "ledger: {%s}\n",
     "upstreams": BASE.replace("/v1", "/v1, %s"),
     "upstreams.timeouts": BASE.replace("/v1", "/v1, timeouts: {%s}"),
@@ -195,6 +197,7 @@ def test_one_of_everything():
     assert set(data["tiers"]["small"]["bar"]) | unwritten == set(known_keys(models.BarKeys))
     assert set(data["tiers"]["small"]) == set(known_keys(models.TierKeys))
     assert set(data["routes"]["waterfall"]) == set(known_keys(models.RouteKeys))
+    assert set(data["telemetry"]["otlp"]) == set(known_keys(models.OtlpKeys))
     assert set(data["upstreams"]["openai"]) == set(known_keys(models.OpenAIUpstream))
 
 
@@ -226,6 +229,6 @@ def test_what_is_called_unsupported_is_refused_as_such():
     told = PAGE.partition("## Not supported by this version")[2]
     words = ["preset", "retries", "concurrency", "limits"]
     assert [word for word in words if f"`{word}`" not in told and word not in told] == []
-    for line in ("shared: {url: 'redis://x'}", "telemetry: {otlp: on}"):
+    for line in ("shared: {url: 'redis://x'}", "ledger: {durability: strict}"):
         with pytest.raises(ConfigError, match="not supported by this version"):
             parse(f"{BASE}{line}\n", "w.yaml", {}, open_book)

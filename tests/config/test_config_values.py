@@ -261,6 +261,20 @@ def test_what_asks_for_what_this_version_does_anyway(read, small):
     assert read(small + more) == read(small)
 
 
+def test_a_collector_and_what_is_warned_of(read, small):
+    text = (
+        "telemetry: {otlp: {endpoint: 'http://otel.example.com/', sample: 1%, every: 1m,"
+        " traces: true, metrics: off, headers: {authorization: 'Bearer ${T}', x-team: blue}}}\n"
+    )
+    settings = read(small + text.replace("off", "false"), {"T": "hush-hush"})
+    otlp = settings.otlp
+    assert (otlp.endpoint, otlp.sample, otlp.every) == ("http://otel.example.com", 0.01, 60)
+    assert (otlp.metrics, otlp.traces, otlp.propagate) == (False, True, False)
+    assert otlp.headers == {"authorization": "Bearer hush-hush", "x-team": "blue"}
+    assert "hush-hush" not in repr(settings)
+    assert [each for each in settings.warnings if "the headers can be read" in each]
+
+
 def test_the_digest_follows_what_is_in_force_and_knows_no_secret(read, small, tmp_path):
     plain = read(small).digest
     assert read(small + "server: {port: 8080}  # the default\n").digest == plain

@@ -95,6 +95,9 @@ class Admin:
     async def reload(self, **headers):
         return await self.client.post("/admin/reload", headers=headers)
 
+    async def restart(self):
+        return await self.client.post("/admin/restart", timeout=4 * LIMIT)
+
     async def metrics(self):
         self.pages.append(samples((await self.client.get("/metrics")).text))
         return self.pages[-1]
@@ -276,12 +279,11 @@ async def test_a_second_gateway_on_the_port_is_refused(tmp_path):
         settings = read_settings(path, {})
         with pytest.raises(StartError, match=f"Cannot listen on 127.0.0.1:{port}.*in use"):
             Supervisor(settings, path, settings.server, 1)
-        with sockets.listen("127.0.0.1", port, shared=True) as worker:
-            worker.listen()
-            assert worker.proto == socket.IPPROTO_TCP
-            assert worker.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-            with pytest.raises(StartError, match="in use"):
-                Supervisor(settings, path, settings.server, 1)
+        kept.listen()
+        assert kept.proto == socket.IPPROTO_TCP
+        assert kept.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        with pytest.raises(StartError, match="in use"):
+            Supervisor(settings, path, settings.server, 1)
 
 
 async def test_what_no_worker_can_start_with_is_said_once(tmp_path):
