@@ -13,6 +13,7 @@ import random
 import statistics
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from gateway.core.difficulty import Difficulty
@@ -68,7 +69,6 @@ def _prove(folder: Path, rows: int, strict: bool, opening: Opening | None) -> Pr
         with each(folder) as database:
             store, rate = _drained(database.place, folder / name, made, name, proof)
             _judge_sums(store, made, name, proof)
-            store.close()
         if strict and each is sqlite_file:
             proof.promise(
                 f"one process's drain into {name} keeps up with {AT_LEAST:,} requests a second",
@@ -194,14 +194,15 @@ def _judge_sums(store: Store, made: list[Entry], name: str, proof: Proof) -> Non
     state = store.state()
     done = Inserted(state.written, state.duplicates, state.malformed)
     proof.promise(f"{name} has each row once", held=done == Inserted(new=len(made)))
-    writer = ledger_at(store.place).write()
-    try:
+    store.close()
+    with closing(ledger_at(store.place).write()) as writer:
+        while roll_up(writer, 2 * START):  # what the drain has not
+            pass
+        writer.connection.execute("INSERT INTO rollup_due (hour) SELECT hour FROM rollup_hour")
         began, rolled = time.perf_counter(), 0
         while roll_up(writer, 2 * START):
             rolled += 1
         took = (time.perf_counter() - began) / max(rolled, 1)
-    finally:
-        writer.close()
     began = time.perf_counter()
     found = hours(store.place, 0, 2 * START)
     read = 1000 * (time.perf_counter() - began)

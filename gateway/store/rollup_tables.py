@@ -53,7 +53,9 @@ STATEMENTS = (
     _table(),
     # A mark for each batch, and not one for each hour: writers that shared a row would wait for
     # each other.
-    "CREATE TABLE rollup_due (number INTEGER PRIMARY KEY, hour INTEGER NOT NULL)",
+    """CREATE TABLE rollup_due (
+    number INTEGER PRIMARY KEY, hour INTEGER NOT NULL, taken REAL NOT NULL DEFAULT 0
+)""",
     "CREATE INDEX rollup_due_hour ON rollup_due (hour)",
 )
 MARK_ALL = (

@@ -14,6 +14,8 @@ from gateway.store.connection import Connection, Place, Writer
 from gateway.store.ledgers import reading
 from gateway.store.rollup_tables import COUNTS, HOUR, KEYS, SECONDS, SUMS
 
+TAKEN_SECONDS: Final = 60.0
+"""For how long an hour is left to whoever has taken it up."""
 _SIGNS = 1 << 62
 KEPT_FROM: Final = "kept_from"
 """The name in `meta` of the UNIX time before which requests may have been deleted."""
@@ -42,6 +44,9 @@ _ROLLED = """
 SELECT * FROM rollup_hour WHERE hour >= :since AND hour < :until
 AND NOT EXISTS (SELECT 1 FROM rollup_due WHERE rollup_due.hour = rollup_hour.hour
                 AND rollup_due.hour >= :kept_from)"""
+_OLDEST = """
+SELECT min(hour) FROM rollup_due
+WHERE hour <= ? AND hour NOT IN (SELECT hour FROM rollup_due WHERE taken > ?)"""
 _DUE = "SELECT DISTINCT hour FROM rollup_due WHERE hour >= :since AND hour < :until"
 
 
@@ -51,17 +56,17 @@ def kept_from(connection: Connection) -> int:
     return int(found[0]) if found else 0
 
 
-def roll_up(writer: Writer, until: float) -> bool:
-    """Add up the oldest hour that is due and ended by `until`, a UNIX time; say whether there may
-    be more. Hours of which requests have been deleted stay as they are.
+def roll_up(writer: Writer, now: float) -> bool:
+    """Add up the oldest hour that is due, and over by `now`, a UNIX time; say whether there may be
+    more. Hours of which requests have been deleted stay as they are.
 
-    Nobody waits while it adds up. Of two that roll one hour up, the later counts, as it has seen
-    all that the earlier has.
+    Nobody waits while it adds up, and others leave its hour alone for a minute. Of two that roll
+    one hour up all the same, the later counts, as it has seen all that the earlier has.
     """
     connection = writer.connection
     sign = secrets.randbelow(_SIGNS)
     with writer.transaction():
-        hour = _claim(connection, until, sign)
+        hour = _claim(connection, now, sign)
     if hour is None:
         return False
     rows = _added_up(connection, hour)
@@ -74,16 +79,16 @@ def roll_up(writer: Writer, until: float) -> bool:
     return True
 
 
-def _claim(connection: Connection, until: float, sign: int) -> int | None:
+def _claim(connection: Connection, now: float, sign: int) -> int | None:
     """Put one mark of one's own in the place of an hour's: the hour stays due until it is done."""
     start = kept_from(connection)
     connection.execute("DELETE FROM rollup_due WHERE hour < ?", (start,))
-    query = "SELECT min(hour) FROM rollup_due WHERE hour <= ?"
-    (hour,) = connection.execute(query, (until - HOUR,)).fetchone()
+    asked = (now - HOUR, now - TAKEN_SECONDS)
+    (hour,) = connection.execute(_OLDEST, asked).fetchone()
     if hour is None:
         return None
     connection.execute("DELETE FROM rollup_due WHERE hour = ?", (hour,))
-    connection.execute("INSERT INTO rollup_due (number, hour) VALUES (?, ?)", (sign, hour))
+    connection.execute("INSERT INTO rollup_due VALUES (?, ?, ?)", (sign, hour, now))
     return int(hour)
 
 
