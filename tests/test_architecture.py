@@ -49,6 +49,8 @@ WORKSHOP_MAY_USE = (
     "gateway.demo.questions",
     "gateway.demo.llama",
     "gateway.store.histories",
+    "gateway.store.sample",
+    "gateway.store.totals",
     "gateway.store.training",
 )
 # Its commands read the same configuration and ledger as the gateway's own.

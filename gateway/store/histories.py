@@ -71,7 +71,7 @@ def read_histories(connection: sqlite3.Connection, route: str) -> Iterator[Histo
     """Read the same over a connection whose rows go by their columns' names."""
     parts = {name: _Parts(connection, sql, route) for name, sql in _PARTS.items()}
     for row in connection.execute(_REQUESTS, {"route": route}):
-        yield _history(row, {name: each.of(row["id"]) for name, each in parts.items()})
+        yield history_of(row, {name: each.of(row["id"]) for name, each in parts.items()})
 
 
 class _Parts:
@@ -97,7 +97,8 @@ def _is_of(call: Mapping[str, Any], attempt: int) -> bool:
     return call["attempt"] == attempt and call["purpose"] in {"serve", "shadow"}
 
 
-def _history(row: sqlite3.Row, parts: Mapping[str, list[dict[str, Any]]]) -> History:
+def history_of(row: sqlite3.Row, parts: Mapping[str, list[dict[str, Any]]]) -> History:
+    """Put a request's row and its rows of other tables, each in order, together."""
     calls, checks = parts["call"], parts["check_result"]
     attempts = (
         {

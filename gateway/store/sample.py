@@ -1,0 +1,78 @@
+"""Some whole requests of the past, drawn by chance: what a replay can go over in a second."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.store.histories import History, history_of
+from gateway.store.sqlite import as_os_error, connect_to_read
+from gateway.store.totals import Period
+
+_AT_ONCE: Final = 500
+_PARTS: Final = {
+    "attempt": "SELECT * FROM attempt WHERE request IN ({ids}) ORDER BY request, seq",
+    "call": 'SELECT * FROM "call" WHERE request IN ({ids}) ORDER BY request, attempt, seq',
+    "check_result": "SELECT * FROM check_result WHERE request IN ({ids})"
+    " ORDER BY request, attempt, seq",
+    "label": "SELECT r.id AS request, l.tier, avg(l.score) AS good FROM label AS l"
+    " JOIN request AS r ON r.entry_id = l.entry_id WHERE r.id IN ({ids}) GROUP BY r.id, l.tier",
+}
+
+
+def sample(path: Path, period: Period, count: int, chance: random.Random) -> list[History]:
+    """Draw at most so many of a period's requests that can be decided again, each as likely as any
+    other; in their order. Raises OSError."""
+    with as_os_error(path), closing(connect_to_read(path)) as connection:
+        connection.execute("BEGIN")
+        ids = sorted(_draw(connection, period, count, chance))
+        parts = (ids[at : at + _AT_ONCE] for at in range(0, len(ids), _AT_ONCE))
+        return [history for part in parts for history in _read(connection, part)]
+
+
+def _draw(
+    connection: sqlite3.Connection, period: Period, count: int, chance: random.Random
+) -> list[int]:
+    """Draw numbers between the period's first and last, until enough of them are its requests."""
+    span = f"SELECT min(r.id), max(r.id) FROM request AS r WHERE 1 = 1{period.where}"  # noqa: S608
+    low, high = connection.execute(span, period.values).fetchone()
+    if low is None:
+        return []
+    numbers = range(low, high + 1)
+    order = chance.sample(numbers, min(len(numbers), max(8 * count, _AT_ONCE)))
+    if len(order) * 2 > len(numbers):
+        order = chance.sample(numbers, len(numbers))
+    found: list[int] = []
+    for at in range(0, len(order), _AT_ONCE):
+        part = order[at : at + _AT_ONCE]
+        query = (
+            f"SELECT r.id FROM request AS r WHERE r.id IN ({_list(part)})"  # noqa: S608 - numbers
+            f" AND r.decided IS NOT NULL{period.where}"
+        )
+        there = {row[0] for row in connection.execute(query, period.values)}
+        found += [number for number in part if number in there]
+        if len(found) >= count:
+            break
+    return found[:count]
+
+
+def _read(connection: sqlite3.Connection, ids: Sequence[int]) -> list[History]:
+    parts: dict[str, defaultdict[int, list[dict[str, Any]]]] = {}
+    for name, sql in _PARTS.items():
+        parts[name] = defaultdict(list)
+        for row in connection.execute(sql.format(ids=_list(ids))):
+            parts[name][row["request"]].append(dict(row))
+    query = f"SELECT * FROM request WHERE id IN ({_list(ids)}) ORDER BY id"  # noqa: S608 - numbers
+    return [
+        history_of(row, {name: rows[row["id"]] for name, rows in parts.items()})
+        for row in connection.execute(query)
+    ]
+
+
+def _list(ids: Sequence[int]) -> str:
+    return ", ".join(map(str, ids))
