@@ -25,28 +25,50 @@ _PARTS: Final = {
 }
 
 
-def sample(path: Path, period: Period, count: int, chance: random.Random) -> list[History]:
+def sample(
+    path: Path, period: Period, count: int, chance: random.Random, *, labelled: bool = False
+) -> list[History]:
     """Draw at most so many of a period's requests that can be decided again, each as likely as any
-    other; in their order. Raises OSError."""
+    other; in their order. `labelled` draws among those that somebody has judged. Raises OSError."""
     with as_os_error(path), closing(connect_to_read(path)) as connection:
         connection.execute("BEGIN")
-        ids = sorted(_draw(connection, period, count, chance))
+        if labelled:
+            order = _labelled(connection, period, chance)
+        else:
+            order = _numbers(connection, period, count, chance)
+        ids = sorted(_draw(connection, period, count, order))
         parts = (ids[at : at + _AT_ONCE] for at in range(0, len(ids), _AT_ONCE))
         return [history for part in parts for history in _read(connection, part)]
 
 
-def _draw(
+def _numbers(
     connection: sqlite3.Connection, period: Period, count: int, chance: random.Random
 ) -> list[int]:
-    """Draw numbers between the period's first and last, until enough of them are its requests."""
+    """Draw numbers between the period's first and last: all of them, where they are few."""
     span = f"SELECT min(r.id), max(r.id) FROM request AS r WHERE 1 = 1{period.where}"  # noqa: S608
     low, high = connection.execute(span, period.values).fetchone()
     if low is None:
         return []
     numbers = range(low, high + 1)
-    order = chance.sample(numbers, min(len(numbers), max(8 * count, _AT_ONCE)))
-    if len(order) * 2 > len(numbers):
-        order = chance.sample(numbers, len(numbers))
+    wanted = max(16 * count, _AT_ONCE)
+    return chance.sample(numbers, len(numbers) if len(numbers) < 2 * wanted else wanted)
+
+
+def _labelled(connection: sqlite3.Connection, period: Period, chance: random.Random) -> list[int]:
+    """The numbers of the requests with labels, in an order that chance has made."""
+    query = (
+        "SELECT DISTINCT r.id FROM label AS l JOIN request AS r ON r.entry_id = l.entry_id"  # noqa: S608
+        f" WHERE 1 = 1{period.where} ORDER BY 1"
+    )
+    numbers = [row[0] for row in connection.execute(query, period.values)]
+    chance.shuffle(numbers)
+    return numbers
+
+
+def _draw(
+    connection: sqlite3.Connection, period: Period, count: int, order: Sequence[int]
+) -> list[int]:
+    """Take numbers in their order, until enough of them are the period's requests."""
     found: list[int] = []
     for at in range(0, len(order), _AT_ONCE):
         part = order[at : at + _AT_ONCE]

@@ -29,9 +29,10 @@ padding:14px 18px;border-radius:4px;margin:0}
 .scroll{overflow-x:auto;margin:.8rem 0}
 table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
 th{color:var(--faint);font-weight:600;border-bottom:1px solid var(--rule)}
-th,td{padding:4px 12px 4px 0;text-align:left;vertical-align:top;white-space:nowrap}
+th,td{padding:4px 0 4px 16px;text-align:left;vertical-align:top;white-space:nowrap}
 td:first-child{white-space:normal;min-width:7em}
-td.r,th.r{text-align:right;padding:4px 0 4px 12px}tbody tr:nth-child(even){background:var(--card)}
+th:first-child,td:first-child{padding-left:0}td.r,th.r{text-align:right}
+tbody tr:nth-child(even){background:var(--card)}
 ul{padding-left:1.2rem;margin:.5rem 0}li{margin:.2rem 0}
 figure{margin:1rem 0}figcaption{color:var(--faint);font-size:.9rem;margin-bottom:.3rem}
 svg{width:100%;height:auto;display:block}svg text{font-size:12.5px;fill:var(--ink)}
@@ -43,7 +44,7 @@ svg .name{fill:var(--faint)}svg .value{font-variant-numeric:tabular-nums}
 .c0{--c:var(--c0)}.c1{--c:var(--c1)}.c2{--c:var(--c2)}.c3{--c:var(--c3)}
 @media print{main{max-width:none;padding:0}h2{break-after:avoid}
 table,figure,.verdict{break-inside:avoid}body{font-size:11pt}
-.scroll{overflow:visible}th,td{padding-right:8px}}
+.scroll{overflow:visible}th,td{padding-left:10px}}
 """
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -74,11 +74,16 @@ class Document:
     sections: Sequence[Section] = field(default_factory=tuple)
 
 
+def digits_for(amounts: Iterable[float]) -> int:
+    """How many digits a column of nano-dollars is to have: cents, where there is $100 in it, else
+    hundredths of a cent."""
+    return 2 if max((abs(each) for each in amounts), default=0.0) >= 100 * NANO else 4
+
+
 def usd(nano: float, digits: int | None = None) -> str:
-    """Write nano-dollars: to the cent from $100 up, to a hundredth of one under that, unless it is
-    said how many digits are wanted."""
+    """Write nano-dollars; with as many digits as are wanted, else as `digits_for` has it."""
     value = nano / NANO
-    wanted = (2 if abs(value) >= 100 else 4) if digits is None else digits
+    wanted = digits_for([nano]) if digits is None else digits
     text = f"{abs(value):,.{wanted}f}"
     return f"{'-' if value < 0 and float(text.replace(',', '')) else ''}${text}"
 

@@ -33,6 +33,7 @@ def _steps(plot: Steps) -> str:
     low, high = min(0.0, *ends), max(0.0, *ends)
     scale = (_WIDTH - _NAMES - 92) / ((high - low) or 1.0)
     parts = []
+    digits = 2 if high >= 100 else 4
     for number, (name, begin, end) in enumerate(plot.steps):
         y = number * _STEP_HEIGHT
         x = _NAMES + (min(begin, end) - low) * scale
@@ -45,13 +46,12 @@ def _steps(plot: Steps) -> str:
             f'<text x="{_NAMES - 10}" y="{y + 17}" class="name" text-anchor="end">{escape(name)}'
             f'</text><rect x="{x:.1f}" y="{y + 4}" width="{width:.1f}" height="18" rx="2" '
             f'class="{kind}"/><text x="{x + width + 6:.1f}" y="{y + 17}" class="value">'
-            f"{sign}{_dollars(abs(amount) if not whole else amount)}</text>"
+            f"{sign}{_dollars(amount if whole else abs(amount), digits)}</text>"
         )
     return _frame(plot.title, _WIDTH, len(plot.steps) * _STEP_HEIGHT + 4, parts)
 
 
-def _dollars(value: float) -> str:
-    digits = 2 if abs(value) >= 100 else 4 if value else 2
+def _dollars(value: float, digits: int) -> str:
     text = f"{abs(value):,.{digits}f}"
     return f"{'-' if value < 0 else ''}${text}"
 
@@ -75,7 +75,7 @@ def _lines(plot: Lines) -> str:
     parts = list(_axes(plot, ticks, first, last, at))
     for number, line in enumerate(plot.lines):
         parts += _line(line, number, at)
-    return _frame(plot.title, _WIDTH, _HEIGHT + 18 * len(plot.lines), [*parts, *_legend(plot)])
+    return _frame(plot.title, _WIDTH, _HEIGHT + 18 * len(plot.lines) + 8, [*parts, *_legend(plot)])
 
 
 def _line(line: Line, number: int, at: _At) -> Iterator[str]:
@@ -119,7 +119,7 @@ def _text(x: object, y: object, text: str, kind: str, anchor: str = "start") -> 
 
 def _legend(plot: Lines) -> Iterator[str]:
     for number, line in enumerate(plot.lines):
-        y = _HEIGHT + 18 * number + 6
+        y = _HEIGHT + 18 * number + 16
         yield (
             f'<rect x="{_LEFT}" y="{y - 6}" width="16" height="4" class="key c{number}"/>'
             f'<text x="{_LEFT + 24}" y="{y}" class="name">{escape(line.name)}</text>'

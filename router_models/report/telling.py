@@ -14,6 +14,7 @@ from router_models.report.document import (
     Steps,
     Table,
     Tone,
+    digits_for,
     percent,
     points,
     usd,
@@ -123,7 +124,7 @@ def _bill(told: Figures) -> Section | None:
             steps.append((name, at, at + sign * bill[key]))
             at += sign * bill[key]
     steps.append(("spent", 0, at))
-    digits = 2 if bill["baseline"] >= 100_000_000_000 else 4
+    digits = digits_for(end for _, *both in steps for end in both)
     rows = [
         (name, _signed(end - begin, digits, whole=number in {0, len(steps) - 1}),
          percent((end - begin) / bill["baseline"]) if bill["baseline"] else "")
@@ -222,7 +223,11 @@ def _measured(measured: Mapping[str, Any]) -> str:
 
 
 def _sensitivity(told: Figures) -> Section | None:
-    rows = [(row["what"], usd(row["saved"]), percent(row["share"])) for row in told["sensitivity"]]
+    digits = digits_for(row["saved"] for row in told["sensitivity"])
+    rows = [
+        (row["what"], usd(row["saved"], digits), percent(row["share"]))
+        for row in told["sensitivity"]
+    ]
     if not told["bill"]["baseline"]:
         return None
     text = []

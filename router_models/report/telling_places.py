@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from router_models.report.document import Line, Lines, Section, Table, percent, usd
+from router_models.report.document import Line, Lines, Section, Table, digits_for, percent, usd
 
 Figures = Mapping[str, Any]
 
@@ -15,9 +15,10 @@ def escalation(told: Figures) -> Section | None:
     """The escalation rate beside the break-even."""
     if not told["starts"]:
         return None
+    digits = digits_for(row["saved"] for row in told["starts"])
     rows = [
         (f"{row['route']}, {row['tier']}", f"{row['requests']:,}", percent(row["rate"]),
-         percent(row["weighed"]), percent(row["break_even"]), usd(row["saved"]),
+         percent(row["weighed"]), percent(row["break_even"]), usd(row["saved"], digits),
          _verdict(row["saved_share"]))
         for row in told["starts"]
     ]  # fmt: skip
@@ -40,10 +41,12 @@ def money_lost(told: Figures) -> Section | None:
     losing = [row for row in told["starts"] if row["saved"] < 0]
     text = [_losing(row) for row in losing]
     text = text or ["No route loses where it starts under the baseline's tier."]
+    digits = digits_for(row["cost"] for row in told["losses"])
     rows = [
-        (f"{row['route']}, {row['tier']}", row["reason"], f"{row['attempts']:,}", usd(row["cost"]))
+        (f"{row['route']}, {row['tier']}", row["reason"], f"{row['attempts']:,}",
+         usd(row["cost"], digits))
         for row in told["losses"]
-    ]
+    ]  # fmt: skip
     head = ("draft of", "not served for", "drafts", "cost")
     return Section("Where money is lost", text, [Table(head, rows, "llrr")] if rows else [])
 
@@ -74,7 +77,7 @@ def what_if(told: Figures) -> Section | None:
     name, count = found["route"], found["sample"]
     method = (
         f"Route {name}: {count:,} of its requests, drawn by chance, are decided again at each. "
-        "`known`: of so many nobody has to guess; the others cost at least a draft, at most a "
+        "Known: of so many nobody has to guess; the others cost at least a draft, at most a "
         "draft and the baseline's answer. All of them: waterfall replay."
     )
     table = Table(head, rows, "lrrrrr")
@@ -127,6 +130,7 @@ def spent(told: Figures) -> Section | None:
         rows = told["cost"][names[-1]]
         if not rows:
             continue
+        digits = digits_for(row["cost"] for row in rows)
         head = (f"by {'tier that served' if names == ('tier',) else names[-1]}", "requests",
                 "USD/1,000", "cost", "saved")  # fmt: skip
         tables.append(
@@ -134,7 +138,7 @@ def spent(told: Figures) -> Section | None:
                 head,
                 [
                     (", ".join(row[name] for name in names), f"{row['requests']:,}",
-                     usd(row["cost_per_1000"], 4), usd(row["cost"]),
+                     usd(row["cost_per_1000"], 4), usd(row["cost"], digits),
                      "" if row["saved"] is None else percent(row["saved"]))
                     for row in rows
                 ],

@@ -39,14 +39,15 @@ class _Tally:
 def try_thresholds(path: Path, period: Period, route: str, count: int, seed: int) -> dict[str, Any]:
     """Replay a sample of a route's requests at each of GRID, and at the threshold in force last;
     say which is the cheapest for sure. Raises OSError."""
-    histories = sample(path, replace(period, route=route), count, random.Random(seed))
-    records = [read_record(each) for each in histories]
+    chance, period = random.Random(seed), replace(period, route=route)
+    records = [read_record(each) for each in sample(path, period, count, chance)]
     if not records:
         return {"why": "None of these requests says what it was decided on."}
     if not any(len(_usable(record.decided.plan)) > 1 for record in records):
         return {"why": f"Route {route} has one tier: there is no threshold to try."}
     now = next((r.decided.thresholds[0] for r in reversed(records) if r.decided.thresholds), None)
-    rows = sweep(records, GRID if now is None else (*GRID, now))
+    judged = [read_record(each) for each in sample(path, period, count, chance, labelled=True)]
+    rows = sweep(records, judged, GRID if now is None else (*GRID, now))
     return {
         "why": "",
         "route": route,
@@ -67,15 +68,31 @@ def _best(rows: Sequence[dict[str, Any]], now: float | None) -> float | None:
     return max(surely, key=lambda row: row["saved"]["low"])["threshold"] if surely else None
 
 
-def sweep(records: Sequence[Record], thresholds: Iterable[float]) -> list[dict[str, Any]]:
-    """Replay the records at each threshold."""
+def sweep(
+    records: Sequence[Record], judged: Sequence[Record], thresholds: Iterable[float]
+) -> list[dict[str, Any]]:
+    """Replay the records at each threshold; the quality is that of `judged`, which have labels."""
     rows = []
     for threshold in sorted({*thresholds}):
         tally = _Tally()
         for record in records:
             _add(tally, record, at_threshold(record, threshold))
+        good = [_label(record, at_threshold(record, threshold)) for record in judged]
+        tally.good = [each for each in good if each is not None]
         rows.append(_row(threshold, tally))
     return rows
+
+
+def _label(record: Record, plan: Plan | str) -> float | None:
+    """The label of what would have been served, where it is known who would have served it, and
+    that one's answer is labelled. What starts at the strongest tier is served by it."""
+    if isinstance(plan, str):
+        return None
+    again = decide_again(plan, record)
+    strongest = list(plan.expected)[-1] if plan.expected else ""
+    served = again.served if not again.unknown else again.start
+    known = not again.unknown or (again.unknown == "tier" and again.start == strongest)
+    return record.good.get(served) if known else None
 
 
 def at_threshold(record: Record, threshold: float) -> Plan | str:
@@ -119,8 +136,6 @@ def _add(tally: _Tally, record: Record, plan: Plan | str) -> None:
     if not again.unknown:
         tally.known += 1
         tally.money.append((again.cost, again.cost, baseline))
-        if again.served in record.good:
-            tally.good.append(record.good[again.served])
         return
     tally.money.append((*_bounds(record, plan, again), baseline))
 
