@@ -49,6 +49,7 @@ WORKSHOP_MAY_USE = (
     "gateway.demo.questions",
     "gateway.demo.llama",
     "gateway.store.histories",
+    "gateway.store.recorded",
     "gateway.store.sample",
     "gateway.store.totals",
     "gateway.store.training",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from router_models.commands import common
 
 if TYPE_CHECKING:
     from gateway.store.totals import Period
+    from router_models.report.document import Document
 
 FORMATS = ("terminal", "markdown", "json", "html")
 _ENDINGS = {".md": "markdown", ".json": "json", ".html": "html", ".htm": "html"}
@@ -80,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
     from gateway.store.totals import totals
     from router_models.report.figures import Asked, figures
     from router_models.report.floors import judge
+    from router_models.report.telling import document
 
     settings, path = place(args.config, args.ledger)
     period = _period(args)
@@ -88,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     told: dict[str, Any] = {"ledger": str(path), **figures(totals(path, period), asked, prices)}
     told["floors"] = judge(told, {name: getattr(args, name) for name in _FLOORS})
     told["what_if"] = _what_if(args, path, period, told)
-    _write(args, told)
+    write(args, told, document)
     broken = [each for each in told["floors"] if not each["held"]]
     for each in broken:
         common.tell(f"waterfall: {each['what']}: {each['found']}, not {each['limit']}")
@@ -147,9 +150,13 @@ def _what_if(
     return try_thresholds(path, period, args.route or busiest, args.sample, args.seed)
 
 
-def _write(args: argparse.Namespace, told: dict[str, Any]) -> None:
+def write(
+    args: argparse.Namespace,
+    told: dict[str, Any],
+    document: Callable[[dict[str, Any]], Document],
+) -> None:
+    """Show figures as --format and --output want them."""
     from router_models.report.showing import show
-    from router_models.report.telling import document
 
     wanted = args.format or (args.output and _ENDINGS.get(args.output.suffix)) or "terminal"
     text = show(told, document, wanted)

@@ -44,7 +44,8 @@ def _table(table: Table) -> Iterator[str]:
     widths = [max(len(row[at]) for row in rows) for at in range(len(table.head))]
     room = WIDTH - (_BAR + _GAP if table.bars else 0)
     over = sum(widths) + _GAP * (len(widths) - 1) - room
-    widths[0] = max(8, widths[0] - max(0, over))
+    word = max(len(each) for row in rows for each in row[0].split() or [""])
+    widths[0] = max(word, widths[0] - max(0, over))
     for number, row in enumerate(rows):
         first, *more = textwrap.wrap(row[0], widths[0]) or [""]
         line = _cells([first, *row[1:]], widths, table.align)
