@@ -131,8 +131,11 @@ def _days(told: Figures) -> Section | None:
 def _is_off(row: Figures) -> bool:
     """Does a day differ by more than bills are rounded to?"""
     if row["billed"] is None:
-        return abs(row["billed_tokens"] - row["recorded_tokens"]) > _OFF * row["billed_tokens"]
-    return abs(row["billed"] - row["recorded"]) > max(_ROUNDED, _OFF * abs(row["billed"]))
+        gap, least = row["billed_tokens"] - row["recorded_tokens"], _OFF * row["billed_tokens"]
+    else:
+        gap = row["billed"] - row["recorded"]
+        least = max(_ROUNDED, _OFF * abs(row["billed"]))
+    return bool(abs(gap) > least)
 
 
 def _gap_of(amount: int | None, digits: int) -> str:

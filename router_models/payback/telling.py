@@ -63,9 +63,9 @@ def _verdict(told: Figures) -> tuple[str, Tone]:
         when = f"after {_months(found)} ({_count(found['requests'])} requests)"
         return f"Yes: paid back {when} against the cheapest alternative, {name}.", "good"
     word = _REASONS.get(found["why"]) or f"only after {_months(found)}"
-    others = [_SHORT[key] for key, each in told["against"].items() if each["within"]]
-    beside = f" It is against: {', '.join(others)}." if others else ""
-    return f"Not against the cheapest alternative, {name}: {word}.{beside}", "bad"
+    others = [ALTERNATIVES[key] for key, each in told["against"].items() if each["within"]]
+    beside = f" Within {told['horizon']:g} months it does against {', and against '.join(others)}."
+    return f"Not against the cheapest alternative, {name}: {word}.{beside * bool(others)}", "bad"
 
 
 def _months(found: Figures) -> str:

@@ -24,7 +24,7 @@ from router_models.payback.plan import Weighed
 
 ALTERNATIVES = {
     "prompted": "the same small model with the whole prompt, nothing cached",
-    "cached": "the same, its instructions in the provider's cache",
+    "cached": "the same small model, its instructions in the provider's cache",
     "large": "the large model with the whole prompt",
     "large_bare": "the large model with the user's prompt alone",
 }
