@@ -19,7 +19,7 @@ _ENDINGS = {".md": "markdown", ".json": "json", ".html": "html", ".htm": "html"}
 SAMPLE = 300
 _FLOORS = {
     "min_saving": "the least that is saved of the baseline's bill",
-    "min_quality": "the least quality against the baseline tier, by labels: -0.01 for a point less",
+    "max_quality_loss": "the most quality that is lost against the baseline tier, by labels",
     "max_escalation": "the most that escalates of what starts under the baseline tier",
     "max_discarded": "the most of what was spent that goes into discarded drafts",
     "max_estimated": "the most of what was spent that rests on estimated tokens",

@@ -87,7 +87,7 @@ def _days(totals: Totals, period: Period) -> float:
     if totals.first is None or totals.last is None:
         return 0.0
     first = totals.first if period.since is None else period.since
-    last = totals.last if period.until is None else min(period.until, totals.last)
+    last = totals.last if period.until is None else period.until
     return max(last - first, 0.0) / DAY
 
 

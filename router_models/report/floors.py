@@ -47,10 +47,14 @@ def _discarded(told: Figures) -> float | None:
     return bill["discarded"] / bill["actual"] if bill["actual"] else None
 
 
+def _quality_loss(told: Figures) -> float | None:
+    found: float | None = told["quality"]["difference"]["value"]
+    return None if found is None else -found
+
+
 FLOORS = (
     Floor("min_saving", "saved of the baseline's bill", True, lambda t: t["saved_share"]["value"]),
-    Floor("min_quality", "quality against the baseline tier", True,
-          lambda t: t["quality"]["difference"]["value"]),
+    Floor("max_quality_loss", "quality lost against the baseline tier", False, _quality_loss),
     Floor("max_escalation", "escalated of what started lower", False, _escalation),
     Floor("max_discarded", "discarded of what was spent", False, _discarded),
     Floor("max_estimated", "estimated of what was spent", False, _of_spent("estimated_cost")),
