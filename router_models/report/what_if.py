@@ -72,23 +72,42 @@ def sweep(
     records: Sequence[Record], judged: Sequence[Record], thresholds: Iterable[float]
 ) -> list[dict[str, Any]]:
     """Replay the records at each threshold; the quality is that of `judged`, which have labels."""
-    rows = []
-    for threshold in sorted({*thresholds}):
-        tally = _Tally()
-        for record in records:
-            _add(tally, record, at_threshold(record, threshold))
-        good = [_label(record, at_threshold(record, threshold)) for record in judged]
-        tally.good = [each for each in good if each is not None]
-        rows.append(_row(threshold, tally))
-    return rows
+    tallies = {threshold: _Tally() for threshold in sorted({*thresholds})}
+    for record in records:
+        again = _Decisions(record)
+        for threshold, tally in tallies.items():
+            _add(tally, record, *again.at(threshold))
+    for record in judged:
+        again = _Decisions(record)
+        for threshold, tally in tallies.items():
+            good = _label(record, *again.at(threshold))
+            tally.good += [] if good is None else [good]
+    return [_row(threshold, tally) for threshold, tally in tallies.items()]
 
 
-def _label(record: Record, plan: Plan | str) -> float | None:
+class _Decisions:
+    """One request decided again at many thresholds: most of them make the same plan."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._known: dict[tuple[str, ...], tuple[Plan, Again]] = {}
+
+    def at(self, threshold: float) -> tuple[Plan | None, Again | None]:
+        """The plan and what comes of it; None for both where the plan cannot be told."""
+        plan = at_threshold(self._record, threshold)
+        if isinstance(plan, str):
+            return None, None
+        starts = tuple(tier.name for tier in plan.tiers)
+        if starts not in self._known:
+            self._known[starts] = (plan, decide_again(plan, self._record))
+        return self._known[starts]
+
+
+def _label(record: Record, plan: Plan | None, again: Again | None) -> float | None:
     """The label of what would have been served, where it is known who would have served it, and
     that one's answer is labelled. What starts at the strongest tier is served by it."""
-    if isinstance(plan, str):
+    if plan is None or again is None:
         return None
-    again = decide_again(plan, record)
     strongest = list(plan.expected)[-1] if plan.expected else ""
     served = again.served if not again.unknown else again.start
     known = not again.unknown or (again.unknown == "tier" and again.start == strongest)
@@ -126,12 +145,11 @@ def _usable(plan: Plan) -> list[Tier]:
     return [ladder[name] for name in plan.expected if name in ladder]
 
 
-def _add(tally: _Tally, record: Record, plan: Plan | str) -> None:
+def _add(tally: _Tally, record: Record, plan: Plan | None, again: Again | None) -> None:
     baseline = record.row["baseline_cost"]
-    if isinstance(plan, str):
+    if plan is None or again is None:
         tally.money.append((0.0, float(baseline), baseline))
         return
-    again = decide_again(plan, record)
     tally.above += again.above
     if not again.unknown:
         tally.known += 1
