@@ -50,7 +50,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run(args: argparse.Namespace) -> int:
     """Weigh. Exit code 1 where --must-pay is not met, 2 for a wrong use."""
-    from router_models.payback.plan import read_plan
+    from router_models.commands.payback_file import read_plan
     from router_models.payback.telling import document
     from router_models.payback.weigh import weigh
 

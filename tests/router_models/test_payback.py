@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -14,9 +16,10 @@ from gateway.config.problems import ConfigError
 from gateway.config.text import read
 from gateway.core.economics import Tokens
 from gateway.core.money import NANO, Price, nano
-from router_models.payback.plan import parse_plan
+from router_models.commands.payback_file import parse_plan
 from router_models.payback.weigh import scaled, weigh
 
+ROOT = Path(__file__).parents[2]
 PLAN = {
     "models": {
         "prompted": "gpt-4o-mini",
@@ -192,6 +195,37 @@ def test_prices_are_those_of_the_price_book(tmp_path, payback):
 )
 def test_what_is_wrong_is_named_with_its_place(changes, said):
     assert said in problems(**changes)
+
+
+def test_the_page_s_example_comes_to_the_page_s_table(tmp_path, capsys):
+    """Each row: what a request costs, and after how many requests it is paid back."""
+    page = (ROOT / "docs" / "payback.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    path = tmp_path / "plan.yaml"
+    path.write_text(example)
+    assert main(["payback", str(path), "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    rows = re.findall(
+        r"^\| (?:the .*?) \| \$([0-9.]+) \| \$([0-9.]+) \| (.*) \|$", page, re.MULTILINE
+    )
+    assert len(rows) == 4
+    for name, (cost, tuned, paid) in zip(
+        ("large", "large_bare", "prompted", "cached"), rows, strict=True
+    ):
+        found = told["against"][name]
+        assert f"{found['cost'] / NANO:.6f}" == cost
+        assert f"{told['tuned'] / NANO:.6f}" == tuned
+        if found["requests"] is None:
+            assert "never" in paid
+        else:
+            millions = float(paid.split()[0])
+            assert found["requests"] / 1e6 == pytest.approx(millions, rel=0.01)
+    assert f"{told['cached_share_limit']:.1%}".replace("%", " %") in page
+    assert f"{told['least_instructions']['prompted']:,.0f} tokens" in page
+    path.write_text(example.replace("# escalation", "escalation"))
+    assert main(["payback", str(path), "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert f"{told['against']['cached']['requests'] / 1e6:.1f} million requests, even" in page
 
 
 def test_in_words(tmp_path, capsys):
