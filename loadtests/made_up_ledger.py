@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from gateway.core.baseline import reckon
 from gateway.core.cascade import next_step
 from gateway.core.chat import Choice, Reply
 from gateway.core.decided import Decided
@@ -21,7 +22,7 @@ from gateway.core.difficulty import Difficulty
 from gateway.core.errors import UpstreamTimeout
 from gateway.core.ids import uuid7
 from gateway.core.judging import judged
-from gateway.core.ledger import Entry, Origin, Timing, baseline_cost, status_of
+from gateway.core.ledger import Entry, Origin, Timing, status_of
 from gateway.core.money import Price, Usage, nano
 from gateway.core.outcome import Attempt, CallRecord, Outcome
 from gateway.core.plan import Plan, Tier
@@ -113,8 +114,7 @@ def _entry(draw: random.Random, route: Route, origin: Origin, hard: float) -> En
         start_reason=plan.reason,
         difficulty=difficulty,
         threshold=route.thresholds[0],
-        baseline_tier=route.baseline_tier.name,
-        baseline=baseline_cost(route, outcome, prompt),
+        baseline=reckon(route, outcome, prompt),
         config="made-up",
         decided=Decided(plan, route.thresholds, Overrides(), signals=signals, readings=readings),
     )

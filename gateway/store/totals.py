@@ -53,9 +53,9 @@ class Block:
     """The sums of some requests in a row; each is a list of rows that go by name.
 
     `requests` are by how they were decided and what served them, with `served_cost`, what the
-    attempt that served cost; `attempts` are those that did not serve, shadows too; `checks` are
-    the checks that cost something; `calls` are those of attempts that used a cache, or did not end
-    well, or whose tokens are estimated.
+    attempt that served cost, and `check_cost`, what all checks but a shadow's did; `attempts` are
+    those that did not serve, shadows too; `checks` are theirs that cost something; `calls` are
+    those that used a cache, or did not end well, or whose tokens are estimated.
     """
 
     requests: Sequence[Row] = ()
@@ -119,7 +119,7 @@ def _read(
     path, period, edges = part
     with closing(connect_to_read(path)) as connection:
         connection.execute("BEGIN")
-        statements = _statements(connection, period)
+        statements = _statements(period)
         return [(edge, _block(connection, statements, period, edge)) for edge in edges]
 
 
@@ -137,44 +137,25 @@ def _block(
     return Block(found["requests"], found["attempts"], found["checks"], found["calls"])
 
 
-def _statements(connection: sqlite3.Connection, period: Period) -> dict[str, str]:
+def _statements(period: Period) -> dict[str, str]:
     here = f"r.id >= :low AND r.id < :high{period.where}"
-    new = "gateway_cost" in _columns(connection, "request")
-    texts, sums = (_BASELINE, _BASELINE_SUMS) if new else (_NO_BASELINE, _NO_BASELINE_SUMS)
-    kinds = _KINDS if new else _NO_KINDS
-    more = {"here": here, "texts": texts, "sums": sums, "kinds": kinds}
-    return {name: sql.format(**more) for name, sql in _SQL.items()}
+    return {name: sql.format(here=here) for name, sql in _SQL.items()}
 
 
-def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
-    found = connection.execute(f'SELECT * FROM "{table}" LIMIT 0')  # noqa: S608 - ours
-    return {column[0] for column in found.description}
-
-
-_BASELINE = "r.baseline_policy, r.baseline_basis"
-_NO_BASELINE = "'' AS baseline_policy, '' AS baseline_basis"
-_BASELINE_SUMS = (
-    "coalesce(sum(r.gateway_cost), 0) AS gateway_cost,"
-    " coalesce(sum(r.baseline_cached_tokens), 0) AS baseline_cached_tokens"
-)
-_NO_BASELINE_SUMS = "0 AS gateway_cost, 0 AS baseline_cached_tokens"
-_KINDS = (
-    "coalesce(sum(c.input_cost), 0) AS input_cost,"
-    " coalesce(sum(c.cached_input_cost), 0) AS cached_input_cost,"
-    " coalesce(sum(c.cache_write_cost), 0) AS cache_write_cost,"
-    " coalesce(sum(c.audio_input_tokens + c.image_input_tokens), 0) AS other_input_tokens"
-)
-_NO_KINDS = (
-    "0 AS input_cost, 0 AS cached_input_cost, 0 AS cache_write_cost, 0 AS other_input_tokens"
-)
 _SQL: Final = {
     "requests": """
-SELECT r.route, r.mode, r.start_tier, r.tier, r.escalated, r.outcome, r.baseline_tier, {texts},
-       a.recipe, a.price_version,
+SELECT r.route, r.mode, r.start_tier, r.tier, r.escalated, r.outcome, r.baseline_tier,
+       r.baseline_policy, r.baseline_basis, a.recipe, a.price_version,
        count(*) AS requests, sum(r.cost) AS cost, sum(r.discarded_cost) AS discarded_cost,
        sum(r.shadow_cost) AS shadow_cost, sum(r.baseline_cost) AS baseline_cost,
        sum(r.estimated) AS estimated, sum(r.degraded) AS degraded,
-       coalesce(sum(a.cost), 0) AS served_cost, {sums}
+       coalesce(sum(a.cost), 0) AS served_cost, coalesce(sum(r.gateway_cost), 0) AS gateway_cost,
+       coalesce(sum(r.baseline_cached_tokens), 0) AS baseline_cached_tokens,
+       sum(coalesce(r.check_cost, (
+           SELECT coalesce(sum(k.cost), 0) FROM check_result AS k
+           JOIN attempt AS t ON t.request = k.request AND t.seq = k.attempt
+           WHERE k.request = r.id AND t.shadow = 0
+       ))) AS check_cost
 FROM request AS r LEFT JOIN attempt AS a ON a.request = r.id AND a.served = 1
 WHERE {here}
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11""",
@@ -185,22 +166,25 @@ FROM attempt AS a JOIN request AS r ON r.id = a.request
 WHERE a.request >= :low AND a.request < :high AND a.served = 0 AND {here}
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8""",
     "checks": """
-SELECT r.route, a.tier, a.served, a.shadow, k."check", count(*) AS checks, sum(k.cost) AS cost
-FROM check_result AS k
-JOIN attempt AS a ON a.request = k.request AND a.seq = k.attempt
-JOIN request AS r ON r.id = k.request
-WHERE k.request >= :low AND k.request < :high AND k.cost > 0 AND {here}
-GROUP BY 1, 2, 3, 4, 5""",
+SELECT r.route, r.tier AS served_by, a.tier, a.shadow, count(*) AS checks, sum(k.cost) AS cost
+FROM attempt AS a
+JOIN check_result AS k ON k.request = a.request AND k.attempt = a.seq
+JOIN request AS r ON r.id = a.request
+WHERE a.request >= :low AND a.request < :high AND a.served = 0 AND k.cost > 0 AND {here}
+GROUP BY 1, 2, 3, 4""",
     "calls": """
 SELECT r.route, c.purpose, c.tier, c.model, c.status, c.estimated, coalesce(a.served, 0) AS served,
+       CASE WHEN c.input_cost IS NULL THEN 0 ELSE 1 END AS by_kind,
        count(*) AS calls, sum(c.cost) AS cost, sum(c.prompt_tokens) AS prompt_tokens,
        sum(c.cached_tokens) AS cached_tokens, sum(c.cache_write_tokens) AS cache_write_tokens,
-       {kinds}
+       coalesce(sum(c.input_cost), 0) AS input_cost,
+       coalesce(sum(c.cached_input_cost), 0) AS cached_input_cost,
+       coalesce(sum(c.audio_input_tokens + c.image_input_tokens), 0) AS other_input_tokens
 FROM "call" AS c JOIN request AS r ON r.id = c.request
 LEFT JOIN attempt AS a ON a.request = c.request AND a.seq = c.attempt
 WHERE c.request >= :low AND c.request < :high AND {here}
   AND (c.cached_tokens > 0 OR c.cache_write_tokens > 0 OR c.estimated = 1 OR c.status <> 'ok')
-GROUP BY 1, 2, 3, 4, 5, 6, 7""",
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8""",
 }
 _LABELS: Final = """
 SELECT route, tier, baseline_tier, count(*) AS labelled, count(served) AS judged,

@@ -9,7 +9,9 @@ from typing import Annotated, Any
 from pydantic import Field, PlainValidator
 
 from gateway.config.checking import check
-from gateway.config.models import PriceKeys, Strict
+from gateway.config.models import Strict
+from gateway.config.price_keys import PriceKeys
+from gateway.config.pricing import read_price
 from gateway.config.problems import ConfigError, nearest
 from gateway.config.text import Document, read, read_file
 from gateway.core.economics import Plan, Tokens
@@ -135,14 +137,8 @@ def _prices(document: Document, models: _Models, book: Mapping[str, Price]) -> d
         elif isinstance(wanted, str):
             prices[role] = book[wanted]
         elif wanted is not None:
-            prices[role] = Price(
-                wanted.input,
-                wanted.output,
-                wanted.cached_input,
-                wanted.cache_write,
-                wanted.request,
-                version="given",
-            )
+            price = read_price(document, ("models", role), wanted)
+            prices[role] = price.sealed("given")
     return prices
 
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
+from gateway.core.rows import COST_COLUMNS
 from router_models.invoice.billed import Billed, match
 
 Row = Mapping[str, Any]
 _COUNTS = ("calls", "prompt_tokens", "cached_tokens", "cache_write_tokens", "completion_tokens",
-           "cost", "input_cost", "cached_input_cost", "cache_write_cost", "output_cost",
-           "reasoning_cost")  # fmt: skip
+           "cost", *COST_COLUMNS)  # fmt: skip
 _UNSURE = {"unsettled", "cancelled", "left", "failed"}
 _NEAR = 1
 """Hours on either side of midnight in which a call may stand on the other day of a bill."""
@@ -96,8 +96,8 @@ def hold(
 
 
 def _rates(parts: Sequence[Recorded]) -> dict[str, float]:
-    """What a token cost, by kind, in nano-dollars; where kinds are not kept apart, of all tokens
-    alike."""
+    """What a token cost, by kind, and what a call did beside its tokens, in nano-dollars; where
+    kinds were not kept apart, of all tokens alike."""
     sums = {name: sum(part.sums[name] for part in parts) for name in _COUNTS}
     fresh = sums["prompt_tokens"] - sums["cached_tokens"] - sums["cache_write_tokens"]
     kinds = {
@@ -105,13 +105,16 @@ def _rates(parts: Sequence[Recorded]) -> dict[str, float]:
         "cached": (sums["cached_input_cost"], sums["cached_tokens"]),
         "written": (sums["cache_write_cost"], sums["cache_write_tokens"]),
         "output": (sums["output_cost"] + sums["reasoning_cost"], sums["completion_tokens"]),
+        "calls": (sums["request_cost"] + sums["audio_cost"] + sums["image_cost"], sums["calls"]),
     }
-    if any(cost for cost, _ in kinds.values()):
-        known = {kind: cost / tokens for kind, (cost, tokens) in kinds.items() if tokens}
+    tokens = sums["prompt_tokens"] + sums["completion_tokens"]
+    if not tokens:
+        return {}
+    if sum(cost for cost, _ in kinds.values()) == sums["cost"]:
+        known = {kind: cost / count for kind, (cost, count) in kinds.items() if count}
         base = known.get("fresh", 0.0)
         return {kind: known.get(kind, base) for kind in kinds}
-    tokens = sums["prompt_tokens"] + sums["completion_tokens"]
-    return dict.fromkeys(kinds, sums["cost"] / tokens) if tokens else {}
+    return dict.fromkeys(kinds, sums["cost"] / tokens) | {"calls": 0.0}
 
 
 def _row(
@@ -122,7 +125,7 @@ def _row(
 ) -> dict[str, Any]:
     line = billed or Billed(key[1], key[0])
     sums = (recorded or Recorded()).sums
-    at_ours = _at_our_prices(line, rates)
+    at_ours = _at_our_prices(line, rates, sums["calls"])
     token_gap = None if at_ours is None else at_ours - sums["cost"]
     cost = line.cost if billed else 0
     price_gap = None if at_ours is None or cost is None else cost - at_ours
@@ -144,8 +147,9 @@ def _tokens(line: Billed) -> int | None:
     return None if line.prompt is None else line.prompt + (line.output or 0)
 
 
-def _at_our_prices(line: Billed, rates: Mapping[str, float]) -> int | None:
-    """What the billed tokens cost by our prices; None where either is not known."""
+def _at_our_prices(line: Billed, rates: Mapping[str, float], calls: int) -> int | None:
+    """What the billed tokens cost by our prices, for as many calls as are billed, or as we know of;
+    None where tokens or prices are not known."""
     if line.prompt is None or not rates:
         return None
     cached, written = line.cached or 0, line.written or 0
@@ -154,6 +158,7 @@ def _at_our_prices(line: Billed, rates: Mapping[str, float]) -> int | None:
         "cached": cached,
         "written": written,
         "output": line.output or 0,
+        "calls": calls if line.requests is None else line.requests,
     }
     return round(sum(count * rates[kind] for kind, count in amounts.items()))
 

@@ -59,19 +59,20 @@ def add_up(blocks: Iterable[Block], prices: Mapping[str, float] = {}, own: int =
     requests = [row for block in blocks for row in block.requests]
     whole = [row for row in requests if row["outcome"] != _CUT_OFF]
     others = [row for block in blocks for row in block.attempts if not row["shadow"]]
-    checks = [row for block in blocks for row in block.checks if not row["shadow"]]
+    vain = [row for block in blocks for row in block.checks if not row["shadow"]]
     by_serving = sum_of(whole, "served_cost")
     discarded = sum_of(others, "cost")
     baseline = sum_of(requests, "baseline_cost")
-    served = by_serving - sum_of((row for row in checks if row["served"]), "cost")
+    checks = sum_of(requests, "check_cost")
+    served = by_serving - (checks - sum_of(vain, "cost"))
     cache = cached_saving(blocks, prices)
     return Bill(
         requests=sum_of(requests, "requests"),
         baseline=baseline,
         routing=baseline - served - cache,
         cache=cache,
-        discarded=discarded - sum_of((row for row in checks if not row["served"]), "cost"),
-        checks=sum_of(checks, "cost"),
+        discarded=discarded - sum_of(vain, "cost"),
+        checks=checks,
         scoring=sum_of(whole, "cost") - by_serving - discarded,
         cut_off=sum_of(requests, "cost") - sum_of(whole, "cost"),
         shadow=sum_of(requests, "shadow_cost"),
@@ -98,7 +99,7 @@ def cached_prices(blocks: Iterable[Block]) -> dict[str, float]:
     sums: defaultdict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     names = ("input_cost", "cached_input_cost", "cached_tokens")
     for call in (call for block in blocks for call in block.calls):
-        if call["purpose"] != "serve" or not call["cached_tokens"]:
+        if call["purpose"] != "serve" or not call["cached_tokens"] or not call["by_kind"]:
             continue
         tier = sums[call["tier"]]
         for name in names:

@@ -52,12 +52,13 @@ def tier_costs(blocks: Sequence[Block]) -> dict[str, int]:
     """What was spent on each tier's own calls, in nano-dollars, served or not; not on checks."""
     costs: Counter[str] = Counter()
     for block in blocks:
-        for row in block.requests:
-            costs[row["tier"]] += row["served_cost"]
+        for row in block.requests:  # `check_cost` is also of the drafts that were not served
+            costs[row["tier"]] += row["served_cost"] - row["check_cost"]
         for row in block.attempts:
             costs[row["tier"]] += 0 if row["shadow"] else row["cost"]
-        for row in block.checks:
-            costs[row["tier"]] -= 0 if row["shadow"] else row["cost"]
+        for row in (each for each in block.checks if not each["shadow"]):
+            costs[row["served_by"]] += row["cost"]
+            costs[row["tier"]] -= row["cost"]
     return {tier: cost for tier, cost in costs.items() if cost}
 
 

@@ -48,9 +48,23 @@ def test_however_it_is_cut_it_adds_up_to_the_rows(ledger, blocks):
     others = ask(ledger, "count(*), sum(cost)", "attempt WHERE NOT served")
     sums = (summed(found, "attempts", "attempts"), summed(found, "attempts", "cost"))
     assert sums == others
-    checks = ask(ledger, "count(*), sum(cost)", "check_result WHERE cost > 0")
+    assert (summed(found, "requests", "check_cost"),) == ask(ledger, "sum(cost)", "check_result")
+    vain = "check_result JOIN attempt ON (attempt.request, attempt.seq) ="
+    vain += (
+        " (check_result.request, check_result.attempt) WHERE check_result.cost > 0 AND NOT served"
+    )
+    checks = ask(ledger, "count(*), sum(check_result.cost)", vain)
     assert (summed(found, "checks", "checks"), summed(found, "checks", "cost")) == checks
     assert checks[1] > 0
+
+
+def test_what_checks_cost_is_known_of_rows_that_an_older_version_kept_too(ledger, tmp_path):
+    path = make(tmp_path / "waterfall.db", 120)
+    before = [dict(row) for row in totals(path, blocks=1).blocks[0].requests]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE request SET check_cost = NULL WHERE id % 2")
+    assert [dict(row) for row in totals(path, blocks=1).blocks[0].requests] == before
+    assert sum(row["check_cost"] for row in before) > 0
 
 
 def test_calls_are_told_where_there_is_something_to_tell(ledger):
@@ -70,12 +84,14 @@ def test_a_period_and_a_route_bound_all_of_it(ledger):
     own = ask(ledger, "count(*), sum(cost)", place, *asked)
     assert (summed(found, "requests", "requests"), summed(found, "requests", "cost")) == own
     assert own[0] == 20
-    for part, table in (("attempts", "attempt"), ("checks", "check_result")):
-        there = f"{table} JOIN request ON request.id = {table}.request AND started_at >= ?"
-        there += " AND started_at < ? AND route = ?"
-        there += " WHERE NOT served" if part == "attempts" else ""
-        cost = ask(ledger, f"coalesce(sum({table}.cost), 0)", there, *asked)
-        assert (summed(found, part, "cost"),) == cost
+    inside = "JOIN request ON request.id = {0}.request AND started_at >= ? AND started_at < ?"
+    inside += " AND route = ?"
+    vain = f"attempt {inside.format('attempt')} WHERE NOT served"
+    cost = ask(ledger, "sum(attempt.cost)", vain, *asked)
+    assert (summed(found, "attempts", "cost"),) == cost
+    checks = f"check_result {inside.format('check_result')}"
+    cost = ask(ledger, "sum(check_result.cost)", checks, *asked)
+    assert (summed(found, "requests", "check_cost"),) == cost
     ends = ask(ledger, "min(started_at), max(started_at)", place, *asked)
     assert (found.first, found.last) == ends
 
