@@ -71,7 +71,7 @@ def read_histories(connection: sqlite3.Connection, route: str) -> Iterator[Histo
     """Read the same over a connection whose rows go by their columns' names."""
     parts = {name: _Parts(connection, sql, route) for name, sql in _PARTS.items()}
     for row in connection.execute(_REQUESTS, {"route": route}):
-        yield history_of(row, {name: each.of(row["id"]) for name, each in parts.items()})
+        yield _history(row, {name: each.of(row["id"]) for name, each in parts.items()})
 
 
 class _Parts:
@@ -97,8 +97,7 @@ def _is_of(call: Mapping[str, Any], attempt: int) -> bool:
     return call["attempt"] == attempt and call["purpose"] in {"serve", "shadow"}
 
 
-def history_of(row: sqlite3.Row, parts: Mapping[str, list[dict[str, Any]]]) -> History:
-    """Put a request's row and its rows of other tables, each in order, together."""
+def _history(row: sqlite3.Row, parts: Mapping[str, list[dict[str, Any]]]) -> History:
     calls, checks = parts["call"], parts["check_result"]
     attempts = (
         {
@@ -118,3 +117,7 @@ def history_of(row: sqlite3.Row, parts: Mapping[str, list[dict[str, Any]]]) -> H
         scoring=tuple(call for call in calls if call["purpose"] == "score"),
         good={label["tier"]: label["good"] for label in parts["label"]},
     )
+
+
+history_of = _history
+"""Puts a request's row and its rows of the other tables, each in order, together."""

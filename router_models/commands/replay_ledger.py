@@ -26,7 +26,7 @@ _URL = "sqlite:///"
 
 def run(args: argparse.Namespace) -> int:
     """Replay. Exit code 1 where a request's own policy does not come to what was recorded."""
-    path = ledger_path(args.ledger)
+    path = _path(args.ledger)
     with _reading(path):
         name, without = _route(path, args.route)
         policy, notes = _policy(args.config, name)
@@ -45,8 +45,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if reproduced else 1
 
 
-def ledger_path(written: str) -> Path:
-    """Find the ledger that is meant. Raises UseError."""
+def _path(written: str) -> Path:
     if "://" in written and not written.startswith(_URL):
         raise common.UseError(f"--ledger must be {_URL}path or a file: other databases are not.")
     path = Path(written.removeprefix(_URL))

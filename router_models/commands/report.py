@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FORMATS = ("terminal", "markdown", "json", "html")
 _ENDINGS = {".md": "markdown", ".json": "json", ".html": "html", ".htm": "html"}
 SAMPLE = 300
+_URL = "sqlite:///"
 _FLOORS = {
     "min_saving": "the least that is saved of the baseline's bill",
     "max_quality_loss": "the most quality that is lost against the baseline tier, by labels",
@@ -110,9 +111,14 @@ def place(config: Path | None, ledger: str | None) -> tuple[Any, Path]:
         if not path.is_file():
             raise common.UseError(f"there is no {path}; name another --config, or a --ledger.")
         settings = read_settings(path, os.environ)
-    from router_models.commands.replay_ledger import ledger_path
-
-    return settings, ledger_path(ledger or str(settings.ledger.path))
+    if ledger is None:
+        return settings, settings.ledger.path
+    if "://" in ledger and not ledger.startswith(_URL):
+        raise common.UseError(f"--ledger must be {_URL}path or a file: other databases are not.")
+    path = Path(ledger.removeprefix(_URL))
+    if not path.is_file():
+        raise common.UseError(f"there is no ledger at {path}.")
+    return settings, path
 
 
 def _period(args: argparse.Namespace) -> Period:
