@@ -29,3 +29,22 @@ def recorded_calls(path: Path, since: float, until: float) -> list[Mapping[str, 
     asked = {"since": since, "until": until}
     with as_os_error(path), closing(connect_to_read(path)) as connection:
         return [dict(row) for row in connection.execute(_CALLS, asked)]
+
+
+_USED = """
+SELECT count(*) AS calls, avg(prompt_tokens) AS prompt, avg(cached_tokens) AS cached,
+       avg(completion_tokens) AS output, min(started_at) AS first, max(started_at) AS last
+FROM "call" WHERE tier = :tier AND purpose = 'serve' AND status = 'ok' AND started_at >= :since"""
+_STARTED = """
+SELECT count(*) AS requests, coalesce(sum(escalated), 0) AS escalated FROM request
+WHERE start_tier = :tier AND started_at >= :since"""
+
+
+def tier_usage(path: Path, tier: str, since: float) -> dict[str, float | None]:
+    """What a tier's answered calls were like since a UNIX time: how many, from when to when, and
+    their mean tokens; and of the requests that started there, how many, and how many escalated.
+    Means are None without any. Raises OSError when there is no ledger of this layout."""
+    asked = {"tier": tier, "since": since}
+    with as_os_error(path), closing(connect_to_read(path)) as connection:
+        used = connection.execute(_USED, asked).fetchone()
+        return {**dict(used), **dict(connection.execute(_STARTED, asked).fetchone())}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from router_models.commands import common
-from router_models.commands.report import FORMATS, write
+from router_models.commands.report import FORMATS, place, write
 
 _GIVEN = {
     "tuned": "models.tuned",
@@ -33,6 +33,14 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         metavar="FILE",
         help="whose price book to use (default: the built-in)",
     )
+    parser.add_argument(
+        "--ledger", metavar="URL_OR_FILE",
+        help="take volume, tokens and escalations from there: with --tier",
+    )  # fmt: skip
+    parser.add_argument("--tier", metavar="NAME", help="the ledger's tier that would be tuned")
+    parser.add_argument(
+        "--days", type=float, default=30.0, metavar="N", help="of the ledger (default: %(default)g)"
+    )
     parser.add_argument("--tuned", metavar="MODEL", help="a model of the price book")
     parser.add_argument("--prompted", metavar="MODEL", help="the one that has the whole prompt")
     parser.add_argument("--large", metavar="MODEL", help="the one that needs neither")
@@ -56,10 +64,30 @@ def run(args: argparse.Namespace) -> int:
 
     given = {place: getattr(args, name) for name, place in _GIVEN.items()}
     known = {place: value for place, value in given.items() if value is not None}
-    told = weigh(read_plan(args.plan, _book(args.config), known))
+    measured = _measured(args)
+    told = weigh(read_plan(args.plan, _book(args.config), known, measured))
+    told["measured"] = None if measured is None else {"tier": args.tier, **measured}
     write(args, told, document)
     best = min(told["against"].values(), key=lambda found: found["cost"])
     return 1 if args.must_pay and not best["within"] else 0
+
+
+def _measured(args: argparse.Namespace) -> dict[str, float | None] | None:
+    """What the ledger says of the tier, where it is asked. Raises UseError."""
+    if (args.ledger is None) != (args.tier is None):
+        raise common.UseError("--ledger goes with --tier, whose calls it is asked for.")
+    if args.ledger is None:
+        return None
+    from datetime import UTC, datetime
+
+    from gateway.store.recorded import tier_usage
+
+    _, path = place(None, args.ledger)
+    since = datetime.now(tz=UTC).timestamp() - args.days * 86_400
+    found = tier_usage(path, args.tier, since)
+    if not found["calls"]:
+        raise common.UseError(f"{path} has no answered call of {args.tier} in {args.days:g} days.")
+    return found
 
 
 def _book(config: Path | None) -> Any:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator
 
-from gateway.config.checking import check
+from gateway.config.checking import at, check
 from gateway.config.models import Strict
 from gateway.config.price_keys import PriceKeys
 from gateway.config.pricing import read_price
@@ -96,17 +96,34 @@ class _File(Strict):
     discount: Share = 0
 
 
-def read_plan(path: Path, book: Mapping[str, Price], given: Mapping[str, Any]) -> Weighed:
-    """Read a file; `given` are values that win over its own, by their dotted paths, and `book` has
-    the prices of models. Raises ConfigError, OSError."""
-    document = read(read_file(path), path.name)
-    return parse_plan(document, book, given)
+def read_plan(
+    path: Path,
+    book: Mapping[str, Price],
+    given: Mapping[str, Any],
+    measured: Mapping[str, float | None] | None = None,
+) -> Weighed:
+    """Read a file. `given` are values that win over its own, by their dotted paths; `book` has the
+    prices of models; `measured` is what a ledger says of the prompted tier
+    (`store.recorded.tier_usage`): it wins over the file, and `given` over it.
+
+    Raises ConfigError, OSError.
+    """
+    return parse_plan(read(read_file(path), path.name), book, given, measured)
 
 
-def parse_plan(document: Document, book: Mapping[str, Price], given: Mapping[str, Any]) -> Weighed:
+def parse_plan(
+    document: Document,
+    book: Mapping[str, Price],
+    given: Mapping[str, Any],
+    measured: Mapping[str, float | None] | None = None,
+) -> Weighed:
     """Read a document as `read_plan` does. Raises ConfigError."""
     for trail, value in given.items():
         _put(document, trail.split("."), value)
+    if measured is not None:
+        for trail, value in _from_ledger(document, measured).items():
+            if trail not in given:
+                _put(document, trail.split("."), value)
     found = check(document, _File, ())
     prices = {} if found is None else _prices(document, found.models, book)
     if found is not None and found.escalation is not None and "large" not in prices:
@@ -114,6 +131,22 @@ def parse_plan(document: Document, book: Mapping[str, Price], given: Mapping[str
     if found is None or document.problems:
         raise ConfigError(document.problems)
     return _weighed(found, prices)
+
+
+def _from_ledger(document: Document, measured: Mapping[str, float | None]) -> dict[str, Any]:
+    """A mean call of the tier: its prompt less the instructions is the user's own, and what was
+    cached is taken to be instructions. Calls are counted up to a month of thirty days."""
+    calls, prompt = measured["calls"] or 0.0, measured["prompt"] or 0.0
+    instructions = at(document, ("tokens", "instructions"))
+    days = max(((measured["last"] or 0.0) - (measured["first"] or 0.0)) / 86_400, 1 / 24)
+    found: dict[str, Any] = {"volume": calls / days * 30, "tokens.output": measured["output"]}
+    if isinstance(instructions, int | float) and not isinstance(instructions, bool):
+        found["tokens.user"] = max(prompt - instructions, 0.0)
+        if instructions > 0:
+            found["cache.share"] = min((measured["cached"] or 0.0) / instructions, 1.0)
+    if isinstance(at(document, ("escalation", "tuned")), int | float) and measured["requests"]:
+        found["escalation.prompted"] = (measured["escalated"] or 0.0) / measured["requests"]
+    return found
 
 
 def _put(document: Document, trail: list[str], value: Any) -> None:

@@ -185,4 +185,10 @@ def _rests(told: Figures) -> Section:
         )
     else:
         items.append("That the tuned model answers as well as what it is weighed against.")
+    if told.get("measured"):
+        found = told["measured"]
+        items.append(
+            f"Volume, tokens and cache as {found['calls']:,} answered calls of {found['tier']} "
+            "have them; the instructions are what the file says."
+        )
     return Section("What this rests on", items=items)

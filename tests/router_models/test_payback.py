@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from gateway.config.problems import ConfigError
 from gateway.config.text import read
 from gateway.core.economics import Tokens
 from gateway.core.money import NANO, Price, nano
+from loadtests.made_up_ledger import make
 from router_models.commands.payback_file import parse_plan
 from router_models.payback.weigh import scaled, weigh
 
@@ -163,6 +166,43 @@ def test_options_win_over_the_file(payback):
     assert (told["volume"], told["cached"], told["horizon"]) == (200_000, 0.1, 12)
     assert told["tokens"]["instructions"] == 2_000
     assert told["models"] == {"tuned": "tuned", "prompted": "gpt-4o-mini", "large": "gpt-5"}
+
+
+def test_a_ledger_says_what_a_mean_request_is(tmp_path, payback):
+    ledger = make(tmp_path / "waterfall.db", 600, days=6)
+    query = (
+        "SELECT count(*), avg(prompt_tokens), avg(cached_tokens), avg(completion_tokens),"
+        ' max(started_at) - min(started_at) FROM "call"'
+        " WHERE tier = 'small' AND purpose = 'serve' AND status = 'ok'"
+    )
+    with closing(sqlite3.connect(ledger)) as connection:
+        calls, prompt, cached, output, span = connection.execute(query).fetchone()
+        starts = "SELECT avg(escalated) FROM request WHERE start_tier = 'small'"
+        escalated = connection.execute(starts).fetchone()[0]
+    asked = ("--ledger", str(ledger), "--tier", "small", "--days", "100000")
+    told = payback(*asked, tokens__instructions=300, escalation={"prompted": 0, "tuned": 0.01})
+    assert told["volume"] == pytest.approx(calls / span * 86_400 * 30)
+    assert told["tokens"]["user"] == pytest.approx(prompt - 300)
+    assert told["tokens"]["output"] == pytest.approx(output)
+    assert told["escalation"] == [pytest.approx(escalated), 0.01]
+    assert told["cached"] is None  # 300 tokens are cached by nobody
+    told = payback(*asked, "--volume", "7", tokens__instructions=300, cache__least=0)
+    assert told["cached"] == pytest.approx(cached / 300)
+    assert told["volume"] == 7
+    assert told["measured"]["calls"] == calls
+
+
+def test_a_ledger_that_has_nothing_of_the_tier_is_refused(tmp_path, capsys):
+    ledger = make(tmp_path / "waterfall.db", 10)
+    path = tmp_path / "plan.yaml"
+    path.write_text(yaml.safe_dump(PLAN))
+    for asked, said in (
+        (["--ledger", str(ledger)], "goes with --tier"),
+        (["--tier", "small"], "goes with --tier"),
+        (["--ledger", str(ledger), "--tier", "small"], "no answered call of small in 30 days"),
+    ):
+        assert main(["payback", str(path), *asked]) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_a_pipeline_can_hold_it_to_its_word(payback):
