@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 from gateway.core.rows import COST_COLUMNS
-from gateway.store.sqlite import as_os_error, connect_to_read
+from gateway.store.totals import viewing
 
 HOUR: Final = 3600
 _KINDS = ", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in COST_COLUMNS)
@@ -27,7 +26,7 @@ def recorded_calls(path: Path, since: float, until: float) -> list[Mapping[str, 
     in nano-dollars; by kind it is 0 where an older version kept none. Raises OSError when there is
     no ledger of this layout."""
     asked = {"since": since, "until": until}
-    with as_os_error(path), closing(connect_to_read(path)) as connection:
+    with viewing(path) as connection:
         return [dict(row) for row in connection.execute(_CALLS, asked)]
 
 
@@ -45,6 +44,6 @@ def tier_usage(path: Path, tier: str, since: float) -> dict[str, float | None]:
     their mean tokens; and of the requests that started there, how many, and how many escalated.
     Means are None without any. Raises OSError when there is no ledger of this layout."""
     asked = {"tier": tier, "since": since}
-    with as_os_error(path), closing(connect_to_read(path)) as connection:
+    with viewing(path) as connection:
         used = connection.execute(_USED, asked).fetchone()
         return {**dict(used), **dict(connection.execute(_STARTED, asked).fetchone())}

@@ -6,13 +6,11 @@ import random
 import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 from gateway.store.histories import History, history_of
-from gateway.store.sqlite import as_os_error, connect_to_read
-from gateway.store.totals import Period
+from gateway.store.totals import Period, viewing
 
 _AT_ONCE: Final = 500
 _PARTS: Final = {
@@ -30,8 +28,7 @@ def sample(
 ) -> list[History]:
     """Draw at most so many of a period's requests that can be decided again, each as likely as any
     other; in their order. `labelled` draws among those that somebody has judged. Raises OSError."""
-    with as_os_error(path), closing(connect_to_read(path)) as connection:
-        connection.execute("BEGIN")
+    with viewing(path) as connection:
         if labelled:
             order = _labelled(connection, period, chance)
         else:

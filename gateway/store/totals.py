@@ -7,9 +7,9 @@ rows lie; no row of a request comes out.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -79,20 +79,28 @@ class Totals:
 def totals(path: Path, period: Period = Period(), blocks: int = BLOCKS) -> Totals:
     """Add up a period's requests in at most so many blocks. Raises OSError when there is no ledger
     of this layout."""
-    with as_os_error(path):
-        low, high, first, last = _span(path, period)
-        if low is None:
-            return Totals()
-        edges = _edges(low, high + 1, blocks)
-        with ThreadPoolExecutor(READERS) as readers:
-            parts = [(path, period, edges[turn::READERS]) for turn in range(READERS)]
-            found = dict(pair for part in readers.map(_read, parts) for pair in part)
-        labels = _labels(path, period)
+    low, high, first, last = _span(path, period)
+    if low is None:
+        return Totals()
+    edges = _edges(low, high + 1, blocks)
+    with ThreadPoolExecutor(READERS) as readers:
+        parts = [(path, period, edges[turn::READERS]) for turn in range(READERS)]
+        found = dict(pair for part in readers.map(_read, parts) for pair in part)
+    labels = _labels(path, period)
     return Totals(tuple(found[edge] for edge in edges), labels, first, last)
 
 
+@contextmanager
+def viewing(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open one moment's view of a ledger, its rows by their columns' names. What it raises inside
+    is an OSError, also when there is no ledger of this layout."""
+    with as_os_error(path), closing(connect_to_read(path)) as connection:
+        connection.execute("BEGIN")
+        yield connection
+
+
 def _labels(path: Path, period: Period) -> tuple[Row, ...]:
-    with closing(connect_to_read(path)) as connection:
+    with viewing(path) as connection:
         found = connection.execute(_LABELS.format(where=period.where), period.values)
         return tuple(dict(row) for row in found)
 
@@ -102,7 +110,7 @@ def _span(path: Path, period: Period) -> tuple[int | None, int, float, float]:
         "SELECT min(id), max(id), min(started_at), max(started_at)"  # noqa: S608 - ours
         f" FROM request AS r WHERE 1 = 1{period.where}"
     )
-    with closing(connect_to_read(path)) as connection:
+    with viewing(path) as connection:
         return tuple(connection.execute(query, period.values).fetchone())
 
 
@@ -117,8 +125,7 @@ def _read(
     part: tuple[Path, Period, list[tuple[int, int]]],
 ) -> list[tuple[tuple[int, int], Block]]:
     path, period, edges = part
-    with closing(connect_to_read(path)) as connection:
-        connection.execute("BEGIN")
+    with viewing(path) as connection:
         statements = _statements(period)
         return [(edge, _block(connection, statements, period, edge)) for edge in edges]
 
