@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from gateway.api.admin import Controls, Render, admin_app, at_once, refuse_restart
 from gateway.api.auth import Key
 from gateway.api.build_info import build_info, priced_at
+from gateway.api.doors import StartError, refuse_open_door
 from gateway.api.planning import Clocks, require_thresholds
 from gateway.api.server import main_app
 from gateway.api.service import Service, Switch
@@ -53,11 +54,6 @@ from gateway.upstreams.probe import Readiness
 
 _log = logging.getLogger("waterfall")
 _LINES = {"human": human_line, "json": json_line}
-
-
-class StartError(Exception):
-    """The gateway cannot start as it is configured; the message says what to change."""
-
 
 REFUSALS = (
     *(ConfigError, StartError, UpstreamUnusable, LedgerUnusable, CheckUnusable),
@@ -312,15 +308,3 @@ def _open_ledger(ledger: LedgerSettings) -> Store:
         )
     except OSError as error:
         raise StartError(f"No ledger can be kept at {ledger.place}: {error.strerror}.") from error
-
-
-def refuse_open_door(settings: Settings) -> None:
-    """Raise StartError for a listener that strangers could use without a key."""
-    server = settings.server
-    if not settings.keys and not is_loopback(server.host):
-        raise StartError(
-            f"No keys are configured, so only this machine may be served: set server.host to "
-            f"127.0.0.1 instead of {server.host}, or configure `keys`."
-        )
-    if server.admin and not server.admin_key and not is_loopback(server.admin[0]):
-        raise StartError("server.admin is open to other machines: set server.admin_key.")

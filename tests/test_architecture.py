@@ -54,6 +54,9 @@ WORKSHOP_MAY_USE = (
     "gateway.demo.llama",
     "gateway.store.connection",
     "gateway.store.histories",
+    "gateway.store.recorded",
+    "gateway.store.sample",
+    "gateway.store.totals",
     "gateway.store.training",
 )
 # Its commands read the same configuration and ledger as the gateway's own.
@@ -163,7 +166,7 @@ def test_every_file_says_what_it_is_for(folder: Path):
 COMMANDS = sorted(path.stem for path in (WORKSHOP / "commands").glob("[!_]*.py"))
 
 
-SHARED = {"common", "edit", "ground", "replay_ledger"}
+SHARED = {"common", "edit", "ground", "payback_file", "replay_ledger"}
 
 
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - SHARED))

@@ -18,7 +18,6 @@ from gateway.core.money import NANO
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 _DIGEST = re.compile(r"sha256:([0-9a-fA-F]{64})")
-_LINE = re.compile(r"[ -~]+")
 _VISIBLE = re.compile(r"[!-~]+")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
@@ -286,13 +285,6 @@ def accuracy(value: object) -> float | dict[str, float]:
     return quantities.share(value)
 
 
-def ratios(value: object) -> dict[str, float]:
-    """How long, by name, something is, taking another for 1."""
-    if not isinstance(value, dict):
-        raise ValueError("must be a mapping of tiers to numbers, such as {small: 1.2}")
-    return {str(each): quantities.number(ratio, 0.01, 100) for each, ratio in value.items()}
-
-
 def one_or_more(value: object) -> list[str]:
     """A path, or a list of them."""
     return [filled(each) for each in (value if isinstance(value, list) else [value])]
@@ -301,15 +293,6 @@ def one_or_more(value: object) -> list[str]:
 def unless_off(value: object) -> object:
     """`off`, which is nothing; or whatever it is."""
     return None if value == _OFF else value
-
-
-def headers(value: object) -> dict[str, str]:
-    """Headers of ours to somebody: names, and text that fits a line."""
-    known = mapping(value)
-    for key, text in known.items():
-        if not (_LABEL.fullmatch(key) and isinstance(text, str) and _LINE.fullmatch(text)):
-            raise ValueError("must be a mapping of headers' names to text of one line")
-    return known
 
 
 def mapping(value: object) -> dict[str, Any]:

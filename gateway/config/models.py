@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, PlainValidator
 
-from gateway.config import fields, targets
+from gateway.config import fields, mappings, targets
 from gateway.config.fields import (
     Filled,
     Flag,
@@ -152,7 +152,7 @@ class BaselineKeys(Strict):
 
     tier: Name | None = None
     prompt: Annotated[str, PlainValidator(choice("same", "bare"))] = "same"
-    reply: Annotated[dict[str, float], PlainValidator(fields.ratios)] = {}
+    reply: Annotated[dict[str, float], PlainValidator(mappings.ratios)] = {}
 
 
 class SessionKeys(Strict):
@@ -272,7 +272,7 @@ class OtlpKeys(Strict):
     """A collector that speaks OTLP over HTTP."""
 
     endpoint: Filled
-    headers: Annotated[dict[str, str], PlainValidator(fields.headers)] = {}
+    headers: Annotated[dict[str, str], PlainValidator(mappings.headers)] = {}
     metrics: Flag = True
     traces: Flag = True
     sample: Share = 0.1

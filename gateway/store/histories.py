@@ -114,3 +114,7 @@ def _history(row: Any, parts: Mapping[str, list[dict[str, Any]]]) -> History:
         scoring=tuple(call for call in calls if call["purpose"] == "score"),
         good={label["tier"]: label["good"] for label in parts["label"]},
     )
+
+
+history_of = _history
+"""Puts a request's row and its rows of the other tables, each in order, together."""

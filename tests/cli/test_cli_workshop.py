@@ -16,9 +16,10 @@ from router_models.cascade import evaluate
 from router_models.difficulty import compare
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("tuning.md", "judging.md")
+PAGES = ("tuning.md", "judging.md", "report.md", "payback.md")
 PARSERS = {each.__name__: each.parser for each in (compare, evaluate)}
-COMMANDS = ("train", "evaluate", "tune", "replay", "scorers", "promote", "rollback")
+MONEY = ("report", "payback", "reconcile")
+COMMANDS = ("train", "evaluate", "tune", "replay", "scorers", "promote", "rollback", *MONEY)
 
 
 def test_they_are_in_the_help_beside_our_own(capsys):
@@ -26,7 +27,7 @@ def test_they_are_in_the_help_beside_our_own(capsys):
         main(["--help"])
     said = capsys.readouterr().out
     for command in ("serve", "check", "replay", *COMMANDS):
-        assert f"\n    {command} " in said
+        assert re.search(rf"\n    {command}\s", said)
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "replay"])
@@ -67,13 +68,24 @@ def test_the_help_of_all_loads_none_of_what_they_need():
 def test_the_page_names_no_command_and_no_option_that_there_is_not(capsys):
     page = (ROOT / "docs" / "scorer.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`waterfall ([a-z]+)", page))
-    assert named == set(COMMANDS) - {"replay"}  # that one has docs/judging.md
+    assert named == set(COMMANDS) - {"replay", *MONEY}  # those have pages of their own
     known = {"--help"}
     for command in COMMANDS:
         with pytest.raises(SystemExit):
             main([command, "--help"])
         known |= set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
     assert set(re.findall(r"--[a-z][a-z-]+", page)) <= known
+
+
+@pytest.mark.parametrize("command", MONEY)
+def test_every_option_of_the_money_commands_is_one_that_a_page_names(command, capsys):
+    """But for those that say where to read from and write to."""
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    known = options(capsys.readouterr().out) - {"--help", "--config", "--ledger", "--route"}
+    pages = "".join((ROOT / "docs" / each).read_text(encoding="utf-8") for each in PAGES)
+    plain = {"--format", "--output", "--tuned", "--prompted", "--large", "--instructions"}
+    assert known - plain <= options(pages) | {"--until", "--horizon"}
 
 
 def test_every_command_of_the_pages_can_be_asked_for(capsys):

@@ -1,0 +1,99 @@
+"""Some whole requests of the past, drawn by chance: what a replay can go over in a second."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.store.histories import History, history_of
+from gateway.store.totals import Period, viewing
+
+_AT_ONCE: Final = 500
+_PARTS: Final = {
+    "attempt": "SELECT * FROM attempt WHERE request IN ({ids}) ORDER BY request, seq",
+    "call": 'SELECT * FROM "call" WHERE request IN ({ids}) ORDER BY request, attempt, seq',
+    "check_result": "SELECT * FROM check_result WHERE request IN ({ids})"
+    " ORDER BY request, attempt, seq",
+    "label": "SELECT r.id AS request, l.tier, avg(l.score) AS good FROM label AS l"
+    " JOIN request AS r ON r.entry_id = l.entry_id WHERE r.id IN ({ids}) GROUP BY r.id, l.tier",
+}
+
+
+def sample(
+    path: Path, period: Period, count: int, chance: random.Random, *, labelled: bool = False
+) -> list[History]:
+    """Draw at most so many of a period's requests that can be decided again, each as likely as any
+    other; in their order. `labelled` draws among those that somebody has judged. Raises OSError."""
+    with viewing(path) as connection:
+        if labelled:
+            order = _labelled(connection, period, chance)
+        else:
+            order = _numbers(connection, period, count, chance)
+        ids = sorted(_draw(connection, period, count, order))
+        parts = (ids[at : at + _AT_ONCE] for at in range(0, len(ids), _AT_ONCE))
+        return [history for part in parts for history in _read(connection, part)]
+
+
+def _numbers(
+    connection: sqlite3.Connection, period: Period, count: int, chance: random.Random
+) -> list[int]:
+    """Draw numbers between the period's first and last: all of them, where they are few."""
+    # Of any route: their numbers lie among each other's, and to look at the route is to read all.
+    time = Period(period.since, period.until)
+    span = f"SELECT min(r.id), max(r.id) FROM request AS r WHERE 1 = 1{time.where}"  # noqa: S608
+    low, high = connection.execute(span, time.values).fetchone()
+    if low is None:
+        return []
+    numbers = range(low, high + 1)
+    wanted = max(16 * count, _AT_ONCE)
+    return chance.sample(numbers, len(numbers) if len(numbers) < 2 * wanted else wanted)
+
+
+def _labelled(connection: sqlite3.Connection, period: Period, chance: random.Random) -> list[int]:
+    """The numbers of the requests with labels, in an order that chance has made."""
+    query = (
+        "SELECT DISTINCT r.id FROM label AS l JOIN request AS r ON r.entry_id = l.entry_id"  # noqa: S608
+        f" WHERE 1 = 1{period.where} ORDER BY 1"
+    )
+    numbers = [row[0] for row in connection.execute(query, period.values)]
+    chance.shuffle(numbers)
+    return numbers
+
+
+def _draw(
+    connection: sqlite3.Connection, period: Period, count: int, order: Sequence[int]
+) -> list[int]:
+    """Take numbers in their order, until enough of them are the period's requests."""
+    found: list[int] = []
+    for at in range(0, len(order), _AT_ONCE):
+        part = order[at : at + _AT_ONCE]
+        query = (
+            f"SELECT r.id FROM request AS r WHERE r.id IN ({_list(part)})"  # noqa: S608 - numbers
+            f" AND r.decided IS NOT NULL{period.where}"
+        )
+        there = {row[0] for row in connection.execute(query, period.values)}
+        found += [number for number in part if number in there]
+        if len(found) >= count:
+            break
+    return found[:count]
+
+
+def _read(connection: sqlite3.Connection, ids: Sequence[int]) -> list[History]:
+    parts: dict[str, defaultdict[int, list[dict[str, Any]]]] = {}
+    for name, sql in _PARTS.items():
+        parts[name] = defaultdict(list)
+        for row in connection.execute(sql.format(ids=_list(ids))):
+            parts[name][row["request"]].append(dict(row))
+    query = f"SELECT * FROM request WHERE id IN ({_list(ids)}) ORDER BY id"  # noqa: S608 - numbers
+    return [
+        history_of(row, {name: rows[row["id"]] for name, rows in parts.items()})
+        for row in connection.execute(query)
+    ]
+
+
+def _list(ids: Sequence[int]) -> str:
+    return ", ".join(map(str, ids))

@@ -1,0 +1,1 @@
+"""What a provider says it billed, held against what the ledger has."""

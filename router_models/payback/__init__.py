@@ -1,0 +1,1 @@
+"""Whether a fine-tuned model pays back: from which volume on, against what, and when never."""
