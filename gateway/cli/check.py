@@ -37,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
     settings = common.read(args)
     if settings is None:
         return 2
-    from gateway.app import REFUSALS, refuse_open_door
+    from gateway.api.doors import refuse_open_door
+    from gateway.app import REFUSALS
     from gateway.checks.opening import try_examiners
     from gateway.scoring import notes, try_scorers
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 import uvicorn
 from fastapi import FastAPI
 
-from gateway.app import StartError
+from gateway.api.doors import StartError
 
 _LOOK_AGAIN = 0.02
 

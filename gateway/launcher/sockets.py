@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import socket
 
-from gateway.app import StartError
+from gateway.api.doors import StartError
 
 
 def listen(host: str, port: int) -> socket.socket:

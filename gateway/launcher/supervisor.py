@@ -17,7 +17,8 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from gateway.api.admin import Controls, admin_app
-from gateway.app import CLOCKS, StartError, refuse_open_door
+from gateway.api.doors import StartError, refuse_open_door
+from gateway.app import CLOCKS
 from gateway.config import ServerSettings, Settings, Watcher, is_loopback
 from gateway.core.errors import BadRequest, GatewayError, NotReady
 from gateway.core.ledger import Refusal

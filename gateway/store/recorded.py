@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from gateway.core.rows import COST_COLUMNS
-from gateway.store.totals import viewing
+from gateway.store.connection import Place
+from gateway.store.ledgers import reading
 
 HOUR: Final = 3600
 _KINDS = ", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in COST_COLUMNS)
@@ -20,13 +20,13 @@ FROM "call" WHERE started_at >= :since AND started_at < :until
 GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3"""  # noqa: S608 - ours
 
 
-def recorded_calls(path: Path, since: float, until: float) -> list[Mapping[str, Any]]:
+def recorded_calls(place: Place, since: float, until: float) -> list[Mapping[str, Any]]:
     """Add up the calls that started in [since, until), UNIX times in whole hours: by hour (so many
     since 1970), upstream, model, status, error, and whether their tokens are estimated. Money is
     in nano-dollars; by kind it is 0 where an older version kept none. Raises OSError when there is
     no ledger of this layout."""
     asked = {"since": since, "until": until}
-    with viewing(path) as connection:
+    with reading(place) as connection:
         return [dict(row) for row in connection.execute(_CALLS, asked)]
 
 
@@ -39,11 +39,11 @@ SELECT count(*) AS requests, coalesce(sum(escalated), 0) AS escalated FROM reque
 WHERE start_tier = :tier AND started_at >= :since"""
 
 
-def tier_usage(path: Path, tier: str, since: float) -> dict[str, float | None]:
+def tier_usage(place: Place, tier: str, since: float) -> dict[str, float | None]:
     """What a tier's answered calls were like since a UNIX time: how many, from when to when, and
     their mean tokens; and of the requests that started there, how many, and how many escalated.
     Means are None without any. Raises OSError when there is no ledger of this layout."""
     asked = {"tier": tier, "since": since}
-    with viewing(path) as connection:
+    with reading(place) as connection:
         used = connection.execute(_USED, asked).fetchone()
         return {**dict(used), **dict(connection.execute(_STARTED, asked).fetchone())}

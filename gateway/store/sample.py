@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
+from gateway.store.connection import Connection, Place
 from gateway.store.histories import History, history_of
-from gateway.store.totals import Period, viewing
+from gateway.store.ledgers import reading
+from gateway.store.totals import Period
 
 _AT_ONCE: Final = 500
 _PARTS: Final = {
@@ -24,11 +24,11 @@ _PARTS: Final = {
 
 
 def sample(
-    path: Path, period: Period, count: int, chance: random.Random, *, labelled: bool = False
+    place: Place, period: Period, count: int, chance: random.Random, *, labelled: bool = False
 ) -> list[History]:
     """Draw at most so many of a period's requests that can be decided again, each as likely as any
     other; in their order. `labelled` draws among those that somebody has judged. Raises OSError."""
-    with viewing(path) as connection:
+    with reading(place) as connection:
         if labelled:
             order = _labelled(connection, period, chance)
         else:
@@ -39,7 +39,7 @@ def sample(
 
 
 def _numbers(
-    connection: sqlite3.Connection, period: Period, count: int, chance: random.Random
+    connection: Connection, period: Period, count: int, chance: random.Random
 ) -> list[int]:
     """Draw numbers between the period's first and last: all of them, where they are few."""
     # Of any route: their numbers lie among each other's, and to look at the route is to read all.
@@ -53,7 +53,7 @@ def _numbers(
     return chance.sample(numbers, len(numbers) if len(numbers) < 2 * wanted else wanted)
 
 
-def _labelled(connection: sqlite3.Connection, period: Period, chance: random.Random) -> list[int]:
+def _labelled(connection: Connection, period: Period, chance: random.Random) -> list[int]:
     """The numbers of the requests with labels, in an order that chance has made."""
     query = (
         "SELECT DISTINCT r.id FROM label AS l JOIN request AS r ON r.entry_id = l.entry_id"  # noqa: S608
@@ -64,9 +64,7 @@ def _labelled(connection: sqlite3.Connection, period: Period, chance: random.Ran
     return numbers
 
 
-def _draw(
-    connection: sqlite3.Connection, period: Period, count: int, order: Sequence[int]
-) -> list[int]:
+def _draw(connection: Connection, period: Period, count: int, order: Sequence[int]) -> list[int]:
     """Take numbers in their order, until enough of them are the period's requests."""
     found: list[int] = []
     for at in range(0, len(order), _AT_ONCE):
@@ -82,7 +80,7 @@ def _draw(
     return found[:count]
 
 
-def _read(connection: sqlite3.Connection, ids: Sequence[int]) -> list[History]:
+def _read(connection: Connection, ids: Sequence[int]) -> list[History]:
     parts: dict[str, defaultdict[int, list[dict[str, Any]]]] = {}
     for name, sql in _PARTS.items():
         parts[name] = defaultdict(list)

@@ -6,16 +6,15 @@ rows lie; no row of a request comes out.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Final
 
-from gateway.store.sqlite import as_os_error, connect_to_read
+from gateway.store.connection import Connection, Place
+from gateway.store.ledgers import reading
 
 Row = Mapping[str, Any]
 BLOCKS: Final = 100
@@ -76,41 +75,32 @@ class Totals:
     last: float | None = None
 
 
-def totals(path: Path, period: Period = Period(), blocks: int = BLOCKS) -> Totals:
+def totals(place: Place, period: Period = Period(), blocks: int = BLOCKS) -> Totals:
     """Add up a period's requests in at most so many blocks. Raises OSError when there is no ledger
     of this layout."""
-    low, high, first, last = _span(path, period)
+    low, high, first, last = _span(place, period)
     if low is None:
         return Totals()
     edges = _edges(low, high + 1, blocks)
     with ThreadPoolExecutor(READERS) as readers:
-        parts = [(path, period, edges[turn::READERS]) for turn in range(READERS)]
+        parts = [(place, period, edges[turn::READERS]) for turn in range(READERS)]
         found = dict(pair for part in readers.map(_read, parts) for pair in part)
-    labels = _labels(path, period)
+    labels = _labels(place, period)
     return Totals(tuple(found[edge] for edge in edges), labels, first, last)
 
 
-@contextmanager
-def viewing(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open one moment's view of a ledger, its rows by their columns' names. What it raises inside
-    is an OSError, also when there is no ledger of this layout."""
-    with as_os_error(path), closing(connect_to_read(path)) as connection:
-        connection.execute("BEGIN")
-        yield connection
-
-
-def _labels(path: Path, period: Period) -> tuple[Row, ...]:
-    with viewing(path) as connection:
+def _labels(place: Place, period: Period) -> tuple[Row, ...]:
+    with reading(place) as connection:
         found = connection.execute(_LABELS.format(where=period.where), period.values)
-        return tuple(dict(row) for row in found)
+        return tuple(_plain(row) for row in found)
 
 
-def _span(path: Path, period: Period) -> tuple[int | None, int, float, float]:
+def _span(place: Place, period: Period) -> tuple[int | None, int, float, float]:
     query = (
         "SELECT min(id), max(id), min(started_at), max(started_at)"  # noqa: S608 - ours
         f" FROM request AS r WHERE 1 = 1{period.where}"
     )
-    with viewing(path) as connection:
+    with reading(place) as connection:
         return tuple(connection.execute(query, period.values).fetchone())
 
 
@@ -122,26 +112,34 @@ def _edges(low: int, end: int, blocks: int) -> list[tuple[int, int]]:
 
 
 def _read(
-    part: tuple[Path, Period, list[tuple[int, int]]],
+    part: tuple[Place, Period, list[tuple[int, int]]],
 ) -> list[tuple[tuple[int, int], Block]]:
-    path, period, edges = part
-    with viewing(path) as connection:
+    place, period, edges = part
+    with reading(place) as connection:
         statements = _statements(period)
         return [(edge, _block(connection, statements, period, edge)) for edge in edges]
 
 
 def _block(
-    connection: sqlite3.Connection,
+    connection: Connection,
     statements: Mapping[str, str],
     period: Period,
     edge: tuple[int, int],
 ) -> Block:
     values = period.values | {"low": edge[0], "high": edge[1]}
     found = {
-        name: [dict(row) for row in connection.execute(sql, values)]
+        name: [_plain(row) for row in connection.execute(sql, values)]
         for name, sql in statements.items()
     }
     return Block(found["requests"], found["attempts"], found["checks"], found["calls"])
+
+
+def _plain(row: Any) -> Row:
+    """A row by its names; PostgreSQL's sums of integers come as decimals."""
+    return {
+        name: int(value) if isinstance(value, Decimal) else value
+        for name, value in dict(row).items()
+    }
 
 
 def _statements(period: Period) -> dict[str, str]:

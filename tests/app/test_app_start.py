@@ -10,7 +10,8 @@ import yaml
 from api.serving import config
 
 from gateway import launcher
-from gateway.app import Gateway, StartError, read_settings, refuse_open_door
+from gateway.api.doors import StartError, refuse_open_door
+from gateway.app import Gateway, read_settings
 from gateway.launcher import process
 from gateway.upstreams.opening import UpstreamUnusable
 

@@ -18,7 +18,8 @@ from api.serving import CHAT, LIMIT, ask_for, config
 from app.serving import Process, Wire, posted, until
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.app import StartError, read_settings
+from gateway.api.doors import StartError
+from gateway.app import read_settings
 from gateway.launcher import sockets
 from gateway.launcher.supervisor import Supervisor
 from gateway.store import read
