@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,8 +12,6 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from gateway.core.money import dollars, nano
 
@@ -71,7 +70,7 @@ def read_prices(path: Path, patterns: Iterable[str]) -> Found:
 
     Raises OSError, or ValueError when the file is none of litellm's.
     """
-    entries = orjson.loads(path.read_bytes())
+    entries = json.loads(path.read_bytes())
     if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
         raise ValueError("it is not a mapping of models to prices")
     wanted = tuple(patterns)
