@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from gateway.core.baseline import Baseline
 from gateway.core.difficulty import Difficulty
 from gateway.core.ids import uuid7
 from gateway.core.ledger import Entry, Origin, Timing
@@ -103,8 +104,7 @@ def entries(count: int) -> Iterator[Entry]:
             start_reason="score",
             difficulty=Difficulty(chance.random(), 0.1, (0.6, 0.9), "linear@3"),
             threshold=0.8,
-            baseline_tier="large",
-            baseline=123_456_789,
+            baseline=Baseline("large", 123_456_789),
             config="c0ffee",
         )
 
