@@ -99,7 +99,7 @@ async def test_a_gateway_watches_its_loop_and_says_how_old_its_prices_are(tmp_pa
         "version: mine\neffective: 2026-02-03\nmodels: {s-model: {input: 1, output: 2}}\n"
     )
     (tmp_path / "later.yaml").write_text(
-        "version: mine\neffective: 2026-02-31\nmodels: {s-model: {input: 1, output: 2}}\n"
+        "version: mine\nmodels: {s-model: {input: 1, output: 2}}\n"
     )
     at = {}
     for name in ("prices.yaml", "later.yaml"):
