@@ -188,7 +188,7 @@ def pid_of(one):
 
 async def test_the_time_from_which_other_prices_hold_is_watched_for_with_the_files():
     heard = []
-    made = Team({"path": "w.yaml"}, lambda *told: heard.append(told), Metrics((), {}))
+    made = Team({"path": "w.yaml"}, lambda *told: heard.append(told), Metrics((), {}), NoDoor())
     await made._hear_of_files([["a.yaml", "b.yaml"], 1_796_083_200.0])
     await made._hear_of_files([["a.yaml"], None])
     a, b = Path("a.yaml"), Path("b.yaml")

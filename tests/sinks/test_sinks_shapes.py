@@ -98,15 +98,15 @@ async def test_a_gateway_watches_its_loop_and_says_how_old_its_prices_are(tmp_pa
     (tmp_path / "prices.yaml").write_text(
         "version: mine\neffective: 2026-02-03\nmodels: {s-model: {input: 1, output: 2}}\n"
     )
-    (tmp_path / "undated.yaml").write_text(
+    (tmp_path / "later.yaml").write_text(
         "version: mine\nmodels: {s-model: {input: 1, output: 2}}\n"
     )
     at = {}
-    for name in ("prices.yaml", "undated.yaml"):
+    for name in ("prices.yaml", "later.yaml"):
         document = config(prices={"file": name}, tiers__small__price=None)
         async with listening(tmp_path, document) as served:
             await asyncio.sleep(0.1)
             page = served.gateway.metrics.render()
             assert value(page, "event_loop_lag_seconds_count") > 0
             at[name] = value(page, "price_book_timestamp_seconds")
-    assert at == {"prices.yaml": 1_770_076_800.0, "undated.yaml": None}
+    assert at == {"prices.yaml": 1_770_076_800.0, "later.yaml": None}
