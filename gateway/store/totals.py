@@ -82,11 +82,11 @@ def totals(place: Place, period: Period = Period(), blocks: int = BLOCKS) -> Tot
     if low is None:
         return Totals()
     edges = _edges(low, high + 1, blocks)
-    with ThreadPoolExecutor(READERS) as readers:
+    with ThreadPoolExecutor(READERS + 1) as readers:
+        labels = readers.submit(_labels, place, period)
         parts = [(place, period, edges[turn::READERS]) for turn in range(READERS)]
         found = dict(pair for part in readers.map(_read, parts) for pair in part)
-    labels = _labels(place, period)
-    return Totals(tuple(found[edge] for edge in edges), labels, first, last)
+    return Totals(tuple(found[edge] for edge in edges), labels.result(), first, last)
 
 
 def _labels(place: Place, period: Period) -> tuple[Row, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -139,14 +140,20 @@ def resampled(
     """A figure of the rows' sums, with its percentile bootstrap interval."""
     if not len(table):
         return dict(UNKNOWN)
-    draws = np.random.default_rng(seed).integers(0, len(table), (RESAMPLES, len(table)))
     with np.errstate(invalid="ignore", divide="ignore"):
         value = float(figure(table.sum(axis=0, keepdims=True))[0])
-        found = figure(table[draws].sum(axis=1))
+        found = figure(_weights(len(table), seed) @ table)
     if not np.isfinite(value) or not np.isfinite(found).any():
         return dict(UNKNOWN)
     low, high = np.quantile(found[np.isfinite(found)], [0.025, 0.975])
     return {"value": value, "low": float(low), "high": float(high)}
+
+
+@lru_cache(maxsize=4)
+def _weights(count: int, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """How often each of so many rows is drawn, resample by resample."""
+    even = np.full(count, 1.0 / count)
+    return np.random.default_rng(seed).multinomial(count, even, RESAMPLES).astype(np.float64)
 
 
 def sum_of(rows: Iterable[Row], name: str) -> int:
