@@ -115,7 +115,7 @@ class Admin:
 
 async def test_two_workers_are_one_gateway(tmp_path):
     async with Process(tmp_path, two()) as it:
-        print(f"start to ready: {await it.ready():.2f} s")  # noqa: T201 (the figure is the point)
+        await it.ready()
         port = int(it.url.rpartition(":")[2])
         workers = workers_of(it)
         assert len(workers) == 2
@@ -131,8 +131,7 @@ async def test_two_workers_are_one_gateway(tmp_path):
             assert {page[times] for page in pages} == {MANY}
             assert {page["workers",] for page in pages} == {2}
             await change_and_ask(it, admin, clients)
-            # A request is under way for a moment after its answer has come.
-            await eventually(lambda: _under_way(admin, 0))
+            await eventually(lambda: _under_way(admin, 0))  # answered, each is for a moment still
             slow = ask_for("small", simulate="slow_first,seconds=3")
             asking = asyncio.create_task(clients[0].post(CHAT, json=slow))
             await eventually(lambda: _under_way(admin, 1))
