@@ -117,8 +117,7 @@ async def test_two_workers_are_one_gateway(tmp_path):
     async with Process(tmp_path, two()) as it:
         await it.ready()
         port = int(it.url.rpartition(":")[2])
-        workers = workers_of(it)
-        assert len(workers) == 2
+        assert len(workers := workers_of(it)) == 2
         async with connections(it) as clients, Admin(it) as admin:
             assert await thresholds(clients) == {"0.8"}
             for worker in workers:
