@@ -44,7 +44,6 @@ async def gone(workers):
 
 
 async def eventually(condition):
-    """Wait until a coroutine function says so."""
     async with asyncio.timeout(LIMIT):
         while not await condition():  # noqa: ASYNC110 (nothing tells of it)
             await asyncio.sleep(0.05)
@@ -117,7 +116,8 @@ async def test_two_workers_are_one_gateway(tmp_path):
     async with Process(tmp_path, two()) as it:
         await it.ready()
         port = int(it.url.rpartition(":")[2])
-        assert len(workers := workers_of(it)) == 2
+        workers = workers_of(it)
+        assert len(workers) == 2
         async with connections(it) as clients, Admin(it) as admin:
             assert await thresholds(clients) == {"0.8"}
             for worker in workers:
