@@ -121,6 +121,7 @@ def _call(tier: Tier, usage: Usage, at: float, chance: random.Random) -> CallRec
         usage=usage,
         cost=tier.price.cost(usage),
         first_token=0.125,
+        price=tier.price,
     )
 
 
