@@ -33,7 +33,8 @@ from gateway.core.shadow import Shadow, shadow_row
 from gateway.core.signals import Signals
 from gateway.core.steps import Call, Consult, Deliver
 from gateway.core.verdict import Bar, CheckSpec, Evidence, Finding
-from gateway.store.sqlite import connect, insert, transaction
+from gateway.store.connection import Place
+from gateway.store.ledgers import ledger_at
 
 START = 1_760_000_000.0
 DAY = 86_400.0
@@ -59,18 +60,23 @@ _WRONG = {"waterfall": 0.25, "contracts": 1.6}
 
 
 def make(path: Path, count: int, *, days: float = 30.0, seed: int = 1) -> Path:
-    """Write a ledger of so many requests, evenly over the days, with labels on some; return it."""
+    """Write a SQLite ledger of so many requests, evenly over the days; return it."""
+    write(path, count, days=days, seed=seed)
+    return path
+
+
+def write(place: Place, count: int, *, days: float = 30.0, seed: int = 1) -> None:
+    """Write so many requests into a ledger, evenly over the days, with labels on some."""
     draw = random.Random(seed)
     made = _requests(draw, count, days)
-    with closing(connect(path)) as connection:
+    with closing(ledger_at(place).write()) as writer:
         while batch := list(islice(made, 1_000)):
-            with transaction(connection):
-                insert(connection, [record for record, _ in batch])
+            with writer.transaction():
                 shadows = [record for each, _ in batch for record in each.pop("shadows", ())]
-                insert(connection, shadows)
-                labels = [label for _, said in batch for label in said]
-                connection.executemany("INSERT INTO label VALUES (?, ?, ?, ?, ?)", labels)
-    return path
+                writer.insert([record for record, _ in batch])
+                writer.insert(shadows)
+                for label in (label for _, said in batch for label in said):
+                    writer.connection.execute("INSERT INTO label VALUES (?, ?, ?, ?, ?)", label)
 
 
 def _requests(

@@ -7,17 +7,21 @@ from typing import Any, Final
 
 from gateway.core.rows import COST_COLUMNS
 from gateway.store.connection import Place
-from gateway.store.ledgers import reading
+from gateway.store.ledgers import ledger_at, reading
+from gateway.store.totals import plain
 
 HOUR: Final = 3600
 _KINDS = ", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in COST_COLUMNS)
+# A server rounds where SQLite cuts.
+_HOUR: Final = ("CAST(started_at / 3600 AS INTEGER)", "CAST(floor(started_at / 3600) AS BIGINT)")
+_KEYS: Final = ("hour", "upstream", "model", "status", "error", "estimated")
 _CALLS = f"""
-SELECT CAST(started_at / 3600 AS INTEGER) AS hour, upstream, model, status, error, estimated,
+SELECT {{hour}} AS hour, upstream, model, status, error, estimated,
        count(*) AS calls, sum(prompt_tokens) AS prompt_tokens,
        sum(cached_tokens) AS cached_tokens, sum(cache_write_tokens) AS cache_write_tokens,
        sum(completion_tokens) AS completion_tokens, sum(cost) AS cost, {_KINDS}
 FROM "call" WHERE started_at >= :since AND started_at < :until
-GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3"""  # noqa: S608 - ours
+GROUP BY 1, 2, 3, 4, 5, 6"""  # noqa: S608 - ours
 
 
 def recorded_calls(place: Place, since: float, until: float) -> list[Mapping[str, Any]]:
@@ -26,8 +30,10 @@ def recorded_calls(place: Place, since: float, until: float) -> list[Mapping[str
     in nano-dollars; by kind it is 0 where an older version kept none. Raises OSError when there is
     no ledger of this layout."""
     asked = {"since": since, "until": until}
+    sql = _CALLS.format(hour=ledger_at(place).forms(_HOUR))
     with reading(place) as connection:
-        return [dict(row) for row in connection.execute(_CALLS, asked)]
+        rows = [plain(row) for row in connection.execute(sql, asked)]
+    return sorted(rows, key=lambda row: [row[name] for name in _KEYS])
 
 
 _USED = """
@@ -46,4 +52,4 @@ def tier_usage(place: Place, tier: str, since: float) -> dict[str, float | None]
     asked = {"tier": tier, "since": since}
     with reading(place) as connection:
         used = connection.execute(_USED, asked).fetchone()
-        return {**dict(used), **dict(connection.execute(_STARTED, asked).fetchone())}
+        return {**plain(used), **plain(connection.execute(_STARTED, asked).fetchone())}

@@ -92,7 +92,7 @@ def totals(place: Place, period: Period = Period(), blocks: int = BLOCKS) -> Tot
 def _labels(place: Place, period: Period) -> tuple[Row, ...]:
     with reading(place) as connection:
         found = connection.execute(_LABELS.format(where=period.where), period.values)
-        return tuple(_plain(row) for row in found)
+        return tuple(plain(row) for row in found)
 
 
 def _span(place: Place, period: Period) -> tuple[int | None, int, float, float]:
@@ -128,18 +128,22 @@ def _block(
 ) -> Block:
     values = period.values | {"low": edge[0], "high": edge[1]}
     found = {
-        name: [_plain(row) for row in connection.execute(sql, values)]
+        name: [plain(row) for row in connection.execute(sql, values)]
         for name, sql in statements.items()
     }
     return Block(found["requests"], found["attempts"], found["checks"], found["calls"])
 
 
-def _plain(row: Any) -> Row:
-    """A row by its names; PostgreSQL's sums of integers come as decimals."""
+def plain(row: Any) -> Row:
+    """A row by its names; PostgreSQL's sums and means of integers come as decimals."""
     return {
-        name: int(value) if isinstance(value, Decimal) else value
+        name: _number(value) if isinstance(value, Decimal) else value
         for name, value in dict(row).items()
     }
+
+
+def _number(value: Decimal) -> int | float:
+    return int(value) if value == int(value) else float(value)
 
 
 def _statements(period: Period) -> dict[str, str]:

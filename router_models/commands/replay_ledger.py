@@ -27,7 +27,7 @@ _URL = "sqlite:///"
 
 def run(args: argparse.Namespace) -> int:
     """Replay. Exit code 1 where a request's own policy does not come to what was recorded."""
-    place = _place(args.ledger)
+    place = ledger_place(args.ledger)
     with _reading(place):
         name, without = _route(place, args.route)
         policy, notes = _policy(args.config, name)
@@ -46,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
     return 0 if reproduced else 1
 
 
-def _place(written: str) -> Place:
+def ledger_place(written: str) -> Place:
+    """Find the ledger that is meant. Raises UseError."""
     if "://" in written and not written.startswith(_URL):
         try:
             return DatabaseUrl(written)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from router_models.commands import common
 
 if TYPE_CHECKING:
+    from gateway.store.connection import Place
     from gateway.store.totals import Period
     from router_models.report.document import Document
 
 FORMATS = ("terminal", "markdown", "json", "html")
 _ENDINGS = {".md": "markdown", ".json": "json", ".html": "html", ".htm": "html"}
 SAMPLE = 300
-_URL = "sqlite:///"
 _FLOORS = {
     "min_saving": "the least that is saved of the baseline's bill",
     "max_quality_loss": "the most quality that is lost against the baseline tier, by labels",
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if broken else 0
 
 
-def place(config: Path | None, ledger: str | None) -> tuple[Any, Path]:
+def place(config: Path | None, ledger: str | None) -> tuple[Any, Place]:
     """Find the configuration, where there is one, and the ledger. Raises UseError."""
     settings: Any = None
     if config is not None or ledger is None:
@@ -112,13 +112,10 @@ def place(config: Path | None, ledger: str | None) -> tuple[Any, Path]:
             raise common.UseError(f"there is no {path}; name another --config, or a --ledger.")
         settings = read_settings(path, os.environ)
     if ledger is None:
-        return settings, settings.ledger.path
-    if "://" in ledger and not ledger.startswith(_URL):
-        raise common.UseError(f"--ledger must be {_URL}path or a file: other databases are not.")
-    path = Path(ledger.removeprefix(_URL))
-    if not path.is_file():
-        raise common.UseError(f"there is no ledger at {path}.")
-    return settings, path
+        return settings, settings.ledger.place
+    from router_models.commands.replay_ledger import ledger_place
+
+    return settings, ledger_place(ledger)
 
 
 def _period(args: argparse.Namespace) -> Period:
@@ -146,7 +143,7 @@ def _cached_prices(settings: Any) -> dict[str, float]:
 
 
 def _what_if(
-    args: argparse.Namespace, path: Path, period: Period, told: dict[str, Any]
+    args: argparse.Namespace, path: Place, period: Period, told: dict[str, Any]
 ) -> dict[str, Any] | None:
     if not args.sample or not told["requests"]:
         return None

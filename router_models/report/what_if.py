@@ -10,13 +10,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gateway.core.difficulty import start_index
 from gateway.core.plan import Plan, Tier
+from gateway.store.connection import Place
 from gateway.store.sample import sample
 from gateway.store.totals import Period
 from router_models.replay.again import Again, decide_again
@@ -36,17 +36,19 @@ class _Tally:
     good: list[float] = field(default_factory=list)
 
 
-def try_thresholds(path: Path, period: Period, route: str, count: int, seed: int) -> dict[str, Any]:
+def try_thresholds(
+    place: Place, period: Period, route: str, count: int, seed: int
+) -> dict[str, Any]:
     """Replay a sample of a route's requests at each of GRID, and at the threshold in force last;
     say which is the cheapest for sure. Raises OSError."""
     chance, period = random.Random(seed), replace(period, route=route)
-    records = [read_record(each) for each in sample(path, period, count, chance)]
+    records = [read_record(each) for each in sample(place, period, count, chance)]
     if not records:
         return {"why": "None of these requests says what it was decided on."}
     if not any(len(_usable(record.decided.plan)) > 1 for record in records):
         return {"why": f"Route {route} has one tier: there is no threshold to try."}
     now = next((r.decided.thresholds[0] for r in reversed(records) if r.decided.thresholds), None)
-    judged = [read_record(each) for each in sample(path, period, count, chance, labelled=True)]
+    judged = [read_record(each) for each in sample(place, period, count, chance, labelled=True)]
     rows = sweep(records, judged, GRID if now is None else (*GRID, now))
     return {
         "why": "",
