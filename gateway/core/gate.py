@@ -95,7 +95,7 @@ class Gate:
 
     def _hold_back(self, deltas: Sequence[Delta]) -> None:
         self._held += deltas
-        self._visible = self._visible or any(delta.raw != b"" for delta in deltas)
+        self._visible = self._visible or any(map(_is_begun, deltas))
 
     def _due(self, delta: Delta) -> bool:
         """Is the hold over?"""
@@ -136,7 +136,7 @@ class Gate:
         if self.verdict is None or not self.verdict.accepted:
             return []
         if not self._visible:
-            return []  # nothing the client would see: a failure now is still an ordinary one
+            return []  # nobody has said anything: a failure now is still an ordinary one
         ready, self._held = self._held, []
         self.released = True
         return ready
@@ -238,6 +238,18 @@ def says_something(delta: Delta) -> bool:
     """Is there anything in it that a model has said?"""
     said = any(piece.text or piece.refusal or piece.tool_calls for piece in delta.pieces)
     return said or any(True for _ in _texts(delta))
+
+
+def _is_begun(delta: Delta) -> bool:
+    """Would a client see the reply begin in it? Not in a role, nor in a chunk of no choice."""
+    if delta.raw == b"":
+        return False
+    for choice in delta.payload.get("choices") or ():
+        said = choice.get("delta" if "delta" in choice else "message")
+        rest = said.items() if isinstance(said, Mapping) else ()
+        if choice.get("finish_reason") or any(value for name, value in rest if name != "role"):
+            return True
+    return False
 
 
 def _without(value: Any, marker: str) -> Any:

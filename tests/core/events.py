@@ -20,5 +20,11 @@ def event(text="", index=0, finish=None, tool_calls=(), **said):
     return Delta((piece,), None, json.dumps(payload).encode(), payload)
 
 
+def event_of(choices):
+    """One event of which an adapter has made out nothing."""
+    payload = {"choices": choices}
+    return Delta((), None, json.dumps(payload).encode(), payload)
+
+
 def said(deltas):
     return "".join(piece.text for delta in deltas for piece in delta.pieces)

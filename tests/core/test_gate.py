@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from core.events import HEARTBEAT, MARKER, event, said
+from core.events import HEARTBEAT, MARKER, event, event_of, said
 
 from gateway.core.chat import Delta, Piece
 from gateway.core.gate import Gate, says_something
@@ -210,15 +210,34 @@ def test_a_call_of_a_tool_and_a_whole_draft_wait_for_the_full_verdict(hold, more
     assert judge.asked == []
 
 
-def test_what_no_client_would_see_does_not_open_it():
-    """A heartbeat before a failure: the failure is still an ordinary one."""
-    waiting = gate(judged=False)
-    assert waiting.feed(HEARTBEAT) == []
+@pytest.mark.parametrize(("judged", "hold"), [(False, WHOLE), (True, Hold("none"))])
+def test_what_says_nothing_does_not_open_it(judged, hold):
+    """A heartbeat or a role before a failure: the failure is still an ordinary one."""
+    waiting = gate(hold, judged=judged)
+    role, none = event("", role="assistant"), event_of([])
+    for each in (HEARTBEAT, role, none):
+        assert waiting.feed(each) == []
     assert not waiting.released
-    role = event("", role="assistant")
-    assert waiting.feed(role) == [HEARTBEAT, role]
+    first = event("A")
+    assert waiting.feed(first) == [HEARTBEAT, role, none, first]
     assert waiting.feed(HEARTBEAT) == [HEARTBEAT]
+    assert waiting.feed(none) == [none]
     assert waiting.released
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"delta": {"content": "", "audio": {"data": "AAAA"}}},
+        {"delta": {"role": "assistant", "reasoning_content": "Hm"}},
+        {"delta": {"content": None, "function_call": {"name": "f"}}},
+        {"delta": {}, "finish_reason": "stop"},
+    ],
+)
+def test_whatever_is_said_does(choice):
+    waiting = gate(judged=False)
+    begun = event_of([choice])
+    assert waiting.feed(begun) == [begun]
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,16 @@ async def test_a_deadline_at_the_second_tier_serves_what_the_first_said():
     assert story.text == NO + "not"
 
 
+@pytest.mark.parametrize("opening", [chunk("", role="assistant"), chunk(role="assistant")])
+async def test_so_does_one_at_a_tier_that_has_only_cleared_its_throat(opening):
+    setting = Setting(stream=True, deadline=0.05)
+    story = await serve(setting, tiers(BAD_A, BAD_A, [opening, hang]))
+    assert (story.called, story.ending) == ("small medium large", "medium degraded")
+    assert story.text == NO + "not"
+    story = await serve(STREAM, tiers(BAD_A, BAD_A, [opening, UpstreamTimeout("silence")]))
+    assert (story.ending, story.text) == ("medium degraded", NO + "not")
+
+
 async def test_a_deadline_does_not_cut_an_answer_that_is_in_sight():
     setting = replace(TRUSTING, deadline=0.05)
 

@@ -229,7 +229,7 @@ async def test_wrong_uses_are_told(tmp_path, capsys):
         await it.post(ask_for())
     ledger = str(tmp_path / "waterfall.db")
     for arguments, message in (
-        (["--ledger", "postgres://x"], "other databases are not"),
+        (["--ledger", "mysql://x"], "must be postgresql://user@host/database, sqlite:///path"),
         (["--ledger", "nowhere.db"], "there is no ledger at nowhere.db"),
         (["--ledger", str(tmp_path / "waterfall.yaml")], "cannot be read as a ledger"),
         (["--ledger", ledger, "--route", "other"], "there is: waterfall"),
