@@ -26,8 +26,8 @@ from router_models.cascade.policy import Policy, Trade, weigh
 from router_models.difficulty.metrics import Array, calibration_error, resampled, summary
 
 RESAMPLES: Final = 500
-CAPS: Final = tuple(np.linspace(0.02, 1.0, 50).tolist())
-"""Bars that are tried under the one that was fitted for a price."""
+CAPS: Final = tuple(np.linspace(0.0, 1.0, 51).tolist())
+"""Bars that are tried under the one that was fitted for a price; the first is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ class Policy:
     @property
     def kind(self) -> str:
         """What shape it has."""
-        judged = self.combiner is not None
+        judged = self.combiner is not None and self.accept > 0
         if self.threshold >= NEVER:
             return "cascade" if judged else "weak"
         if self.threshold <= 0:

@@ -135,9 +135,16 @@ def test_a_check_is_bought_or_not_worth_its_price(say):
 
 
 def test_a_cost_is_kept(say):
-    told = say("tune", "--data", "cheap.csv", "--target-cost", "30%", "--min-gain", 0)
-    assert told["at"]["cost"] <= 0.3
+    told = say("tune", "--data", "cheap.csv", "--target-cost", "50%", "--min-gain", 0)
+    assert 0.3 < told["at"]["cost"] <= 0.5
     assert told["min_gain"] == 0
+
+
+def test_one_under_what_the_evidence_parts_leaves_the_small_tier_alone(say):
+    """All that failed its tests goes up, or nothing does: there is nothing between."""
+    told = say("tune", "--data", "cheap.csv", "--target-cost", "30%", "--min-gain", 0, code=1)
+    assert told["at"]["cost"] == pytest.approx(0.02)
+    assert (told["kind"], told["pays"]) == ("weak", False)
 
 
 def test_it_is_written_into_the_configuration(say, folder, capsys):
