@@ -50,6 +50,7 @@ class Command:
         self._check = check
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._complaints = Complaints(name)
+        self._dying: set[asyncio.Task[None]] = set()
 
     async def ask(self, question: Question, seconds: float, calls: Calls) -> Finding:
         """Run it once. Raises Endless, Raised, Unusable, or OSError for what cannot be run."""
@@ -83,8 +84,20 @@ class Command:
                 # Its pipes would stay open for as long as what has left its group holds them.
                 transport: Any = getattr(process, "_transport")  # noqa: B009 (asyncio offers none)
                 transport.close()
+                self._bury(process)
             # In a thread, and unwatched: a cancel is not to wait for a disk.
             asyncio.get_running_loop().run_in_executor(None, folder.remove)
+
+    def _bury(self, process: Process) -> None:
+        """See what was killed to its end, apart: a cancel is not to wait for that either."""
+        task = asyncio.get_running_loop().create_task(_gone(process))
+        self._dying.add(task)
+        task.add_done_callback(self._dying.discard)
+
+    async def aclose(self) -> None:
+        """Let what was killed last end; what cannot is left to the system."""
+        if self._dying:
+            await asyncio.wait(self._dying, timeout=_LAST_WORDS)
 
     async def _start(self, folder: str) -> Process:
         check = self._check
@@ -123,6 +136,11 @@ async def _conversation(process: Process, told: bytes) -> tuple[int, bytes, byte
         heard.cancel()
         errors.cancel()
         fed.cancel()
+
+
+async def _gone(process: Process) -> None:
+    while process.returncode is None:  # noqa: ASYNC110 (see above)
+        await asyncio.sleep(_POLL)
 
 
 async def _feed(process: Process, told: bytes) -> None:

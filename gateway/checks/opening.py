@@ -81,7 +81,9 @@ def _open(
             opened.functions.append(function)
             return function
         case CommandCheck():
-            return Command(name, check)
+            command = Command(name, check)
+            opened.closing.append(command.aclose)
+            return command
 
 
 def try_examiners(checks: Mapping[str, CheckDefinition]) -> None:
