@@ -1,8 +1,9 @@
 """A user's function in a process of its own: started by `gateway.waiting.helper`, as a file.
 
-Lines of JSON over the socket that it is given as standard input: first what to import, then for
-each call its arguments; each is answered with a line. What the function prints goes to the
-gateway's standard error, so that it ends up neither in this conversation nor in the request log.
+Lines over the socket that it is given as standard input: first what to import, then for each call
+its arguments; each is answered with a line. A line is a number, a space and JSON; an answer has the
+number of what it answers. What the function prints goes to the gateway's standard error, so that it
+ends up neither in this conversation nor in the request log.
 It imports nothing of the gateway, and only what every start needs.
 """
 
@@ -14,7 +15,6 @@ import json
 import os
 import resource
 import signal
-import socket
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -30,12 +30,13 @@ _MOST = 1_000_000
 """Characters of an answer."""
 
 
-def _line() -> socket.socket:
-    """Take the socket out of the way of whatever the function does with its standard input."""
-    own = socket.socket(fileno=fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, _LEAST))
-    nothing = os.open(os.devnull, os.O_RDONLY)
+def _line() -> int:
+    """Take the socket out of the way of whatever the function does with its standard input, and of
+    the processes that it forks: such a one answers nobody, hears of no call, and so ends."""
+    own = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, _LEAST)
+    nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
-    os.close(nothing)
+    os.register_at_fork(after_in_child=lambda: os.dup2(nothing, own, inheritable=False))
     return own
 
 
@@ -104,9 +105,9 @@ def _plain(value: object, depth: int = 0) -> object:
     return float(value)  # type: ignore[arg-type]
 
 
-def _answer(function: object, loop: _Loop, line: bytes) -> dict[str, object]:
+def _answer(function: object, loop: _Loop, given: bytes) -> dict[str, object]:
     try:
-        said = loop.settle(function(*json.loads(line)))  # type: ignore[operator]
+        said = loop.settle(function(*json.loads(given)))  # type: ignore[operator]
     except BaseException as error:  # noqa: BLE001 (SystemExit too: it is not ours to obey here)
         told = "".join(traceback.format_exception(error))
         return {"raised": type(error).__name__, "trace": told[-_TRACED:]}
@@ -122,25 +123,27 @@ def _answer(function: object, loop: _Loop, line: bytes) -> dict[str, object]:
 def main() -> None:
     """Import, then answer until the gateway hangs up."""
     line = _line()
-    with line, line.makefile("rb") as heard, line.makefile("wb") as told:
+    with os.fdopen(line, "rb") as heard, os.fdopen(line, "wb", closefd=False) as told:
 
-        def tell(answer: dict[str, object]) -> None:
-            told.write(json.dumps(answer).encode() + b"\n")
+        def tell(number: bytes, answer: dict[str, object]) -> None:
+            told.write(b"%b %b\n" % (number, json.dumps(answer).encode()))
             told.flush()
 
-        orders = json.loads(heard.readline())
+        first, _, ordered = heard.readline().partition(b" ")
+        orders = json.loads(ordered)
         _confine(orders["parent"], orders["memory"])
         sys.path[:] = orders["path"]
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
         try:
             function, version = _find(orders["module"], orders["name"])
         except LookupError as error:
-            tell({"refused": str(error)})
+            tell(first, {"refused": str(error)})
             return
-        tell({"ready": version})
+        tell(first, {"ready": version})
         loop = _Loop()
         for call in heard:
-            tell(_answer(function, loop, call))
+            number, _, given = call.partition(b" ")
+            tell(number, _answer(function, loop, given))
 
 
 if __name__ == "__main__":

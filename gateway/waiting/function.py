@@ -39,16 +39,17 @@ class UserFunction:
     async def __call__(self, *given: object) -> object:
         """Call it with JSON values; return what it returned, as JSON values.
 
-        What it raises, or an end of its process, comes as Raised. A cancel ends the waiting, and
-        soon the process. Raises Endless where too many wait already, Unusable for what it cannot
-        be given or has not returned, and OSError where no process can be started.
+        What it raises comes as Raised, and so does an end of its process, or what that says in
+        place of an answer. A cancel ends the waiting, and soon the process. Raises Endless where
+        too many wait already, Unusable for what it cannot be given or has not returned, and OSError
+        where no process can be started.
         """
         try:
             told = orjson.dumps(given)
         except TypeError as error:  # orjson's word for what is too deep or no text
             raise Unusable("the request cannot be told: it is nested too deep") from error
         try:
-            answer = await self._helpers.ask(told + b"\n")
+            answer = await self._helpers.ask(told)
         except Ended as error:
             raise Raised(str(error)) from error
         except TimeoutError as error:

@@ -21,6 +21,8 @@ _COMMAND: Final = (sys.executable, "-P", apart.__file__)
 _MOST: Final = 2_000_000
 """Bytes of an answer, which is bounded over there."""
 _PIECE: Final = 64 * 1024
+_STARTS: Final = ({"ready"}, {"refused"})
+_ANSWERS: Final = ({"said"}, {"odd"}, {"raised", "trace"})
 _STDERR: Final = 2
 _REAP_LIMIT: Final = 5.0
 
@@ -49,6 +51,8 @@ class Helper:
     def __init__(self, order: Order) -> None:
         """Start it and wait until it has imported its function. Blocks. Raises NotFound, or OSError
         where it cannot be started."""
+        self._calls = 0
+        """How many were made; the start counts as none."""
         self._line, theirs = socket.socketpair()
         with theirs:
             try:
@@ -79,23 +83,23 @@ class Helper:
         return False  # it has hung up, or speaks out of turn
 
     async def ask(self, told: bytes) -> dict[str, Any]:
-        """Make a call: `told` is its arguments, as a line of JSON. Raises Ended.
+        """Make a call: `told` is its arguments, as JSON. Raises Ended.
 
-        After a cancel the line is of no more use: an answer may be under way.
+        After a cancel, or an Ended, the line is of no more use: an answer may be under way.
         """
         loop = asyncio.get_running_loop()
-        answer = bytearray()
+        self._calls += 1
+        answer, piece = bytearray(), b""
         try:
-            await loop.sock_sendall(self._line, told)
-            while not answer.endswith(b"\n"):
+            await loop.sock_sendall(self._line, b"%d %b\n" % (self._calls, told))
+            while b"\n" not in piece:
                 piece = await loop.sock_recv(self._line, _PIECE)
                 answer += piece
                 if not piece or len(answer) > _MOST:
                     raise Ended("its process ended in the middle of it")
         except OSError as error:
             raise Ended("its process ended in the middle of it") from error
-        found: dict[str, Any] = json.loads(answer)
-        return found
+        return _read(answer, self._calls, _ANSWERS)
 
     def kill(self) -> None:
         """End it and what it has started, without waiting."""
@@ -119,9 +123,9 @@ class Helper:
         }
         self._line.settimeout(START_LIMIT)
         try:
-            self._line.sendall(json.dumps(told).encode() + b"\n")
-            answer = bytearray()
-            while not answer.endswith(b"\n") and (piece := self._line.recv(_PIECE)):
+            self._line.sendall(b"%d %b\n" % (self._calls, json.dumps(told).encode()))
+            answer, piece = bytearray(), b""
+            while b"\n" not in piece and (piece := self._line.recv(_PIECE)):
                 answer += piece
         except TimeoutError as error:
             raise NotFound(f"importing {order.module} took over {START_LIMIT:g} s.") from error
@@ -129,7 +133,23 @@ class Helper:
             raise NotFound(f"importing {order.module} ended the process.") from error
         if not answer:
             raise NotFound(f"importing {order.module} ended the process.")
-        found = json.loads(answer)
+        try:
+            found = _read(answer, self._calls, _STARTS)
+        except Ended as error:
+            raise NotFound(f"importing {order.module}: {error}.") from error
         if "refused" in found:
             raise NotFound(found["refused"])
         return str(found["ready"])
+
+
+def _read(line: bytearray, call: int, kinds: tuple[set[str], ...]) -> dict[str, Any]:
+    """Read the answer to a call, of one of these kinds. Raises Ended for what is none: the function
+    can write on the line too, on purpose or not, and so can what it has left running."""
+    number, _, told = line.partition(b" ")
+    try:
+        found = json.loads(told)
+    except (ValueError, RecursionError) as error:
+        raise Ended("its process said what is no answer") from error
+    if number != b"%d" % call or not isinstance(found, dict) or found.keys() not in kinds:
+        raise Ended("its process said what is no answer")
+    return found

@@ -50,8 +50,8 @@ class Helpers:
         self._closed = False
 
     async def ask(self, told: bytes) -> dict[str, Any]:
-        """Make a call: `told` is its arguments, as a line of JSON. Raises Ended, Taken, or OSError
-        where no helper can be started. After a cancel it goes on for GRACE, and is then killed."""
+        """Make a call: `told` is its arguments, as JSON. Raises Ended, Taken, or OSError where no
+        helper can be started. After a cancel it goes on for GRACE, and is then killed."""
         helper = await self._take()
         asking = self._task(self._converse(helper, told))
         try:

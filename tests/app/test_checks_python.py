@@ -54,6 +54,7 @@ def calling(name, **more):
         ("leaves", "small", "abstain", "raised", None),
         ("leaves_later", "small", "abstain", "raised", None),
         ("crashes", "small", "abstain", "raised", None),
+        ("garbles", "small", "abstain", "raised", None),
         ("odd", "small", "abstain", "unusable", None),
         ("thing", "small", "abstain", "unusable", None),
         ("bulky", "small", "pass", "", None),
