@@ -68,7 +68,7 @@ def read_histories(connection: Connection, route: str) -> Iterator[History]:
     """Read the same over a connection whose rows go by their columns' names."""
     parts = {name: _Parts(connection, sql, route) for name, sql in _PARTS.items()}
     for row in connection.execute(_REQUESTS, {"route": route}):
-        yield _history(row, {name: each.of(row["id"]) for name, each in parts.items()})
+        yield history_of(row, {name: each.of(row["id"]) for name, each in parts.items()})
 
 
 class _Parts:
@@ -94,7 +94,8 @@ def _is_of(call: Mapping[str, Any], attempt: int) -> bool:
     return call["attempt"] == attempt and call["purpose"] in {"serve", "shadow"}
 
 
-def _history(row: Any, parts: Mapping[str, list[dict[str, Any]]]) -> History:
+def history_of(row: Any, parts: Mapping[str, list[dict[str, Any]]]) -> History:
+    """Put a request's row and its rows of the other tables, each in order, together."""
     calls, checks = parts["call"], parts["check_result"]
     attempts = (
         {
@@ -114,7 +115,3 @@ def _history(row: Any, parts: Mapping[str, list[dict[str, Any]]]) -> History:
         scoring=tuple(call for call in calls if call["purpose"] == "score"),
         good={label["tier"]: label["good"] for label in parts["label"]},
     )
-
-
-history_of = _history
-"""Puts a request's row and its rows of the other tables, each in order, together."""
