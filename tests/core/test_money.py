@@ -59,6 +59,11 @@ def test_a_part_is_never_more_than_its_whole():
     assert Usage.clamped(100, 10, None, "x", -3) == Usage(100, 10)
 
 
+def test_no_parts_are_none():
+    assert Usage.clamped(10, 5, service="flex") == Usage(10, 5, service="flex")
+    assert Usage.clamped(10, 5, 0, None, 0) == Usage(10, 5)
+
+
 def test_usage_adds_up():
     both = Usage(1, 2, 3, 4, 5) + Usage(10, 20, 30, 40, 50, estimated=True)
     assert both == Usage(11, 22, 33, 44, 55, estimated=True)
