@@ -40,6 +40,7 @@ _LAUNCHER: Final = (sys.executable, "-I", "-S", confined.__file__)
 _LINE: Final = 1_000
 _POLL: Final = 0.005
 _LAST_WORDS: Final = 0.5
+_BURIAL: Final = 2.0
 
 
 class Command:
@@ -74,30 +75,30 @@ class Command:
 
     async def _run(self, told: bytes) -> tuple[int, bytes, bytes]:
         folder = Folder()
-        process: Process | None = None
+        starting: asyncio.Task[Process] | None = None
         try:
-            process = await self._start(str(await asyncio.to_thread(folder.make)))
-            return await _conversation(process, told)
+            place = str(await asyncio.to_thread(folder.make))
+            starting = asyncio.create_task(self._start(place))
+            return await _conversation(await asyncio.shield(starting), told)
         finally:
-            if process is not None:
-                _kill(process)
-                # Its pipes would stay open for as long as what has left its group holds them.
-                transport: Any = getattr(process, "_transport")  # noqa: B009 (asyncio offers none)
-                transport.close()
-                self._bury(process)
+            if starting is not None:
+                self._bury(starting)
             # In a thread, and unwatched: a cancel is not to wait for a disk.
             asyncio.get_running_loop().run_in_executor(None, folder.remove)
 
-    def _bury(self, process: Process) -> None:
-        """See what was killed to its end, apart: a cancel is not to wait for that either."""
-        task = asyncio.get_running_loop().create_task(_gone(process))
+    def _bury(self, starting: asyncio.Task[Process]) -> None:
+        """Kill what has been started, at once where it has, and see it to its end; apart, for a
+        cancel is not to wait for that either."""
+        if starting.done() and not (starting.cancelled() or starting.exception()):
+            _kill(starting.result())
+        task = asyncio.get_running_loop().create_task(_killed(starting))
         self._dying.add(task)
         task.add_done_callback(self._dying.discard)
 
     async def aclose(self) -> None:
         """Let what was killed last end; what cannot is left to the system."""
         if self._dying:
-            await asyncio.wait(self._dying, timeout=_LAST_WORDS)
+            await asyncio.wait(self._dying, timeout=_BURIAL)
 
     async def _start(self, folder: str) -> Process:
         check = self._check
@@ -138,7 +139,16 @@ async def _conversation(process: Process, told: bytes) -> tuple[int, bytes, byte
         fed.cancel()
 
 
-async def _gone(process: Process) -> None:
+async def _killed(starting: asyncio.Task[Process]) -> None:
+    """Kill what is being started, and see it end. What did not start has told whoever waits."""
+    try:
+        process = await starting
+    except (OSError, ValueError):
+        return
+    _kill(process)
+    # Its pipes would stay open for as long as what has left its group holds them.
+    transport: Any = getattr(process, "_transport")  # noqa: B009 (asyncio offers none)
+    transport.close()
     while process.returncode is None:  # noqa: ASYNC110 (see above)
         await asyncio.sleep(_POLL)
 

@@ -242,6 +242,7 @@ async def test_no_folder_is_left_whenever_it_is_cancelled(tmp_path, monkeypatch)
         asked.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asked
+    await check.aclose()
     await until(lambda: not list(tmp_path.glob(f"{PREFIX}*")))
     await asyncio.get_running_loop().shutdown_default_executor()
     assert not list(tmp_path.glob(f"{PREFIX}*"))
