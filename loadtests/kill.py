@@ -102,7 +102,7 @@ async def _until_killed(
     before = time.time()  # noqa: TID251 - the marks are on this clock
     victim.kill()
     if victim.pid == served.running.pid:  # a worker is its parent's to bury
-        victim.wait()
+        served.running.child.wait()
     after = time.time()  # noqa: TID251
     for each in clients:
         each.cancel()
