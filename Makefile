@@ -9,6 +9,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
               >/dev/null 2>&1 && { echo $$p; break; }; done)
 # Files of tests run beside each other: two thirds of the time on two cores.
 BESIDE ?= -n logical --maxprocesses 4 --dist loadfile
+# Servers and browsers of their own each, and bounds on time: one for each core.
+BESIDE_LIVE ?= -n 2 --dist loadfile
 UV     ?= $(shell command -v uv || ls $(BIN)/uv 2>/dev/null)
 
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
@@ -54,7 +56,7 @@ unit: dev ## the tests that need no server but their own (ARGS goes to pytest)
 
 live: dev ## the tests against real servers and clients
 	@echo "· live tests"
-	@$(BIN)/pytest -m live $(ARGS)
+	@$(BIN)/pytest -m live $(BESIDE_LIVE) $(ARGS)
 
 core-coverage: dev ## gateway/core, wholly covered by its own tests
 	@echo "· coverage of the core by its own tests"

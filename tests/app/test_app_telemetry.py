@@ -13,7 +13,7 @@ from api.serving import REFUSES, ask_for, config, house
 from app.collecting import collecting, plain
 from app.scoring import said
 from app.serving import Process, until
-from launcher.test_launcher_workers import connections, thresholds
+from launcher.serving import connections, thresholds
 from upstreams.scripted import Scripted
 
 from gateway.sinks import telemetry

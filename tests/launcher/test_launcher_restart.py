@@ -8,9 +8,10 @@ import signal
 
 import httpx
 import orjson
+import pytest
 from api.serving import CHAT, LIMIT, ask_for, config
 from app.serving import Process, Wire, listening, posted, until
-from launcher.test_launcher_workers import (
+from launcher.serving import (
     Admin,
     connections,
     eventually,
@@ -21,6 +22,8 @@ from launcher.test_launcher_workers import (
 )
 
 from gateway.store import read
+
+pytestmark = pytest.mark.live  # servers of several processes
 
 FEW = 16
 

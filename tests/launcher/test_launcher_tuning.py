@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from api.serving import CHAT, ask_for
 from app.serving import Process
-from launcher.test_launcher_workers import Admin, connections, eventually, two
+from launcher.serving import Admin, connections, eventually, two
+
+pytestmark = pytest.mark.live  # servers of several processes
 
 LABELLED = 40
 
