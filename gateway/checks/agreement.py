@@ -19,7 +19,7 @@ from gateway.core.dispatch import dispatch
 from gateway.core.money import Usage
 from gateway.core.plan import Tier
 from gateway.core.ports import Calls, Question, Upstream
-from gateway.core.routing import ASSUMED_REPLY_TOKENS, recipe_tokens
+from gateway.core.routing import ASSUMED_REPLY_TOKENS, lacking, recipe_tokens
 from gateway.core.verdict import ABSTAIN, Finding
 from gateway.waiting.asking import ask
 from gateway.waiting.guard import Unusable
@@ -52,7 +52,7 @@ class Agreement:
         those that other checks had drawn before."""
         before = list(question.heard)
         tier, signals = self._check.tier or question.tier, question.signals
-        if (signals.tools and not tier.takes_tools) or (signals.images and not tier.takes_images):
+        if lacking(tier, signals):
             raise Unusable("the tier that is asked takes no such request", "unfit")
         numbers = range(self._check.samples)
         drawn = await asyncio.gather(

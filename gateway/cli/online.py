@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import httpx
 
 from gateway.config import Settings, UpstreamSettings
+from gateway.config.presets import BEARER
 
 _PATIENCE = 5.0
 
@@ -35,7 +36,8 @@ def ask_all(settings: Settings) -> list[Found]:
 def _ask(client: httpx.Client, upstream: UpstreamSettings, models: Iterable[str]) -> Found:
     if upstream.simulated is not None:
         return Found(upstream.name, ok=True, told="simulated")
-    headers = {"authorization": f"Bearer {upstream.api_key}"} if upstream.api_key else {}
+    scheme = "Bearer " if upstream.key_header == BEARER else ""
+    headers = {upstream.key_header: f"{scheme}{upstream.api_key}"} if upstream.api_key else {}
     try:
         reply = client.get(f"{upstream.base_url.rstrip('/')}/models", headers=headers)
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:

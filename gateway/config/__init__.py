@@ -6,6 +6,7 @@ checking     data against models: what does not fit becomes a problem
 draft        a configuration in the making
 serving      server, ledger, shared, telemetry
 ladder       upstreams, prices, tiers and their recipes
+provider     an upstream by its preset; presets are those that are known
 pricing      one price: its bands and tiers of service; price_keys is its shape
 policy       routes, aliases, keys
 loading      all of it, in order: load() and parse()

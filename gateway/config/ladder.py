@@ -19,6 +19,7 @@ from gateway.config.models import (
 from gateway.config.price_keys import FreeKeys, PriceKeys
 from gateway.config.pricing import is_free, read_price
 from gateway.config.problems import ConfigError, Trail, nearest
+from gateway.config.provider import key_of, preset_of, url_of
 from gateway.config.recipe_file import load_recipe
 from gateway.config.settings import (
     PriceSettings,
@@ -27,6 +28,7 @@ from gateway.config.settings import (
     UpstreamSettings,
 )
 from gateway.config.stream_keys import HedgeKeys
+from gateway.core.accepts import Accepts
 from gateway.core.cascade import Hold, Tier
 from gateway.core.money import UNPRICED, Price
 from gateway.core.plan import Hedge
@@ -80,8 +82,27 @@ def _upstream(draft: Draft, entry: str) -> UpstreamSettings | None:
         return _simulated(draft, entry, keys)
     if keys is None:
         return None
-    url = _base_url(draft, entry, keys.base_url)
-    return UpstreamSettings(entry, "openai", url, keys.api_key, _timeouts(keys.timeouts))
+    return _openai(draft, entry, keys)
+
+
+def _openai(draft: Draft, entry: str, keys: OpenAIUpstream) -> UpstreamSettings:
+    preset = preset_of(draft, entry, keys)
+    url = url_of(draft, entry, keys, preset)
+    api_key, header = key_of(draft, entry, keys, preset)
+    return UpstreamSettings(
+        name=entry,
+        kind="openai",
+        base_url=_base_url(draft, entry, url) if url else "",
+        api_key=api_key,
+        timeouts=_timeouts(keys.timeouts),
+        preset=preset.name if preset else "",
+        key_header=header,
+        parameters=Accepts(
+            frozenset(keys.parameters.drop),
+            keys.parameters.rename,
+            frozenset(keys.parameters.refuse),
+        ),
+    )
 
 
 def _simulated(draft: Draft, entry: str, keys: SimulatedUpstream) -> UpstreamSettings:

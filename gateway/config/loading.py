@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from gateway.config import checks, ladder, policy, serving, together
+from gateway.config import checks, ladder, policy, provider, serving, together
 from gateway.config.checking import check
 from gateway.config.draft import Draft, OpenBook
 from gateway.config.models import Root
@@ -70,6 +70,7 @@ def _settings(draft: Draft) -> Settings:
     upstreams = ladder.upstreams(draft)
     price_settings, book = ladder.prices(draft)
     tiers = ladder.tiers(draft, draft.names("upstreams"), book)
+    tiers = provider.with_accepts(tiers, upstreams)
     defined = checks.checks(draft, tiers)
     tiers = checks.with_checks(draft, tiers, defined)
     routes = policy.routes(draft, tiers, book)

@@ -86,14 +86,23 @@ class TimeoutKeys(Strict):
     total: Seconds = 120.0
 
 
+class ParameterKeys(Strict):
+    """What a server's models do not take, on top of its preset."""
+
+    drop: Annotated[list[str], PlainValidator(mappings.droppable)] = []
+    rename: Annotated[dict[str, str], PlainValidator(mappings.renames)] = {}
+    refuse: Annotated[list[str], PlainValidator(mappings.demands)] = []
+
+
 class OpenAIUpstream(Strict):
     """A server that speaks OpenAI's chat completions."""
 
-    base_url: Filled
+    base_url: Filled | None = None
     kind: str = "openai"
+    preset: Name | None = None
     api_key: Secret = None
     timeouts: TimeoutKeys = TimeoutKeys()
-    preset: Annotated[None, refused("Write base_url out.")] = None
+    parameters: ParameterKeys = ParameterKeys()
     retries: Annotated[None, refused("A failed call falls through to the next tier.")] = None
     concurrency: Annotated[None, refused("Calls are not limited.")] = None
 

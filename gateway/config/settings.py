@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from gateway.config.presets import BEARER
+from gateway.core.accepts import EVERYTHING, Accepts
 from gateway.core.cascade import Tier
 from gateway.core.check_spec import CheckDefinition
 from gateway.core.database_url import DatabaseUrl
@@ -57,7 +59,9 @@ class SimulatedSettings:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSettings:
-    """An endpoint. `base_url` is empty, and `simulated` set, when there is no real one."""
+    """An endpoint. `base_url` is empty, and `simulated` set, when there is no real one; `preset`
+    is whose it is, where that is known, `key_header` the header that its key goes in, `parameters`
+    what its models do not take beside what the preset says."""
 
     name: str
     kind: Literal["openai", "simulated"]
@@ -65,6 +69,9 @@ class UpstreamSettings:
     api_key: str | None = field(default=None, repr=False)
     timeouts: Timeouts = Timeouts()
     simulated: SimulatedSettings | None = None
+    preset: str = ""
+    key_header: str = BEARER
+    parameters: Accepts = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,12 @@ def _upstream(draft: Draft, upstream: UpstreamSettings) -> None:
 
 def _tier(draft: Draft, tier: Tier) -> None:
     trail: Trail = ("tiers", tier.name, "bar")
+    if "logprobs" in tier.accepts.refuse:
+        told = f"never acts: {tier.model} at {tier.upstream} gives no log-probabilities; remove it"
+        if tier.bar.needs_logprobs:
+            draft.complain((*trail, "checks"), told, "logprob")
+        if tier.bar.early.logprob is not None:
+            draft.complain((*trail, "early", "logprob"), told)
     if tier.hold.policy == "none":
         for word in _EARLY:
             if getattr(tier.bar.early, word) and _written(draft, (*trail, "early", word)):

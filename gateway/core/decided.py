@@ -63,7 +63,8 @@ def decided_row(decided: Decided) -> dict[str, Any]:
             decided.past.warm,
             decided.past.history,
         ],
-        "signals": {name: getattr(signals, name) for name in _PLANNED},
+        "signals": {name: getattr(signals, name) for name in _PLANNED}
+        | ({"demands": list(signals.demands)} if signals.demands else {}),
         "readings": list(decided.readings),
     }
 
@@ -85,10 +86,14 @@ def read_decided(flat: Mapping[str, Any]) -> Decided:
         thresholds=tuple(flat["thresholds"]),
         asked=Overrides(**{**asked, "thresholds": thresholds and tuple(thresholds)}),
         past=Past(*flat["past"]),
-        signals=Signals(**flat["signals"]),
+        signals=_read_signals(flat["signals"]),
         readings=tuple(flat["readings"]),
         would=flat["would"] and _read_plan(flat["would"], ladder),
     )
+
+
+def _read_signals(flat: Mapping[str, Any]) -> Signals:
+    return Signals(**{**flat, "demands": tuple(flat.get("demands", ()))})
 
 
 def _plan_row(plan: Plan) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.core.accepts import fit
 from gateway.core.chat import ChatRequest
 from gateway.core.demands import without_hint
 from gateway.core.plan import Tier
@@ -18,12 +19,14 @@ BOUNDS = ("max_tokens", "max_completion_tokens")
 @dataclass(frozen=True, slots=True)
 class Dispatch:
     """A body for the wire. `altered` says that it asks for more than the client did; the strip
-    flags name what we asked for on our own account."""
+    flags name what we asked for on our own account; `fitted` is what was dropped and renamed for
+    its model, in the words of core/accepts.py."""
 
     body: Mapping[str, Any]
     altered: bool = False
     strip_usage: bool = False
     strip_logprobs: bool = False
+    fitted: tuple[str, ...] = ()
 
 
 def as_asked_of(tier: Tier, request: ChatRequest) -> ChatRequest:
@@ -50,11 +53,13 @@ def dispatch(
     """
     early = request.stream and tier.bar.early.logprob is not None
     needs_logprobs = judged and (tier.bar.needs_logprobs or early)
-    ask_logprobs = needs_logprobs and not request.wants_logprobs
+    takes_logprobs = "logprobs" not in tier.accepts.refuse
+    ask_logprobs = needs_logprobs and takes_logprobs and not request.wants_logprobs
     asked = without_hint(request.body, tier, logprobs=ask_logprobs and not bare)
     body = {**asked, "model": tier.model}
     if bare:
-        return Dispatch(body)
+        fitted, done = fit(body, tier.accepts)
+        return Dispatch(fitted, fitted=done)
     if tier.recipe is not None:
         recipe = tier.recipe.handed_over() if escalated else tier.recipe
         body["messages"] = apply(recipe, request.messages, marker)
@@ -68,4 +73,5 @@ def dispatch(
     if ask_usage:
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
     altered = tier.recipe is not None or ask_logprobs or ask_usage
-    return Dispatch(body, altered, strip_usage=ask_usage, strip_logprobs=ask_logprobs)
+    fitted, done = fit(body, tier.accepts)
+    return Dispatch(fitted, altered, ask_usage, ask_logprobs, done)

@@ -45,7 +45,7 @@ class Attempt:
     `fallen` that it is a try at a tier under the first, since nothing better had answered. `late`
     is the verdict on the whole reply when it was released before there was one: how often a
     prefix fooled us. `checking` are the calls that its checks made; what they cost is in
-    `evidence` too.
+    `evidence` too. `fitted` is what was dropped and renamed for the tier's model (Dispatch).
     """
 
     tier: Tier
@@ -63,6 +63,7 @@ class Attempt:
     fallen: bool = False
     checking: tuple[CallRecord, ...] = ()
     rival: bool = False
+    fitted: tuple[str, ...] = ()
 
     @property
     def barred(self) -> bool:

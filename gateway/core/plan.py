@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from gateway.core.accepts import EVERYTHING, Accepts
 from gateway.core.money import Price
 from gateway.core.recipes import Recipe
 from gateway.core.verdict import Bar, CheckSpec
@@ -32,7 +33,7 @@ class Hedge:
 @dataclass(frozen=True, slots=True)
 class Tier:
     """One rung: a model at an upstream, with its price, recipe and bar. `context` is its window
-    in tokens, None when unknown."""
+    in tokens, None when unknown; `accepts` is what its model takes of a request."""
 
     name: str
     upstream: str
@@ -46,6 +47,7 @@ class Tier:
     takes_images: bool = True
     takes_prediction: bool = True
     hedge: Hedge | None = None
+    accepts: Accepts = EVERYTHING
 
 
 StartReason = Literal[

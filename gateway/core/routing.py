@@ -173,6 +173,16 @@ def expected_cost(tier: Tier, signals: Signals, past: Past = NOTHING) -> int:
     return tier.price.cost(Usage(prompt, reply_tokens(signals), cached)).total
 
 
+def lacking(tier: Tier, signals: Signals) -> list[str]:
+    """Name what a request wants and a tier does not take."""
+    missed = [each for each in signals.demands if each in tier.accepts.refuse]
+    if signals.tools and not tier.takes_tools:
+        missed.append("tools")
+    if signals.images and not tier.takes_images:
+        missed.append("images")
+    return missed
+
+
 def _check_costs(route: Route, signals: Signals) -> dict[tuple[str, str], int]:
     """Price every check that asks a model, for this request."""
     length = signals.max_tokens or ASSUMED_REPLY_TOKENS
@@ -224,16 +234,10 @@ def _pinned(route: Route, overrides: Overrides) -> tuple[Tier, StartReason] | No
 
 
 def _capable(tiers: Sequence[Tier], signals: Signals) -> list[Tier]:
-    capable = [
-        tier
-        for tier in tiers
-        if (tier.takes_tools or not signals.tools) and (tier.takes_images or not signals.images)
-    ]
+    capable = [tier for tier in tiers if not lacking(tier, signals)]
     if not capable:
-        wants = " and ".join(
-            word for word, has in (("tools", signals.tools), ("images", signals.images)) if has
-        )
-        raise BadRequest(f"No tier of this route takes {wants}.", param="messages")
+        missed = {each: None for tier in tiers for each in lacking(tier, signals)}
+        raise BadRequest(f"No tier of this route takes {' and '.join(missed)}.", param="messages")
     return capable
 
 

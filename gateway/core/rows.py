@@ -70,6 +70,7 @@ def attempt_row(attempt: Attempt, *, served: bool, shadow: bool = False) -> dict
         "bare": attempt.bare,
         "released": attempt.released,
         "altered": attempt.altered,
+        "fitted": " ".join(attempt.fitted),
         "fallen": attempt.fallen,
         "rival": attempt.rival,
         "shadow": shadow,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gateway.core.accepts import demands_of
 from gateway.core.chat import CHARS_PER_TOKEN, ChatRequest, Message
 
 VERSION = 2
@@ -22,7 +23,7 @@ class Signals:
 
     `schema_chars` is the length of the tools' schemas as JSON, `system_chars` of the system's and
     developer's messages. `max_tokens` bounds each of the `choices`; their number is for the price,
-    no scorer reads it.
+    and `demands` (core/accepts.py) are for the plan: no scorer reads either.
     """
 
     text: str = ""
@@ -36,6 +37,7 @@ class Signals:
     choices: int = 1
     schema_chars: int = 0
     system_chars: int = 0
+    demands: tuple[str, ...] = ()
 
 
 def measure(request: ChatRequest) -> Signals:
@@ -59,6 +61,7 @@ def measure(request: ChatRequest) -> Signals:
         choices=request.choices,
         schema_chars=schema_chars,
         system_chars=sum(len(text_of(m)) for m in messages if m.get("role") in _INSTRUCTING),
+        demands=demands_of(request),
     )
 
 

@@ -284,6 +284,7 @@ class Drafting:
             released=self._seen,
             held=(*waiting, *gate.held) if whole else (),
             altered=self._sent.altered,
+            fitted=self._sent.fitted,
             bare=self._bare,
             left=deferred or outrun,
             fallen=self._tier in self._job.plan.below,

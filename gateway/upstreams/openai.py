@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import orjson
 
+from gateway.config.presets import BEARER
 from gateway.core.chat import Delta
 from gateway.core.errors import UpstreamError
 from gateway.core.ports import Receive, UpstreamCall
@@ -30,6 +31,7 @@ class OpenAIUpstream:
 
     base_url: up to and with the version, such as "https://host/v1".
     limit: connections, busy and idle together.
+    key_header: the header that the key goes in.
 
     Raises ValueError for a base URL or key that cannot be one (and does not repeat it).
     """
@@ -42,10 +44,11 @@ class OpenAIUpstream:
         timeouts: Timeouts,
         *,
         limit: int = 512,
+        key_header: str = BEARER,
     ) -> None:
         self.name = name
         self._api_key = api_key
-        self._headers = request_headers(f"upstream {name!r}", api_key)
+        self._headers = request_headers(f"upstream {name!r}", api_key, key_header)
         self._timeouts = timeouts
         self._pool = Pool(base_url, limit=limit)
 
@@ -174,8 +177,11 @@ async def _end(exchange: Exchange) -> None:
                 pass
 
 
-def request_headers(owner: str, api_key: str | None) -> bytes:
-    """Return a request's headers; raises ValueError, naming `owner`, for a key that is none."""
+def request_headers(owner: str, api_key: str | None, key_header: str = BEARER) -> bytes:
+    """Return a request's headers; raises ValueError, naming `owner`, for a key that is none.
+
+    A key goes as the bearer token, or alone into a header that is not `authorization`.
+    """
     lines = [
         b"content-type: application/json",
         b"accept: application/json, text/event-stream",
@@ -184,5 +190,6 @@ def request_headers(owner: str, api_key: str | None) -> bytes:
     if api_key:
         if not (api_key.isascii() and api_key.isprintable()) or " " in api_key:
             raise ValueError(f"the API key of {owner} has characters that no key has")
-        lines.append(b"authorization: Bearer " + api_key.encode())
+        scheme = "Bearer " if key_header == BEARER else ""
+        lines.append(f"{key_header}: {scheme}{api_key}".encode())
     return b"\r\n".join((*lines, b""))

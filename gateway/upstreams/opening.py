@@ -33,7 +33,13 @@ def open_upstream(settings: UpstreamSettings) -> Upstream:
     if settings.simulated is None:
         timeouts = Timeouts(**asdict(settings.timeouts))
         try:
-            return OpenAIUpstream(settings.name, settings.base_url, settings.api_key, timeouts)
+            return OpenAIUpstream(
+                settings.name,
+                settings.base_url,
+                settings.api_key,
+                timeouts,
+                key_header=settings.key_header,
+            )
         except ValueError as error:
             raise UpstreamUnusable(f"Upstream {settings.name}: {error}.") from error
     limits = settings.timeouts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from gateway.core.accepts import fit
 from gateway.core.chat import Delta
 from gateway.core.money import Usage
 from gateway.core.plan import Tier
@@ -19,7 +20,9 @@ async def ask(
     guess: Usage,
     seconds: float,
 ) -> list[Delta]:
-    """Make one plain call and return what came. Raises UpstreamError."""
+    """Make one plain call, as the tier's model takes it, and return what came. Raises
+    UpstreamError."""
+    body, _ = fit(body, tier.accepts)
 
     async def send(on_sent: Callable[[], None]) -> tuple[list[Delta], Usage | None]:
         got: list[Delta] = []

@@ -79,6 +79,7 @@ TABLES = {
     "server": [models.Server],
     "upstreams": [models.OpenAIUpstream, models.SimulatedUpstream],
     "upstreams.timeouts": [models.TimeoutKeys],
+    "upstreams.parameters": [models.ParameterKeys],
     "tiers": [models.TierKeys],
     "tiers.bar": [models.BarKeys],
     "tiers.early": [models.EarlyKeys],
@@ -126,6 +127,7 @@ PLACES = {
     "ledger": BASE + "ledger: {%s}\n",
     "upstreams": BASE.replace("/v1", "/v1, %s"),
     "upstreams.timeouts": BASE.replace("/v1", "/v1, timeouts: {%s}"),
+    "upstreams.parameters": BASE.replace("/v1", "/v1, parameters: {%s}"),
     "tiers": BASE.replace("gpt-5-nano", "gpt-5-nano, %s"),
     "tiers.bar": BASE.replace("gpt-5-nano", "gpt-5-nano, bar: {%s}"),
     "checks.agreement": BASE + "checks: {mine: {kind: agreement, %s}}\n",
@@ -227,7 +229,7 @@ def test_its_defaults_are_the_defaults():
 
 def test_what_is_called_unsupported_is_refused_as_such():
     told = PAGE.partition("## Not supported by this version")[2]
-    words = ["preset", "retries", "concurrency", "limits"]
+    words = ["retries", "concurrency", "limits"]
     assert [word for word in words if f"`{word}`" not in told and word not in told] == []
     for line in ("shared: {url: 'redis://x'}", "ledger: {durability: strict}"):
         with pytest.raises(ConfigError, match="not supported by this version"):
