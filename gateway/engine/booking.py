@@ -11,8 +11,9 @@ from gateway.core.errors import UpstreamError, UpstreamTimeout
 from gateway.core.money import FREE, Usage
 from gateway.core.outcome import CallRecord
 from gateway.core.plan import Tier
-from gateway.core.ports import Answer, OpenCall, Purpose, Send
+from gateway.core.ports import Answer, Purpose, Send
 from gateway.engine.drafting import UNBILLED
+from gateway.engine.marking import open_call
 from gateway.engine.state import Job, Parts, Scoring
 
 Status = Literal["ok", "failed", "cancelled"]
@@ -84,23 +85,8 @@ class _Call:
     def mark(self) -> None:
         """Write the call down as under way, in the instant before it leaves."""
         self.end("failed", None, "connect")
-        tier, guess, call_id = self._tier, self._guess, self._parts.new_id()
-        opened = OpenCall(
-            call_id=call_id,
-            entry_id=self._job.origin.entry_id,
-            route=self._job.route.name,
-            tier=tier.name,
-            upstream=tier.upstream,
-            model=tier.model,
-            opened_at=self._parts.wall(),
-            prompt_estimate=guess.prompt,
-            completion_estimate=guess.completion,
-            cost_estimate=tier.price.cost(guess).total,
-            purpose=self._purpose,
-            price_version=tier.price.version,
-            price_hash=tier.price.digest,
-        )
-        slot = self._parts.journal.open(opened)
+        call_id = self._parts.new_id()
+        slot = open_call(self._parts, self._job, call_id, self._tier, self._guess, self._purpose)
         self._sent = _Sent(call_id, slot, self._parts.clock())
         self.slots.append(slot)
 

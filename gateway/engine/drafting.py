@@ -17,11 +17,12 @@ from gateway.core.judging import weigh
 from gateway.core.money import FREE, Usage
 from gateway.core.outcome import Attempt, CallRecord, Outcome
 from gateway.core.plan import Tier
-from gateway.core.ports import OpenCall, UpstreamCall
+from gateway.core.ports import UpstreamCall
 from gateway.core.routing import recipe_tokens, reply_tokens
 from gateway.core.signals import text_of
 from gateway.core.verdict import EARLY, FALL_DOWN, Early, Evidence, Finding, Verdict
 from gateway.engine.lane import Lane
+from gateway.engine.marking import open_call
 from gateway.engine.state import Run
 
 Status = Literal["ok", "failed", "left", "cancelled"]
@@ -232,24 +233,8 @@ class Drafting:
         out to be dead, that is one call more: the upstream may have seen both."""
         if self._slot is not None:
             self._resent(self._slot)
-        tier = self._tier
-        guess = Usage(self._prompt_estimate, reply_tokens(self._job.signals))
-        mark = OpenCall(
-            call_id=self._call_id,
-            entry_id=self._job.origin.entry_id,
-            route=self._job.route.name,
-            tier=tier.name,
-            upstream=tier.upstream,
-            model=tier.model,
-            opened_at=self._parts.wall(),
-            prompt_estimate=guess.prompt,
-            completion_estimate=guess.completion,
-            cost_estimate=tier.price.cost(guess).total,
-            purpose=self._job.purpose,
-            price_version=tier.price.version,
-            price_hash=tier.price.digest,
-        )
-        self._slot = self._parts.journal.open(mark)
+        job, guess = self._job, Usage(self._prompt_estimate, reply_tokens(self._job.signals))
+        self._slot = open_call(self._parts, job, self._call_id, self._tier, guess, job.purpose)
         self._run.slots.append(self._slot)
 
     def _resent(self, slot: int) -> None:
