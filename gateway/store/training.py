@@ -23,6 +23,10 @@ JOIN request ON request.entry_id = label.entry_id
 WHERE CAST(:route AS TEXT) IS NULL OR request.route = :route
 GROUP BY request.id, request.route, request.started_at, prompt.signals, label.tier
 ORDER BY request.id, label.tier"""
+_KEPT = """
+SELECT prompt.entry_id, prompt.signals FROM prompt
+JOIN request ON request.entry_id = prompt.entry_id
+WHERE request.route = ? AND EXISTS (SELECT 1 FROM label WHERE label.entry_id = prompt.entry_id)"""
 _COSTS = """
 SELECT attempt.tier, avg(attempt.cost)
 FROM request JOIN attempt ON attempt.request = request.id
@@ -65,6 +69,17 @@ def labelled_prompts(place: Place, route: str | None = None) -> list[LabelledPro
     if not prompts:
         raise NothingToLearn(_why_none(place, route, kept, labels))
     return prompts
+
+
+def route_prompts(place: Place, route: str) -> dict[str, Signals]:
+    """Return the kept prompts of a route's labelled requests by entry; none where none are kept.
+
+    Raises NothingToLearn when the ledger cannot be read.
+    """
+    with _reading(place) as connection:
+        rows = connection.execute(_KEPT, (route,)).fetchall()
+    read = {row["entry_id"]: read_signals(row["signals"]) for row in rows}
+    return {entry: signals for entry, signals in read.items() if signals is not None}
 
 
 def tier_costs(place: Place, route: str) -> dict[str, float]:

@@ -58,7 +58,9 @@ def write_threshold(path: Path, route: str, threshold: float, *, pin: bool = Fal
     _swap(path, edited, by_hand, lambda after: _is_set(after, route, value), _without(route))
 
 
-def write_policy(path: Path, route: str, threshold: float, bar: BarEdit) -> None:
+def write_policy(
+    path: Path, route: str, threshold: float, bar: BarEdit, *, pin: bool = False
+) -> None:
     """Set a route's threshold and its first tier's bar, as `write_threshold` does."""
     value = _number(threshold)
     lines = ", ".join(f"{key}: {each}" for key, each in bar.values.items())
@@ -66,10 +68,14 @@ def write_policy(path: Path, route: str, threshold: float, bar: BarEdit) -> None
         f"set routes.{route}.threshold to {value} and tiers.{bar.tier}.bar to {{{lines}}} by hand"
     )
     edited = _put(_read(path), ("routes", route), "threshold", value, by_hand)
+    if pin:
+        edited = _put(edited, ("routes", route), "reference", "artefact", by_hand)
     if _at(edited, ("tiers", bar.tier, "bar")) is None:
         edited = _put(edited, ("tiers", bar.tier), "bar", f"{{{lines}}}", by_hand)
     else:
         for key, each in bar.values.items():
+            if key == "checks" and _listed(edited, ("tiers", bar.tier, "bar", key)) == bar.checks:
+                continue  # however they are laid out
             edited = _put(edited, ("tiers", bar.tier, "bar"), key, each, by_hand)
 
     def is_meant(after: Settings) -> bool:
@@ -103,6 +109,12 @@ def _at(text: str, trail: Sequence[str]) -> yaml.Node | None:
     for key in trail:
         node = _child(node, key)
     return node
+
+
+def _listed(text: str, trail: Sequence[str]) -> tuple[str, ...]:
+    """The names in a list, however it is laid out; none where there is no list."""
+    node = _at(text, trail)
+    return tuple(each.value for each in node.value) if isinstance(node, yaml.SequenceNode) else ()
 
 
 def _put(text: str, trail: Sequence[str], key: str, value: str, by_hand: str) -> str:

@@ -28,7 +28,7 @@ _URL = "sqlite:///"
 def run(args: argparse.Namespace) -> int:
     """Replay. Exit code 1 where a request's own policy does not come to what was recorded."""
     place = ledger_place(args.ledger)
-    with _reading(place):
+    with reading_ledger(place):
         name, without = _route(place, args.route)
         policy, notes = _policy(args.config, name)
         tally = _replay(place, name, policy, prices=args.config is not None)
@@ -60,7 +60,8 @@ def ledger_place(written: str) -> Place:
 
 
 @contextmanager
-def _reading(place: Place) -> Iterator[None]:
+def reading_ledger(place: Place) -> Iterator[None]:
+    """Turn what a ledger's reading raises into a UseError that says what to do."""
     try:
         yield
     except (OSError, LedgerUnusable) as error:

@@ -41,7 +41,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "--target-cost",
         type=common.share,
         metavar="C",
-        help="spend at most this part of what the strong tier alone costs; needs a pair file",
+        help="spend at most this part of what the strong tier alone costs, judging answers too",
     )
     parser.add_argument(
         "--confidence",
@@ -72,6 +72,12 @@ def _add_judging(parser: argparse.ArgumentParser) -> None:
         "--judge",
         action="store_true",
         help="fit both thresholds even where no evidence is named but what is free",
+    )
+    parser.add_argument(
+        "--ledger",
+        metavar="URL_OR_FILE",
+        help="fit both to a ledger's labelled requests (with --judge or --out and without --data: "
+        "to the configuration's)",
     )
     add_evidence(parser)
     parser.add_argument(

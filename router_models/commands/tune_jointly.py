@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,18 +13,16 @@ from typing import TYPE_CHECKING, Any, Final
 from router_models.commands import common
 
 if TYPE_CHECKING:
-    from gateway.config import Settings
     from gateway.core.combine import Combiner
     from router_models.cascade.choose import Chosen, Point
     from router_models.cascade.ground import Ground
-    from router_models.cascade.pairs import Pairs
+    from router_models.commands.tune_rows import Rows
 
-AGREEMENT: Final = "agreement"
 LABEL: Final = "combined@1"
 MIN_GAIN: Final = 0.05
 _ALONE: Final = (
     *("samples", "sample_models", "sample_prompts", "sample_price", "check_price", "free"),
-    *("price_ratio", "out", "label", "min_gain", "target_cost"),
+    *("price_ratio", "out", "label", "min_gain", "target_cost", "ledger"),
 )
 """Options that only this makes use of, None where nobody gave them."""
 _RECORDED: Final = "weak_check."
@@ -49,25 +47,22 @@ def run(args: argparse.Namespace) -> int:
     """Tune. Exit code 1 when nothing pays (nothing is written then), 2 for a wrong use."""
     from router_models.cascade.choose import Target, choose
     from router_models.cascade.evaluate import PRICES
-    from router_models.cascade.options import read_evidence
+    from router_models.commands.tune_rows import rows_asked_for
 
     _check(args)
-    settings = _settings(args)
-    pairs = read_evidence(args, args.data[0])
-    if args.write and settings is not None:
-        _require_checks(args, settings, pairs)
-    ground = _ground(args, pairs)
+    rows = rows_asked_for(args)
+    ground = rows.ground
     target = Target(args.target_quality, args.target_share, args.target_cost)
     with common.progress("fitting", len(PRICES)) as advance:
         min_gain = MIN_GAIN if args.min_gain is None else args.min_gain
         chosen = choose(ground, target, args.label or LABEL, min_gain, advance)
-    told = _told(args, ground, chosen)
+    told = {**_told(args, ground, chosen), **rows.told}
     if args.out and chosen.pays and chosen.policy.combiner is not None:
-        told["combiner"] = str(_keep(args, ground, chosen, chosen.policy.combiner))
+        told["combiner"] = str(_keep(args, rows, chosen, chosen.policy.combiner))
     refused = None
     if args.write and chosen.pays:
         try:
-            told["written"] = _write(args, chosen)
+            told["written"] = _write(args, chosen, pin=rows.moves)
         except common.UseError as error:
             refused = error  # what was found is told all the same
     common.show(json.dumps(told, indent=1) if args.json else _text(told, chosen))
@@ -78,8 +73,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse options that would change nothing. Raises UseError."""
-    if not args.data or len(args.data) > 1:
-        raise common.UseError("both thresholds are tuned on one pair file: --data FILE.")
+    if args.data and (len(args.data) > 1 or args.ledger):
+        raise common.UseError(
+            "both thresholds are tuned on one pair file, --data FILE, or on one ledger, "
+            "--ledger URL_OR_FILE."
+        )
     if args.confidence is not None or args.plug_in:
         raise common.UseError(
             "--confidence and --plug-in are of a threshold alone; what is fitted together is "
@@ -92,77 +90,8 @@ def _check(args: argparse.Namespace) -> None:
     if args.tiers or args.last is not None:
         raise common.UseError(
             "--tiers and --last are of a threshold alone; both thresholds are tuned on a file of "
-            "weak and strong."
+            "weak and strong, or on a route's two tiers."
         )
-
-
-def _settings(args: argparse.Namespace) -> Settings | None:
-    """Read the configuration, where there is one: a wrong name is told before anything is fitted.
-    Raises ConfigError or UseError."""
-    from gateway.app import read_settings
-
-    path = args.config or common.CONFIG
-    if args.config is None and not path.exists() and not args.write:
-        if args.route is not None:
-            raise common.UseError("--route is a configuration's: give --config FILE.")
-        return None
-    settings = read_settings(path, os.environ)
-    if args.route is not None and args.route not in settings.routes:
-        known = ", ".join(settings.routes)
-        raise common.UseError(f"no route {args.route!r}; there is: {known}")
-    return settings
-
-
-def _require_checks(args: argparse.Namespace, settings: Settings, pairs: Pairs) -> None:
-    """Refuse evidence of a check that the configuration could not put. Raises UseError."""
-    from gateway.config.bar import CHECKS
-
-    known = {*CHECKS, *settings.checks}
-    missing = [check for check in (*pairs.free, *pairs.paid) if check not in known]
-    if not missing:
-        return
-    check = missing[0]
-    _, _, samples = check.partition(f"{AGREEMENT}_")
-    how = f"checks: {{{check}: {{kind: agreement, samples: {samples or 1}}}}}"
-    told = f"write, for instance, {how}" if check == AGREEMENT or samples else "put it there"
-    raise common.UseError(
-        f"{args.config or common.CONFIG} defines no check {check!r} under `checks`, and what is "
-        f"fitted may come to need it: {told}, or tune without --write."
-    )
-
-
-def _ground(args: argparse.Namespace, pairs: Pairs) -> Ground:
-    """The configuration's scorer says how difficult the rows are that it was not trained on;
-    without a configuration one is trained on the other folds of the data itself."""
-    import numpy as np
-
-    from gateway.scorers.features import question_hash
-    from router_models.cascade.ground import by_scorer, folds_of, prepare
-    from router_models.commands.ground import open_ground
-    from router_models.difficulty.evaluate import seen_by
-
-    if not pairs.prompted:
-        common.tell("no prompts: nothing says how difficult a request is, all start small")
-        return prepare(pairs)
-    if args.config is None and not common.CONFIG.exists():
-        common.tell("no configuration: difficulty is by a scorer trained on the other folds")
-        return prepare(pairs)
-    opened = open_ground(args)
-    known = seen_by(opened.scorer)
-    fresh = [n for n, each in enumerate(pairs.signals) if question_hash(each.text) not in known]
-    if met := len(pairs) - len(fresh):
-        common.tell(f"{met:,} rows left out: the scorer was trained on their questions")
-    if len(fresh) < 2:
-        raise common.UseError(
-            "the scorer was trained on all of these questions: tune on others, or without a "
-            "configuration."
-        )
-    pairs = pairs.take(fresh)
-    priors = by_scorer(opened.scorer, pairs)
-    if opened.own:
-        ranks = [opened.rank(opened.scorer.score(each).ranked) for each in pairs.signals]
-        priors = replace(priors, difficulty=np.array(ranks))
-    return folds_of(pairs, priors)
 
 
 def _told(args: argparse.Namespace, ground: Ground, chosen: Chosen) -> dict[str, Any]:
@@ -203,26 +132,26 @@ def _told(args: argparse.Namespace, ground: Ground, chosen: Chosen) -> dict[str,
     }
 
 
-def _keep(args: argparse.Namespace, ground: Ground, chosen: Chosen, combiner: Combiner) -> Path:
+def _keep(args: argparse.Namespace, rows: Rows, chosen: Chosen, combiner: Combiner) -> Path:
     from gateway.config.combiner_file import write_combiner
 
     figures = {name: chosen.told[name]["value"] for name in ("quality", "saved", "beyond_blind")}
     provenance = {
-        "data": args.data[0].name,
+        "data": rows.source,
         "samples": {"file": args.samples.name, "models": list(args.sample_models)}
         if args.samples
         else None,
-        "n": len(ground.pairs),
-        "price_ratio": ground.pairs.ratio,
+        "n": len(rows.ground.pairs),
+        "price_ratio": rows.ground.pairs.ratio,
         "date": datetime.now(tz=UTC).date().isoformat(),
         "metrics": figures | {"calibration_error": chosen.told["calibration_error"]},
     }
     return write_combiner(args.out, combiner, provenance)
 
 
-def _write(args: argparse.Namespace, chosen: Chosen) -> bool:
+def _write(args: argparse.Namespace, chosen: Chosen, *, pin: bool) -> bool:
     """Put thresholds, combiner and its checks into the configuration; a policy that judges nothing
-    changes the route's threshold alone."""
+    changes the route's threshold alone. `pin` keeps the threshold's meaning."""
     from gateway.app import read_settings
     from router_models.commands.edit import BarEdit, write_policy, write_threshold
 
@@ -230,8 +159,8 @@ def _write(args: argparse.Namespace, chosen: Chosen) -> bool:
     policy, combiner = chosen.policy, chosen.policy.combiner
     settings = read_settings(path, os.environ)
     name = args.route or next(iter(settings.routes))
-    if combiner is None:
-        write_threshold(path, name, policy.threshold)
+    if combiner is None or policy.kind not in {"cascade", "joint"}:
+        write_threshold(path, name, policy.threshold, pin=pin)
         return True
     tier = settings.routes[name].tiers[0]
     checks = [spec.name for spec in tier.bar.checks if spec.name != "unsure"]
@@ -242,6 +171,7 @@ def _write(args: argparse.Namespace, chosen: Chosen) -> bool:
         name,
         policy.threshold,
         BarEdit(tier.name, policy.accept, policy.min_gain, folder, tuple(checks)),
+        pin=pin,
     )
     return True
 
@@ -271,6 +201,7 @@ def _text(told: dict[str, Any], chosen: Chosen) -> str:
     )
     lines.append("frontier  to the strong tier, quality and cost as parts of the strong tier's:")
     lines += _frontier(chosen.points, chosen.at)
+    lines += [f"note      {note}" for note in told.get("notes", ())]
     if "combiner" in told:
         lines.append(f"combiner  {told['combiner']}")
     if told.get("written"):

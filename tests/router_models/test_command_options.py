@@ -73,7 +73,7 @@ def test_what_was_found_is_told_though_it_cannot_be_written(folder, capsys, monk
     ]
     asked = write_rows(folder / "more.csv", rows)
 
-    def refuse(*_):
+    def refuse(*_, **__):
         raise common.UseError("it is spread over several lines")
 
     monkeypatch.setattr(edit, "write_policy", refuse)
