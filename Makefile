@@ -72,7 +72,7 @@ lock: ## pin every dependency again, with hashes (needs uv; ARGS=--upgrade for n
 	@$(COMPILE) $(ARGS) --extra demo --output-file requirements.lock
 	@echo "· requirements-dev.lock"
 	@$(COMPILE) $(ARGS) --extra demo --extra otlp --extra parquet --extra postgres \
-	  --extra train --extra dev \
+	  --extra redis --extra train --extra dev \
 	  --constraint requirements.lock --no-annotate --output-file requirements-dev.lock
 
 clean: ## back to a fresh clone

@@ -46,6 +46,7 @@ from gateway.scoring import UNUSABLE, open_scorers
 from gateway.sinks.log import RequestLog, human_line, json_line
 from gateway.sinks.metrics import Metrics
 from gateway.sinks.telemetry import TelemetryUnusable, open_telemetry
+from gateway.spending import SharedUnusable, Spending
 from gateway.store.connection import LedgerUnusable
 from gateway.store.store import Store, open_store
 from gateway.tuning import Keeper
@@ -57,7 +58,7 @@ _LINES = {"human": human_line, "json": json_line}
 
 REFUSALS = (
     *(ConfigError, StartError, UpstreamUnusable, LedgerUnusable, CheckUnusable),
-    *(TelemetryUnusable, *UNUSABLE),
+    *(TelemetryUnusable, SharedUnusable, *UNUSABLE),
 )
 """Everything that may be wrong with a configuration."""
 
@@ -120,6 +121,7 @@ class Gateway:
             self.metrics = Metrics((), {}, self._figures, self.keeper.figures)
             self.telemetry = open_telemetry(settings.otlp, self.metrics)
             opened.callback(self.telemetry.close)
+            self._spending = Spending(settings, CLOCKS, self.metrics.limited)
             self.switch = Switch(self._build(settings))
             self._take(self.switch.service)
             self.keeper.start()
@@ -140,10 +142,12 @@ class Gateway:
 
     def _figures(self) -> dict[str, float]:
         told = {"dropped_lines": float(self.log.dropped), **self.telemetry.figures()}
-        return {**self.store.figures(), **told}
+        return {**self.store.figures(), **self._spending.figures(), **told}
 
     def _build(self, settings: Settings) -> Service:
-        upstreams = {name: open_upstream(each) for name, each in settings.upstreams.items()}
+        spent = self._spending.open(settings)
+        opening = {name: open_upstream(each) for name, each in settings.upstreams.items()}
+        upstreams = spent.limited(opening)
         opened = open_scorers(settings.routes, settings.tiers, upstreams)
         try:
             examiners = open_examiners(settings.checks, upstreams, self._marker, alike)
@@ -154,7 +158,7 @@ class Gateway:
             upstreams=upstreams,
             checks=all_checks(self._marker),
             journal=self.store.journal,
-            sinks=(self.metrics.observe, self.log.write, *self.telemetry.sinks),
+            sinks=(*spent.sinks, self.metrics.observe, self.log.write, *self.telemetry.sinks),
             marker=self._marker,
             clock=CLOCKS.monotonic,
             wall=CLOCKS.wall,
@@ -162,7 +166,10 @@ class Gateway:
             config=settings.digest,
             keep_prompts=settings.ledger.content == "prompts",
             examiners=examiners.by_name,
-            shadow_sinks=(self.metrics.observe_shadow, *self.telemetry.shadow_sinks),
+            shadow_sinks=(
+                *(*spent.shadow_sinks, self.metrics.observe_shadow),
+                *self.telemetry.shadow_sinks,
+            ),
             trace=self.telemetry.header,
             gateway_cost=settings.prices.gateway_cost,
         )
@@ -184,7 +191,7 @@ class Gateway:
             assessors=opened.assessors,
             shadows=opened.shadows,
             tuned=self.keeper.prepare(settings.routes, opened.deciding),
-            keys=tuple(Key(k.name, k.digest, k.routes, k.allow) for k in settings.keys),
+            keys=tuple(Key(k.name, k.digest, k.routes, k.allow, k.limits) for k in settings.keys),
             sessions=self._sessions,
             meter=self,
             max_body=settings.server.max_body,
@@ -194,6 +201,7 @@ class Gateway:
             close=close,
             shadow_calls=ShadowCalls(parts),
             usable=Readiness(settings.upstreams.values(), CLOCKS.monotonic).check,
+            admission=spent.admission,
         )
 
     def main(self, render: Render | None = None) -> FastAPI:
@@ -261,7 +269,7 @@ class Gateway:
         """Keep what is bound and open as it is, whatever the file says now: the sockets are where
         they were, so it is by them that an open door is judged."""
         if settings.fixed != self._from_file:
-            _log.warning("server, ledger and telemetry settings change only with a restart")
+            _log.warning("server, ledger, telemetry and shared settings change only with a restart")
         return with_digest(replace(settings, **self.settings.fixed))
 
     def _put_in_force(self, settings: Settings, service: Service) -> None:
@@ -292,6 +300,7 @@ class Gateway:
         """Let go of upstreams, then write out everything that is still spooled."""
         await self.switch.service.shadow_calls.close()
         await self.switch.service.close()
+        await self._spending.aclose()
         await asyncio.to_thread(self.keeper.close)
         await asyncio.to_thread(self.store.close)
         await asyncio.to_thread(self.telemetry.close)

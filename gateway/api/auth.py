@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from gateway.api.http import Scope, header
 from gateway.core.errors import BadRequest, Forbidden, Unauthorized
+from gateway.core.limits import Limits
 
 EVERYTHING = frozenset({"tier", "threshold", "mode"})
 _LOCAL_HOST = re.compile(rb"(?i:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?")
@@ -18,12 +19,13 @@ _LOCAL_HOST = re.compile(rb"(?i:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5
 @dataclass(frozen=True, slots=True)
 class Key:
     """A key: SHA-256 `digest` of its text, the `routes` it may use (None: all), and the
-    overrides it may send."""
+    overrides it may send, and the `limits` on it."""
 
     name: str
     digest: bytes
     routes: frozenset[str] | None = None
     allow: frozenset[str] = frozenset()
+    limits: Limits | None = None
 
     def require(self, override: str, param: str | None = None) -> None:
         """Raise Forbidden unless this key may send that override; `param` is where it stood."""

@@ -15,6 +15,7 @@ from gateway.api import headers, overrides
 from gateway.api.auth import Key, identify
 from gateway.api.http import (
     ClientGone,
+    Headers,
     Receive,
     Scope,
     Send,
@@ -27,6 +28,7 @@ from gateway.api.keepalive import KeepAlive
 from gateway.api.planning import Arrival, Clocks, plan_job, replan
 from gateway.api.reply import EVENTS, PlainReply, StreamedReply
 from gateway.api.service import Service, Switch
+from gateway.api.spending import admit
 from gateway.core.errors import GatewayError, NotReady
 from gateway.core.ledger import refusal
 from gateway.core.money import dollars
@@ -54,6 +56,9 @@ class Chat:
                 arrival = Arrival(scope, key, at, own_id, known_as)
                 body = await read_json(scope, receive, service.max_body)
                 job = plan_job(service, self._clocks, arrival, body)
+                told: Headers = []
+                if service.admission is not None and not self._dry:
+                    job, told = await admit(service, service.admission, key, job)
             except ClientGone:
                 return
             except GatewayError as error:
@@ -62,7 +67,7 @@ class Chat:
             except Exception:  # noqa: BLE001 (whatever it is, the client gets a readable answer)
                 await self._refuse(service, known_as, _fault(), send)
                 return
-            await self._serve(service, arrival, job, receive, send)
+            await self._serve(service, arrival, job, told, receive, send)
 
     def _admit(self, scope: Scope, service: Service) -> Key:
         key = identify(scope, service.keys)
@@ -77,7 +82,13 @@ class Chat:
         await answer_error(send, error, headers.ids(known_as))
 
     async def _serve(
-        self, service: Service, arrival: Arrival, job: Job, receive: Receive, send: Send
+        self,
+        service: Service,
+        arrival: Arrival,
+        job: Job,
+        extra: Headers,
+        receive: Receive,
+        send: Send,
     ) -> None:
         if self._dry:
             base = headers.ids(job.origin.request_id)
@@ -87,44 +98,56 @@ class Chat:
         service.meter.enter(job.route.name)
         async with _Departure(receive):
             try:
-                await _answer(service, arrival, job, send)
+                await _answer(service, arrival, job, extra, send)
             finally:
                 service.meter.leave(job.route.name)
 
 
-async def _answer(service: Service, arrival: Arrival, job: Job, send: Send) -> None:
-    if job.undecided is not None:
-        job = replan(service, await service.engine.assess(job))
-    keepalive = _keepalive(job, send)
-    reply = _reply_for(service, arrival, job, send, keepalive)
-    async with keepalive or nullcontext():
-        await _serve_with(service, job, reply)
+async def _answer(service: Service, arrival: Arrival, job: Job, extra: Headers, send: Send) -> None:
+    followed = False
+    try:
+        if job.undecided is not None:
+            job = replan(service, await service.engine.assess(job))
+        base = [*headers.ids(job.origin.request_id), *headers.decision(job), *extra]
+        keepalive = _keepalive(job, base, send)
+        reply = _reply_for(service, arrival, job, base, send, keepalive)
+        async with keepalive or nullcontext():
+            followed = await _serve_with(service, job, reply)
+    finally:
+        if service.admission is not None:
+            service.admission.release(job.origin.entry_id, followed=followed)
 
 
-async def _serve_with(service: Service, job: Job, reply: PlainReply | StreamedReply) -> None:
+async def _serve_with(service: Service, job: Job, reply: PlainReply | StreamedReply) -> bool:
+    """Serve it; say whether it is asked about in the shadow."""
     try:
         entry = await service.engine.run(job, reply)
         await reply.finish(entry)
     except Exception:  # noqa: BLE001 (a fault of ours: the client gets an answer, we a log)
         await reply.fail(_fault())
-        return
-    if entry.outcome.error is None:
-        service.sessions.note(job, entry)
-        service.shadow_calls.follow(job, entry, service.in_flight)
+        return False
+    if entry.outcome.error is not None:
+        return False
+    service.sessions.note(job, entry)
+    return service.shadow_calls.follow(job, entry, service.in_flight)
 
 
-def _keepalive(job: Job, send: Send) -> KeepAlive | None:
+def _keepalive(job: Job, base: Headers, send: Send) -> KeepAlive | None:
     seconds = job.route.keepalive
     if seconds is None or not job.request.stream:
         return None
-    told = [*headers.ids(job.origin.request_id), *headers.decision(job), *headers.PENDING]
+    told = [*base, *headers.PENDING]
     return KeepAlive(send, [*EVENTS, *told], seconds)
 
 
 def _reply_for(
-    service: Service, arrival: Arrival, job: Job, send: Send, keepalive: KeepAlive | None
+    service: Service,
+    arrival: Arrival,
+    job: Job,
+    base: Headers,
+    send: Send,
+    keepalive: KeepAlive | None,
 ) -> PlainReply | StreamedReply:
-    base = [*headers.ids(job.origin.request_id), *headers.decision(job)]
     if not job.request.stream:
         return PlainReply(send, base, service.simulated)
     details = overrides.wants_details(arrival.scope)

@@ -119,7 +119,8 @@ async def answer_json(
 
 async def answer_error(send: Send, error: GatewayError, headers: Headers | None = None) -> None:
     """Send an error in OpenAI's shape, with Retry-After when it is known."""
-    await answer_json(send, error.status, error.body(), [*(headers or []), *retry_after(error)])
+    told = [*(headers or []), *error.headers, *retry_after(error)]
+    await answer_json(send, error.status, error.body(), told)
 
 
 def retry_after(error: GatewayError) -> Headers:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 from gateway.api.auth import Key
 from gateway.api.http import Scope, header
 from gateway.core.difficulty import are_thresholds
 from gateway.core.errors import BadRequest
+from gateway.core.limits import Limits
 from gateway.core.money import nano
 from gateway.core.routing import Mode, Overrides
 
@@ -40,6 +42,14 @@ def read(scope: Scope, key: Key, tier: str | None) -> Overrides:
         ceiling=_ceiling(header(scope, b"x-waterfall-max-cost-usd")),
         deadline=_deadline(header(scope, b"x-waterfall-deadline")),
     )
+
+
+def within(asked: Overrides, limits: Limits | None) -> Overrides:
+    """Lower a ceiling to what the key may spend on one request."""
+    most = None if limits is None else limits.request
+    if most is None:
+        return asked
+    return replace(asked, ceiling=most if asked.ceiling is None else min(most, asked.ceiling))
 
 
 def session(scope: Scope) -> str:

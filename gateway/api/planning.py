@@ -56,6 +56,7 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
     route, tier = service.resolve(request.model, arrival.key)
     asked = overrides.read(arrival.scope, arrival.key, tier.name if tier else None)
     require_thresholds(route, asked.thresholds or ())
+    asked = overrides.within(asked, arrival.key.limits)
     session = overrides.session(arrival.scope)
     who = conversation(request, arrival.key.name, session)
     mode, chance = _mode(route, asked, session or arrival.key.name or who)

@@ -17,6 +17,7 @@ from gateway.core.ports import Assessor, Scorer
 from gateway.core.routing import Route
 from gateway.core.signals import Signals
 from gateway.engine import Engine, ShadowCalls
+from gateway.limits import Admission
 from gateway.tuning import Tuned
 
 
@@ -75,7 +76,7 @@ class Service:
     `scorers` is its base), and `shadows`, the candidates on trial. `tuned` says how scores rank,
     and which thresholds are in force. `simulated` names the tiers whose answers no model gave.
     `close` lets go of its connections, once the last request has finished; `shadow_calls` are those
-    under way for the record alone.
+    under way for the record alone; `admission` keeps limits and budgets, where there are any.
     """
 
     engine: Engine
@@ -94,6 +95,7 @@ class Service:
     usable: Callable[[], Awaitable[bool]]
     assessors: Mapping[str, Assessor] = field(default_factory=dict)
     shadows: Mapping[str, Shadow] = field(default_factory=dict)
+    admission: Admission | None = None
     in_flight: InFlight = field(default_factory=InFlight)
 
     def scorer_label(self, route: str) -> str:

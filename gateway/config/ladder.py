@@ -9,6 +9,7 @@ from gateway.config.bar import read_bar
 from gateway.config.checking import at, check, section
 from gateway.config.draft import Book, Draft
 from gateway.config.fields import base_url, is_loopback, name
+from gateway.config.limiting import read_limits
 from gateway.config.models import (
     OpenAIUpstream,
     PriceBookKeys,
@@ -241,6 +242,7 @@ def _tier(
         takes_images=keys.images,
         takes_prediction=keys.prediction,
         hedge=_hedge(keys.hedge) if keys.hedge else None,
+        limits=read_limits(draft, ("tiers", entry), keys.limits),
     )
 
 

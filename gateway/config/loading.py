@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from gateway.config import checks, ladder, policy, provider, serving, together
+from gateway.config import checks, ladder, limiting, policy, provider, serving, together
 from gateway.config.checking import check
 from gateway.config.draft import Draft, OpenBook
 from gateway.config.models import Root
@@ -66,7 +66,7 @@ def _settings(draft: Draft) -> Settings:
     if not isinstance(draft.document.data, dict):
         draft.finish()
     server, ledger = serving.server(draft), serving.ledger(draft)
-    otlp = serving.telemetry(draft)
+    otlp, shared = serving.telemetry(draft), limiting.shared(draft)
     upstreams = ladder.upstreams(draft)
     price_settings, book = ladder.prices(draft)
     tiers = ladder.tiers(draft, draft.names("upstreams"), book)
@@ -78,7 +78,7 @@ def _settings(draft: Draft) -> Settings:
     keys = policy.keys(draft)
     together.refuse(draft, upstreams, tiers, routes, defined)
     draft.finish()
-    if server is None or ledger is None:
+    if server is None or ledger is None or shared is None:
         raise AssertionError("a section was refused without a problem")
     settings = Settings(
         server=server,
@@ -91,6 +91,7 @@ def _settings(draft: Draft) -> Settings:
         ledger=ledger,
         checks=MappingProxyType(defined),
         otlp=otlp,
+        shared=shared,
         warnings=tuple(draft.warnings),
         files=tuple(dict.fromkeys(draft.files)),
         prices_until=book.until if book else None,

@@ -28,6 +28,7 @@ from gateway.config.fields import (
     refused,
     whole,
 )
+from gateway.config.limit_keys import LimitKeys, TierLimitKeys
 from gateway.config.price_keys import Priced
 from gateway.config.problems import unsupported
 from gateway.config.quantities import DAY, kept_for, kept_or_off, seconds, size
@@ -154,6 +155,7 @@ class TierKeys(Strict):
     images: Flag = True
     prediction: Flag = True
     hedge: HedgeKeys | None = None
+    limits: TierLimitKeys | None = None
 
 
 class BaselineKeys(Strict):
@@ -238,6 +240,7 @@ class RouteKeys(Strict):
     session: SessionKeys = SessionKeys()
     speculate: SpeculateKeys | None = None
     keepalive_after: Annotated[float | None, PlainValidator(seconds_or_off)] = None
+    limits: LimitKeys | None = None
 
 
 class ClientKey(Strict):
@@ -247,7 +250,7 @@ class ClientKey(Strict):
     hash: Annotated[bytes, PlainValidator(fields.digest)]
     routes: list[Name] | None = None
     allow: list[Annotated[str, PlainValidator(choice("tier", "threshold", "mode"))]] = []
-    limits: Annotated[None, refused("Rates and budgets are not limited.")] = None
+    limits: LimitKeys | None = None
 
 
 class PriceBookKeys(Strict):
@@ -269,12 +272,6 @@ class LedgerKeys(Strict):
         "process"
     )
     retention: Annotated[float | None, PlainValidator(kept_or_off)] = None
-
-
-class SharedKeys(Strict):
-    """Where several processes would meet."""
-
-    url: Annotated[str, only("memory://", "each process keeps its own state.")] = "memory://"
 
 
 class OtlpKeys(Strict):

@@ -8,6 +8,7 @@ from gateway.config.checking import at, check
 from gateway.config.draft import Book, Draft
 from gateway.config.fields import name
 from gateway.config.ladder import entries
+from gateway.config.limiting import read_limits
 from gateway.config.models import ClientKey, RouteKeys
 from gateway.config.problems import Trail
 from gateway.config.scorer import scorer as read_scorer
@@ -75,6 +76,7 @@ def _route(draft: Draft, entry: str, tiers: Mapping[str, Tier], book: Book | Non
         shadow=keys.shadow,
         speculate=_speculation(draft, (*trail, "speculate"), keys, thresholds),
         keepalive=keys.keepalive_after,
+        limits=read_limits(draft, trail, keys.limits),
         candidate=keys.candidate and word_or_folder(draft, (*trail, "candidate"), keys.candidate),
     )
 
@@ -224,4 +226,5 @@ def _key(draft: Draft, place: int) -> KeySettings | None:
     for at_place, route in enumerate(keys.routes or ()):
         draft.known(("keys", place, "routes", at_place), route, draft.names("routes"), "route")
     allowed = None if keys.routes is None else frozenset(keys.routes)
-    return KeySettings(keys.name, keys.hash, allowed, frozenset(keys.allow))
+    limits = read_limits(draft, ("keys", place), keys.limits)
+    return KeySettings(keys.name, keys.hash, allowed, frozenset(keys.allow), limits)

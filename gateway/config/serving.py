@@ -5,7 +5,8 @@ from __future__ import annotations
 from gateway.config.checking import at, section
 from gateway.config.draft import Draft
 from gateway.config.fields import base_url, is_loopback
-from gateway.config.models import LedgerKeys, Server, SharedKeys, TelemetryKeys
+from gateway.config.limiting import has_password
+from gateway.config.models import LedgerKeys, Server, TelemetryKeys
 from gateway.config.settings import LedgerSettings, OtlpSettings, ServerSettings
 from gateway.core.database_url import DatabaseUrl
 
@@ -38,8 +39,7 @@ def server(draft: Draft) -> ServerSettings | None:
 
 
 def ledger(draft: Draft) -> LedgerSettings | None:
-    """Read `ledger`, and see that `shared` asks for nothing we do not do."""
-    section(draft.document, SharedKeys, "shared")
+    """Read `ledger`."""
     keys = section(draft.document, LedgerKeys, "ledger")
     if keys is None:
         return None
@@ -106,11 +106,9 @@ def _secrets(draft: Draft) -> list[tuple[str, ...]]:
     otlp = [(*headers, name) for name in given] if isinstance(given, dict) else []
     places: list[tuple[str, ...]] = [("server", "admin_key"), *otlp, *upstreams, *scorers]
     found = [trail for trail in places if at(draft.document, trail)]
-    return (
-        [*found, ("ledger", "url")]
-        if _has_password(at(draft.document, ("ledger", "url")))
-        else found
-    )
+    if _has_password(at(draft.document, ("ledger", "url"))):
+        found.append(("ledger", "url"))
+    return [*found, ("shared", "url")] if has_password(draft) else found
 
 
 def _has_password(url: object) -> bool:

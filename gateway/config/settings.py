@@ -12,6 +12,7 @@ from gateway.core.accepts import EVERYTHING, Accepts
 from gateway.core.cascade import Tier
 from gateway.core.check_spec import CheckDefinition
 from gateway.core.database_url import DatabaseUrl
+from gateway.core.limits import Limits
 from gateway.core.routing import Route
 
 
@@ -83,6 +84,7 @@ class KeySettings:
     digest: bytes = field(repr=False)
     routes: frozenset[str] | None = None
     allow: frozenset[str] = frozenset()
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,12 @@ class LedgerSettings:
     prompt_retention: float = 30 * 86_400.0
     retention: float | None = None
     durability: Literal["process"] = "process"
+
+    @property
+    def shared(self) -> Path:
+        """The file where this machine's processes meet: beside the ledger's own, or its spool."""
+        near = self.spool or self.path
+        return near.with_name(f"{near.name}.shared")
 
     @property
     def place(self) -> Path | DatabaseUrl:
@@ -152,6 +160,15 @@ class OtlpSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedSettings:
+    """Where processes meet: `memory://`, which is a file beside the ledger's spool, or a Redis
+    server's `url`; `timeout` is for one trip, in seconds."""
+
+    url: str = field(default="memory://", repr=False)
+    timeout: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """A whole configuration. Names of routes, tiers and aliases never collide; every alias leads
     to a route or tier. `checks` are those that the user defines. `digest` is a short hash of it
@@ -168,15 +185,31 @@ class Settings:
     ledger: LedgerSettings
     checks: Mapping[str, CheckDefinition] = field(default_factory=dict)
     otlp: OtlpSettings | None = None
+    shared: SharedSettings = SharedSettings()
     digest: str = ""
     warnings: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     prices_until: float | None = None
 
     @property
+    def limits_anything(self) -> bool:
+        """Is there a limit or budget anywhere?"""
+        kept = [
+            *(each.limits for each in self.keys),
+            *(each.limits for each in self.routes.values()),
+            *(each.limits for each in self.tiers.values()),
+        ]
+        return any(each is not None for each in kept)
+
+    @property
     def fixed(self) -> dict[str, Any]:
         """What changes only with a restart, by the name of its field."""
-        return {"server": self.server, "ledger": self.ledger, "otlp": self.otlp}
+        return {
+            "server": self.server,
+            "ledger": self.ledger,
+            "otlp": self.otlp,
+            "shared": self.shared,
+        }
 
     def edited_in_place(self, before: Settings) -> list[str]:
         """Return the labels of recipes that say something else than `before` under the same

@@ -9,6 +9,9 @@ GatewayError                      status  type
 ├── Forbidden                     403     permission_error
 ├── NotFound                      404     not_found
 ├── NotReady                      503     overloaded
+├── RateLimited                   429     rate_limit_error        a limit of key or route is used up
+├── BudgetSpent                   429     insufficient_quota      a budget of key or route is spent
+├── LimitsUnknown                 503     overloaded              ... or nobody can say
 ├── UpstreamError                 502     upstream_error          one tier could not answer
 │   ├── UpstreamRejected          4xx     the client's own fault: a bigger model won't help
 │   │   ├── ContextTooLong        400     ... unless the next tier's window is larger
@@ -49,6 +52,8 @@ class GatewayError(Exception):
         self.message = message
         self.param = param
         self.retry_after = retry_after
+        self.headers: Sequence[tuple[bytes, bytes]] = ()
+        """What an answer with it says beside that."""
         if code is not None:
             self.code = code
 
@@ -116,6 +121,24 @@ class NotReady(GatewayError):
     """The gateway is starting or draining."""
 
     status, type, code = 503, "overloaded", "not_ready"
+
+
+class RateLimited(GatewayError):
+    """A key or route has used up what it may in this time."""
+
+    status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
+
+
+class BudgetSpent(GatewayError):
+    """A budget of a key or route does not reach for this request; trying again does not help."""
+
+    status, type, code = 429, "insufficient_quota", "insufficient_quota"
+
+
+class LimitsUnknown(GatewayError):
+    """What is left of a limit cannot be told, and it is one that lets nothing pass then."""
+
+    status, type, code = 503, "overloaded", "limits_unavailable"
 
 
 class UpstreamError(GatewayError):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gateway.core.accepts import EVERYTHING, Accepts
+from gateway.core.limits import Limits
 from gateway.core.money import Price
 from gateway.core.recipes import Recipe
 from gateway.core.verdict import Bar, CheckSpec
@@ -48,6 +49,7 @@ class Tier:
     takes_prediction: bool = True
     hedge: Hedge | None = None
     accepts: Accepts = EVERYTHING
+    limits: Limits | None = None
 
 
 StartReason = Literal[

@@ -10,6 +10,7 @@ from typing import Literal
 from gateway.core.chat import CHARS_PER_TOKEN
 from gateway.core.difficulty import Difficulty, start_index
 from gateway.core.errors import BadRequest, CeilingTooLow
+from gateway.core.limits import Limits
 from gateway.core.money import Usage, dollars
 from gateway.core.plan import Plan, StartReason, Tier
 from gateway.core.recipes import Recipe
@@ -98,6 +99,7 @@ class Route:
     shadow: float = 0.0
     speculate: Speculation | None = None
     keepalive: float | None = None
+    limits: Limits | None = None
 
     def tier(self, name: str) -> Tier | None:
         """Return the tier of that name, if the route has it."""

@@ -30,21 +30,23 @@ class ShadowCalls:
         self._parts, self._at_once = parts, at_once
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def follow(self, job: Job, entry: Entry, holding: AbstractContextManager[None]) -> None:
-        """Ask, if this request is to be asked about. Returns at once and raises nothing.
+    def follow(self, job: Job, entry: Entry, holding: AbstractContextManager[None]) -> bool:
+        """Ask, if this request is to be asked about; say whether the sinks will hear of it.
+        Returns at once and raises nothing.
 
         `holding` is kept open meanwhile, so that nobody closes the upstreams.
         """
         plan = _wanted(job, entry)
         if plan is None:
-            return
+            return False
         if len(self._tasks) >= self._at_once:
             self._tell(Shadow(entry.origin.entry_id, entry.route))
-            return
+            return True
         holding.__enter__()
         task = asyncio.create_task(self._ask(job, plan))
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._over(done, holding))
+        return True
 
     def _over(self, task: asyncio.Task[None], holding: AbstractContextManager[None]) -> None:
         self._tasks.discard(task)

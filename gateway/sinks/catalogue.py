@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from gateway.sinks.metric import PREFIX, Metric
+from gateway.sinks.metric import counter as _counter
+from gateway.sinks.metric import gauge as _gauge
+from gateway.sinks.metric import histogram as _histogram
 
-PREFIX = "waterfall_"
+__all__ = ["CATALOGUE", "PREFIX", "TUNING", "Metric"]
 
 # Boundaries in seconds. Each objective of the alerts (2.56 s to the first token, 10 ms of
 # overhead) lies exactly on one.
@@ -19,39 +21,6 @@ DECISION = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
 # Boundaries in tokens and in dollars.
 SIZES = tuple(float(4**n) for n in range(2, 11))
 COSTS = (*(float(f"{digit}e{power}") for power in range(-6, 1) for digit in (1, 3)), 10.0)
-
-Merge = Literal["sum", "max", "one"]
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One metric; its name is without the prefix. `buckets` are a histogram's bounds, in the unit
-    of its name; `merge` says what several workers' values make together: `one` is any worker's."""
-
-    name: str
-    kind: Literal["counter", "gauge", "histogram"]
-    labels: tuple[str, ...]
-    help: str
-    buckets: tuple[float, ...] = ()
-    merge: Merge = "sum"
-
-    @property
-    def full_name(self) -> str:
-        """The name as exported."""
-        return PREFIX + self.name
-
-
-def _counter(name: str, labels: str, text: str) -> Metric:
-    return Metric(name, "counter", tuple(labels.split()), text)
-
-
-def _gauge(name: str, labels: str, text: str, merge: Merge = "one") -> Metric:
-    return Metric(name, "gauge", tuple(labels.split()), text, merge=merge)
-
-
-def _histogram(name: str, labels: str, buckets: tuple[float, ...], text: str) -> Metric:
-    return Metric(name, "histogram", tuple(labels.split()), text, buckets)
-
 
 REQUESTS = _counter("requests_total", "route tier outcome", "Requests, by the tier that served")
 ATTEMPTS = _counter(
@@ -233,6 +202,20 @@ LEDGER_BEHIND = _gauge(
 )
 LEDGER_OPEN = _gauge("ledger_open_calls", "", "Marks in use: calls of requests under way", "sum")
 
+LIMITED = _counter(
+    "limited_total",
+    "scope limit action",
+    "Limits and budgets that were met: rpm, tpm, concurrency, budget_session, _day, _month, _total "
+    "of a key, route or tier; reject, downgrade, warn",
+)
+SHARED_UP = _gauge(
+    "shared_up", "", "1 where the shared state answered when it was asked last", "sum"
+)
+SHARED_TRIPS = _counter("shared_trips_total", "", "Trips to the shared state for limits")
+SHARED_FAILURES = _counter(
+    "shared_failures_total", "", "Trips to the shared state that came to nothing"
+)
+
 TELEMETRY_DROPPED = _counter(
     "telemetry_dropped_total",
     "signal reason",
@@ -301,5 +284,9 @@ CATALOGUE = (
     LEDGER_BYTES,
     LEDGER_BEHIND,
     LEDGER_OPEN,
+    LIMITED,
+    SHARED_UP,
+    SHARED_TRIPS,
+    SHARED_FAILURES,
     TELEMETRY_DROPPED,
 )

@@ -80,6 +80,7 @@ class Metrics:
         self._fallbacks = Counts(catalogue.FALLBACKS)
         self._candidates = Counts(catalogue.CANDIDATES)
         self._shadows = Counts(catalogue.SHADOWS)
+        self._limited = Counts(catalogue.LIMITED)
         self._reloads = Counts(catalogue.RELOADS)
         self._restarts = Counts(catalogue.RESTARTS)
         self._durations = Times(catalogue.DURATIONS)
@@ -163,6 +164,10 @@ class Metrics:
         """Count a request that was turned away before it had a route."""
         outcome = "client_error" if refused.status < 500 else "internal_error"
         self._requests.add((self.names.route(""), "none", outcome))
+
+    def limited(self, scope: str, limit: str, action: str) -> None:
+        """Count a limit that was met, see gateway.limits.admission.Told."""
+        self._limited.add((scope, limit, action))
 
     def reloaded(self, *, ok: bool) -> None:
         """Count a reload of the configuration."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic_core import PydanticUndefined
 
-from gateway.config import ConfigError, check_models, load, models, parse, parse_recipe
+from gateway.config import ConfigError, check_models, limit_keys, load, models, parse, parse_recipe
 from gateway.config.checking import known_keys
 from gateway.config.price_keys import HostedKeys, PriceKeys
 from gateway.config.text import read
@@ -95,6 +95,8 @@ TABLES = {
     "routes.remote": [models.RemoteKeys],
     "routes.llm": [models.LlmKeys],
     "keys": [models.ClientKey],
+    "keys.limits": [limit_keys.LimitKeys],
+    "shared": [limit_keys.SharedKeys],
     "prices": [models.PriceBookKeys],
     "ledger": [models.LedgerKeys],
     "telemetry.otlp": [models.OtlpKeys],
@@ -119,12 +121,15 @@ def test_required_is_what_the_tables_call_required(table):
     assert {key for where, key, to in rows() if where == table and to == "required"} == required
 
 
+LIMITS = "{rpm: 1, budget_usd: {day: 1}, %s}"
 # Where a line of each table goes in a file; %s is the line, or nothing.
 PLACES = {
     "server": BASE + "server: {%s}\n",
     "prices": BASE + "prices: {%s}\n",
     "telemetry.otlp": BASE + 'telemetry: {otlp: {endpoint: "http://127.0.0.1", %s}}\n',
     "ledger": BASE + "ledger: {%s}\n",
+    "shared": BASE + "shared: {%s}\n",
+    "keys.limits": BASE + f"keys: [{{name: a, hash: 'sha256:{'0' * 64}', limits: {LIMITS}}}]\n",
     "upstreams": BASE.replace("/v1", "/v1, %s"),
     "upstreams.timeouts": BASE.replace("/v1", "/v1, timeouts: {%s}"),
     "upstreams.parameters": BASE.replace("/v1", "/v1, parameters: {%s}"),
@@ -189,9 +194,10 @@ def test_one_of_everything():
     assert settings.tiers["acme"].price.version == "acme contract 2026-11-01"
     data = read(path.read_bytes(), path.name, ENVIRON).data
     assert set(data) == set(models.Root.model_fields)
-    for section in ("server", "keys", "prices", "ledger"):
+    for section in ("server", "keys", "prices", "ledger", "shared"):
         entry = data[section][0] if section == "keys" else data[section]
         assert set(entry) == set(known_keys(TABLES[section][0])), section
+    assert set(data["keys"][0]["limits"]) == set(known_keys(limit_keys.LimitKeys))
     for name in ("second", "grader", "tests"):
         keys = check_models.KINDS[data["checks"][name]["kind"]]
         assert set(data["checks"][name]) == set(known_keys(keys)), name
@@ -229,8 +235,7 @@ def test_its_defaults_are_the_defaults():
 
 def test_what_is_called_unsupported_is_refused_as_such():
     told = PAGE.partition("## Not supported by this version")[2]
-    words = ["retries", "concurrency", "limits"]
+    words = ["retries", "concurrency"]
     assert [word for word in words if f"`{word}`" not in told and word not in told] == []
-    for line in ("shared: {url: 'redis://x'}", "ledger: {durability: strict}"):
-        with pytest.raises(ConfigError, match="not supported by this version"):
-            parse(f"{BASE}{line}\n", "w.yaml", {}, open_book)
+    with pytest.raises(ConfigError, match="not supported by this version"):
+        parse(f"{BASE}ledger: {{durability: strict}}\n", "w.yaml", {}, open_book)

@@ -108,7 +108,7 @@ SLIPS = [
     "ledger: {url: '${SECRET}'}",
     "ledger: {url: 'postgres://me:CANARY@db'}",
     "ledger: {url: 'mysql://me:CANARY@db/x'}",
-    "shared: {url: 'redis://me:CANARY@db/x'}",
+    "shared: {url: 'mongo://me:CANARY@db/x'}",
     "more: &CANARY 1\nother: *CANARY2",
     "more: !CANARY 1",
     "more: 'CANARY",

@@ -30,7 +30,7 @@ def test_every_error_has_openai_s_shape(kind):
     assert set(body) == {"message", "type", "param", "code"}
     assert (body["message"], str(error)) == ("What was wrong.", "What was wrong.")
     assert 400 <= error.status < 600
-    assert (error.status == 429) == (error.type == "rate_limit_error")
+    assert (error.status == 429) == (error.type in {"rate_limit_error", "insufficient_quota"})
 
 
 def test_an_error_names_its_field_its_code_and_the_wait():

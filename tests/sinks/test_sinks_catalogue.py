@@ -27,6 +27,7 @@ def test_everything_exported_is_in_the_catalogue():
     metrics.observe(replace(streamed, origin=replace(streamed.origin, stream=True)))
     metrics.observe_shadow(Shadow("entry-1", "waterfall"))
     metrics.lagged(0.01)
+    metrics.limited("key", "rpm", "reject")
     metrics.rebuild([ROUTE], BUILD, priced_at=1.0)
     families = {
         family.name: family for family in text_string_to_metric_families(metrics.render().decode())

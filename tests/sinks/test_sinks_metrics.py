@@ -239,7 +239,11 @@ def test_a_model_without_a_price_is_told(metrics):
 def test_the_ledger_s_figures_are_read_at_each_scrape():
     figures = {name: float(number) for number, name in enumerate(FIGURES, 100)}
     found = samples(Metrics([ROUTE], BUILD, lambda: figures))
-    told = [v for (name, *_), v in found.items() if name.startswith(("ledger_", "telemetry_"))]
+    told = [
+        v
+        for (name, *_), v in found.items()
+        if name.startswith(("ledger_", "telemetry_", "shared_"))
+    ]
     assert sorted(told) == sorted(figures.values())
 
 
@@ -254,6 +258,7 @@ def test_the_threshold_in_force_is_the_one_that_is_told():
 def test_every_figure_of_the_store_has_a_metric():
     fields = {field.name for field in dataclasses.fields(State)}
     told = {"dropped_lines", "dropped_traces", "refused_traces", "refused_metrics"}
+    told |= {"shared_up", "shared_trips", "shared_failures"}
     assert set(FIGURES) == fields | told
 
 

@@ -1,0 +1,58 @@
+"""The way to the shared state: when that does not answer it is left alone for a while, so that no
+request waits for it more than once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from gateway.core.allowance import Drawn
+from gateway.shared import Draw, MemoryShared, Shared, SharedDown
+
+REST = 1.0
+"""Seconds for which a shared state that has failed is not asked."""
+
+
+class Line:
+    """`alone` is what this process goes on by while nobody answers."""
+
+    def __init__(
+        self, shared: Shared, holder: str, clock: Callable[[], float], timeout: float
+    ) -> None:
+        """`holder` is this process's name; `timeout` is for one trip, in seconds."""
+        self.shared, self.alone = shared, MemoryShared(clock)
+        self._holder, self._holders = holder, 0
+        self.failures, self.trips = 0, 0
+        self._clock, self._timeout, self._rest_until = clock, timeout, 0.0
+
+    @property
+    def up(self) -> bool:
+        """Did it answer when it was asked last?"""
+        return not self._rest_until
+
+    def name_holder(self) -> str:
+        """Name another holder: what one has used is counted under its name, so none has two
+        lives."""
+        self._holders += 1
+        return f"{self._holder}.{self._holders}"
+
+    async def draw(self, draws: Sequence[Draw]) -> list[Drawn]:
+        """Make one trip. Raises SharedDown, at once while it rests."""
+        if self._clock() < self._rest_until:
+            raise SharedDown("It did not answer a moment ago.")
+        self.trips += 1
+        try:
+            async with asyncio.timeout(self._timeout):
+                found = await self.shared.draw(draws)
+        except (SharedDown, TimeoutError) as error:
+            self.failed()
+            raise SharedDown("It does not answer.") from error
+        if self._rest_until:
+            self._rest_until = 0.0
+            self.alone.forget_pools()
+        return found
+
+    def failed(self) -> None:
+        """Count a trip that came to nothing, and let it rest."""
+        self.failures += 1
+        self._rest_until = self._clock() + REST

@@ -1,0 +1,77 @@
+"""Opens what keeps limits and budgets, for all configurations of a process in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.api.planning import Clocks
+from gateway.config import Settings
+from gateway.core.ports import ShadowSink, Sink, Upstream
+from gateway.limits import Accounts, Admission, limited
+from gateway.limits.admission import Told
+from gateway.shared import Shared, SharedUnusable, open_shared
+
+__all__ = ["SharedUnusable", "Spending"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one configuration needs for its limits: `limited` puts the tiers' own before their
+    upstreams."""
+
+    admission: Admission | None = None
+    limited: Callable[[dict[str, Upstream]], dict[str, Upstream]] = lambda upstreams: upstreams
+    sinks: tuple[Sink, ...] = ()
+    shadow_sinks: tuple[ShadowSink, ...] = ()
+
+
+class Spending:
+    """Nothing is opened before there is a limit: who has none pays nothing for them."""
+
+    def __init__(self, settings: Settings, clocks: Clocks, told: Told) -> None:
+        """Where processes meet is as in these settings for good; `told` hears of limits that were
+        met."""
+        self._settings, self._path = settings.shared, settings.ledger.shared
+        self._clocks, self._told = clocks, told
+        self._opened: tuple[Shared, Accounts, Admission] | None = None
+
+    def open(self, settings: Settings) -> Spent:
+        """Open what keeps these settings' limits, if there are any. Raises SharedUnusable."""
+        if not settings.limits_anything:
+            return Spent()
+        if self._opened is None:
+            self._opened = self._open()
+        _, accounts, admission = self._opened
+        tiers, wall, told = settings.tiers.values(), self._clocks.wall, self._told
+        return Spent(
+            admission,
+            lambda upstreams: limited(upstreams, tiers, accounts, wall, told),
+            (admission.settle,),
+            (admission.settle_shadow,),
+        )
+
+    def _open(self) -> tuple[Shared, Accounts, Admission]:
+        clocks, timeout = self._clocks, self._settings.timeout
+        shared = open_shared(self._settings.url, self._path, clocks.wall, timeout)
+        accounts = Accounts(shared, clocks.new_id(), clocks.monotonic, timeout)
+        return shared, accounts, Admission(accounts, clocks.wall, self._told)
+
+    def figures(self) -> dict[str, float]:
+        """What it tells of itself: is the shared state up, how often was it asked, how often did
+        it not answer?"""
+        if self._opened is None:
+            return {}
+        line = self._opened[1].line
+        return {
+            "shared_up": float(line.up),
+            "shared_trips": float(line.trips),
+            "shared_failures": float(line.failures),
+        }
+
+    async def aclose(self) -> None:
+        """Give back what is in hand, and let go of the shared state."""
+        if self._opened is not None:
+            shared, accounts, _ = self._opened
+            await accounts.aclose()
+            await shared.aclose()
