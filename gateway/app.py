@@ -18,7 +18,8 @@ from fastapi import FastAPI
 from gateway.api.admin import Controls, Render, admin_app, at_once, refuse_restart
 from gateway.api.auth import Key
 from gateway.api.build_info import build_info, priced_at
-from gateway.api.doors import StartError, refuse_open_door
+from gateway.api.doors import StartError, open_ledger, refuse_open_door
+from gateway.api.passage import open_passing
 from gateway.api.planning import Clocks, require_thresholds
 from gateway.api.server import main_app
 from gateway.api.service import Service, Switch
@@ -28,7 +29,6 @@ from gateway.checks.function import CheckUnusable
 from gateway.checks.opening import open_examiners
 from gateway.config import (
     ConfigError,
-    LedgerSettings,
     ServerSettings,
     Settings,
     is_loopback,
@@ -48,7 +48,6 @@ from gateway.sinks.metrics import Metrics
 from gateway.sinks.telemetry import TelemetryUnusable, open_telemetry
 from gateway.spending import SharedUnusable, Spending
 from gateway.store.connection import LedgerUnusable
-from gateway.store.store import Store, open_store
 from gateway.tuning import Keeper
 from gateway.upstreams.opening import UpstreamUnusable, open_upstream
 from gateway.upstreams.probe import Readiness
@@ -112,7 +111,7 @@ class Gateway:
         self._marker = write_marker(secrets.randbits(64))
         self._sessions = Sessions(time.perf_counter)
         self._reloading = asyncio.Lock()
-        self.store = _open_ledger(settings.ledger)
+        self.store = open_ledger(settings.ledger)
         with contextlib.ExitStack() as opened:
             opened.callback(self.store.close)
             self.log = RequestLog(_LINES[settings.server.log], log_to)
@@ -174,8 +173,11 @@ class Gateway:
             gateway_cost=settings.prices.gateway_cost,
         )
 
+        passing = open_passing(parts, settings.passthrough, settings.upstreams)
+
         async def close() -> None:
             await asyncio.gather(
+                passing.aclose(),
                 opened.aclose(),
                 examiners.aclose(),
                 *(each.aclose() for each in upstreams.values()),
@@ -199,6 +201,7 @@ class Gateway:
                 name for name, tier in settings.tiers.items() if tier.upstream in simulated
             ),
             close=close,
+            passing=passing,
             shadow_calls=ShadowCalls(parts),
             usable=Readiness(settings.upstreams.values(), CLOCKS.monotonic).check,
             admission=spent.admission,
@@ -256,7 +259,7 @@ class Gateway:
         routes = service.routes.values()
         alone = [t for t in service.tiers.values() if not any(each.tier(t.name) for each in routes)]
         build, dated = build_info(self.settings, service), priced_at(self.settings)
-        self.metrics.rebuild(routes, build, alone, dated)
+        self.metrics.rebuild(routes, build, [*alone, *service.passing.tiers], dated)
 
     def _refused(self, told: str, looked_at: Iterable[Path] = ()) -> BadRequest:
         """Tell everyone that a reload was refused."""
@@ -305,15 +308,3 @@ class Gateway:
         await asyncio.to_thread(self.store.close)
         await asyncio.to_thread(self.telemetry.close)
         self.log.close()
-
-
-def _open_ledger(ledger: LedgerSettings) -> Store:
-    try:
-        return open_store(
-            ledger.place,
-            spool_folder=ledger.spool,
-            prompt_retention=ledger.prompt_retention,
-            retention=ledger.retention,
-        )
-    except OSError as error:
-        raise StartError(f"No ledger can be kept at {ledger.place}: {error.strerror}.") from error

@@ -22,7 +22,7 @@ HOMES = {
     "fastapi": "api app launcher",
     "duckdb": "store",
     "httptools": "upstreams",
-    "httpx": "cli demo",
+    "httpx": "cli demo upstreams",
     "jsonschema": "checks",
     "numpy": "scorers",
     "opentelemetry": "sinks",

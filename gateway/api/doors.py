@@ -1,9 +1,11 @@
-"""Doors that may not stand open: a listener that strangers could reach without a key."""
+"""What must be in order before the gateway starts: no door that strangers could use without a key,
+and a ledger that can be written."""
 
 from __future__ import annotations
 
 from gateway.config.fields import is_loopback
-from gateway.config.settings import Settings
+from gateway.config.settings import LedgerSettings, Settings
+from gateway.store.store import Store, open_store
 
 
 class StartError(Exception):
@@ -20,3 +22,16 @@ def refuse_open_door(settings: Settings) -> None:
         )
     if server.admin and not server.admin_key and not is_loopback(server.admin[0]):
         raise StartError("server.admin is open to other machines: set server.admin_key.")
+
+
+def open_ledger(ledger: LedgerSettings) -> Store:
+    """Open the ledger. Raises StartError, or LedgerUnusable."""
+    try:
+        return open_store(
+            ledger.place,
+            spool_folder=ledger.spool,
+            prompt_retention=ledger.prompt_retention,
+            retention=ledger.retention,
+        )
+    except OSError as error:
+        raise StartError(f"No ledger can be kept at {ledger.place}: {error.strerror}.") from error

@@ -10,6 +10,7 @@ from gateway.api.chat import Chat
 from gateway.api.endpoints import Endpoints, error_handlers
 from gateway.api.feedback import Feedback
 from gateway.api.http import Receive, Scope, Send
+from gateway.api.passing import METHODS, PATHS, PassThrough
 from gateway.api.planning import Clocks
 from gateway.api.service import Switch
 from gateway.core.ledger import Refusal
@@ -55,6 +56,8 @@ def main_app(
     chat, dry = Chat(switch, clocks), Chat(switch, clocks, dry=True)
     app.add_hot("/v1/chat/completions", chat)
     app.add_hot("/v1/route", dry)
+    through = PassThrough(switch, clocks)
+    app.router.routes.extend(Route(path, through, methods=METHODS) for path in PATHS)
     app.add_route("/v1/feedback", Feedback(switch, clocks, labels).post, ["POST"])
     app.add_route("/v1/models", small.models, ["GET"])
     app.add_route("/v1/models/{model:path}", small.model, ["GET"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.api.auth import Key
+from gateway.api.passage import Passing
 from gateway.api.sessions import Sessions
 from gateway.core.difficulty import Difficulty
 from gateway.core.errors import NotFound
@@ -76,7 +77,8 @@ class Service:
     `scorers` is its base), and `shadows`, the candidates on trial. `tuned` says how scores rank,
     and which thresholds are in force. `simulated` names the tiers whose answers no model gave.
     `close` lets go of its connections, once the last request has finished; `shadow_calls` are those
-    under way for the record alone; `admission` keeps limits and budgets, where there are any.
+    under way for the record alone; `admission` keeps limits and budgets, where there are any;
+    `passing` is what is passed through.
     """
 
     engine: Engine
@@ -93,6 +95,7 @@ class Service:
     close: Callable[[], Awaitable[None]]
     shadow_calls: ShadowCalls
     usable: Callable[[], Awaitable[bool]]
+    passing: Passing
     assessors: Mapping[str, Assessor] = field(default_factory=dict)
     shadows: Mapping[str, Shadow] = field(default_factory=dict)
     admission: Admission | None = None

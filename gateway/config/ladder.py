@@ -36,7 +36,7 @@ from gateway.core.plan import Hedge
 from gateway.core.recipes import Recipe
 from gateway.core.scorer_spec import SCORER_TIER
 
-RESERVED = ("other", "none", "cache", SCORER_TIER)
+RESERVED = ("other", "none", "cache", "passthrough", SCORER_TIER)
 """What metrics and records say where there is no route or tier of the configuration's."""
 _KINDS: dict[str, type[OpenAIUpstream | SimulatedUpstream]] = {
     "openai": OpenAIUpstream,
@@ -55,7 +55,7 @@ def entries(draft: Draft, kind: str) -> list[str]:
             name(entry)
         except ValueError as error:
             draft.complain((kind, entry), f"a name {error}")
-        if kind in {"tiers", "routes"} and entry in RESERVED:
+        if kind in {"tiers", "routes"} and str(entry).partition("/")[0] in RESERVED:
             draft.complain(
                 (kind, entry), "is reserved: metrics and records use it for none of them"
             )

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from gateway.config import checks, ladder, limiting, policy, provider, serving, together
+from gateway.config import checks, ladder, limiting, passing, policy, provider, serving, together
 from gateway.config.checking import check
 from gateway.config.draft import Draft, OpenBook
 from gateway.config.models import Root
@@ -76,6 +76,7 @@ def _settings(draft: Draft) -> Settings:
     routes = policy.routes(draft, tiers, book)
     aliases = policy.aliases(draft, routes)
     keys = policy.keys(draft)
+    passed = passing.passthrough(draft, upstreams, book)
     together.refuse(draft, upstreams, tiers, routes, defined)
     draft.finish()
     if server is None or ledger is None or shared is None:
@@ -92,6 +93,7 @@ def _settings(draft: Draft) -> Settings:
         checks=MappingProxyType(defined),
         otlp=otlp,
         shared=shared,
+        passthrough=passed,
         warnings=tuple(draft.warnings),
         files=tuple(dict.fromkeys(draft.files)),
         prices_until=book.until if book else None,

@@ -59,6 +59,7 @@ class Root(Strict):
     aliases: Any = None
     keys: Any = None
     checks: Any = None
+    passthrough: Any = None
     prices: Any = None
     ledger: Any = None
     shared: Any = None

@@ -13,6 +13,7 @@ from gateway.core.cascade import Tier
 from gateway.core.check_spec import CheckDefinition
 from gateway.core.database_url import DatabaseUrl
 from gateway.core.limits import Limits
+from gateway.core.money import Price
 from gateway.core.routing import Route
 
 
@@ -169,6 +170,17 @@ class SharedSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PassthroughSettings:
+    """What is passed through, by group, to which upstream. `max_upload` is in bytes, `timeout` in
+    seconds of silence; `prices` are by model name."""
+
+    upstreams: Mapping[str, str] = field(default_factory=dict)
+    max_upload: int = 100_000_000
+    timeout: float = 600.0
+    prices: Mapping[str, Price] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """A whole configuration. Names of routes, tiers and aliases never collide; every alias leads
     to a route or tier. `checks` are those that the user defines. `digest` is a short hash of it
@@ -186,6 +198,7 @@ class Settings:
     checks: Mapping[str, CheckDefinition] = field(default_factory=dict)
     otlp: OtlpSettings | None = None
     shared: SharedSettings = SharedSettings()
+    passthrough: PassthroughSettings = PassthroughSettings()
     digest: str = ""
     warnings: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()

@@ -100,6 +100,14 @@ def from_reply(status: int, headers: Mapping[bytes, bytes], body: bytes) -> Upst
     return _meaning(status, _told(payload), wait)
 
 
+def message_of(body: bytes) -> str:
+    """Return what an error's body says in words, empty where it says nothing that is one."""
+    try:
+        return _told(orjson.loads(body)).message
+    except orjson.JSONDecodeError:
+        return ""
+
+
 def in_payload(payload: Mapping[str, Any]) -> UpstreamError | None:
     """Return the error that a JSON object carries in place of a reply, None when it has none."""
     if not (payload.get("error") or payload.get("object") == "error"):

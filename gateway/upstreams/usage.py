@@ -69,6 +69,24 @@ ANTHROPIC = Dialect(
     beside=frozenset({"cached", "cache_write"}),
 )
 
+_SENT = {"cached_tokens": "cached", "audio_tokens": "audio_input", "image_tokens": "image_input"}
+_MADE = {
+    "reasoning_tokens": "reasoning",
+    "audio_tokens": "audio_output",
+    "image_tokens": "image_output",
+}
+TOKENS = Dialect(
+    prompt="input_tokens",
+    completion="output_tokens",
+    parts={
+        "input_tokens_details": _SENT,
+        "input_token_details": _SENT,
+        "output_tokens_details": _MADE,
+        "output_token_details": _MADE,
+    },
+)
+"""Of OpenAI's endpoints for images and audio."""
+
 
 def read_usage(reported: object, dialect: Dialect, service: object = None) -> Usage | None:
     """Read what an upstream says it used; None when that cannot be true.

@@ -128,7 +128,7 @@ def test_without_litellm_its_file_must_be_named(place, capsys, monkeypatch):
 
 def test_show_by_name_by_hash_and_as_json(place, capsys):
     assert main(("prices", "show")) == 0
-    assert len(said(capsys).splitlines()) == 16
+    assert len(said(capsys).splitlines()) == 19
     assert main(("prices", "show", "gpt-5-m*", "--json")) == 0
     (found,) = json.loads(said(capsys))
     assert (found["model"], found["in_force"], found["since"]) == ("gpt-5-mini", True, None)

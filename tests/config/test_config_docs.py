@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from gateway.config import ConfigError, check_models, limit_keys, load, models, parse, parse_recipe
 from gateway.config.checking import known_keys
+from gateway.config.passing import PassthroughKeys
 from gateway.config.price_keys import HostedKeys, PriceKeys
 from gateway.config.text import read
 from gateway.prices import open_book, read_book
@@ -94,6 +95,7 @@ TABLES = {
     "routes.python": [models.PythonScorerKeys],
     "routes.remote": [models.RemoteKeys],
     "routes.llm": [models.LlmKeys],
+    "passthrough": [PassthroughKeys],
     "keys": [models.ClientKey],
     "keys.limits": [limit_keys.LimitKeys],
     "shared": [limit_keys.SharedKeys],
@@ -130,6 +132,7 @@ PLACES = {
     "ledger": BASE + "ledger: {%s}\n",
     "shared": BASE + "shared: {%s}\n",
     "keys.limits": BASE + f"keys: [{{name: a, hash: 'sha256:{'0' * 64}', limits: {LIMITS}}}]\n",
+    "passthrough": BASE + "passthrough: {files: openai, %s}\n",
     "upstreams": BASE.replace("/v1", "/v1, %s"),
     "upstreams.timeouts": BASE.replace("/v1", "/v1, timeouts: {%s}"),
     "upstreams.parameters": BASE.replace("/v1", "/v1, parameters: {%s}"),
@@ -194,7 +197,7 @@ def test_one_of_everything():
     assert settings.tiers["acme"].price.version == "acme contract 2026-11-01"
     data = read(path.read_bytes(), path.name, ENVIRON).data
     assert set(data) == set(models.Root.model_fields)
-    for section in ("server", "keys", "prices", "ledger", "shared"):
+    for section in ("server", "keys", "passthrough", "prices", "ledger", "shared"):
         entry = data[section][0] if section == "keys" else data[section]
         assert set(entry) == set(known_keys(TABLES[section][0])), section
     assert set(data["keys"][0]["limits"]) == set(known_keys(limit_keys.LimitKeys))

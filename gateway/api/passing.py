@@ -1,0 +1,181 @@
+"""Endpoints that are passed through to one upstream: embeddings, moderations, audio, images, files
+and batches. Both ways are streamed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping
+
+import orjson
+
+from gateway.api import headers
+from gateway.api.auth import Key, identify
+from gateway.api.http import ClientGone, Receive, Scope, Send, answer_error, header, request_id
+from gateway.api.passage import Passing, Run
+from gateway.api.planning import Clocks
+from gateway.api.service import Service, Switch
+from gateway.core.errors import (
+    BadRequest,
+    BodyTooLarge,
+    Forbidden,
+    GatewayError,
+    NotFound,
+    NotReady,
+)
+from gateway.core.ledger import Origin, refusal
+from gateway.core.passing import Passage, group_of
+from gateway.core.trace import read_traceparent
+
+METHODS = ("GET", "POST", "DELETE")
+PATHS = (
+    *("/v1/embeddings", "/v1/moderations", "/v1/audio/{rest:path}", "/v1/images/{rest:path}"),
+    *("/v1/files", "/v1/files/{rest:path}", "/v1/batches", "/v1/batches/{rest:path}"),
+)
+_SENT = ("content-type", "accept", "openai-beta", "idempotency-key")
+_JSON = "application/json"
+_QUERY = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:@/?%\[\]-]*")
+
+
+class PassThrough:
+    """The endpoints that are passed through, as plain ASGI."""
+
+    def __init__(self, switch: Switch, clocks: Clocks) -> None:
+        """`switch` holds the service in force; each request keeps the one it began with."""
+        self._switch, self._clocks = switch, clocks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        at, own_id = self._clocks.monotonic(), self._clocks.new_id()
+        known_as = request_id(scope, own_id)
+        service = self._switch.service
+        with service.in_flight:
+            try:
+                key = self._admit(scope, service)
+                passing, passage = _passage(service, scope)
+                body = _Body(scope, receive, passing.max_upload)
+                raw = await _json_of(body, service.max_body) if _is_json(scope) else None
+            except ClientGone:
+                return
+            except GatewayError as error:
+                service.meter.refuse(refusal(known_as, self._clocks.wall(), error))
+                await answer_error(send, error, headers.ids(known_as))
+                return
+            origin = Origin(
+                entry_id=own_id,
+                request_id=known_as,
+                started_at=self._clocks.wall(),
+                key=key.name,
+                requested_model=raw.model if raw else "",
+                api=passage.path.strip("/").replace("/", "."),
+                trace=read_traceparent(header(scope, b"traceparent")),
+            )
+            run = Run(passing, passage, origin, at, send)
+            service.meter.enter(passage.tier)
+            try:
+                await run.drive(_headers(scope), raw, body)
+            finally:
+                service.meter.leave(passage.tier)
+
+    def _admit(self, scope: Scope, service: Service) -> Key:
+        key = identify(scope, service.keys)
+        if self._switch.draining:
+            raise NotReady("This gateway is shutting down; try another.", retry_after=1.0)
+        if key.routes is not None:
+            raise Forbidden("This key is bound to routes: nothing is passed through for it.")
+        return key
+
+
+def _passage(service: Service, scope: Scope) -> tuple[Passing, Passage]:
+    """Find out what is asked for, and who answers it."""
+    path = str(scope["path"]).removeprefix("/v1")
+    group = group_of(scope["method"], path)
+    if group is None:
+        raise NotFound(f"There is nothing at {scope['method']} {str(scope['path'])[:200]}.")
+    passing = service.passing
+    upstream = passing.upstreams.get(group)
+    if upstream is None:
+        raise NotFound(
+            f"Nothing is passed through for {group} here: name an upstream in passthrough.{group}."
+        )
+    query = scope.get("query_string", b"")
+    if not _QUERY.fullmatch(query):
+        raise BadRequest("The query has characters that no URL has.")
+    target = f"{path}?{query.decode()}" if query else path
+    return passing, Passage(group, scope["method"], path, upstream, target)
+
+
+def _is_json(scope: Scope) -> bool:
+    kind = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
+    return scope["method"] == "POST" and kind == _JSON
+
+
+def _headers(scope: Scope) -> Mapping[str, str]:
+    found = {name: header(scope, name.encode()) for name in _SENT}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+class Raw:
+    """A JSON body as it came, and the model it names."""
+
+    def __init__(self, data: bytes) -> None:
+        """Raises BadRequest for what is no JSON object."""
+        try:
+            body = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise BadRequest(f"The body is not valid JSON: {error}.") from error
+        if not isinstance(body, dict):
+            raise BadRequest("The body must be a JSON object.")
+        model = body.get("model")
+        if model is not None and not isinstance(model, str):
+            raise BadRequest("model must be the name of a model.", param="model")
+        self.data, self.model = data, (model or "")[:200]
+        self.stream = bool(body.get("stream") or body.get("stream_format") == "sse")
+
+
+async def _json_of(body: _Body, limit: int) -> Raw:
+    body.limit = limit
+    blocks = [block async for block in body]
+    return Raw(b"".join(blocks))
+
+
+class _Body:
+    """A request's body as it comes, bounded; then its client's departure."""
+
+    def __init__(self, scope: Scope, receive: Receive, limit: int) -> None:
+        self.limit = limit
+        self.length = header(scope, b"content-length")
+        self.wanted = scope["method"] == "POST"
+        self._receive = receive
+        self.over = False
+
+    def check(self) -> None:
+        """Raise BodyTooLarge for a body that says itself that it is."""
+        if self.length is not None and self.length.isdecimal() and len(self.length) < 19:
+            if int(self.length) > self.limit:
+                raise self._too_large()
+        elif self.length is not None:
+            raise BadRequest("content-length must be a number.")
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        self.check()
+        size = 0
+        while not self.over:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            block = message.get("body", b"")
+            size += len(block)
+            if size > self.limit:
+                raise self._too_large()
+            self.over = not message.get("more_body")
+            if block:
+                yield block
+
+    async def gone(self) -> None:
+        """Wait until the client has hung up."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    def _too_large(self) -> BodyTooLarge:
+        bound = f"The body is over {self.limit} bytes"
+        return BodyTooLarge(f"{bound}; the limits are server.max_body and passthrough.max_upload.")
