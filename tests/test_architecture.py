@@ -26,7 +26,7 @@ HOMES = {
     "jsonschema": "checks",
     "numpy": "scorers",
     "opentelemetry": "sinks",
-    "orjson": "api cli demo launcher prices shared sinks store upstreams waiting",
+    "orjson": "api cli demo dialects launcher prices shared sinks store upstreams waiting",
     "prometheus_client": "api sinks",
     "psycopg": "store",
     "pyarrow": "store",

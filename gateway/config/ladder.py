@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 from gateway.config.bar import read_bar
@@ -29,17 +29,20 @@ from gateway.config.settings import (
     UpstreamSettings,
 )
 from gateway.config.stream_keys import HedgeKeys
-from gateway.core.accepts import Accepts
+from gateway.config.upstream_keys import AnthropicUpstream
+from gateway.core.accepts import MESSAGES, Accepts
 from gateway.core.cascade import Hold, Tier
 from gateway.core.money import UNPRICED, Price
+from gateway.core.native import Wire
 from gateway.core.plan import Hedge
 from gateway.core.recipes import Recipe
 from gateway.core.scorer_spec import SCORER_TIER
 
 RESERVED = ("other", "none", "cache", "passthrough", SCORER_TIER)
 """What metrics and records say where there is no route or tier of the configuration's."""
-_KINDS: dict[str, type[OpenAIUpstream | SimulatedUpstream]] = {
+_KINDS: dict[str, type[AnthropicUpstream | OpenAIUpstream | SimulatedUpstream]] = {
     "openai": OpenAIUpstream,
+    "anthropic": AnthropicUpstream,
     "simulated": SimulatedUpstream,
 }
 
@@ -83,6 +86,16 @@ def _upstream(draft: Draft, entry: str) -> UpstreamSettings | None:
         return _simulated(draft, entry, keys)
     if keys is None:
         return None
+    if isinstance(keys, AnthropicUpstream):
+        return UpstreamSettings(
+            name=entry,
+            kind="anthropic",
+            base_url=_base_url(draft, entry, keys.base_url),
+            api_key=keys.api_key,
+            timeouts=_timeouts(keys.timeouts),
+            key_header="x-api-key",
+            parameters=MESSAGES,
+        )
     return _openai(draft, entry, keys)
 
 
@@ -215,14 +228,26 @@ def _warn_of_free(draft: Draft, trail: Trail, price: Price) -> None:
 # ------------------------------------------------------------------ tiers
 
 
-def tiers(draft: Draft, upstream_names: Collection[str], book: Book | None) -> dict[str, Tier]:
+def tiers(
+    draft: Draft,
+    upstream_names: Collection[str],
+    book: Book | None,
+    upstreams: Mapping[str, UpstreamSettings],
+) -> dict[str, Tier]:
     """Read `tiers`, each with its price and recipe."""
-    read = {entry: _tier(draft, entry, upstream_names, book) for entry in entries(draft, "tiers")}
+    read = {
+        entry: _tier(draft, entry, upstream_names, book, upstreams)
+        for entry in entries(draft, "tiers")
+    }
     return {entry: tier for entry, tier in read.items() if tier}
 
 
 def _tier(
-    draft: Draft, entry: str, upstream_names: Collection[str], book: Book | None
+    draft: Draft,
+    entry: str,
+    upstream_names: Collection[str],
+    book: Book | None,
+    upstreams: Mapping[str, UpstreamSettings],
 ) -> Tier | None:
     keys = check(draft.document, TierKeys, ("tiers", entry))
     if keys is None:
@@ -243,7 +268,13 @@ def _tier(
         takes_prediction=keys.prediction,
         hedge=_hedge(keys.hedge) if keys.hedge else None,
         limits=read_limits(draft, ("tiers", entry), keys.limits),
+        wire=_wire(upstreams.get(keys.upstream)),
     )
+
+
+def _wire(upstream: UpstreamSettings | None) -> Wire:
+    """Which dialect a tier is asked in: its upstream's."""
+    return "messages" if upstream is not None and upstream.kind == "anthropic" else "chat"
 
 
 def _hedge(keys: HedgeKeys) -> Hedge:

@@ -69,7 +69,7 @@ def _settings(draft: Draft) -> Settings:
     otlp, shared = serving.telemetry(draft), limiting.shared(draft)
     upstreams = ladder.upstreams(draft)
     price_settings, book = ladder.prices(draft)
-    tiers = ladder.tiers(draft, draft.names("upstreams"), book)
+    tiers = ladder.tiers(draft, draft.names("upstreams"), book, upstreams)
     tiers = provider.with_accepts(tiers, upstreams)
     defined = checks.checks(draft, tiers)
     tiers = checks.with_checks(draft, tiers, defined)

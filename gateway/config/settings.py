@@ -66,7 +66,7 @@ class UpstreamSettings:
     what its models do not take beside what the preset says."""
 
     name: str
-    kind: Literal["openai", "simulated"]
+    kind: Literal["openai", "anthropic", "simulated"]
     base_url: str = ""
     api_key: str | None = field(default=None, repr=False)
     timeouts: Timeouts = Timeouts()

@@ -8,18 +8,21 @@ the tier is left out of the plan.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.core.chat import ChatRequest
+from gateway.core.native import Wire
 
 DEMANDS = (
     *("tools", "tool_choice", "parallel_tool_calls", "json_object", "json_schema"),
-    *("images", "audio", "files", "n", "logprobs", "logit_bias", "stop"),
+    *("images", "audio", "files", "kept_files", "n", "logprobs", "logit_bias", "stop"),
+    "web_search",
 )
 """What a request may demand of its answer, each by the name of the field that does, where one does.
-`tool_choice` is a call that is forced, `parallel_tool_calls` that there be no two of them."""
+`tool_choice` is a call that is forced, `parallel_tool_calls` that there be no two of them,
+`kept_files` are files that the provider keeps, `web_search` is a search of its own."""
 _FIELDS = {
     "tools": ("tools", "tool_choice", "functions", "function_call"),
     "logprobs": ("logprobs", "top_logprobs"),
@@ -60,24 +63,37 @@ class Accepts:
 
 
 EVERYTHING = Accepts()
+MESSAGES = Accepts(
+    refuse=frozenset({"json_object", "audio", "kept_files", "n", "logprobs", "logit_bias"})
+    | {"web_search"}
+)
+"""What Anthropic's Messages take: what else they have no words for is in dialects/accepts.py."""
 
 
 def demands_of(request: ChatRequest) -> tuple[str, ...]:
-    """Name what a request demands of its answer, in the order of DEMANDS."""
+    """Name what a request demands of its answer, in the order of DEMANDS; then what only its own
+    dialect has words for, as `messages:mcp_servers`."""
     body = request.body
     found = set(_in_fields(body))
     found.update(_in_messages(request.messages))
-    return tuple(name for name in DEMANDS if name in found)
+    demands = tuple(name for name in DEMANDS if name in found)
+    own = request.native
+    return demands if own is None else (*demands, *(f"{own.wire}:{name}" for name in own.only))
+
+
+def foreign(wire: Wire, demands: Sequence[str]) -> list[str]:
+    """Name the demands that only another dialect than `wire` has words for."""
+    named = (demand.partition(":") for demand in demands if ":" in demand)
+    return [name for other, _, name in named if other != wire]
+
+
+def dropped(names: Iterable[str]) -> tuple[str, ...]:
+    """Say that parameters were dropped, in the words of `fit`."""
+    return tuple(f"-{name}" for name in names)
 
 
 def _in_fields(body: Mapping[str, Any]) -> Iterator[str]:
-    if body.get("tools") or body.get("functions"):
-        yield "tools"
-        choice = body.get("tool_choice") or body.get("function_call")
-        if choice is not None and choice not in ("auto", "none"):
-            yield "tool_choice"
-        if body.get("parallel_tool_calls") is False:
-            yield "parallel_tool_calls"
+    yield from _of_tools(body)
     form = body.get("response_format")
     kind = form.get("type") if isinstance(form, Mapping) else None
     if kind in ("json_object", "json_schema"):
@@ -87,6 +103,18 @@ def _in_fields(body: Mapping[str, Any]) -> Iterator[str]:
     for name in ("n", "logprobs", "logit_bias", "stop"):
         if name in body and not _is_at_rest(name, body[name]):
             yield name
+    if body.get("web_search_options") is not None:
+        yield "web_search"
+
+
+def _of_tools(body: Mapping[str, Any]) -> Iterator[str]:
+    if body.get("tools") or body.get("functions"):
+        yield "tools"
+        choice = body.get("tool_choice") or body.get("function_call")
+        if choice is not None and choice not in ("auto", "none"):
+            yield "tool_choice"
+        if body.get("parallel_tool_calls") is False:
+            yield "parallel_tool_calls"
 
 
 def _in_messages(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -97,6 +125,8 @@ def _in_messages(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 kind = part.get("type") if isinstance(part, Mapping) else None
                 if kind in _PARTS:
                     yield _PARTS[kind]
+                if kind == "file" and (part.get("file") or {}).get("file_id"):
+                    yield "kept_files"
 
 
 def _is_at_rest(name: str, value: object) -> bool:

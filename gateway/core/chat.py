@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from gateway.core.money import Usage
+from gateway.core.native import NativeEvent, NativeRequest
 
 Message = Mapping[str, Any]
 CHARS_PER_TOKEN = 4
@@ -19,9 +20,11 @@ CHARS_PER_TOKEN = 4
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """A client's chat completion. `body` is every field it sent, known to us or not."""
+    """A client's chat completion. `body` is every field it sent, known to us or not; `native` is
+    the request as it came, where that was in another dialect."""
 
     body: Mapping[str, Any]
+    native: NativeRequest | None = None
 
     @cached_property
     def messages(self) -> tuple[Message, ...]:
@@ -84,13 +87,15 @@ class Delta:
 
     `raw` is the JSON to forward as it is; None means that `payload` was edited and must be
     written anew; `b""` means that nothing of it is for the client (it carried only what we had
-    asked for). A plain reply is a stream of one delta.
+    asked for). A plain reply is a stream of one delta. `native` is what it was read from, where
+    that was in another dialect.
     """
 
     pieces: tuple[Piece, ...] = ()
     usage: Usage | None = None
     raw: bytes | None = b""
     payload: Mapping[str, Any] = field(default_factory=dict)
+    native: NativeEvent | None = None
 
     def shorten(self, index: int, name: str | int, text: str) -> Delta:
         """Replace one choice's text in the field `name` by a beginning of it.
@@ -107,7 +112,8 @@ class Delta:
             pieces = tuple(
                 replace(piece, text=text) if piece.index == index else piece for piece in pieces
             )
-        return Delta(pieces, self.usage, None, {**self.payload, "choices": choices})
+        payload = {**self.payload, "choices": choices}
+        return replace(self, pieces=pieces, raw=None, payload=payload)
 
 
 def call_number(call: Mapping[str, Any], place: int) -> int:

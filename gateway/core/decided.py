@@ -155,6 +155,7 @@ def _write(tier: Tier) -> dict[str, Any]:
         "early": list(astuple(bar.early)),
         "combiner": None if bar.combiner is None else _combiner_row(bar.combiner),
         "hedge": None if tier.hedge is None else list(astuple(tier.hedge)),
+        "wire": tier.wire,
     }
 
 
@@ -179,6 +180,7 @@ def _read_tier(flat: Mapping[str, Any]) -> Tier:
         hold=Hold(*flat["hold"]),
         context=flat["context"],
         hedge=flat["hedge"] and Hedge(*flat["hedge"]),
+        wire=flat.get("wire", "chat"),
     )
     name, _, version = flat["recipe"].rpartition("@")
     return replace(tier, recipe=Recipe(name, int(version))) if name else tier

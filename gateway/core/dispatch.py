@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.core.accepts import fit
+from gateway.core.accepts import dropped, fit
 from gateway.core.chat import ChatRequest
 from gateway.core.demands import without_hint
+from gateway.core.native import NativeRequest
 from gateway.core.plan import Tier
 from gateway.core.recipes import apply
 
@@ -20,13 +21,15 @@ BOUNDS = ("max_tokens", "max_completion_tokens")
 class Dispatch:
     """A body for the wire. `altered` says that it asks for more than the client did; the strip
     flags name what we asked for on our own account; `fitted` is what was dropped and renamed for
-    its model, in the words of core/accepts.py."""
+    its model, in the words of core/accepts.py. `native` is the client's own request, where the
+    tier speaks its dialect."""
 
     body: Mapping[str, Any]
     altered: bool = False
     strip_usage: bool = False
     strip_logprobs: bool = False
     fitted: tuple[str, ...] = ()
+    native: NativeRequest | None = None
 
 
 def as_asked_of(tier: Tier, request: ChatRequest) -> ChatRequest:
@@ -57,9 +60,10 @@ def dispatch(
     ask_logprobs = needs_logprobs and takes_logprobs and not request.wants_logprobs
     asked = without_hint(request.body, tier, logprobs=ask_logprobs and not bare)
     body = {**asked, "model": tier.model}
+    native, lost = _native(tier, request)
     if bare:
         fitted, done = fit(body, tier.accepts)
-        return Dispatch(fitted, fitted=done)
+        return Dispatch(fitted, fitted=(*done, *lost), native=native)
     if tier.recipe is not None:
         recipe = tier.recipe.handed_over() if escalated else tier.recipe
         body["messages"] = apply(recipe, request.messages, marker)
@@ -74,4 +78,12 @@ def dispatch(
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
     altered = tier.recipe is not None or ask_logprobs or ask_usage
     fitted, done = fit(body, tier.accepts)
-    return Dispatch(fitted, altered, ask_usage, ask_logprobs, done)
+    return Dispatch(fitted, altered, ask_usage, ask_logprobs, (*done, *lost), native)
+
+
+def _native(tier: Tier, request: ChatRequest) -> tuple[NativeRequest | None, tuple[str, ...]]:
+    """Return the client's own request if the tier speaks its dialect, else what is lost of it."""
+    own = request.native
+    if own is None:
+        return None, ()
+    return (own, ()) if own.wire == tier.wire else (None, dropped(own.dropped))

@@ -15,7 +15,8 @@ GatewayError                      status  type
 ├── UpstreamError                 502     upstream_error          one tier could not answer
 │   ├── UpstreamRejected          4xx     the client's own fault: a bigger model won't help
 │   │   ├── ContextTooLong        400     ... unless the next tier's window is larger
-│   │   └── ContentRefused        400     ... unless the next tier's moderation differs
+│   │   ├── ContentRefused        400     ... unless the next tier's moderation differs
+│   │   └── CannotCarry           400     ... unless the next tier speaks another dialect
 │   ├── UpstreamBusy              429     rate_limit_error
 │   ├── UpstreamOverloaded        503     overloaded
 │   ├── UpstreamTimeout           504     timeout
@@ -179,6 +180,16 @@ class ContentRefused(UpstreamRejected):
 
     kind = "content_filter"
     falls_through = True
+
+
+class CannotCarry(UpstreamRejected):
+    """The tier's dialect cannot say what the request asks for; another tier's may."""
+
+    falls_through = True
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        """`param` names the request field at fault."""
+        super().__init__(message, param=param, code="unsupported_by_dialect")
 
 
 class UpstreamBusy(UpstreamError):

@@ -9,6 +9,7 @@ from typing import Literal
 from gateway.core.accepts import EVERYTHING, Accepts
 from gateway.core.limits import Limits
 from gateway.core.money import Price
+from gateway.core.native import Wire
 from gateway.core.recipes import Recipe
 from gateway.core.verdict import Bar, CheckSpec
 
@@ -34,7 +35,8 @@ class Hedge:
 @dataclass(frozen=True, slots=True)
 class Tier:
     """One rung: a model at an upstream, with its price, recipe and bar. `context` is its window
-    in tokens, None when unknown; `accepts` is what its model takes of a request."""
+    in tokens, None when unknown; `accepts` is what its model takes of a request, `wire` the dialect
+    in which it is asked."""
 
     name: str
     upstream: str
@@ -50,6 +52,7 @@ class Tier:
     hedge: Hedge | None = None
     accepts: Accepts = EVERYTHING
     limits: Limits | None = None
+    wire: Wire = "chat"
 
 
 StartReason = Literal[

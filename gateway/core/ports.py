@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Literal, Protocol, TypeVar
@@ -11,6 +11,7 @@ from gateway.core.chat import ChatRequest, Choice, Delta, Reply
 from gateway.core.difficulty import Difficulty
 from gateway.core.ledger import Entry
 from gateway.core.money import Usage
+from gateway.core.native import NativeRequest
 from gateway.core.outcome import CallRecord, Outcome
 from gateway.core.plan import Plan, Tier
 from gateway.core.shadow import Shadow
@@ -33,7 +34,8 @@ class UpstreamCall:
     reach the client. `timeout` bounds the whole call, in seconds (the engine itself ends a call
     whose request's deadline passes). `on_sent` is to be called in the instant before the
     request's first byte leaves, and again if it must be sent anew: that is one call more. `trace`
-    is a `traceparent` to send along.
+    is a `traceparent` to send along. `native` is the client's own request where the tier speaks
+    its dialect. `on_dropped` hears the names of harmless parameters that the tier cannot take.
     """
 
     call_id: str
@@ -45,6 +47,8 @@ class UpstreamCall:
     strip_logprobs: bool = False
     timeout: float = inf
     trace: str = ""
+    native: NativeRequest | None = None
+    on_dropped: Callable[[Sequence[str]], None] = lambda _: None
 
 
 class Upstream(Protocol):

@@ -28,7 +28,7 @@ def mended(request: ChatRequest, attempt: Attempt) -> ChatRequest:
         {"role": "assistant", "content": said or "(nothing)"},
         {"role": "user", "content": _ASK.format(why=why)},
     ]
-    return ChatRequest({**request.body, "messages": [*request.messages, *turns]})
+    return ChatRequest({**request.body, "messages": [*request.messages, *turns]}, request.native)
 
 
 def _shown(reply: Reply) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
+from gateway.core.accepts import foreign
 from gateway.core.chat import CHARS_PER_TOKEN
 from gateway.core.difficulty import Difficulty, start_index
 from gateway.core.errors import BadRequest, CeilingTooLow
@@ -151,6 +152,7 @@ def make_plan(
         choices=signals.choices,
     )
     if pinned := _pinned(route, overrides):
+        _require_able(pinned[0], signals)
         return _within_ceiling(plan(tiers=(pinned[0],), reason=pinned[1]))
     capable = _capable(route.tiers, signals)
     usable = _fitting(capable, signals)
@@ -178,6 +180,7 @@ def expected_cost(tier: Tier, signals: Signals, past: Past = NOTHING) -> int:
 def lacking(tier: Tier, signals: Signals) -> list[str]:
     """Name what a request wants and a tier does not take."""
     missed = [each for each in signals.demands if each in tier.accepts.refuse]
+    missed += foreign(tier.wire, signals.demands)
     if signals.tools and not tier.takes_tools:
         missed.append("tools")
     if signals.images and not tier.takes_images:
@@ -241,6 +244,19 @@ def _capable(tiers: Sequence[Tier], signals: Signals) -> list[Tier]:
         missed = {each: None for tier in tiers for each in lacking(tier, signals)}
         raise BadRequest(f"No tier of this route takes {' and '.join(missed)}.", param="messages")
     return capable
+
+
+def _require_able(tier: Tier, signals: Signals) -> None:
+    """Raise BadRequest where a tier's dialect has no words for what its client's dialect asks: no
+    upstream could refuse that, since it would not hear of it."""
+    lost = foreign(tier.wire, signals.demands)
+    if lost:
+        raise BadRequest(
+            f"Tier {tier.name!r} speaks {tier.wire!r}, which has no words for "
+            f"{' and '.join(lost)}. "
+            "Leave it out, or name a route with a tier that speaks your dialect.",
+            code="unsupported_by_dialect",
+        )
 
 
 def _fitting(tiers: Sequence[Tier], signals: Signals) -> list[Tier]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+from gateway.core.accepts import dropped
 from gateway.core.cascade import may_escalate, worth_buying
 from gateway.core.chat import CHARS_PER_TOKEN, ChatRequest, Delta, Reply
 from gateway.core.dispatch import Dispatch, dispatch
@@ -28,16 +29,7 @@ from gateway.engine.state import Run
 Status = Literal["ok", "failed", "left", "cancelled"]
 
 UNBILLED = frozenset(
-    {
-        "rejected",
-        "context_length",
-        "content_filter",
-        "rate_limited",
-        "overloaded",
-        "auth",
-        "server",
-        "connect",
-    }
+    "rejected context_length content_filter rate_limited overloaded auth server connect".split()
 )
 """Kinds of failure for which a provider bills nothing; after any other, what was used is
 unknown, and estimated."""
@@ -72,6 +64,7 @@ class Drafting:
         self._lost: tuple[CallRecord, ...] = ()
         self._call_id = self._parts.new_id()
         self._failure: UpstreamError | None = None
+        self._fitted = self._sent.fitted
         self._status: Status = "cancelled"
         marked = tier.recipe is not None and tier.recipe.not_sure
         held = plan.judges(tier) and self._job.request.stream
@@ -123,6 +116,8 @@ class Drafting:
             strip_usage=sent.strip_usage,
             strip_logprobs=sent.strip_logprobs,
             trace=self._parts.trace(self._job.origin, self._call_id),
+            native=sent.native,
+            on_dropped=self._note_dropped,
         )
         left = self._job.plan.deadline - self._run.elapsed()
         try:
@@ -140,6 +135,9 @@ class Drafting:
             raise
         finally:
             self._ended = True
+
+    def _note_dropped(self, names: Sequence[str]) -> None:
+        self._fitted = (*self._sent.fitted, *dropped(names))
 
     @property
     def failed(self) -> bool:
@@ -269,7 +267,7 @@ class Drafting:
             released=self._seen,
             held=(*waiting, *gate.held) if whole else (),
             altered=self._sent.altered,
-            fitted=self._sent.fitted,
+            fitted=self._fitted,
             bare=self._bare,
             left=deferred or outrun,
             fallen=self._tier in self._job.plan.below,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from gateway.store import rollup_tables
 
-VERSION = 5
+VERSION = 6
 """Of the database's layout; a newer one than this is refused."""
 
 
@@ -37,6 +37,7 @@ REQUEST_4 = {
     "baseline_price_hash": "TEXT NOT NULL DEFAULT ''",
 }
 ATTEMPT_4 = {"price_hash": "TEXT NOT NULL DEFAULT ''"}
+ATTEMPT_6 = {"fitted": "TEXT NOT NULL DEFAULT ''"}
 CALL_4 = {
     "cache_write_1h_tokens": "INTEGER",
     "audio_input_tokens": "INTEGER",
@@ -137,7 +138,7 @@ ADDED_TO_ATTEMPT = {
     "fallen": False,
     "shadow": False,
     "rival": False,
-    **_blanks(ATTEMPT_4),
+    **_blanks(ATTEMPT_4 | ATTEMPT_6),
 }
 ADDED_TO_CHECK = {"broken": False}
 ADDED_TO_CALL = _blanks(CALL_4)
@@ -165,6 +166,8 @@ ATTEMPT = {
     "shadow": "INTEGER NOT NULL DEFAULT 0",
     "rival": "INTEGER NOT NULL DEFAULT 0",
     **ATTEMPT_4,
+    # From layout 6 on. What was dropped and renamed for the tier, in the words of core/accepts.py.
+    **ATTEMPT_6,
 }
 CALL = {
     "call_id": "TEXT PRIMARY KEY",
@@ -271,6 +274,7 @@ MIGRATIONS = {
         *_added("call", CALL_4),
     ),
     4: (*rollup_tables.STATEMENTS, rollup_tables.MARK_ALL),
+    5: _added("attempt", ATTEMPT_6),
 }
 """What makes the next layout of each older one."""
 

@@ -1,9 +1,10 @@
-"""Any server that speaks OpenAI's chat completions, as an upstream."""
+"""Any server that speaks one of the known wires over HTTP, as an upstream."""
 
 from __future__ import annotations
 
 import contextlib
 from asyncio import timeout
+from collections.abc import Mapping
 from dataclasses import replace
 
 import orjson
@@ -14,16 +15,17 @@ from gateway.core.errors import UpstreamError
 from gateway.core.ports import Receive, UpstreamCall
 from gateway.upstreams import failures
 from gateway.upstreams.http1 import Exchange, HttpError, Pool, Timeouts
+from gateway.upstreams.messages import MESSAGES
+from gateway.upstreams.speaking import CHAT, Reader, Speech
 from gateway.upstreams.sse import Decoder, Event, EventTooLarge
-from gateway.upstreams.wire import event_delta, plain_delta
 
-PATH = "/chat/completions"
+WIRES: Mapping[str, Speech] = {"chat": CHAT, "messages": MESSAGES}
 MAX_ERROR_BODY = 64 * 1024
 """Bytes of an error's body that are read."""
 ERROR_PATIENCE = 2.0
 """Seconds that an error's body is waited for: its status is known already."""
 END_PATIENCE = 0.05
-"""Seconds after [DONE] for the message to end properly, so that its connection can be kept."""
+"""Seconds after the last event for the message to end properly: then its connection is kept."""
 
 
 class OpenAIUpstream:
@@ -70,22 +72,23 @@ class OpenAIUpstream:
         timeouts = self._timeouts
         if call.timeout < timeouts.total:
             timeouts = replace(timeouts, total=call.timeout)
-        body = orjson.dumps(call.body)
-        headers = self._headers
+        wire = WIRES[call.tier.wire]
+        body, more = wire.write(call)
+        headers = self._headers + more if more else self._headers
         if call.trace:
             headers += f"traceparent: {call.trace}\r\n".encode()
         async with self._pool.exchange(
-            "POST", PATH, headers, body, timeouts, call.on_sent
+            "POST", wire.path, headers, body, timeouts, call.on_sent
         ) as exchange:
             if not 200 <= exchange.status < 300:
                 told = await _some_body(exchange)
                 raise failures.from_reply(exchange.status, exchange.headers, told)
             if call.stream:
-                await _stream(exchange, call, receive)
+                await _stream(exchange, wire.reader(call), receive)
                 return
             raw = await exchange.read_all()
         # The connection is free again before anybody thinks about the reply.
-        await receive(plain_delta(raw, strip_logprobs=call.strip_logprobs))
+        await receive(wire.plain(raw, call))
 
 
 class _Progress:
@@ -102,15 +105,15 @@ class _Progress:
             (self.ended if piece.finish else self.begun).add(piece.index)
 
     def check(self, *, marked: bool) -> None:
-        """Raise unless this is a proper end; `marked` says that [DONE] came."""
+        """Raise unless this is a proper end; `marked` says that its last event came."""
         if not (self.begun or self.ended):
             raise failures.nonsense("its stream has no choices")
         if not marked and self.begun - self.ended:
             raise failures.nonsense("its stream ended early")
 
 
-async def _stream(exchange: Exchange, call: UpstreamCall, receive: Receive) -> None:
-    """Push every event's delta until [DONE], a proper end without it, or `receive`'s False."""
+async def _stream(exchange: Exchange, reader: Reader, receive: Receive) -> None:
+    """Push every event's delta until the last, a proper end without it, or `receive`'s False."""
     decoder = Decoder()
     progress = _Progress()
     first = True
@@ -119,17 +122,16 @@ async def _stream(exchange: Exchange, call: UpstreamCall, receive: Receive) -> N
             first = False
             await _refuse_a_document(exchange, block)
         for event in _decoded(decoder, block):
-            if event.data == b"[DONE]":
-                progress.check(marked=True)
-                await _end(exchange)
-                return
             if event.name == b"error":
                 raise failures.in_event(event.data)
-            delta = event_delta(
-                event.data, strip_usage=call.strip_usage, strip_logprobs=call.strip_logprobs
-            )
-            progress.note(delta)
-            if not await receive(delta):
+            delta = reader.read(event.data)
+            if delta is not None:
+                progress.note(delta)
+                if not await receive(delta):
+                    return
+            if reader.ended:
+                progress.check(marked=True)
+                await _end(exchange)
                 return
     progress.check(marked=False)
 
@@ -170,7 +172,7 @@ async def _some_body(exchange: Exchange) -> bytes:
 
 
 async def _end(exchange: Exchange) -> None:
-    """Drop what follows [DONE]. The reply is complete: nothing that happens here can spoil it."""
+    """Drop what follows the last event. The reply is complete: nothing here can spoil it."""
     with contextlib.suppress(HttpError, TimeoutError):
         async with timeout(END_PATIENCE):
             while await exchange.read():

@@ -65,6 +65,7 @@ ANTHROPIC = Dialect(
         "cache_read_input_tokens": "cached",
         "cache_creation_input_tokens": "cache_write",
         "cache_creation": {"ephemeral_1h_input_tokens": "cache_write_1h"},
+        "output_tokens_details": {"thinking_tokens": "reasoning"},
     },
     beside=frozenset({"cached", "cache_write"}),
 )

@@ -32,7 +32,7 @@ def plain_delta(raw: bytes, *, strip_logprobs: bool) -> Delta:
     Raises UpstreamDown(kind="bad_response") for anything but a chat completion, and the error
     that the body carries, if it is one.
     """
-    payload = _object(raw)
+    payload = json_object(raw)
     choices = _choices(payload)
     if not choices:
         raise nonsense("it has no choices")
@@ -50,7 +50,7 @@ def event_delta(data: bytes, *, strip_usage: bool, strip_logprobs: bool) -> Delt
     then holds nothing, or which is no chunk at all (a heartbeat), has `raw=b""`.
     Raises UpstreamDown(kind="bad_response") for nonsense, and the error that the event carries.
     """
-    payload = _object(data)
+    payload = json_object(data)
     choices = _choices(payload)
     pieces = tuple([_piece(choice, "delta") for choice in choices])
     reported = payload.get("usage")
@@ -70,7 +70,12 @@ def event_delta(data: bytes, *, strip_usage: bool, strip_logprobs: bool) -> Delt
     return Delta(pieces, usage, orjson.dumps(payload) if raw is None else raw, payload)
 
 
-def _object(raw: bytes) -> dict[str, Any]:
+def pieces_of(payload: Mapping[str, Any], part: str) -> tuple[Piece, ...]:
+    """Read the pieces of a payload of our own making; `part` is delta or message."""
+    return tuple([_piece(choice, part) for choice in payload["choices"]])
+
+
+def json_object(raw: bytes) -> dict[str, Any]:
     """Parse one JSON object, and raise the error it carries, if it carries one."""
     try:
         payload = orjson.loads(raw)

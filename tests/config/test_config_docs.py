@@ -13,6 +13,7 @@ from gateway.config.checking import known_keys
 from gateway.config.passing import PassthroughKeys
 from gateway.config.price_keys import HostedKeys, PriceKeys
 from gateway.config.text import read
+from gateway.config.upstream_keys import AnthropicUpstream
 from gateway.prices import open_book, read_book
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +21,7 @@ PAGE = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
 TUNING = (ROOT / "docs" / "tuning.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```", PAGE + TUNING, re.MULTILINE | re.DOTALL)
 CELL = re.compile(r"(?<!\\)\|")
-ENVIRON = {"OPENAI_API_KEY": "sk-1"}
+ENVIRON = {"OPENAI_API_KEY": "sk-1", "ANTHROPIC_API_KEY": "sk-2"}
 
 BASE = """\
 upstreams:
@@ -79,6 +80,7 @@ def rows():
 TABLES = {
     "server": [models.Server],
     "upstreams": [models.OpenAIUpstream, models.SimulatedUpstream],
+    "upstreams.anthropic": [AnthropicUpstream],
     "upstreams.timeouts": [models.TimeoutKeys],
     "upstreams.parameters": [models.ParameterKeys],
     "tiers": [models.TierKeys],
@@ -134,6 +136,9 @@ PLACES = {
     "keys.limits": BASE + f"keys: [{{name: a, hash: 'sha256:{'0' * 64}', limits: {LIMITS}}}]\n",
     "passthrough": BASE + "passthrough: {files: openai, %s}\n",
     "upstreams": BASE.replace("/v1", "/v1, %s"),
+    "upstreams.anthropic": BASE.replace(
+        "base_url: https://api.openai.com/v1", "kind: anthropic, %s"
+    ),
     "upstreams.timeouts": BASE.replace("/v1", "/v1, timeouts: {%s}"),
     "upstreams.parameters": BASE.replace("/v1", "/v1, parameters: {%s}"),
     "tiers": BASE.replace("gpt-5-nano", "gpt-5-nano, %s"),

@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 from core.tries import LARGE, SMALL
 
-from gateway.core.accepts import DEMANDS, EVERYTHING, MEANINGFUL, Accepts, demands_of, fit
+from gateway.core.accepts import DEMANDS, EVERYTHING, MEANINGFUL, Accepts, demands_of, fit, foreign
 from gateway.core.chat import ChatRequest
 from gateway.core.difficulty import Difficulty
 from gateway.core.dispatch import dispatch
 from gateway.core.errors import BadRequest
+from gateway.core.native import NativeRequest
+from gateway.core.plan import Tier
 from gateway.core.routing import Overrides, Route, make_plan
 from gateway.core.signals import measure
 from gateway.core.verdict import Bar, CheckSpec
@@ -51,6 +53,34 @@ def asks(*content, **fields):
 def test_what_a_request_demands(fields, demands):
     assert demands_of(asks(**fields)) == demands
     assert measure(asks(**fields)).demands == demands
+
+
+def test_a_file_by_its_id_and_a_search_are_the_provider_s_own():
+    kept = {"type": "file", "file": {"file_id": "file-1"}}
+    assert demands_of(asks(kept)) == ("files", "kept_files")
+    assert demands_of(asks({"type": "file", "file": {"file_data": "data:"}})) == ("files",)
+    assert demands_of(asks(web_search_options={})) == ("web_search",)
+
+
+def test_what_only_a_dialect_has_words_for_is_foreign_to_every_other():
+    own = NativeRequest("messages", {}, {}, only=("mcp_servers",), dropped=("top_k",))
+    request = ChatRequest({"messages": [], "model": "m"}, own)
+    demands = demands_of(request)
+    assert demands == ("messages:mcp_servers",)
+    assert foreign("chat", demands) == ["mcp_servers"]
+    assert foreign("messages", demands) == []
+    spoken, other = Tier("a", "u", "m", wire="messages"), Tier("b", "u", "m")
+    route, signals = Route("r", (other, spoken)), measure(request)
+    assert make_plan(route, signals, Difficulty(0.0)).tiers == (spoken,)
+    with pytest.raises(BadRequest, match="'b' speaks 'chat', which has no words for mcp_servers"):
+        make_plan(route, signals, Difficulty(0.0), Overrides(tier="b"))
+    with pytest.raises(BadRequest, match="takes mcp_servers"):
+        make_plan(Route("r", (other,)), signals, Difficulty(0.0))
+    sent = dispatch(spoken, request, judged=False, marker="")
+    assert (sent.native, sent.fitted) == (own, ())
+    for bare in (False, True):
+        lost = dispatch(other, request, judged=False, marker="", bare=bare)
+        assert (lost.native, lost.fitted) == (None, ("-top_k",))
 
 
 @pytest.mark.parametrize("kind", PART)

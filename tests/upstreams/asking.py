@@ -63,8 +63,8 @@ class Heard:
 
 
 @contextlib.asynccontextmanager
-async def adapter(url, timeouts=PATIENT, key=KEY):
-    upstream = OpenAIUpstream("u", url, key, timeouts, limit=4)
+async def adapter(url, timeouts=PATIENT, key=KEY, **options):
+    upstream = OpenAIUpstream("u", url, key, timeouts, limit=4, **options)
     try:
         yield upstream
     finally:
@@ -74,14 +74,14 @@ async def adapter(url, timeouts=PATIENT, key=KEY):
         await asyncio.sleep(0)
 
 
-async def ask(upstream, *, stream=False, heard=None, **fields):
+async def ask(upstream, *, stream=False, heard=None, tier=TIER, body=BODY, **fields):
     """One call, its failure kept rather than raised."""
     heard = heard or Heard()
 
     def on_sent():
         heard.sent += 1
 
-    call = UpstreamCall("c", TIER, {**BODY, "stream": stream}, stream, on_sent, **fields)
+    call = UpstreamCall("c", tier, {**body, "stream": stream}, stream, on_sent, **fields)
     try:
         async with asyncio.timeout(LIMIT):
             await upstream.call(call, heard.receive)

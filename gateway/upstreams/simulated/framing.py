@@ -35,6 +35,8 @@ def frame(show: Show, part: Part) -> bytes:
     """Write one part: an event in a chunk of its own, or bytes of a body."""
     if not show.streams:
         return part.data
+    if show.framing == "raw":
+        return _chunk(part.data)
     if show.framing == "odd":
         return b"".join(map(_chunk, _pieces(_odd_event(part.data))))
     return b"%x\r\ndata: %s\n\n\r\n" % (len(part.data) + 8, part.data)

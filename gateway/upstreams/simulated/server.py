@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from gateway.upstreams.simulated import framing
+from gateway.upstreams.simulated import framing, messages
 from gateway.upstreams.simulated.behaviour import Behaviour
 from gateway.upstreams.simulated.connection import Answer, Connection, Request
 from gateway.upstreams.simulated.log import CallLog
@@ -22,14 +22,16 @@ from gateway.upstreams.simulated.refusals import Declined, error_body
 from gateway.upstreams.simulated.script import read_rules
 
 CHAT = "/v1/chat/completions"
+MESSAGES = "/v1/messages"
 
 
 class SimulatedServer:
     """A provider listening on a socket.
 
-    POST /v1/chat/completions, GET /v1/models, GET /health; GET /log returns its own log,
-    POST /log/reset empties it, POST /script replaces the rules. With a `key` everything under
-    /v1 asks for it. The header `x-simulate` (or the body's `simulate`) names one request's fault.
+    POST /v1/chat/completions and /v1/messages, GET /v1/models, GET /health; GET /log returns its
+    own log, POST /log/reset empties it, POST /script replaces the rules. With a `key` everything
+    under /v1 asks for it. The header `x-simulate` (or the body's `simulate`) names one request's
+    fault.
     """
 
     def __init__(self, provider: Provider, key: str | None = None) -> None:
@@ -86,8 +88,8 @@ class SimulatedServer:
 
     def _answer(self, request: Request) -> Answer:
         place = (request.method, request.path)
-        if place == ("POST", CHAT):
-            return self._chat(request)
+        if place in {("POST", CHAT), ("POST", MESSAGES)}:
+            return self._reply(request)
         if place == ("GET", "/v1/models"):
             if not self._admits(request):
                 return _error(request, 401, "Incorrect API key provided.")
@@ -103,7 +105,7 @@ class SimulatedServer:
             return self._rescript(request)
         return _error(request, 404, f"No such thing here: {request.method} {request.path}.")
 
-    def _chat(self, request: Request) -> Answer:
+    def _reply(self, request: Request) -> Answer:
         refusal = None
         body: Any = {}
         if not self._admits(request):
@@ -115,15 +117,20 @@ class SimulatedServer:
                 refusal = Declined(400, "The body is not JSON.", "invalid_json")
         if not isinstance(body, Mapping):
             refusal, body = Declined(400, "The body is not a JSON object.", "invalid_json"), {}
+        directive = _text(request.headers.get(b"x-simulate"))
+        if request.path == MESSAGES:
+            return messages.receive(self.provider, body, directive=directive, refusal=refusal)
         return self.provider.receive(
             body,
-            directive=_text(request.headers.get(b"x-simulate")),
+            directive=directive,
             request_id=_text(request.headers.get(b"x-request-id")),
             refusal=refusal,
         )
 
     def _admits(self, request: Request) -> bool:
         given = request.headers.get(b"authorization", b"")
+        if request.path == MESSAGES:
+            given = b"Bearer " + request.headers.get(b"x-api-key", b"")
         return self._expected is None or hmac.compare_digest(given, self._expected)
 
     def _models(self) -> dict[str, Any]:

@@ -52,14 +52,15 @@ FOREVER = Wait(math.inf)
 @dataclass(frozen=True, slots=True)
 class Show:
     """A reply to be performed. `promised` is the body's announced length where it is not the
-    true one; `framing` is how odd the wire is where the steps are not."""
+    true one; `framing` is how odd the wire is where the steps are not: raw says that the parts of a
+    stream are whole events."""
 
     steps: tuple[Step, ...]
     status: int = 200
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
     promised: int | None = None
-    framing: Literal["", "odd", "drip"] = ""
+    framing: Literal["", "odd", "drip", "raw"] = ""
     drip: float = 0.0
     fault: Fault | None = None
 

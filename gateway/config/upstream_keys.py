@@ -1,0 +1,15 @@
+"""The keys of an upstream that speaks another wire than OpenAI's."""
+
+from __future__ import annotations
+
+from gateway.config.fields import Filled, Secret
+from gateway.config.models import Strict, TimeoutKeys
+
+
+class AnthropicUpstream(Strict):
+    """A server that speaks Anthropic's Messages."""
+
+    base_url: Filled = "https://api.anthropic.com/v1"
+    kind: str = "anthropic"
+    api_key: Secret = None
+    timeouts: TimeoutKeys = TimeoutKeys()

@@ -1,0 +1,41 @@
+"""Small checks that every reader of a client's request makes, and the words it complains in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.core.errors import BadRequest
+
+
+def wrong(field: str, expected: str) -> BadRequest:
+    """Return the error for a field that is not what it must be."""
+    return BadRequest(f"{field} must be {expected}.", param=field)
+
+
+def mapping(value: object, field: str) -> Mapping[str, Any]:
+    """Return an object. Raises BadRequest naming the field."""
+    if not isinstance(value, Mapping):
+        raise wrong(field, "an object")
+    return value
+
+
+def listed(value: object, field: str) -> list[Any]:
+    """Return a list. Raises BadRequest naming the field."""
+    if not isinstance(value, list):
+        raise wrong(field, "a list")
+    return value
+
+
+def text(value: object, field: str) -> str:
+    """Return a text. Raises BadRequest naming the field."""
+    if not isinstance(value, str):
+        raise wrong(field, "a string")
+    return value
+
+
+def name(value: object, field: str) -> str:
+    """Return a text that is not empty. Raises BadRequest naming the field."""
+    if not isinstance(value, str) or not value:
+        raise wrong(field, "a string that is not empty")
+    return value
