@@ -30,6 +30,7 @@ from loadtests import (
     kill,
     leaks,
     ledger,
+    limiting,
     others,
     promise,
     reconcile,
@@ -84,6 +85,11 @@ PROOFS = {
         partial(kill.prove, requests=120, kills=2, workers=2),
     ),
     "start": Entry("Start to ready", start.prove, partial(start.prove, starts=2, strict=False)),
+    "limiting": Entry(
+        "What limits, budgets and keys cost a request",
+        limiting.prove,
+        partial(limiting.prove, requests=2_000, repeats=3, strict=False),
+    ),
     "hot_path": Entry(
         "What a request costs in CPU",
         hot_path.prove,

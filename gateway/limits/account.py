@@ -33,6 +33,8 @@ class Account:
         self.touched = self.told = clock()
         """When somebody wanted something of it last, and when its pool heard of it last."""
         self._holder = line.name_holder()
+        self.gone = False
+        """Has it been let go of? Then there is another of its name, or will be."""
         self._line, self._clock = line, clock
         self._flight: asyncio.Future[Drawn | None] | None = None
         self._dry, self._dry_until, self._wait = 0, 0.0, 0.0
@@ -40,8 +42,7 @@ class Account:
     async def take(self, least: int, most: int) -> int:
         """Put aside at least `least` units, `most` where there are as many; return how many, 0
         where there are too few. Raises LimitsUnknown where that is how it is to be."""
-        self.touched = self._clock()
-        if got := self._grab(most, most):
+        if got := self.take_at_once(most):
             return got
         while self._may_ask(least):
             own = self._flight is None
@@ -59,6 +60,11 @@ class Account:
             if own and (drawn is None or not drawn.granted):
                 break
         return self._grab(least, most)
+
+    def take_at_once(self, units: int) -> int:
+        """Put so many aside if they are in hand; return how many, or 0."""
+        self.touched = self._clock()
+        return units if self.holding.reserve(units) else 0
 
     def force(self, units: int) -> None:
         """Put units aside whether or not they are there."""

@@ -57,6 +57,7 @@ class Accounts:
     def _forget(self) -> None:
         for name, account in self._known.items():
             if account.holding.idle and not account.busy:
+                account.gone = True
                 del self._known[name]
                 return
 
@@ -79,6 +80,7 @@ class Accounts:
             if not account.holding.idle or self._is_to_be_said_again(account, now):
                 told.append((account, account.sync(keep=wanted)))
             elif not wanted and now - account.touched > account.keep:
+                account.gone = True
                 del self._known[name]
         for begin in range(0, len(told), _AT_ONCE):
             await self._tell(told[begin : begin + _AT_ONCE])

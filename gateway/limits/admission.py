@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gateway.core.errors import BudgetSpent, GatewayError, RateLimited
 from gateway.core.ledger import Entry
@@ -45,9 +46,13 @@ class Admitted:
     rates: list[tuple[str, Account]] = field(default_factory=list)
 
 
-Told = Callable[[str, str, str], None]
-"""Hears of a limit that was met: of what (key, route, tier), which one, and what was done (reject,
-warn, downgrade)."""
+class Told(Protocol):
+    """Hears how many times a limit was met."""
+
+    def __call__(self, scope: str, limit: str, action: str, times: int = 1) -> None:
+        """`scope` is key, route or tier; `action` reject, warn or downgrade. No time at all says
+        that there is such a limit."""
+        ...
 
 
 class Admission:
@@ -95,16 +100,18 @@ class Admission:
     def _of(self, scope: Scope) -> Meters:
         place = (scope.kind, scope.name)
         meters = self._meters.get(place)
-        if meters is None or meters.limits != scope.limits:
+        if meters is None or meters.limits is not scope.limits:
             meters = Meters(scope.kind, scope.name, scope.limits, self._accounts, self._wall)
             self._meters[place] = meters
+            for budget in scope.limits.budgets:
+                self._told(scope.kind, f"budget_{budget.period}", budget.action, 0)
         return meters
 
     async def _rates(self, meters: Meters, tokens: int, admitted: Admitted) -> None:
         for word, account in meters.rates():
             # More than a minute's worth goes when there is a whole one.
             units = min(tokens, account.holding.terms.capacity) if word == "tpm" else 1
-            if not await account.take(units, units):
+            if not (account.take_at_once(units) or await account.take(units, units)):
                 self._told(meters.kind, word, "reject")
                 raise _limited(meters, word, account, admitted)
             (admitted.tokens if word == "tpm" else admitted.fixed).append((account, units))
@@ -122,7 +129,7 @@ class Admission:
         extra = admitted.shadow
         least, most = bounds[0] + extra, bounds[1] + extra
         wanted = most if budget.action == "warn" else least
-        got = await account.take(wanted, most)
+        got = account.take_at_once(most) or await account.take(wanted, most)
         if got:
             admitted.money.append((account, got))
             if got < most:

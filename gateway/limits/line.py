@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from gateway.core.allowance import Drawn
 from gateway.shared import Draw, MemoryShared, Shared, SharedDown
 
+MEETING = 1.0
+"""Seconds that the first trip may take: it connects, and brings the script along."""
 REST = 1.0
 """Seconds for which a shared state that has failed is not asked."""
 
@@ -24,6 +26,7 @@ class Line:
         self._holder, self._holders = holder, 0
         self.failures, self.trips = 0, 0
         self._clock, self._timeout, self._rest_until = clock, timeout, 0.0
+        self._met = False
 
     @property
     def up(self) -> bool:
@@ -42,11 +45,12 @@ class Line:
             raise SharedDown("It did not answer a moment ago.")
         self.trips += 1
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout if self._met else max(self._timeout, MEETING)):
                 found = await self.shared.draw(draws)
         except (SharedDown, TimeoutError) as error:
             self.failed()
             raise SharedDown("It does not answer.") from error
+        self._met = True
         if self._rest_until:
             self._rest_until = 0.0
             self.alone.forget_pools()
@@ -55,4 +59,4 @@ class Line:
     def failed(self) -> None:
         """Count a trip that came to nothing, and let it rest."""
         self.failures += 1
-        self._rest_until = self._clock() + REST
+        self._rest_until, self._met = self._clock() + REST, True

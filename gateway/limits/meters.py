@@ -28,11 +28,14 @@ class Meters:
         """`wall` is UNIX time in seconds."""
         self.kind, self.name, self.limits = kind, name, limits
         self._accounts, self._wall = accounts, wall
-        self._windows: dict[str, tuple[str, float | None]] = {}
+        self._rates: list[tuple[str, Account]] = []
+        self._budgets: dict[str, tuple[Account, float | None]] = {}
 
     def rates(self) -> list[tuple[str, Account]]:
         """Those that are not of money, by the configuration's names for them."""
-        return [
+        if self._rates and not any(account.gone for _, account in self._rates):
+            return self._rates
+        self._rates = [
             (
                 word,
                 self._accounts.get(
@@ -41,19 +44,19 @@ class Meters:
             )
             for word, terms in self.limits.terms().items()
         ]
+        return self._rates
 
     def budget(self, budget: Budget, session: str) -> tuple[Account, float | None]:
         """The account of a budget's present period, and the UNIX time of that one's end."""
-        name, until = self._window(budget)
         if budget.period == "session":
-            name = "session " + blake2b(session.encode(), digest_size=12).hexdigest()
-        place = f"{self.kind}:{self.name}:usd:{name}"
-        keep = _KEPT[budget.period]
-        return self._accounts.get(place, budget.terms, budget.outage, keep), until
-
-    def _window(self, budget: Budget) -> tuple[str, float | None]:
-        now = self._wall()
-        known = self._windows.get(budget.period)
-        if known is None or (known[1] is not None and now >= known[1]):
-            known = self._windows[budget.period] = window(budget.period, now, self.limits.zone)
+            digest = blake2b(session.encode(), digest_size=12).hexdigest()
+            return self._account(budget, f"session {digest}"), None
+        known = self._budgets.get(budget.period)
+        if known is None or known[0].gone or (known[1] is not None and self._wall() >= known[1]):
+            name, until = window(budget.period, self._wall(), self.limits.zone)
+            known = self._budgets[budget.period] = self._account(budget, name), until
         return known
+
+    def _account(self, budget: Budget, period: str) -> Account:
+        place = f"{self.kind}:{self.name}:usd:{period}"
+        return self._accounts.get(place, budget.terms, budget.outage, _KEPT[budget.period])

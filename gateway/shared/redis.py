@@ -78,16 +78,16 @@ class RedisShared:
     """Fits gateway.shared.port.Shared."""
 
     def __init__(self, url: str, timeout: float) -> None:
-        """`timeout` is for a connection and for an answer, in seconds. Connects when it is asked
-        first. Raises ValueError for what is no such address."""
+        """`timeout` is for an answer, in seconds, and a second at least: who wants it sooner leaves
+        earlier. Connects when it is asked first. Raises ValueError for what is no such address."""
         # Imported here: who has no such server need not have its library.
         from redis.asyncio import Redis  # noqa: PLC0415
 
         self._timeout = timeout
         self._redis: Redis = Redis.from_url(
             url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
+            socket_timeout=max(timeout, 1.0),
+            socket_connect_timeout=max(timeout, 1.0),
             health_check_interval=0,
             retry=None,
             client_name="waterfall",
@@ -137,10 +137,10 @@ class RedisShared:
         from redis.exceptions import RedisError  # noqa: PLC0415 (as above)
 
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(max(self._timeout, 1.0)):
                 return await command()
         except (RedisError, OSError, TimeoutError) as error:
-            raise SharedDown(f"{type(error).__name__}") from error
+            raise SharedDown(type(error).__name__) from error
 
 
 def _key(name: str) -> str:

@@ -165,9 +165,9 @@ class Metrics:
         outcome = "client_error" if refused.status < 500 else "internal_error"
         self._requests.add((self.names.route(""), "none", outcome))
 
-    def limited(self, scope: str, limit: str, action: str) -> None:
-        """Count a limit that was met, see gateway.limits.admission.Told."""
-        self._limited.add((scope, limit, action))
+    def limited(self, scope: str, limit: str, action: str, times: int = 1) -> None:
+        """Count limits that were met, see gateway.limits.admission.Told."""
+        self._limited.add((scope, limit, action), times)
 
     def reloaded(self, *, ok: bool) -> None:
         """Count a reload of the configuration."""

@@ -169,6 +169,8 @@ async def test_a_limit_that_is_to_be_closed_then_is(shared, clock):
 async def test_a_slow_one_holds_up_one_request_and_once(shared, clock):
     shared.slow = 5.0
     one = worker(shared, "a", clock, timeout=0.03)
+    one.line.failed()  # it has been met before
+    clock.now += 2
     account = one.get("x", BUDGET, "open", 60)
     loop = asyncio.get_running_loop()
     began = loop.time()

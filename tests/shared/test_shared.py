@@ -174,7 +174,7 @@ async def test_a_redis_that_is_stopped_or_frozen_is_down_in_time(redis, tmp_path
     began = time.perf_counter()
     with pytest.raises(SharedDown):
         await shared.get("x")
-    assert time.perf_counter() - began < 0.5
+    assert time.perf_counter() - began < 2
     redis.thaw()
     await asyncio.sleep(0.1)
     assert await shared.get("x") == b"1"
