@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from gateway.store.connection import Connection
@@ -39,18 +39,25 @@ SECONDS = {
 }
 """Sums of seconds, where they are known; of the first token's, `first_tokens` counts them."""
 COUNTS = {"timed": "count(r.seconds)", "first_tokens": "count(r.first_token)"}
+SUMS_7 = {"gateway_cost": "sum(r.gateway_cost)", "draft_cost": "sum(c.draft_cost)"}
+"""From layout 7 on, as `SUMS`; `draft_cost` is the part of `serve_cost` that bought no answer. Zero
+in hours whose requests had been deleted before."""
 
 
-def _table() -> str:
+_LATER: Final = "INTEGER NOT NULL DEFAULT 0"
+
+
+def _table(added: Mapping[str, str]) -> str:
     keys = [f"{name} {'INTEGER' if name == 'hour' else 'TEXT'} NOT NULL" for name in KEYS]
     sums = [f"{name} INTEGER NOT NULL" for name in (*SUMS, *COUNTS)]
     seconds = [f"{name} REAL NOT NULL" for name in SECONDS]
+    later = [f"{name} {_LATER}" for name in added]
     key = f"PRIMARY KEY ({', '.join(KEYS)})"
-    return f"CREATE TABLE rollup_hour ({', '.join([*keys, *sums, *seconds, key])}) WITHOUT ROWID"
+    columns = ", ".join([*keys, *sums, *seconds, *later, key])
+    return f"CREATE TABLE rollup_hour ({columns}) WITHOUT ROWID"
 
 
-STATEMENTS = (
-    _table(),
+_DUE = (
     # A mark for each batch, and not one for each hour: writers that shared a row would wait for
     # each other.
     """CREATE TABLE rollup_due (
@@ -58,11 +65,15 @@ STATEMENTS = (
 )""",
     "CREATE INDEX rollup_due_hour ON rollup_due (hour)",
 )
+STATEMENTS_5 = (_table({}), *_DUE)
+STATEMENTS = (_table(SUMS_7), *_DUE)
 MARK_ALL = (
     "INSERT INTO rollup_due (hour) "
     "SELECT DISTINCT CAST(started_at / 3600 AS INTEGER) * 3600 FROM request"
 )
-"""Marks every hour of a ledger that has had no roll-ups."""
+"""Marks every hour that a ledger has requests of: all of them are added up again."""
+TO_7 = tuple(f"ALTER TABLE rollup_hour ADD COLUMN {name} {_LATER}" for name in SUMS_7)
+"""Makes layout 7 of the one before, but for the sums: `MARK_ALL` has them made."""
 
 
 def mark(connection: Connection, started_at: Iterable[float]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from gateway.store.connection import Connection, Place, Writer
 from gateway.store.ledgers import reading
-from gateway.store.rollup_tables import COUNTS, HOUR, KEYS, SECONDS, SUMS
+from gateway.store.rollup_tables import COUNTS, HOUR, KEYS, SECONDS, SUMS, SUMS_7
 
 TAKEN_SECONDS: Final = 60.0
 """For how long an hour is left to whoever has taken it up."""
@@ -20,20 +20,23 @@ _SIGNS = 1 << 62
 KEPT_FROM: Final = "kept_from"
 """The name in `meta` of the UNIX time before which requests may have been deleted."""
 
-_NUMBERS = (*SUMS, *COUNTS, *SECONDS)
+_ADDED = SUMS | COUNTS | SECONDS | SUMS_7
+_NUMBERS = tuple(_ADDED)
 _PURPOSES = ", ".join(
-    f"sum(CASE WHEN purpose = '{purpose}' THEN cost ELSE 0 END) AS {purpose}_cost"
+    f"sum(CASE WHEN purpose = '{purpose}' THEN one.cost ELSE 0 END) AS {purpose}_cost"
     for purpose in ("serve", "score", "check")
 )
-_ADDING_UP = (f"coalesce({sql}, 0) AS {name}" for name, sql in (SUMS | COUNTS | SECONDS).items())
+_ADDING_UP = (f"coalesce({sql}, 0) AS {name}" for name, sql in _ADDED.items())
 _ADDED_UP = f"""
 SELECT {", ".join(f"r.{key}" for key in KEYS[1:])}, {", ".join(_ADDING_UP)}
 FROM request AS r LEFT JOIN (
-    SELECT request, count(*) AS calls, {_PURPOSES},
-           sum(CASE WHEN status = 'unsettled' THEN 1 ELSE 0 END) AS unsettled
-    FROM "call" WHERE request IN (
+    SELECT one.request, count(*) AS calls, {_PURPOSES},
+           sum(CASE WHEN status = 'unsettled' THEN 1 ELSE 0 END) AS unsettled,
+           sum(CASE WHEN purpose = 'serve' AND a.served = 0 THEN one.cost ELSE 0 END) AS draft_cost
+    FROM "call" AS one LEFT JOIN attempt AS a ON a.request = one.request AND a.seq = one.attempt
+    WHERE one.request IN (
         SELECT id FROM request WHERE started_at >= :hour AND started_at < :end
-    ) GROUP BY request
+    ) GROUP BY one.request
 ) AS c ON c.request = r.id
 WHERE r.started_at >= :hour AND r.started_at < :end
 GROUP BY {", ".join(f"r.{key}" for key in KEYS[1:])}"""  # noqa: S608 - ours

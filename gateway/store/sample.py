@@ -12,7 +12,8 @@ from gateway.store.histories import History, history_of
 from gateway.store.ledgers import reading
 from gateway.store.totals import Period
 
-_AT_ONCE: Final = 500
+AT_ONCE: Final = 500
+"""So many rows are asked for by their numbers in one statement."""
 _PARTS: Final = {
     "attempt": "SELECT * FROM attempt WHERE request IN ({ids}) ORDER BY request, seq",
     "call": 'SELECT * FROM "call" WHERE request IN ({ids}) ORDER BY request, attempt, seq',
@@ -30,15 +31,15 @@ def sample(
     other; in their order. `labelled` draws among those that somebody has judged. Raises OSError."""
     with reading(place) as connection:
         if labelled:
-            order = _labelled(connection, period, chance)
+            order = _labelled(connection, period, count, chance)
         else:
-            order = _numbers(connection, period, count, chance)
+            order = draw_numbers(connection, period, count, chance)
         ids = sorted(_draw(connection, period, count, order))
-        parts = (ids[at : at + _AT_ONCE] for at in range(0, len(ids), _AT_ONCE))
+        parts = (ids[at : at + AT_ONCE] for at in range(0, len(ids), AT_ONCE))
         return [history for part in parts for history in _read(connection, part)]
 
 
-def _numbers(
+def draw_numbers(
     connection: Connection, period: Period, count: int, chance: random.Random
 ) -> list[int]:
     """Draw numbers between the period's first and last: all of them, where they are few."""
@@ -49,28 +50,42 @@ def _numbers(
     if low is None:
         return []
     numbers = range(low, high + 1)
-    wanted = max(16 * count, _AT_ONCE)
+    wanted = max(16 * count, AT_ONCE)
     return chance.sample(numbers, len(numbers) if len(numbers) < 2 * wanted else wanted)
 
 
-def _labelled(connection: Connection, period: Period, chance: random.Random) -> list[int]:
-    """The numbers of the requests with labels, in an order that chance has made."""
-    query = (
-        "SELECT DISTINCT r.id FROM label AS l JOIN request AS r ON r.entry_id = l.entry_id"  # noqa: S608
-        f" WHERE 1 = 1{period.where} ORDER BY 1"
-    )
-    numbers = [row[0] for row in connection.execute(query, period.values)]
-    chance.shuffle(numbers)
-    return numbers
+def _labelled(
+    connection: Connection, period: Period, count: int, chance: random.Random
+) -> list[int]:
+    """The numbers of some of the period's requests with labels, in an order that chance has made:
+    all of them, or so many that there are enough."""
+    entries = [
+        row[0] for row in connection.execute("SELECT DISTINCT entry_id FROM label ORDER BY 1")
+    ]
+    chance.shuffle(entries)
+    found: list[int] = []
+    for at in range(0, len(entries), AT_ONCE):
+        part = entries[at : at + AT_ONCE]
+        query = (
+            "SELECT r.entry_id, r.id FROM request AS r"  # noqa: S608 - ours
+            f" WHERE r.entry_id IN ({', '.join(f':e{n}' for n in range(len(part)))})"
+            f" AND r.decided IS NOT NULL{period.where}"
+        )
+        values = period.values | {f"e{n}": entry for n, entry in enumerate(part)}
+        there = dict(tuple(row) for row in connection.execute(query, values))
+        found += [there[entry] for entry in part if entry in there]
+        if len(found) >= count:
+            break
+    return found
 
 
 def _draw(connection: Connection, period: Period, count: int, order: Sequence[int]) -> list[int]:
     """Take numbers in their order, until enough of them are the period's requests."""
     found: list[int] = []
-    for at in range(0, len(order), _AT_ONCE):
-        part = order[at : at + _AT_ONCE]
+    for at in range(0, len(order), AT_ONCE):
+        part = order[at : at + AT_ONCE]
         query = (
-            f"SELECT r.id FROM request AS r WHERE r.id IN ({_list(part)})"  # noqa: S608 - numbers
+            f"SELECT r.id FROM request AS r WHERE r.id IN ({as_list(part)})"  # noqa: S608 - numbers
             f" AND r.decided IS NOT NULL{period.where}"
         )
         there = {row[0] for row in connection.execute(query, period.values)}
@@ -84,14 +99,15 @@ def _read(connection: Connection, ids: Sequence[int]) -> list[History]:
     parts: dict[str, defaultdict[int, list[dict[str, Any]]]] = {}
     for name, sql in _PARTS.items():
         parts[name] = defaultdict(list)
-        for row in connection.execute(sql.format(ids=_list(ids))):
+        for row in connection.execute(sql.format(ids=as_list(ids))):
             parts[name][row["request"]].append(dict(row))
-    query = f"SELECT * FROM request WHERE id IN ({_list(ids)}) ORDER BY id"  # noqa: S608 - numbers
+    query = f"SELECT * FROM request WHERE id IN ({as_list(ids)}) ORDER BY id"  # noqa: S608 - numbers
     return [
         history_of(row, {name: rows[row["id"]] for name, rows in parts.items()})
         for row in connection.execute(query)
     ]
 
 
-def _list(ids: Sequence[int]) -> str:
+def as_list(ids: Sequence[int]) -> str:
+    """Write numbers as SQL's list has them."""
     return ", ".join(map(str, ids))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from gateway.store import rollup_tables
 
-VERSION = 6
+VERSION = 7
 """Of the database's layout; a newer one than this is refused."""
 
 
@@ -273,8 +273,9 @@ MIGRATIONS = {
         *_added("attempt", ATTEMPT_4),
         *_added("call", CALL_4),
     ),
-    4: (*rollup_tables.STATEMENTS, rollup_tables.MARK_ALL),
+    4: (*rollup_tables.STATEMENTS_5, rollup_tables.MARK_ALL),
     5: _added("attempt", ATTEMPT_6),
+    6: (*rollup_tables.TO_7, rollup_tables.MARK_ALL),
 }
 """What makes the next layout of each older one."""
 

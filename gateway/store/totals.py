@@ -83,16 +83,24 @@ def totals(place: Place, period: Period = Period(), blocks: int = BLOCKS) -> Tot
         return Totals()
     edges = _edges(low, high + 1, blocks)
     with ThreadPoolExecutor(READERS + 1) as readers:
-        labels = readers.submit(_labels, place, period)
+        labels = readers.submit(judged, place, period)
         parts = [(place, period, edges[turn::READERS]) for turn in range(READERS)]
         found = dict(pair for part in readers.map(_read, parts) for pair in part)
     return Totals(tuple(found[edge] for edge in edges), labels.result(), first, last)
 
 
-def _labels(place: Place, period: Period) -> tuple[Row, ...]:
+def judged(place: Place, period: Period, most: int | None = None) -> tuple[Row, ...]:
+    """Add up what somebody has said of a period's requests, by route and by the tier that served;
+    of so many of the newest that anybody has judged alone, where `most` says so. Raises OSError."""
+    newest = (
+        "label"
+        if most is None
+        else "(SELECT * FROM label WHERE entry_id IN (SELECT DISTINCT entry_id FROM label"  # noqa: S608
+        f" ORDER BY entry_id DESC LIMIT {int(most)}))"
+    )
+    sql = _LABELS.format(where=period.where, label=newest)
     with reading(place) as connection:
-        found = connection.execute(_LABELS.format(where=period.where), period.values)
-        return tuple(plain(row) for row in found)
+        return tuple(plain(row) for row in connection.execute(sql, period.values))
 
 
 def _span(place: Place, period: Period) -> tuple[int | None, int, float, float]:
@@ -205,7 +213,7 @@ FROM (
     SELECT r.route, r.tier, r.baseline_tier,
            avg(CASE WHEN l.tier = r.tier THEN l.score END) AS served,
            avg(CASE WHEN l.tier = r.baseline_tier THEN l.score END) AS large
-    FROM label AS l JOIN request AS r ON r.entry_id = l.entry_id
+    FROM {label} AS l JOIN request AS r ON r.entry_id = l.entry_id
     WHERE 1 = 1{where}
     GROUP BY r.id, r.route, r.tier, r.baseline_tier
 ) AS judged

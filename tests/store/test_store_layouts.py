@@ -86,7 +86,7 @@ def test_an_old_ledger_becomes_what_a_new_one_is(tmp_path, caplog):
     assert caplog.text == ""
 
 
-@pytest.mark.parametrize("version", [2, 3, 4])
+@pytest.mark.parametrize("version", [2, 3, 4, 5, 6])
 def test_so_does_one_of_a_later_layout(tmp_path, caplog, version):
     path = tmp_path / "old.db"
     old_ledger(path)

@@ -27,7 +27,7 @@ from gateway.core.shadow import Shadow, shadow_row
 from gateway.store import rollups
 from gateway.store.ledgers import ledger_at
 from gateway.store.recover import _call_record, _request_record
-from gateway.store.rollup_tables import COUNTS, HOUR, KEYS, SECONDS, SUMS
+from gateway.store.rollup_tables import COUNTS, HOUR, KEYS, SECONDS, SUMS, SUMS_7
 from gateway.store.rollups import hours, roll_up
 from gateway.store.slots import Mark
 
@@ -100,9 +100,10 @@ def checking(record):
 
 
 def test_every_sum_is_the_tables_own(home):
-    put(home, *(at(n, kind) for n, kind in enumerate(KINDS * 3)))
+    put(home, *(at(n, kind, gateway_cost=n) for n, kind in enumerate(KINDS * 3)))
     roll_all(home)
-    for name in ("prompt_tokens", "completion_tokens", "baseline_cost", "discarded_cost"):
+    sums = ("prompt_tokens", "completion_tokens", "baseline_cost", "discarded_cost")
+    for name in (*sums, "gateway_cost"):
         assert [(summed(home, name),)] == home.ask(f"SELECT sum({name}) FROM request")  # noqa: S608
     for name, column in (("timed", "seconds"), ("first_tokens", "first_token")):
         query = f"SELECT count({column}), sum({column}) FROM request"  # noqa: S608
@@ -111,7 +112,12 @@ def test_every_sum_is_the_tables_own(home):
             summed(home, {"timed": "seconds"}.get(name, f"{column}_seconds")),
         )
         assert [sums] == home.ask(query)
-    assert set(hours(home.place, 0, FAR)[0]) == {*KEYS, *SUMS, *COUNTS, *SECONDS}
+    drafts = """SELECT sum("call".cost) FROM "call" JOIN attempt
+        ON attempt.request = "call".request AND attempt.seq = "call".attempt
+        WHERE purpose = 'serve' AND served = 0"""
+    assert [(summed(home, "draft_cost"),)] == home.ask(drafts)
+    assert 0 < summed(home, "draft_cost") < summed(home, "serve_cost")
+    assert set(hours(home.place, 0, FAR)[0]) == {*KEYS, *SUMS, *COUNTS, *SECONDS, *SUMS_7}
 
 
 def test_what_comes_late_makes_its_hour_due_again(home):
