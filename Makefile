@@ -24,7 +24,7 @@ COMPILE := $(UV) pip compile pyproject.toml --quiet --universal --python-version
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test prove lint types floors unit live core-coverage mutants lock dev clean
+.PHONY: help run test prove lint types floors unit live core-coverage mutants lock web dev clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,11 @@ lock: ## pin every dependency again, with hashes (needs uv; ARGS=--upgrade for n
 	@$(COMPILE) $(ARGS) --extra demo --extra otlp --extra parquet --extra postgres \
 	  --extra redis --extra train --extra dev \
 	  --constraint requirements.lock --no-annotate --output-file requirements-dev.lock
+
+web: ## build the dashboard anew from web/ (needs node; what it makes is committed)
+	@echo "· the dashboard"
+	@npm --prefix web ci --silent
+	@npm --prefix web run --silent build
 
 clean: ## back to a fresh clone
 	@rm -rf $(VENV) build dist *.egg-info .coverage .hypothesis .import_linter_cache

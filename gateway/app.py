@@ -18,7 +18,9 @@ from fastapi import FastAPI
 from gateway.api.admin import Controls, Render, admin_app, at_once, refuse_restart
 from gateway.api.auth import Key
 from gateway.api.build_info import build_info, priced_at
+from gateway.api.dashboard import describe
 from gateway.api.doors import StartError, open_ledger, refuse_open_door
+from gateway.api.figures import figures_of
 from gateway.api.passage import open_passing
 from gateway.api.planning import Clocks, require_thresholds
 from gateway.api.server import main_app
@@ -111,6 +113,7 @@ class Gateway:
         self._marker = write_marker(secrets.randbits(64))
         self._sessions = Sessions(time.perf_counter)
         self._reloading = asyncio.Lock()
+        self.figures = figures_of(settings.ledger, wall)
         self.store = open_ledger(settings.ledger)
         with contextlib.ExitStack() as opened:
             opened.callback(self.store.close)
@@ -224,6 +227,8 @@ class Gateway:
             set_thresholds=at_once(self.set_thresholds),
             refuse=self.refuse,
             restart=refuse_restart,
+            figures=self.figures,
+            routes=at_once(lambda: describe(self.switch.service.routes)),
         )
         return admin_app(controls, CLOCKS)
 
@@ -301,6 +306,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Let go of upstreams, then write out everything that is still spooled."""
+        await self.figures.aclose()
         await self.switch.service.shadow_calls.close()
         await self.switch.service.close()
         await self._spending.aclose()

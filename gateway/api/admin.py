@@ -1,7 +1,8 @@
-"""The admin listener: metrics, reload, restart, and the one writable field, a route's thresholds.
+"""The admin listener: metrics, dashboard, reload, restart, and the one writable field, a route's
+thresholds.
 
-Writes need the admin key, or, where none is configured, the token printed at start. A listener
-off loopback needs the admin key for everything.
+Writes and the dashboard's figures need the admin key, or, where none is configured, the token
+printed at start. A listener off loopback needs the key for all but the dashboard's own files.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from gateway.api.auth import bearer, require_local_host
+from gateway.api.dashboard import Routes, add_dashboard
 from gateway.api.endpoints import error_handlers
+from gateway.api.figures import Figures
 from gateway.api.http import header, read_json
 from gateway.api.planning import Clocks
 from gateway.core.difficulty import are_thresholds
@@ -35,7 +38,8 @@ Render = Callable[[], Awaitable[bytes]]
 class Controls:
     """What the admin listener can do. `reload` returns the new configuration's digest and raises
     BadRequest when it is refused; `set_thresholds` takes a route's name and its thresholds;
-    `restart` replaces every process and returns how many, or raises BadRequest. What speaks for
+    `restart` replaces every process and returns how many, or raises BadRequest; `figures` answers
+    the dashboard, and `routes` tells it what is configured. What speaks for
     several processes may raise GatewayError where not all of them could be asked."""
 
     secret: str
@@ -45,6 +49,8 @@ class Controls:
     set_thresholds: Callable[[str, tuple[float, ...]], Awaitable[None]]
     refuse: Callable[[Refusal], None]
     restart: Callable[[], Awaitable[int]]
+    figures: Figures
+    routes: Routes
 
 
 def admin_app(controls: Controls, clocks: Clocks) -> FastAPI:
@@ -57,6 +63,8 @@ def admin_app(controls: Controls, clocks: Clocks) -> FastAPI:
     app.add_route("/admin/reload", admin.reload, ["POST"])
     app.add_route("/admin/threshold", admin.threshold, ["PUT"])
     app.add_route("/admin/restart", admin.restart, ["POST"])
+    guards = admin.let_in, admin.guard
+    add_dashboard(app, controls.figures, controls.routes, controls.render_metrics, guards)
     return app
 
 
@@ -96,15 +104,15 @@ class _Admin:
         return Response(await self._controls.render_metrics(), media_type=_METRICS_TYPE)
 
     async def reload(self, request: Request) -> Response:
-        self._guard_write(request)
+        self.guard(request)
         return JSONResponse({"config": await self._controls.reload()})
 
     async def restart(self, request: Request) -> Response:
-        self._guard_write(request)
+        self.guard(request)
         return JSONResponse({"workers": await self._controls.restart()})
 
     async def threshold(self, request: Request) -> Response:
-        self._guard_write(request)
+        self.guard(request)
         body = await read_json(request.scope, request.receive, _LIMIT)
         route, given = body.get("route"), body.get("threshold")
         values: list[Any] = given if isinstance(given, list) else [given]
@@ -116,13 +124,17 @@ class _Admin:
         await self._controls.set_thresholds(route, tuple(float(value) for value in values))
         return JSONResponse({"route": route, "threshold": values})
 
-    def _guard_write(self, request: Request) -> None:
-        """Refuse what a web page could have sent, then what lacks the secret."""
+    def let_in(self, request: Request) -> None:
+        """Refuse whoever came under a foreign name: a web page can make up names for us."""
         if self._controls.is_local:
             require_local_host(request.scope)
+
+    def guard(self, request: Request) -> None:
+        """Refuse what a web page could have sent, then what lacks the secret."""
+        self.let_in(request)
         origin = header(request.scope, b"origin")
         if origin is not None and origin.rpartition("//")[2] != header(request.scope, b"host"):
-            raise Forbidden("Writes from another origin are refused.")
+            raise Forbidden("Requests from another origin are refused.")
         self._require_secret(request)
 
     def _require_secret(self, request: Request) -> None:

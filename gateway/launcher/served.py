@@ -48,6 +48,7 @@ def describe(served: Served) -> list[str]:
         lines.append("no keys are configured: only this machine is served")
     if served.admin_url is not None:
         lines.append(f"admin on {served.admin_url}")
+        lines.append(f"dashboard at {served.admin_url}/dashboard/")
         if not settings.server.admin_key:
             lines.append(f"admin token for this run: {served.admin_secret}")
     return [*lines, *notes(settings.routes), *settings.warnings]

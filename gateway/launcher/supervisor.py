@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 from gateway.api.admin import Controls, admin_app
 from gateway.api.doors import StartError, refuse_open_door
+from gateway.api.figures import figures_of
 from gateway.app import CLOCKS
 from gateway.config import ServerSettings, Settings, Watcher, is_loopback
 from gateway.core.errors import BadRequest, GatewayError, NotReady
@@ -69,6 +70,7 @@ class Supervisor:
             "log_to": log_to,
         }
         self._door = Door(kept)
+        self._figures = figures_of(settings.ledger, CLOCKS.wall)
         self.team = Team(orders, self._watcher.follow, self._metrics, self._door)
         self._keepers: set[asyncio.Task[None]] = set()
         self._restarting = asyncio.Lock()
@@ -131,6 +133,8 @@ class Supervisor:
             set_thresholds=self.team.set_thresholds,
             refuse=self._refuse,
             restart=self.restart,
+            figures=self._figures,
+            routes=self.team.routes,
         )
         return [(admin_app(controls, CLOCKS), self._admin)]
 
@@ -187,6 +191,7 @@ class Supervisor:
     async def end(self) -> None:
         """Let the workers drain and end; kill those that take longer than they may."""
         self.dismiss()
+        await self._figures.aclose()
         ends = [asyncio.create_task(each.gone.wait()) for each in self.team.everyone]
         if ends:
             _, late = await asyncio.wait(ends, timeout=self.settings.server.drain + PATIENCE)

@@ -7,6 +7,7 @@ counts as serving: one value for all workers.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -23,6 +24,8 @@ from gateway.sinks.metrics import Metrics
 _log = logging.getLogger("waterfall")
 CHANGE_LIMIT = 60.0
 """Seconds that a worker may take to reload."""
+ROUTES_LIMIT = 5.0
+"""Seconds that it may take to tell its routes."""
 
 
 class Team:
@@ -110,6 +113,14 @@ class Team:
         async with self._changing:
             await self._everyone("threshold", [route, thresholds])
             self._thresholds[route] = thresholds
+
+    async def routes(self) -> dict[str, Any]:
+        """Tell what is configured, as any worker has it. Raises NotReady where none serves."""
+        for worker in self.workers.values():
+            if worker.serves:
+                with contextlib.suppress(LineLost):
+                    return dict(await worker.ask("routes", None, ROUTES_LIMIT))
+        raise NotReady("No worker serves just now. Send it again.", retry_after=1)
 
     async def _everyone(self, name: str, given: Any) -> Any:
         """Ask every worker that serves for a change; return the first one's answer."""

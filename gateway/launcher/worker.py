@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gateway.api.dashboard import describe
 from gateway.app import REFUSALS, Gateway, read_settings
 from gateway.config import LedgerSettings, ServerSettings, Settings
 from gateway.core.errors import BadRequest, NotReady
@@ -119,7 +120,11 @@ def _answers(gateway: Gateway, stopping: asyncio.Event) -> dict[str, Any]:
     async def stop(_: Any) -> None:
         stopping.set()
 
-    return {"figures": figures, "reload": reload, "threshold": threshold, "stop": stop}
+    async def routes(_: Any) -> Any:
+        return describe(gateway.switch.service.routes)
+
+    told = {"figures": figures, "routes": routes}
+    return told | {"reload": reload, "threshold": threshold, "stop": stop}
 
 
 def _set(gateway: Gateway, route: str, thresholds: list[float]) -> None:

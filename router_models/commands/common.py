@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +119,14 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
     """Add --seed."""
     reader = count(0, LAST_SEED)
     parser.add_argument("--seed", type=reader, default=0, help="default: %(default)s")
+
+
+def moment(written: str) -> float:
+    """Read a date, a date with a time (UTC unless it says otherwise), or @ and a UNIX time."""
+    if written.startswith("@"):
+        return float(written[1:])
+    found = datetime.fromisoformat(written)
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
 def share(written: str) -> float:

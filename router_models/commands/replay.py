@@ -8,8 +8,11 @@ from pathlib import Path
 
 from router_models.commands import common, replay_pairs
 
-_LEDGERS = ("config", "route")
+_LEDGERS = ("config", "route", "sample", "seed", "since", "until")
 """The options that go with --ledger; those of the other kind are replay_pairs' own."""
+_EITHER = "threshold"
+MOST = 20_000
+"""The largest sample: they are all in memory."""
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,8 +33,20 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument(
         "--route", help="with --ledger: whose requests (default: the busiest route's)"
     )
+    _add_sample(parser.add_argument_group("with --ledger: of some requests, drawn by chance"))
     replay_pairs.add_options(parser.add_argument_group("with --data"))
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_sample(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--sample", type=common.count(1, MOST), metavar="N", help="at most so many (default: all)"
+    )
+    group.add_argument(
+        "--seed", type=common.count(0, common.LAST_SEED), help="for what is drawn (default: 0)"
+    )
+    group.add_argument("--since", type=common.moment, metavar="DATE", help="with --sample; UTC")
+    group.add_argument("--until", type=common.moment, metavar="DATE", help="UTC, not included")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,7 +67,7 @@ def _of_pairs() -> Iterable[str]:
     """The options that go with --data."""
     alone = argparse.ArgumentParser()
     replay_pairs.add_options(alone)
-    return vars(alone.parse_args([]))
+    return vars(alone.parse_args([])).keys() - {_EITHER}
 
 
 def _refuse(args: argparse.Namespace, alone: Iterable[str], beside: str) -> None:

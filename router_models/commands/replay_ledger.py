@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,29 +21,37 @@ from router_models.commands import common
 from router_models.replay.again import UNKNOWN, decide_again
 from router_models.replay.figures import Tally
 from router_models.replay.policy import Policy, Under, as_recorded
-from router_models.replay.recorded import read_record
+from router_models.replay.recorded import Record, read_record
 
 _URL = "sqlite:///"
+_OF_SAMPLE = ("seed", "threshold", "since", "until")
 
 
 def run(args: argparse.Namespace) -> int:
     """Replay. Exit code 1 where a request's own policy does not come to what was recorded."""
+    if args.sample is None and (alone := [n for n in _OF_SAMPLE if getattr(args, n) is not None]):
+        raise common.UseError(f"--{alone[0]} goes with --sample.")
+    if args.threshold is not None and args.config is not None:
+        raise common.UseError("--threshold goes without --config.")
     place = ledger_place(args.ledger)
     with reading_ledger(place):
         name, without = _route(place, args.route)
         policy, notes = _policy(args.config, name)
-        tally = _replay(place, name, policy, prices=args.config is not None)
-    figures = tally.figures()
+        if args.sample is None:
+            figures = _replay(place, name, policy, prices=args.config is not None).figures()
+        else:
+            figures = _of_sample(args, place, name, policy)
     told = {
         "ledger": str(place),
         "route": name,
-        "policy": str(args.config) if args.config else "recorded",
+        "policy": _told(args),
         "left_out": without,
         **figures,
         "notes": notes,
     }
     common.show(json.dumps(told, indent=1) if args.json else _text(told))
-    reproduced = args.config is not None or figures["same"] == figures["requests"]
+    other = args.config is not None or args.threshold is not None
+    reproduced = other or figures["same"] == figures["requests"]
     return 0 if reproduced else 1
 
 
@@ -118,12 +127,37 @@ def _replay(place: Place, name: str, policy: Policy, *, prices: bool) -> Tally:
     tally = Tally()
     with common.progress("replaying", routes(place)[name][0]) as advance:
         for history in histories(place, name):
-            record = read_record(history)
-            plan = policy(record)
-            again = plan if isinstance(plan, str) else decide_again(plan, record, prices=prices)
-            tally.add(record, again)
+            _add(tally, read_record(history), policy, prices=prices)
             advance()
     return tally
+
+
+def _told(args: argparse.Namespace) -> str:
+    if args.threshold is not None:
+        return f"recorded, at threshold {args.threshold:g}"
+    return str(args.config) if args.config else "recorded"
+
+
+def _of_sample(args: argparse.Namespace, place: Place, name: str, policy: Policy) -> dict[str, Any]:
+    """Replay some requests, drawn by chance."""
+    from gateway.store.sample import sample
+    from gateway.store.totals import Period
+    from router_models.report.what_if import drawn, tried
+
+    period, seed = Period(args.since, args.until, name), args.seed or 0
+    drawn_as = {"seed": seed, "since": args.since, "until": args.until}
+    if args.threshold is not None:
+        figures = tried(*drawn(place, period, args.sample, seed), args.threshold)
+        return drawn_as | figures
+    tally = Tally()
+    for history in sample(place, period, args.sample, random.Random(seed)):
+        _add(tally, read_record(history), policy, prices=args.config is not None)
+    return drawn_as | tally.figures()
+
+
+def _add(tally: Tally, record: Record, policy: Policy, *, prices: bool) -> None:
+    plan = policy(record)
+    tally.add(record, plan if isinstance(plan, str) else decide_again(plan, record, prices=prices))
 
 
 def _text(told: dict[str, Any]) -> str:

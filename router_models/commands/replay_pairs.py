@@ -30,8 +30,10 @@ def add_options(parser: argparse._ActionsContainer) -> None:
         help="route by difficulty, judge the small tier's replies, or both (default: cascade)",
     )
     parser.add_argument(
-        "--threshold", type=common.share, metavar="T", help="with route and joint: as in a route"
-    )
+        "--threshold", type=common.share, metavar="T",
+        help="with route and joint: as in a route; with --ledger and --sample: decide again at "
+        "this (first) threshold, all else as it was",
+    )  # fmt: skip
     parser.add_argument("--accept", type=common.share, help=f"as in a bar: {ACCEPT:g}")
     parser.add_argument("--min-gain", type=common.share, help=f"as in a bar: {MIN_GAIN:g}")
     parser.add_argument(

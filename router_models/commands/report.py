@@ -38,8 +38,10 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument(
         "--ledger", metavar="URL_OR_FILE", help="another ledger than the configuration's"
     )
-    parser.add_argument("--since", type=moment, metavar="DATE", help="UTC: 2026-11-01[T12:00]")
-    parser.add_argument("--until", type=moment, metavar="DATE", help="UTC, not included")
+    parser.add_argument(
+        "--since", type=common.moment, metavar="DATE", help="UTC: 2026-11-01[T12:00]"
+    )
+    parser.add_argument("--until", type=common.moment, metavar="DATE", help="UTC, not included")
     parser.add_argument(
         "--days", type=float, metavar="N", help="so many days before --until, or now"
     )
@@ -62,12 +64,6 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     for name, what in _FLOORS.items():
         option = f"--{name.replace('_', '-')}"
         floors.add_argument(option, type=_share, metavar="SHARE", help=what)
-
-
-def moment(written: str) -> float:
-    """Read a date, or a date with a time; UTC unless it says otherwise."""
-    found = datetime.fromisoformat(written)
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
 def _share(written: str) -> float:

@@ -19,13 +19,14 @@ def by_cost(blocks: Sequence[Block]) -> dict[str, list[dict[str, Any]]]:
     recipe; each table's requests and costs add up to the whole. Shadows are in none."""
     requests = [row for block in blocks for row in block.requests]
     return {
-        "route": _table(requests, ("route",)),
-        "tier": _table(requests, ("tier",)),
-        "recipe": _table([row for row in requests if row["recipe"]], ("tier", "recipe")),
+        "route": cost_table(requests, ("route",)),
+        "tier": cost_table(requests, ("tier",)),
+        "recipe": cost_table([row for row in requests if row["recipe"]], ("tier", "recipe")),
     }
 
 
-def _table(requests: Sequence[Row], names: tuple[str, ...]) -> list[dict[str, Any]]:
+def cost_table(requests: Sequence[Row], names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """What requests of each kind cost, the dearest kind first; `names` are the kind's columns."""
     rows = []
     for key, group in grouped(requests, names).items():
         count, cost = sum_of(group, "requests"), sum_of(group, "cost")

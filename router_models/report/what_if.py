@@ -20,6 +20,7 @@ from gateway.store.connection import Place
 from gateway.store.sample import sample
 from gateway.store.totals import Period
 from router_models.replay.again import Again, decide_again
+from router_models.replay.figures import Tally
 from router_models.replay.recorded import Record, read_record
 from router_models.report.bill import resampled
 from router_models.report.quality import LEAST
@@ -36,19 +37,57 @@ class _Tally:
     good: list[float] = field(default_factory=list)
 
 
+def drawn(
+    place: Place, period: Period, count: int, seed: int
+) -> tuple[list[Decisions], list[Decisions]]:
+    """Draw at most so many of a period's requests by chance, and as many that have labels. Raises
+    OSError."""
+    chance = random.Random(seed)
+    whole = sample(place, period, count, chance)
+    judged = sample(place, period, count, chance, labelled=True)
+    records, labelled = (
+        [Decisions(read_record(each)) for each in histories] for histories in (whole, judged)
+    )
+    return records, labelled
+
+
+def tried(
+    records: Sequence[Decisions], judged: Sequence[Decisions], threshold: float
+) -> dict[str, Any]:
+    """What requests that were drawn come to at a threshold: what `waterfall replay` says of those
+    whose end is known, and in `bounds` a row of `sweep`, the others included."""
+    tally = Tally()
+    for each in records:
+        _, again = each.at(threshold)
+        tally.add(each.record, "plan" if again is None else again)
+    (bounds,) = sweep(records, judged, [threshold])
+    return {**tally.figures(), "threshold": threshold, "bounds": bounds}
+
+
+def why_not(records: Sequence[Decisions]) -> str:
+    """Why there is no threshold to try; empty where there is one."""
+    if not records:
+        return "None of these requests says what it was decided on."
+    if not any(len(_usable(each.record.decided.plan)) > 1 for each in records):
+        return "Their route has one tier: there is no threshold to try."
+    return ""
+
+
+def in_force(records: Sequence[Decisions]) -> float | None:
+    """The first threshold that was in force last."""
+    decided = (each.record.decided for each in reversed(records))
+    return next((each.thresholds[0] for each in decided if each.thresholds), None)
+
+
 def try_thresholds(
     place: Place, period: Period, route: str, count: int, seed: int
 ) -> dict[str, Any]:
     """Replay a sample of a route's requests at each of GRID, and at the threshold in force last;
     say which is the cheapest for sure. Raises OSError."""
-    chance, period = random.Random(seed), replace(period, route=route)
-    records = [read_record(each) for each in sample(place, period, count, chance)]
-    if not records:
-        return {"why": "None of these requests says what it was decided on."}
-    if not any(len(_usable(record.decided.plan)) > 1 for record in records):
-        return {"why": f"Route {route} has one tier: there is no threshold to try."}
-    now = next((r.decided.thresholds[0] for r in reversed(records) if r.decided.thresholds), None)
-    judged = [read_record(each) for each in sample(place, period, count, chance, labelled=True)]
+    records, judged = drawn(place, replace(period, route=route), count, seed)
+    if why := why_not(records):
+        return {"why": why}
+    now = in_force(records)
     rows = sweep(records, judged, GRID if now is None else (*GRID, now))
     return {
         "why": "",
@@ -71,37 +110,35 @@ def _best(rows: Sequence[dict[str, Any]], now: float | None) -> float | None:
 
 
 def sweep(
-    records: Sequence[Record], judged: Sequence[Record], thresholds: Iterable[float]
+    records: Sequence[Decisions], judged: Sequence[Decisions], thresholds: Iterable[float]
 ) -> list[dict[str, Any]]:
     """Replay the records at each threshold; the quality is that of `judged`, which have labels."""
     tallies = {threshold: _Tally() for threshold in sorted({*thresholds})}
     for record in records:
-        again = _Decisions(record)
         for threshold, tally in tallies.items():
-            _add(tally, record, *again.at(threshold))
+            _add(tally, record.record, *record.at(threshold))
     for record in judged:
-        again = _Decisions(record)
         for threshold, tally in tallies.items():
-            good = _label(record, *again.at(threshold))
+            good = _label(record.record, *record.at(threshold))
             tally.good += [] if good is None else [good]
     return [_row(threshold, tally) for threshold, tally in tallies.items()]
 
 
-class _Decisions:
+class Decisions:
     """One request decided again at many thresholds: most of them make the same plan."""
 
     def __init__(self, record: Record) -> None:
-        self._record = record
+        self.record = record
         self._known: dict[tuple[str, ...], tuple[Plan, Again]] = {}
 
     def at(self, threshold: float) -> tuple[Plan | None, Again | None]:
         """The plan and what comes of it; None for both where the plan cannot be told."""
-        plan = at_threshold(self._record, threshold)
+        plan = at_threshold(self.record, threshold)
         if isinstance(plan, str):
             return None, None
         starts = tuple(tier.name for tier in plan.tiers)
         if starts not in self._known:
-            self._known[starts] = (plan, decide_again(plan, self._record))
+            self._known[starts] = (plan, decide_again(plan, self.record))
         return self._known[starts]
 
 

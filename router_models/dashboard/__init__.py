@@ -1,0 +1,1 @@
+"""What the dashboard shows: figures by the code of `waterfall report` and `replay`."""
