@@ -51,6 +51,7 @@ from gateway.sinks.telemetry import TelemetryUnusable, open_telemetry
 from gateway.spending import SharedUnusable, Spending
 from gateway.store.connection import LedgerUnusable
 from gateway.tuning import Keeper
+from gateway.upstreams.fleet import Figures, open_fleet
 from gateway.upstreams.opening import UpstreamUnusable, open_upstream
 from gateway.upstreams.probe import Readiness
 
@@ -120,7 +121,7 @@ class Gateway:
             self.log = RequestLog(_LINES[settings.server.log], log_to)
             opened.callback(self.log.close)
             self.keeper = Keeper(self.store.archive, wall)
-            self.metrics = Metrics((), {}, self._figures, self.keeper.figures)
+            self.metrics = Metrics((), {}, self._figures, self._standing)
             self.telemetry = open_telemetry(settings.otlp, self.metrics)
             opened.callback(self.telemetry.close)
             self._spending = Spending(settings, CLOCKS, self.metrics.limited)
@@ -146,10 +147,13 @@ class Gateway:
         told = {"dropped_lines": float(self.log.dropped), **self.telemetry.figures()}
         return {**self.store.figures(), **self._spending.figures(), **told}
 
+    def _standing(self) -> Figures:
+        return {**self.keeper.figures(), **self.switch.service.figures()}
+
     def _build(self, settings: Settings) -> Service:
         spent = self._spending.open(settings)
-        opening = {name: open_upstream(each) for name, each in settings.upstreams.items()}
-        upstreams = spent.limited(opening)
+        fleet = open_fleet(settings, open_upstream, CLOCKS.monotonic, self.metrics.resilience)
+        upstreams = spent.limited(dict(fleet.upstreams))
         opened = open_scorers(settings.routes, settings.tiers, upstreams)
         try:
             examiners = open_examiners(settings.checks, upstreams, self._marker, alike)
@@ -180,13 +184,9 @@ class Gateway:
 
         async def close() -> None:
             await asyncio.gather(
-                passing.aclose(),
-                opened.aclose(),
-                examiners.aclose(),
-                *(each.aclose() for each in upstreams.values()),
+                passing.aclose(), opened.aclose(), examiners.aclose(), fleet.aclose()
             )
 
-        simulated = {name for name, each in settings.upstreams.items() if each.kind == "simulated"}
         return Service(
             engine=Engine(parts),
             routes=settings.routes,
@@ -200,14 +200,14 @@ class Gateway:
             sessions=self._sessions,
             meter=self,
             max_body=settings.server.max_body,
-            simulated=frozenset(
-                name for name, tier in settings.tiers.items() if tier.upstream in simulated
-            ),
+            simulated=fleet.simulated,
             close=close,
             passing=passing,
             shadow_calls=ShadowCalls(parts),
             usable=Readiness(settings.upstreams.values(), CLOCKS.monotonic).check,
             admission=spent.admission,
+            down=fleet.down,
+            figures=fleet.figures,
         )
 
     def main(self, render: Render | None = None) -> FastAPI:

@@ -66,7 +66,8 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
     base = marked(service.scorers[route.name], signals)
     settled = _settle(service, route, asked, base)
     past = service.sessions.past(route, who, request, named=bool(session))
-    decided = _decide(service.tuned, route, signals, settled or base, asked, past, request)
+    down = service.down(route.tiers)
+    decided = _decide(service.tuned, route, signals, settled or base, asked, past, request, down)
     shadow = service.shadows.get(route.name)
     candidate = shadow.score(signals) if shadow else None
     return Job(
@@ -98,6 +99,7 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
         candidate=candidate,
         agreement=decided.agrees_with(candidate) if shadow else "",
         propensity=chance,
+        down=down,
     )
 
 
@@ -110,7 +112,8 @@ def replan(service: Service, job: Job) -> Job:
         plan, asked = replace(plan, ceiling=left), replace(asked, ceiling=left)
     try:
         decided = _decide(
-            service.tuned, job.route, job.signals, job.difficulty, asked, job.past, job.request
+            *(service.tuned, job.route, job.signals, job.difficulty, asked, job.past, job.request),
+            job.down,
         )
     except CeilingTooLow:
         return replace(job, plan=replace(plan, reason="budget"))
@@ -152,16 +155,18 @@ def _decide(
     asked: Overrides,
     past: Past,
     request: ChatRequest,
+    down: tuple[str, ...],
 ) -> _Decided:
     difficulty, live = tuned.apply(route, difficulty)
     thresholds = asked.thresholds or live
     wanted = replace(asked, thresholds=thresholds)
-    plan = demanded(make_plan(route, signals, difficulty, wanted, past), request)
+    plan = demanded(make_plan(route, signals, difficulty, wanted, past, down), request)
     would = None
     if plan.reason == "mode" and asked.mode == "observe":
         with suppress(GatewayError):  # what the policy would turn away is served all the same
             enforced = replace(wanted, mode="enforce")
-            would = demanded(make_plan(route, signals, difficulty, enforced, past), request)
+            made = make_plan(route, signals, difficulty, enforced, past, down)
+            would = demanded(made, request)
     return _Decided(difficulty, thresholds, asked.thresholds or route.thresholds, plan, would)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -78,7 +78,8 @@ class Service:
     and which thresholds are in force. `simulated` names the tiers whose answers no model gave.
     `close` lets go of its connections, once the last request has finished; `shadow_calls` are those
     under way for the record alone; `admission` keeps limits and budgets, where there are any;
-    `passing` is what is passed through.
+    `passing` is what is passed through; `down` names those tiers whose breaker is open, `figures`
+    says how each deployment stands.
     """
 
     engine: Engine
@@ -100,6 +101,8 @@ class Service:
     shadows: Mapping[str, Shadow] = field(default_factory=dict)
     admission: Admission | None = None
     in_flight: InFlight = field(default_factory=InFlight)
+    down: Callable[[Sequence[Tier]], tuple[str, ...]] = lambda _: ()
+    figures: Callable[[], dict[str, Mapping[tuple[str, ...], float]]] = dict
 
     def scorer_label(self, route: str) -> str:
         """Return the `name@version` of the scorer that decides for a route."""

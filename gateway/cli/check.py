@@ -119,7 +119,8 @@ def _text(settings: Settings) -> str:
         for tier in route.tiers:
             price = f"${dollars(tier.price.input)} in, ${dollars(tier.price.output)} out"
             recipe = f", recipe {tier.recipe.label}" if tier.recipe else ""
-            lines.append(f"  {tier.name}: {tier.model} at {tier.upstream}, {price}{recipe}")
+            where = " and ".join(tier.upstreams)
+            lines.append(f"  {tier.name}: {tier.model} at {where}, {price}{recipe}")
             if tier is not route.tiers[-1]:
                 asked = ", ".join(spec.name for spec in tier.bar.checks)
                 hold = f"{tier.hold.policy} {tier.hold.tokens or ''}".strip()

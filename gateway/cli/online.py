@@ -26,7 +26,8 @@ def ask_all(settings: Settings) -> list[Found]:
     """Ask every upstream's `GET /models`; at most five seconds each, one after the other."""
     models: dict[str, set[str]] = {name: set() for name in settings.upstreams}
     for tier in settings.tiers.values():
-        models[tier.upstream].add(tier.model)
+        for name in tier.upstreams:
+            models[name].add(tier.model)
     with httpx.Client(timeout=_PATIENCE, follow_redirects=False, trust_env=False) as client:
         return [
             _ask(client, upstream, models[name]) for name, upstream in settings.upstreams.items()

@@ -7,6 +7,7 @@ draft        a configuration in the making
 serving      server, ledger, shared, telemetry
 ladder       upstreams, prices, tiers and their recipes
 provider     an upstream by its preset; presets are those that are known
+resilience_keys  what stands around an upstream
 pricing      one price: its bands and tiers of service; price_keys is its shape
 policy       routes, aliases, keys
 loading      all of it, in order: load() and parse()
@@ -25,6 +26,7 @@ from gateway.config.settings import (
     LedgerSettings,
     OtlpSettings,
     PriceSettings,
+    Resilience,
     ServerSettings,
     Settings,
     SimulatedSettings,
@@ -40,6 +42,7 @@ __all__ = [
     "OtlpSettings",
     "PriceSettings",
     "Problem",
+    "Resilience",
     "ServerSettings",
     "Settings",
     "SimulatedSettings",

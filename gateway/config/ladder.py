@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from gateway.config.bar import read_bar
 from gateway.config.checking import at, check, section
+from gateway.config.deployments import check_names, resilience, wire_of
 from gateway.config.draft import Book, Draft
 from gateway.config.fields import base_url, is_loopback, name
 from gateway.config.limiting import read_limits
@@ -33,8 +34,7 @@ from gateway.config.upstream_keys import AnthropicUpstream
 from gateway.core.accepts import MESSAGES, Accepts
 from gateway.core.cascade import Hold, Tier
 from gateway.core.money import UNPRICED, Price
-from gateway.core.native import Wire
-from gateway.core.plan import Hedge
+from gateway.core.plan import SEVERAL, Hedge
 from gateway.core.recipes import Recipe
 from gateway.core.scorer_spec import SCORER_TIER
 
@@ -95,6 +95,7 @@ def _upstream(draft: Draft, entry: str) -> UpstreamSettings | None:
             timeouts=_timeouts(keys.timeouts),
             key_header="x-api-key",
             parameters=MESSAGES,
+            resilience=resilience(draft, entry, keys),
         )
     return _openai(draft, entry, keys)
 
@@ -111,6 +112,7 @@ def _openai(draft: Draft, entry: str, keys: OpenAIUpstream) -> UpstreamSettings:
         timeouts=_timeouts(keys.timeouts),
         preset=preset.name if preset else "",
         key_header=header,
+        resilience=resilience(draft, entry, keys),
         parameters=Accepts(
             frozenset(keys.parameters.drop),
             keys.parameters.rename,
@@ -139,7 +141,10 @@ def _simulated(draft: Draft, entry: str, keys: SimulatedUpstream) -> UpstreamSet
         accuracy=keys.accuracy,
     )
     timeouts = _timeouts(keys.timeouts)
-    return UpstreamSettings(entry, "simulated", timeouts=timeouts, simulated=settings)
+    around = resilience(draft, entry, keys)
+    return UpstreamSettings(
+        entry, "simulated", timeouts=timeouts, simulated=settings, resilience=around
+    )
 
 
 def _timeouts(keys: TimeoutKeys) -> Timeouts:
@@ -252,11 +257,11 @@ def _tier(
     keys = check(draft.document, TierKeys, ("tiers", entry))
     if keys is None:
         return None
-    draft.known(("tiers", entry, "upstream"), keys.upstream, upstream_names, "upstream")
+    check_names(draft, entry, keys.upstream, upstream_names)
     recipe = _recipe(draft, entry, keys.recipe) if keys.recipe is not None else None
     return Tier(
         name=entry,
-        upstream=keys.upstream,
+        upstream=SEVERAL.join(keys.upstream),
         model=keys.model,
         price=price_of(draft, ("tiers", entry), keys.model, keys.price, book),
         recipe=recipe,
@@ -268,13 +273,8 @@ def _tier(
         takes_prediction=keys.prediction,
         hedge=_hedge(keys.hedge) if keys.hedge else None,
         limits=read_limits(draft, ("tiers", entry), keys.limits),
-        wire=_wire(upstreams.get(keys.upstream)),
+        wire=wire_of(draft, entry, keys.upstream, upstreams),
     )
-
-
-def _wire(upstream: UpstreamSettings | None) -> Wire:
-    """Which dialect a tier is asked in: its upstream's."""
-    return "messages" if upstream is not None and upstream.kind == "anthropic" else "chat"
 
 
 def _hedge(keys: HedgeKeys) -> Hedge:

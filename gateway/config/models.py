@@ -25,13 +25,12 @@ from gateway.config.fields import (
     Usd,
     choice,
     only,
-    refused,
     whole,
 )
 from gateway.config.limit_keys import LimitKeys, TierLimitKeys
 from gateway.config.price_keys import Priced
-from gateway.config.problems import unsupported
 from gateway.config.quantities import DAY, kept_for, kept_or_off, seconds, size
+from gateway.config.resilience_keys import ResilienceKeys, one_or_several
 from gateway.config.stream_keys import EarlyKeys, HedgeKeys, SpeculateKeys, seconds_or_off
 from gateway.config.strict import STRICT
 from gateway.core.database_url import DatabaseUrl
@@ -96,7 +95,7 @@ class ParameterKeys(Strict):
     refuse: Annotated[list[str], PlainValidator(mappings.demands)] = []
 
 
-class OpenAIUpstream(Strict):
+class OpenAIUpstream(ResilienceKeys):
     """A server that speaks OpenAI's chat completions."""
 
     base_url: Filled | None = None
@@ -105,11 +104,9 @@ class OpenAIUpstream(Strict):
     api_key: Secret = None
     timeouts: TimeoutKeys = TimeoutKeys()
     parameters: ParameterKeys = ParameterKeys()
-    retries: Annotated[None, refused("A failed call falls through to the next tier.")] = None
-    concurrency: Annotated[None, refused("Calls are not limited.")] = None
 
 
-class SimulatedUpstream(Strict):
+class SimulatedUpstream(ResilienceKeys):
     """A pretended model server: no key, no network, seeded behaviour."""
 
     kind: str = "simulated"
@@ -136,16 +133,10 @@ class BarKeys(Strict):
     confidence: Filled | None = None
 
 
-def _one_upstream(value: object) -> str:
-    if isinstance(value, list):
-        raise unsupported("name one upstream")
-    return fields.name(value)
-
-
 class TierKeys(Strict):
     """One rung: a model at an upstream."""
 
-    upstream: Annotated[str, PlainValidator(_one_upstream)]
+    upstream: Annotated[tuple[str, ...], PlainValidator(one_or_several)]
     model: Filled
     recipe: Filled | None = None
     bar: BarKeys = BarKeys()

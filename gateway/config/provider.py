@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gateway.config.draft import Draft
@@ -56,14 +56,19 @@ def key_of(
 def with_accepts(
     tiers: Mapping[str, Tier], upstreams: Mapping[str, UpstreamSettings]
 ) -> dict[str, Tier]:
-    """Return the tiers, each with what its upstream takes of a request for its model."""
-    return {name: _fitted(tier, upstreams.get(tier.upstream)) for name, tier in tiers.items()}
+    """Return the tiers, each with what its upstream takes of a request for its model; of several
+    upstreams, what all of them take."""
+    return {
+        name: _fitted(tier, [upstreams[each] for each in tier.upstreams if each in upstreams])
+        for name, tier in tiers.items()
+    }
 
 
-def _fitted(tier: Tier, upstream: UpstreamSettings | None) -> Tier:
-    if upstream is None:
-        return tier
-    preset = presets().get(upstream.preset)
-    known = [preset.takes(tier.model)] if preset else []
-    takes = merged([*known, upstream.parameters])
+def _fitted(tier: Tier, upstreams: Sequence[UpstreamSettings]) -> Tier:
+    known = []
+    for upstream in upstreams:
+        preset = presets().get(upstream.preset)
+        known += [preset.takes(tier.model)] if preset else []
+        known.append(upstream.parameters)
+    takes = merged(known)
     return tier if takes == EVERYTHING else replace(tier, accepts=takes)

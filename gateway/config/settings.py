@@ -60,6 +60,27 @@ class SimulatedSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Resilience:
+    """What stands around an upstream. `retries` is how often one call is made again at most, within
+    a budget of `retry_share` of the calls and `retry_least` a second; `breaker_failures` in a row
+    open its breaker (0: none do) for `breaker_pause` seconds. Of each model it is given
+    `concurrency` calls at once (0: any number), fewer where that is too many if `adaptive`; a share
+    of them, `reserve`, no escalation can have. `queue` calls may wait, each for `queue_wait`
+    seconds at most."""
+
+    retries: int = 2
+    retry_share: float = 0.2
+    retry_least: float = 1.0
+    breaker_failures: int = 5
+    breaker_pause: float = 5.0
+    concurrency: int = 512
+    adaptive: bool = True
+    reserve: float = 0.2
+    queue: int = 256
+    queue_wait: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamSettings:
     """An endpoint. `base_url` is empty, and `simulated` set, when there is no real one; `preset`
     is whose it is, where that is known, `key_header` the header that its key goes in, `parameters`
@@ -74,6 +95,7 @@ class UpstreamSettings:
     preset: str = ""
     key_header: str = BEARER
     parameters: Accepts = EVERYTHING
+    resilience: Resilience = Resilience()
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,8 @@ def _hedge(
     if tier.hedge is None:
         return
     trail: Trail = ("tiers", tier.name, "hedge")
-    upstream = upstreams.get(tier.upstream)
+    known = [upstreams[name] for name in tier.upstreams if name in upstreams]
+    upstream = max(known, key=lambda each: each.timeouts.first_token, default=None)
     if upstream is not None and tier.hedge.after >= upstream.timeouts.first_token:
         draft.complain(
             (*trail, "after"),

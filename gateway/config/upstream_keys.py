@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from gateway.config.fields import Filled, Secret
-from gateway.config.models import Strict, TimeoutKeys
+from gateway.config.models import TimeoutKeys
+from gateway.config.resilience_keys import ResilienceKeys
 
 
-class AnthropicUpstream(Strict):
+class AnthropicUpstream(ResilienceKeys):
     """A server that speaks Anthropic's Messages."""
 
     base_url: Filled = "https://api.anthropic.com/v1"

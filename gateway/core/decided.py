@@ -26,7 +26,8 @@ class Decided:
     `thresholds` were in force, `asked` is what the request wanted otherwise (its mode settled);
     `readings` are the clock's, seconds into the request, one for each `next_step`. `would` is the
     policy's own plan where another was served (mode observe), None also where it would have turned
-    the request away. A plan that was read back has tiers with no price and no recipe's text.
+    the request away. `down` are the tiers whose breaker was open. A plan that was read back has
+    tiers with no price and no recipe's text.
     """
 
     plan: Plan
@@ -36,6 +37,7 @@ class Decided:
     signals: Signals = field(default_factory=Signals)
     readings: tuple[float, ...] = ()
     would: Plan | None = None
+    down: tuple[str, ...] = ()
 
 
 def decided_row(decided: Decided) -> dict[str, Any]:
@@ -66,6 +68,7 @@ def decided_row(decided: Decided) -> dict[str, Any]:
         "signals": {name: getattr(signals, name) for name in _PLANNED}
         | ({"demands": list(signals.demands)} if signals.demands else {}),
         "readings": list(decided.readings),
+        **({"down": list(decided.down)} if decided.down else {}),
     }
 
 
@@ -89,6 +92,7 @@ def read_decided(flat: Mapping[str, Any]) -> Decided:
         signals=_read_signals(flat["signals"]),
         readings=tuple(flat["readings"]),
         would=flat["would"] and _read_plan(flat["would"], ladder),
+        down=tuple(flat.get("down", ())),
     )
 
 

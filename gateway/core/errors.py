@@ -219,6 +219,11 @@ class UpstreamRefusedUs(UpstreamError):
     code = "upstream_refused_gateway"
     kind = "auth"
 
+    def __init__(self, message: str, *, credentials: bool = False) -> None:
+        """`credentials`: it is surely those, and would be for every other call."""
+        super().__init__(message)
+        self.credentials = credentials
+
 
 class UpstreamDown(UpstreamError):
     """No connection, a broken one, a 5xx, or nonsense on the wire."""

@@ -13,6 +13,9 @@ from gateway.core.native import Wire
 from gateway.core.recipes import Recipe
 from gateway.core.verdict import Bar, CheckSpec
 
+SEVERAL = "|"
+"""Between the names of upstreams: no name has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hold:
@@ -34,9 +37,9 @@ class Hedge:
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """One rung: a model at an upstream, with its price, recipe and bar. `context` is its window
-    in tokens, None when unknown; `accepts` is what its model takes of a request, `wire` the dialect
-    in which it is asked."""
+    """One rung: a model at an upstream, with its price, recipe and bar. `upstream` names several
+    as `a|b`; `context` is its window in tokens, None when unknown; `accepts` is what its model
+    takes of a request, `wire` the dialect in which it is asked."""
 
     name: str
     upstream: str
@@ -54,9 +57,14 @@ class Tier:
     limits: Limits | None = None
     wire: Wire = "chat"
 
+    @property
+    def upstreams(self) -> tuple[str, ...]:
+        """The names of the upstreams that have its model."""
+        return tuple(self.upstream.split(SEVERAL))
+
 
 StartReason = Literal[
-    "score", "rule", "override", "context", "budget", "latch", "probe", "cache", "mode"
+    "score", "rule", "override", "context", "budget", "latch", "probe", "cache", "mode", "breaker"
 ]
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from gateway.core.chat import ChatRequest, Choice, Delta, Reply
 from gateway.core.difficulty import Difficulty
+from gateway.core.errors import UpstreamError
 from gateway.core.ledger import Entry
 from gateway.core.money import Usage
 from gateway.core.native import NativeRequest
@@ -25,6 +26,14 @@ Receive = Callable[[Delta], Awaitable[bool]]
 """Takes one delta; False means: enough, close the upstream now."""
 
 
+class OnSent(Protocol):
+    """Hears that a call is about to leave, and to which upstream."""
+
+    def __call__(self, upstream: str = "") -> None:
+        """Write it down; an empty name is the tier's own upstream."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class UpstreamCall:
     """One request for an upstream's wire.
@@ -33,22 +42,32 @@ class UpstreamCall:
     `strip_usage` and `strip_logprobs` tell what we asked for and the client did not: it must not
     reach the client. `timeout` bounds the whole call, in seconds (the engine itself ends a call
     whose request's deadline passes). `on_sent` is to be called in the instant before the
-    request's first byte leaves, and again if it must be sent anew: that is one call more. `trace`
-    is a `traceparent` to send along. `native` is the client's own request where the tier speaks
-    its dialect. `on_dropped` hears the names of harmless parameters that the tier cannot take.
+    request's first byte leaves, and again if it must be sent anew: that is one call more; it takes
+    the name of the upstream, where that is not the tier's own. `trace` is a `traceparent` to send
+    along. `native` is the client's own request where the tier speaks its dialect. `on_dropped`
+    hears the names of harmless parameters that the tier cannot take.
+
+    For what stands around an upstream: `start_within` are the seconds in which a reply must begin
+    (infinite: nobody waits); `on_retry` hears why a call has failed that is now made once more
+    (without it none is); `escalated` says that the request has started at another tier, and
+    `affinity` names its conversation, whose prompt a provider may have in its cache.
     """
 
     call_id: str
     tier: Tier
     body: Mapping[str, Any]
     stream: bool
-    on_sent: Callable[[], None]
+    on_sent: OnSent
     strip_usage: bool = False
     strip_logprobs: bool = False
     timeout: float = inf
     trace: str = ""
     native: NativeRequest | None = None
     on_dropped: Callable[[Sequence[str]], None] = lambda _: None
+    start_within: float = inf
+    on_retry: Callable[[UpstreamError], None] | None = None
+    escalated: bool = False
+    affinity: str = ""
 
 
 class Upstream(Protocol):
@@ -80,7 +99,7 @@ class Scorer(Protocol):
         ...
 
 
-Send = Callable[[Callable[[], None]], Awaitable[tuple[Answer, Usage | None]]]
+Send = Callable[[OnSent], Awaitable[tuple[Answer, Usage | None]]]
 """Makes one call: what it is given is to be called as `UpstreamCall.on_sent` is. Returns what came
 back, and what the upstream says it used."""
 

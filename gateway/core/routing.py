@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
@@ -133,11 +133,13 @@ def make_plan(
     difficulty: Difficulty,
     overrides: Overrides = Overrides(),
     past: Past = NOTHING,
+    down: Collection[str] = (),
 ) -> Plan:
     """Decide where a request starts and what may follow.
 
-    `past` is what is remembered of its conversation. Raises BadRequest when no tier can take the
-    request, CeilingTooLow when none is expected to fit its dollar ceiling.
+    `past` is what is remembered of its conversation; `down` names tiers whose breaker is open: a
+    request starts over them, where there is anything over them. Raises BadRequest when no tier can
+    take the request, CeilingTooLow when none is expected to fit its dollar ceiling.
     """
     ceiling = _lower(route.ceiling, overrides.ceiling)
     deadline = min(route.deadline, overrides.deadline or route.deadline)
@@ -161,6 +163,8 @@ def make_plan(
     start, reason = _start(route, usable, capable, wanted)
     reason = why if reason == "score" else reason
     at = usable.index(start)
+    if start.name in down and (up := [t for t in usable[at:] if t.name not in down]):
+        start, reason, at = up[0], "breaker", usable.index(up[0])
     below = tuple(reversed(usable[:at])) if route.fall_down else ()
     speculate = _speculate(route, difficulty, start)
     return _within_ceiling(

@@ -66,6 +66,7 @@ class _Sent:
     call_id: str
     slot: int
     at: float
+    upstream: str
 
 
 class _Call:
@@ -82,12 +83,15 @@ class _Call:
         """What is assumed of a call that ended without a reply: its prompt was read."""
         return Usage(self._guess.prompt, 0, estimated=True)
 
-    def mark(self) -> None:
+    def mark(self, upstream: str = "") -> None:
         """Write the call down as under way, in the instant before it leaves."""
         self.end("failed", None, "connect")
-        call_id = self._parts.new_id()
-        slot = open_call(self._parts, self._job, call_id, self._tier, self._guess, self._purpose)
-        self._sent = _Sent(call_id, slot, self._parts.clock())
+        call_id, tier = self._parts.new_id(), self._tier
+        upstream = upstream or tier.upstream
+        slot = open_call(
+            *(self._parts, self._job, call_id, tier, self._guess, self._purpose), upstream
+        )
+        self._sent = _Sent(call_id, slot, self._parts.clock(), upstream)
         self.slots.append(slot)
 
     def end(self, status: Status, usage: Usage | None, error: str = "") -> None:
@@ -98,7 +102,7 @@ class _Call:
         record = CallRecord(
             call_id=sent.call_id,
             tier=self._tier.name,
-            upstream=self._tier.upstream,
+            upstream=sent.upstream,
             model=self._tier.model,
             started=sent.at - self._job.arrived,
             seconds=self._parts.clock() - sent.at,

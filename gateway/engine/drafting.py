@@ -12,7 +12,7 @@ from gateway.core.cascade import may_escalate, worth_buying
 from gateway.core.chat import CHARS_PER_TOKEN, ChatRequest, Delta, Reply
 from gateway.core.dispatch import Dispatch, dispatch
 from gateway.core.early import Watch
-from gateway.core.errors import UpstreamError, UpstreamTimeout
+from gateway.core.errors import UpstreamDown, UpstreamError, UpstreamTimeout
 from gateway.core.gate import Gate, says_something
 from gateway.core.judging import weigh
 from gateway.core.money import FREE, Usage
@@ -31,8 +31,7 @@ Status = Literal["ok", "failed", "left", "cancelled"]
 UNBILLED = frozenset(
     "rejected context_length content_filter rate_limited overloaded auth server connect".split()
 )
-"""Kinds of failure for which a provider bills nothing; after any other, what was used is
-unknown, and estimated."""
+"""Kinds of failure for which nothing is billed; after any other, what was used is estimated."""
 
 
 class Drafting:
@@ -61,6 +60,7 @@ class Drafting:
         self._first: float | None = None
         self._paused = run.paused
         self._slot: int | None = None
+        self._upstream = tier.upstream
         self._lost: tuple[CallRecord, ...] = ()
         self._call_id = self._parts.new_id()
         self._failure: UpstreamError | None = None
@@ -107,6 +107,8 @@ class Drafting:
         the upstream's own time-outs rule, since a long answer is not a late one.
         """
         sent = self._sent
+        plan = self._job.plan
+        left = plan.deadline - self._run.elapsed()
         call = UpstreamCall(
             call_id=self._call_id,
             tier=self._tier,
@@ -118,8 +120,11 @@ class Drafting:
             trace=self._parts.trace(self._job.origin, self._call_id),
             native=sent.native,
             on_dropped=self._note_dropped,
+            start_within=left,
+            on_retry=self._retried,
+            escalated=plan.escalates_to(self._tier),
+            affinity=self._job.conversation,
         )
-        left = self._job.plan.deadline - self._run.elapsed()
         try:
             async with asyncio.timeout(left) as self._deadline:
                 await self._parts.upstreams[self._tier.upstream].call(call, self._receive)
@@ -226,19 +231,29 @@ class Drafting:
         self._judged = verdict
         return replace(verdict, reason="prefix_passed") if verdict.accepted else verdict
 
-    def _mark(self) -> None:
-        """Write a call down as under way. When it is sent anew, since its kept connection turned
-        out to be dead, that is one call more: the upstream may have seen both."""
+    def _mark(self, upstream: str = "") -> None:
+        """Write a call down as under way. Sent anew, for its kept connection was dead, it is one
+        call more: the upstream may have seen both."""
         if self._slot is not None:
-            self._resent(self._slot)
+            self._resent(self._slot, UpstreamDown("Its connection was dead."), None)
+        self._upstream = upstream or self._tier.upstream
         job, guess = self._job, Usage(self._prompt_estimate, reply_tokens(self._job.signals))
-        self._slot = open_call(self._parts, job, self._call_id, self._tier, guess, job.purpose)
+        self._slot = open_call(
+            *(self._parts, job, self._call_id, self._tier, guess, job.purpose), self._upstream
+        )
         self._run.slots.append(self._slot)
 
-    def _resent(self, slot: int) -> None:
-        record = replace(self._record(None), status="failed", error="connect")
+    def _retried(self, error: UpstreamError) -> None:
+        """Close the books on a call that is made once more; one that never left has none."""
+        if self._slot is not None:
+            read = None if error.kind in UNBILLED else self._gate.draft.spent(self._prompt_estimate)
+            self._resent(self._slot, error, read)
+        self._started = self._parts.clock()
+
+    def _resent(self, slot: int, error: UpstreamError, usage: Usage | None) -> None:
+        record = replace(self._record(usage), status="failed", error=error.kind)
         self._parts.journal.settle(slot, record)
-        self._lost = (*self._lost, record)
+        self._lost, self._slot = (*self._lost, record), None
         self._call_id = self._parts.new_id()
         self._started = self._parts.clock()
 
@@ -279,7 +294,7 @@ class Drafting:
         return CallRecord(
             call_id=self._call_id,
             tier=self._tier.name,
-            upstream=self._tier.upstream,
+            upstream=self._upstream,
             model=self._tier.model,
             started=self._started - self._job.arrived,
             seconds=self._parts.clock() - self._started,

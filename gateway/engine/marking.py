@@ -9,10 +9,17 @@ from gateway.engine.state import Job, Parts
 
 
 def open_call(
-    parts: Parts, job: Job, call_id: str, tier: Tier, guess: Usage, purpose: Purpose
+    parts: Parts,
+    job: Job,
+    call_id: str,
+    tier: Tier,
+    guess: Usage,
+    purpose: Purpose,
+    upstream: str,
 ) -> int:
     """Write a call down as under way, in the instant before it leaves; return its slot in the
-    journal. `guess` is the usage that it is booked with if nobody ever hears how it ended."""
+    journal. `upstream` is the one that it goes to; `guess` is the usage that it is booked with
+    if nobody ever hears how it ended."""
     price = tier.price
     return parts.journal.open(
         OpenCall(
@@ -20,7 +27,7 @@ def open_call(
             entry_id=job.origin.entry_id,
             route=job.route.name,
             tier=tier.name,
-            upstream=tier.upstream,
+            upstream=upstream,
             model=tier.model,
             opened_at=parts.wall(),
             prompt_estimate=guess.prompt,

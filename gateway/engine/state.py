@@ -59,8 +59,8 @@ class Job:
 
     `asked`, `past` and `thresholds` are what the plan was made with; `would` is as in Decided.
     `undecided` says that the plan is only the base's, and whom `Engine.assess` must ask.
-    `candidate`, `agreement`, `fallback` and `propensity` are as in Entry. `conversation` is what
-    the API knows it by.
+    `candidate`, `agreement`, `fallback` and `propensity` are as in Entry, `down` as in Decided.
+    `conversation` is what the API knows it by.
     """
 
     request: ChatRequest
@@ -85,6 +85,7 @@ class Job:
     purpose: Purpose = "serve"
     conversation: str = ""
     propensity: float = 1.0
+    down: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +190,7 @@ class Run:
             signals=job.signals,
             readings=tuple(self.readings),
             would=job.would,
+            down=job.down,
         )
 
     def record(self, outcome: Outcome) -> Entry:

@@ -52,10 +52,10 @@ class _Limited:
         watch = _Watch(receive)
         sent = False
 
-        def on_sent() -> None:
+        def on_sent(upstream: str = "") -> None:
             nonlocal sent
             sent = True
-            call.on_sent()
+            call.on_sent(upstream)
 
         try:
             await self._inner.call(replace(call, on_sent=on_sent), watch.receive)

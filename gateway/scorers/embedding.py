@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 from gateway.core.chat import CHARS_PER_TOKEN
 from gateway.core.difficulty import Difficulty
 from gateway.core.money import Usage
-from gateway.core.ports import Calls
+from gateway.core.ports import Calls, OnSent
 from gateway.core.ranks import rank
 from gateway.core.scorer_spec import RemoteSpec
 from gateway.core.signals import Signals
@@ -53,7 +53,7 @@ class Embedder(Protocol):
     """Turns a text into a vector, over the wire."""
 
     async def embed(
-        self, text: str, seconds: float, on_sent: Callable[[], None]
+        self, text: str, seconds: float, on_sent: OnSent
     ) -> tuple[Sequence[float], Usage | None]:
         """Embed one text within `seconds`; `on_sent` is as `UpstreamCall.on_sent`.
 
@@ -123,7 +123,7 @@ class RemoteScorer:
         del base
         text = clip(signals.text)
 
-        async def send(on_sent: Callable[[], None]) -> tuple[Sequence[float], Usage | None]:
+        async def send(on_sent: OnSent) -> tuple[Sequence[float], Usage | None]:
             return await self._embedder.embed(text, seconds, on_sent)
 
         return self._heads.score(await calls.make(self._tier, _guess(text), seconds, send))

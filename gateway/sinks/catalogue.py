@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from gateway.sinks.metric import PREFIX, Metric
+from gateway.sinks.catalogue_upstreams import (
+    BREAKER_CHANGES,
+    DEPLOYMENTS,
+    EJECTIONS,
+    QUEUE_SECONDS,
+    RETRIES,
+    UPSTREAM_SHED,
+)
+from gateway.sinks.metric import (
+    BETWEEN_TOKENS,
+    COSTS,
+    DECISION,
+    DURATION,
+    FIRST_TOKEN,
+    LAG,
+    OVERHEAD,
+    PREFIX,
+    SIZES,
+    Metric,
+)
 from gateway.sinks.metric import counter as _counter
 from gateway.sinks.metric import gauge as _gauge
 from gateway.sinks.metric import histogram as _histogram
 
 __all__ = ["CATALOGUE", "PREFIX", "TUNING", "Metric"]
-
-# Boundaries in seconds. Each objective of the alerts (2.56 s to the first token, 10 ms of
-# overhead) lies exactly on one.
-DURATION = tuple(round(0.01 * 2**n, 2) for n in range(15))
-FIRST_TOKEN = (0.001, 0.005, *DURATION[:13])
-OVERHEAD = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25)
-LAG = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
-BETWEEN_TOKENS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5)
-DECISION = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
-
-# Boundaries in tokens and in dollars.
-SIZES = tuple(float(4**n) for n in range(2, 11))
-COSTS = (*(float(f"{digit}e{power}") for power in range(-6, 1) for digit in (1, 3)), 10.0)
 
 REQUESTS = _counter("requests_total", "route tier outcome", "Requests, by the tier that served")
 ATTEMPTS = _counter(
@@ -257,6 +263,12 @@ CATALOGUE = (
     UPSTREAM_DURATIONS,
     UPSTREAM_FIRST_TOKENS,
     BETWEEN,
+    RETRIES,
+    BREAKER_CHANGES,
+    EJECTIONS,
+    UPSTREAM_SHED,
+    QUEUE_SECONDS,
+    *DEPLOYMENTS,
     REQUEST_COSTS,
     INPUT_SIZES,
     OUTPUT_SIZES,

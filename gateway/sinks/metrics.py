@@ -36,6 +36,7 @@ from gateway.sinks.names import (
     discard_reason,
     scorer_tiers,
 )
+from gateway.sinks.resilience import ResilienceCounts
 from gateway.sinks.shapes import Shapes
 from gateway.sinks.standing import Standing, Tuning
 
@@ -46,7 +47,7 @@ BINS = 10
 
 class Metrics:
     """All of the gateway's metrics. `observe` is a sink; it and `rebuild` belong to one thread,
-    `render` may be called from any."""
+    `render` may be called from any. What stands around upstreams tells `resilience`."""
 
     def __init__(
         self,
@@ -57,7 +58,8 @@ class Metrics:
     ) -> None:
         """`build` holds build_info's labels; `figures` is asked at each scrape for what
         `ledger_figures.FIGURES` names: the store's own figures, and the log's. So is `tuning`, for
-        the metrics of catalogue.TUNING and the threshold: values by name and labels.
+        the metrics of catalogue.TUNING and .DEPLOYMENTS and the threshold: values by name and
+        labels.
         """
         self.registry = CollectorRegistry()
         self._standing = Standing(figures, tuning)
@@ -91,7 +93,7 @@ class Metrics:
         self._lags = Times(catalogue.LOOP_LAG)
         self.names = Names()
         """Which label values there may be."""
-        self._shapes = Shapes(self.names)
+        self._shapes, self.resilience = Shapes(self.names), ResilienceCounts()
         self._reloads.begin("ok")
         self._reloads.begin("failed")
         self._restarts.begin()
@@ -191,6 +193,7 @@ class Metrics:
         for part in parts:
             yield part.family()
         yield from self._shapes.families()
+        yield from self.resilience.families()
         yield from self._standing.families()
 
     def _begin_route(self, route: Route) -> None:
@@ -223,6 +226,8 @@ class Metrics:
                 self._candidates.begin(route.name, agree)
 
     def _begin_tier(self, route: str, tier: Tier) -> None:
+        for upstream in tier.upstreams:
+            self.resilience.begin(upstream, tier.model)
         for status in STATUSES:
             self._attempts.begin(tier.name, tier.model, status)
         for kind in KINDS:

@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import Metric as Family
 
 from gateway.core.routing import Route
 from gateway.sinks import catalogue
+from gateway.sinks.catalogue_upstreams import DEPLOYMENTS
 from gateway.sinks.cells import Labels, read_off
 from gateway.sinks.ledger_figures import families as ledger_families
 
@@ -53,7 +54,7 @@ class Standing:
         live = tuning.get(catalogue.THRESHOLD.name, {})
         thresholds = {**dict(_by_name(self._thresholds)), **live}
         yield read_off(catalogue.THRESHOLD, thresholds.items())
-        for metric in catalogue.TUNING:
+        for metric in (*catalogue.TUNING, *DEPLOYMENTS):
             if values := tuning.get(metric.name):
                 yield read_off(metric, values.items())
         yield read_off(catalogue.WORKERS, [((), 1.0)])

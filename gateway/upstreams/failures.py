@@ -178,7 +178,8 @@ def _meaning(status: int, told: Told, wait: float | None) -> UpstreamError:
             return special
     note = _note(status, told)
     if status in _REFUSALS:
-        return UpstreamRefusedUs(f"The upstream refuses the gateway's credentials or model{note}.")
+        why = f"The upstream refuses the gateway's credentials or model{note}."
+        return UpstreamRefusedUs(why, credentials=status in {401, 402})
     if status == 429:
         return UpstreamBusy(f"The upstream limits its rate{note}.", retry_after=wait)
     if status in {503, 529}:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.core.accepts import fit
 from gateway.core.chat import Delta
 from gateway.core.money import Usage
 from gateway.core.plan import Tier
-from gateway.core.ports import Calls, Upstream, UpstreamCall
+from gateway.core.ports import Calls, OnSent, Upstream, UpstreamCall
 
 
 async def ask(
@@ -24,7 +24,7 @@ async def ask(
     UpstreamError."""
     body, _ = fit(body, tier.accepts)
 
-    async def send(on_sent: Callable[[], None]) -> tuple[list[Delta], Usage | None]:
+    async def send(on_sent: OnSent) -> tuple[list[Delta], Usage | None]:
         got: list[Delta] = []
 
         async def receive(delta: Delta) -> bool:

@@ -51,7 +51,8 @@ class Under:
         if record.scoring and bounds:
             wanted = replace(wanted, ceiling=max(min(bounds) - record.scoring, 0))
         try:
-            plan = make_plan(route, decided.signals, difficulty, wanted, self._past(record))
+            past, down = self._past(record), decided.down
+            plan = make_plan(route, decided.signals, difficulty, wanted, past, down)
             return plan.held_whole() if decided.plan.whole else plan
         except GatewayError:
             return "plan"

@@ -20,13 +20,23 @@ REFUSES = {"simulate": {SMALL: "refusal"}}
 """A field of a request that makes the small model's answer one that is not good enough."""
 
 
+ALONE = {"retries": "off", "breaker": "off"}
+"""An upstream with nothing around it that acts on failures."""
+
+
 def config(**changes):
     """A configuration of two simulated tiers, with changes: `routes__waterfall__mode="observe"`;
-    None takes a key out."""
+    None takes a key out. Nothing is retried nor left alone, so that each fault is met as it is."""
     document = {
         "server": {"port": 0, "admin": "127.0.0.1:0"},
         "upstreams": {
-            "sim": {"kind": "simulated", "first_token": 0, "per_token": 0, "tokens": [8, 12]}
+            "sim": {
+                "kind": "simulated",
+                "first_token": 0,
+                "per_token": 0,
+                "tokens": [8, 12],
+                **ALONE,
+            }
         },
         "tiers": {
             "small": {"upstream": "sim", "model": SMALL, "price": {"input": 1, "output": 2}},

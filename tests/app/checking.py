@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import orjson
-from api.serving import config, house
+from api.serving import ALONE, config, house
 from app.scoring import PRICE, said
 from upstreams.scripted import Scripted, whole
 
@@ -38,8 +38,8 @@ def document(small, second, check, *, bar=None, name="second", **changes):
     """Two servers, a check that asks the second of them, and a simulated large tier."""
     asked = {"upstream": "other", "model": "asked-model", "price": PRICE}
     return config(
-        upstreams__near={"base_url": small.url},
-        upstreams__other={"base_url": second.url},
+        upstreams__near={"base_url": small.url, **ALONE},
+        upstreams__other={"base_url": second.url, **ALONE},
         tiers__small={
             "upstream": "near",
             "model": "s-model",

@@ -7,7 +7,7 @@ import re
 from decimal import Decimal
 
 import orjson
-from api.serving import config, house
+from api.serving import ALONE, config, house
 from upstreams.scripted import Scripted, whole
 
 from gateway.core.money import NANO
@@ -40,7 +40,7 @@ async def asking(folder, *script, scorer=None, **changes):
     """A house whose route asks a scripted server how hard a request is."""
     async with Scripted(*script) as server:
         document = config(
-            upstreams__asked={"kind": "openai", "base_url": server.url},
+            upstreams__asked={"kind": "openai", "base_url": server.url, **ALONE},
             routes__waterfall__scorer=scorer or llm(),
             **changes,
         )

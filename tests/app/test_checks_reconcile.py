@@ -42,7 +42,7 @@ def settings():
 async def test_every_call_is_in_both_books(tmp_path):
     random = Random(3)
     async with house(tmp_path, settings()) as it:
-        upstream = it.gateway.switch.service.engine._parts.upstreams["sim"]
+        upstream = it.gateway.switch.service.engine._parts.upstreams["sim"]._fleet._inner["sim"]
         while hasattr(upstream, "_real"):  # noted twice while another house is open
             upstream = upstream._real
         provider = upstream.provider

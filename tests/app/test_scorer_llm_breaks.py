@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 
 import orjson
-from api.serving import LIMIT, ask_for, config
+from api.serving import ALONE, LIMIT, ask_for, config
 from app.scoring import asking, llm, metric, said
 from app.serving import Process, Wire, listening, posted, until
 from upstreams.scripted import Scripted, whole
@@ -22,7 +22,7 @@ RULES = "rules@1+fallback"
 def document(server):
     """A configuration whose scorer asks this server about everything."""
     return config(
-        upstreams__asked={"kind": "openai", "base_url": server.url},
+        upstreams__asked={"kind": "openai", "base_url": server.url, **ALONE},
         routes__waterfall__scorer=llm(),
     )
 

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 from pydantic_core import PydanticUndefined
 
-from gateway.config import ConfigError, check_models, limit_keys, load, models, parse, parse_recipe
+from gateway.config import (
+    ConfigError,
+    check_models,
+    limit_keys,
+    load,
+    models,
+    parse,
+    parse_recipe,
+    resilience_keys,
+)
 from gateway.config.checking import known_keys
 from gateway.config.passing import PassthroughKeys
 from gateway.config.price_keys import HostedKeys, PriceKeys
@@ -82,6 +91,9 @@ TABLES = {
     "upstreams": [models.OpenAIUpstream, models.SimulatedUpstream],
     "upstreams.anthropic": [AnthropicUpstream],
     "upstreams.timeouts": [models.TimeoutKeys],
+    "upstreams.retries": [resilience_keys.RetryKeys],
+    "upstreams.breaker": [resilience_keys.BreakerKeys],
+    "upstreams.queue": [resilience_keys.QueueKeys],
     "upstreams.parameters": [models.ParameterKeys],
     "tiers": [models.TierKeys],
     "tiers.bar": [models.BarKeys],
@@ -140,6 +152,9 @@ PLACES = {
         "base_url: https://api.openai.com/v1", "kind: anthropic, %s"
     ),
     "upstreams.timeouts": BASE.replace("/v1", "/v1, timeouts: {%s}"),
+    "upstreams.retries": BASE.replace("/v1", "/v1, retries: {%s}"),
+    "upstreams.breaker": BASE.replace("/v1", "/v1, breaker: {%s}"),
+    "upstreams.queue": BASE.replace("/v1", "/v1, queue: {%s}"),
     "upstreams.parameters": BASE.replace("/v1", "/v1, parameters: {%s}"),
     "tiers": BASE.replace("gpt-5-nano", "gpt-5-nano, %s"),
     "tiers.bar": BASE.replace("gpt-5-nano", "gpt-5-nano, bar: {%s}"),
@@ -243,7 +258,7 @@ def test_its_defaults_are_the_defaults():
 
 def test_what_is_called_unsupported_is_refused_as_such():
     told = PAGE.partition("## Not supported by this version")[2]
-    words = ["retries", "concurrency"]
+    words = ["durability"]
     assert [word for word in words if f"`{word}`" not in told and word not in told] == []
     with pytest.raises(ConfigError, match="not supported by this version"):
         parse(f"{BASE}ledger: {{durability: strict}}\n", "w.yaml", {}, open_book)

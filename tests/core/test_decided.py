@@ -72,6 +72,7 @@ DECIDED = st.builds(
     st.builds(Signals, prompt_tokens=st.integers(0, 9), tools=st.integers(0, 2)),
     st.lists(SECONDS, max_size=5).map(tuple),
     st.none() | PLANS,
+    st.sampled_from([(), ("small",)]),
 )
 
 

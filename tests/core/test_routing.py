@@ -186,6 +186,27 @@ def test_a_pin_over_the_ceiling_is_refused_too():
         planned(signals=ASKED, route=CHEAP, tier="large", ceiling=COSTS["medium"])
 
 
+LEFT_ALONE = {
+    "the first": (0.0, ("small",), ("medium large", "small", "breaker")),
+    "two": (0.0, ("small", "medium"), ("large", "medium small", "breaker")),
+    "another": (0.0, ("medium",), ("small medium large", "", "score")),
+    "all": (0.0, ("small", "medium", "large"), ("small medium large", "", "score")),
+    "the last": (0.95, ("large",), ("large", "medium small", "score")),
+}
+
+
+@pytest.mark.parametrize(("value", "down", "expected"), LEFT_ALONE.values(), ids=LEFT_ALONE)
+def test_a_start_moves_up_from_a_tier_that_is_left_alone(value, down, expected):
+    difficulty = Difficulty(value)
+    assert names(make_plan(ROUTE, Signals(), difficulty, down=down)) == expected
+
+
+def test_a_tier_that_was_asked_for_by_name_is_it_left_alone_or_not():
+    wanted = Overrides(tier="small")
+    plan = make_plan(ROUTE, Signals(), Difficulty(0.0), wanted, down=("small",))
+    assert names(plan) == ("small", "", "override")
+
+
 def test_the_plan_knows_costs_and_chances():
     plan = planned(0.0, ASKED, CHEAP, p_good=(0.25, 0.75))
     assert plan.expected == COSTS

@@ -10,6 +10,7 @@ from sample_entries import ROUTE, entry, escalated, examined, fallen_through
 
 from gateway.core.shadow import Shadow
 from gateway.sinks.catalogue import CATALOGUE, TUNING
+from gateway.sinks.catalogue_upstreams import DEPLOYMENTS
 from gateway.sinks.ledger_figures import FIGURES
 from gateway.sinks.metrics import Metrics
 
@@ -19,7 +20,7 @@ BUILD = {"version": "9.9", "config_hash": "c0ffee"}
 
 def test_everything_exported_is_in_the_catalogue():
     names = ("a",) * 2
-    tuning = {each.name: {names[: len(each.labels)]: 1.0} for each in TUNING}
+    tuning = {each.name: {names[: len(each.labels)]: 1.0} for each in (*TUNING, *DEPLOYMENTS)}
     metrics = Metrics([ROUTE], BUILD, lambda: dict.fromkeys(FIGURES, 1), lambda: tuning)
     for make in (entry, escalated, fallen_through, examined):
         metrics.observe(make(agreement="true", fallback="timeout"))
@@ -28,6 +29,7 @@ def test_everything_exported_is_in_the_catalogue():
     metrics.observe_shadow(Shadow("entry-1", "waterfall"))
     metrics.lagged(0.01)
     metrics.limited("key", "rpm", "reject")
+    metrics.resilience.waited("a", "a", 0.01)
     metrics.rebuild([ROUTE], BUILD, priced_at=1.0)
     families = {
         family.name: family for family in text_string_to_metric_families(metrics.render().decode())

@@ -1,0 +1,45 @@
+"""Which upstreams have a tier's model, and what stands around each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from gateway.config.draft import Draft
+from gateway.config.problems import Trail
+from gateway.config.resilience_keys import ResilienceKeys
+from gateway.config.settings import Resilience, UpstreamSettings
+from gateway.core.native import Wire
+
+
+def resilience(draft: Draft, entry: str, keys: ResilienceKeys) -> Resilience:
+    """Read what stands around an upstream; what would never act is a problem."""
+    for key in ("reserve", "queue") if keys.concurrency == "off" else ():
+        if key in keys.model_fields_set:
+            told = "means nothing with concurrency: off, where nobody waits; remove it"
+            draft.complain(("upstreams", entry, key), told)
+    return keys.settings()
+
+
+def check_names(
+    draft: Draft, entry: str, names: Sequence[str], upstream_names: Collection[str]
+) -> None:
+    """See that a tier's upstreams are there, each once."""
+    for place, name in enumerate(names):
+        trail: Trail = ("tiers", entry, "upstream", *((place,) if len(names) > 1 else ()))
+        if draft.known(trail, name, upstream_names, "upstream") and name in names[:place]:
+            draft.complain(trail, "named twice", name)
+
+
+def wire_of(
+    draft: Draft, entry: str, names: Sequence[str], upstreams: Mapping[str, UpstreamSettings]
+) -> Wire:
+    """Which dialect a tier is asked in: its upstreams', who must all speak the same."""
+    wires: set[Wire] = {
+        "messages" if upstreams[name].kind == "anthropic" else "chat"
+        for name in names
+        if name in upstreams
+    }
+    if len(wires) > 1:
+        told = "speak different wires: a tier is asked in one; make them two tiers"
+        draft.complain(("tiers", entry, "upstream"), told)
+    return "messages" if "messages" in wires else "chat"

@@ -1,0 +1,154 @@
+"""What stands around upstreams: which deployment takes a call, and whether a failed one is retried.
+
+A retry is made only while nothing of a reply is here, for failures that say nothing was done, and
+within the budget; each is a call of its own in the ledger. A check's or a scorer's own call is not
+retried: it has a fallback already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
+from functools import partial
+from random import random
+
+from gateway.core.balance import draw_two, keeps_to, preferred
+from gateway.core.chat import Delta
+from gateway.core.errors import UpstreamError
+from gateway.core.plan import Tier
+from gateway.core.ports import Receive, UpstreamCall
+from gateway.core.retrying import Again, RetryBudget, again
+from gateway.upstreams.deployment import Deployment, Tally
+
+
+class _First:
+    """Hands deltas on, and notes when the first one came."""
+
+    __slots__ = ("_clock", "_receive", "at")
+
+    def __init__(self, receive: Receive, clock: Callable[[], float]) -> None:
+        self._receive, self._clock = receive, clock
+        self.at = 0.0
+
+    def __call__(self, delta: Delta) -> Awaitable[bool]:
+        if not self.at:
+            self.at = self._clock()
+        return self._receive(delta)
+
+
+class Balanced:
+    """The deployments of one model, as one upstream; fits `gateway.core.ports.Upstream`.
+
+    The first one's retry settings are those of all. `dice` draws from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        deployments: Sequence[Deployment],
+        clock: Callable[[], float],
+        tally: Tally,
+        dice: Callable[[], float] = random,
+    ) -> None:
+        self._all = tuple(deployments)
+        self._names = [each.name for each in self._all]
+        self._clock, self._tally, self._dice = clock, tally, dice
+        how = self._all[0].how
+        self._most = how.retries
+        self._budget = RetryBudget(how.retry_share, how.retry_least, clock())
+
+    def is_down(self, now: float) -> bool:
+        """Is there none that may be asked?"""
+        return not any(each.breaker.allows(now) for each in self._all)
+
+    async def call(self, call: UpstreamCall, receive: Receive) -> None:
+        """Make a call, and again where that is safe; see `gateway.core.ports.Upstream`."""
+        began = self._clock()
+        self._budget.call()
+        tried: list[Deployment] = []
+        while True:
+            at = self._all[0] if len(self._all) == 1 else self._choose(call, tried)
+            failed = await self._try(call, receive, at)
+            if failed is None:
+                if tried:
+                    self._tally.count("retries", at.name, at.model, "answered")
+                return
+            error, begun = failed
+            tried.append(at)
+            wait = None if begun else self._wait(call, error, began, tried)
+            if wait is None or call.on_retry is None:
+                raise error
+            call.on_retry(error)
+            if wait:
+                await asyncio.sleep(wait)
+
+    async def _try(
+        self, call: UpstreamCall, receive: Receive, at: Deployment
+    ) -> tuple[UpstreamError, bool] | None:
+        """Make one call; return its failure, and whether something of a reply had come by then."""
+        first, sent = _First(receive, self._clock), self._clock()
+        try:
+            await at.call(self._addressed(call, at), first)
+        except UpstreamError as error:
+            if len(self._all) > 1:
+                at.eject_beside([each for each in self._all if each is not at])
+            return error, first.at > 0
+        finally:
+            if first.at:
+                at.began(first.at - sent)
+        return None
+
+    async def aclose(self) -> None:
+        """Nothing: the connections are the upstreams' own."""
+
+    def _addressed(self, call: UpstreamCall, at: Deployment) -> UpstreamCall:
+        if len(self._all) == 1:
+            return call
+        return replace(call, on_sent=partial(call.on_sent, at.name))
+
+    def _wait(
+        self, call: UpstreamCall, error: UpstreamError, began: float, tried: Sequence[Deployment]
+    ) -> float | None:
+        """Return the seconds after which to try again; None where the failure is the end."""
+        if call.on_retry is None or not self._most:
+            return None
+        now, tries = self._clock(), len(tried)
+        elsewhere = any(each.ready(now) for each in self._all if each not in tried)
+        if not elsewhere and not tried[-1].breaker.allows(now):
+            return None
+        left = call.start_within - (now - began)
+        then = again(error, tries, self._most, left, self._dice(), elsewhere=elsewhere)
+        if isinstance(then, Again):
+            if self._budget.spend(now):
+                self._tally.count("retries", tried[-1].name, tried[-1].model, "made")
+                return then.wait
+            then = "no_budget"
+        if then != "unsafe":
+            self._tally.count("retries", tried[-1].name, tried[-1].model, then)
+        return None
+
+    def _choose(self, call: UpstreamCall, tried: Collection[Deployment]) -> Deployment:
+        """Choose a deployment: one that is well, was not tried yet and has room, where there is
+        one; the one with the conversation in its cache, or the better of two."""
+        now = self._clock()
+        able = [each for each in self._all if each.ready(now)] or [
+            each for each in self._all if each.breaker.allows(now)
+        ]
+        able = [each for each in able if each not in tried] or able or list(self._all)
+        room = [e for e in able if e.concurrency.admits(escalated=call.escalated) and not e.waiting]
+        able = room or able
+        if len(able) == 1:
+            return able[0]
+        if call.affinity and _has_a_cache(call.tier):
+            kept = able[preferred(call.affinity, [each.name for each in able])]
+            total = sum(each.concurrency.in_flight for each in able)
+            if keeps_to(kept.concurrency.in_flight, total, len(able)):
+                return kept
+        first, second = (able[place] for place in draw_two(len(able), self._dice()))
+        return first if first.load <= second.load else second
+
+
+def _has_a_cache(tier: Tier) -> bool:
+    """Does reading a prompt from the provider's cache cost less?"""
+    price = tier.price
+    return price.cached_input is not None and price.cached_input < price.input

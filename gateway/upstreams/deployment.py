@@ -1,0 +1,256 @@
+"""A deployment: one model at one upstream, and what is known of how it fares.
+
+Before a call it says whether it may be asked (its breaker) and when (its line); after it, it takes
+note of what came. Two models at one upstream are two deployments: one's trouble is not the other's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.config import Resilience
+from gateway.core.balance import Recent, is_outlier, load
+from gateway.core.breaker import Breaker
+from gateway.core.concurrency import Concurrency, expected_wait
+from gateway.core.errors import (
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamOverloaded,
+    UpstreamRefusedUs,
+    UpstreamRejected,
+    UpstreamTimeout,
+)
+from gateway.core.ports import Receive, Upstream, UpstreamCall
+from gateway.core.retrying import LONGEST_WAIT
+
+EJECTED_FOR = 5.0
+"""Seconds for which an outlier is sent off."""
+ASIDE_FOR, LONGEST_REST = 60.0, 60.0
+"""Seconds until refused credentials are tried again, and for which a Retry-After is believed."""
+REFUSALS = 3
+"""Refusals in a row, of what may be one request's own fault, before credentials are set aside."""
+_SMOOTH = 0.2
+_log = logging.getLogger("waterfall")
+
+
+class Tally(Protocol):
+    """Hears what is counted."""
+
+    def count(self, event: str, *labels: str) -> None:
+        """Count one event, by its name and labels."""
+        ...
+
+    def waited(self, upstream: str, model: str, seconds: float) -> None:
+        """Hear for how long a call has stood in line."""
+        ...
+
+
+@dataclass(slots=True)
+class _Turn:
+    """Somebody in line."""
+
+    turn: asyncio.Future[None]
+    escalated: bool
+
+
+class Deployment:
+    """One model at an upstream. `clock` is monotonic, in seconds; `tally` hears what is counted."""
+
+    def __init__(
+        self,
+        name: str,
+        model: str,
+        inner: Upstream,
+        how: Resilience,
+        clock: Callable[[], float],
+        tally: Tally,
+    ) -> None:
+        self.name, self.model = name, model
+        self.how = how
+        self.breaker = Breaker(how.breaker_failures, how.breaker_pause)
+        self.recent = Recent()
+        most, adaptive = how.concurrency, how.adaptive
+        self.concurrency = Concurrency(most, adaptive=adaptive, reserve=how.reserve)
+        self.latency = 0.0
+        """Of the first delta, smoothed; 0 while nothing is known."""
+        self.ejected_until = 0.0
+        self.set_aside = False
+        self._inner, self._clock, self._tally = inner, clock, tally
+        self._line: deque[_Turn] = deque()
+        self._held = 0.0
+        self._refused = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many wait in line."""
+        return len(self._line)
+
+    def ready(self, now: float) -> bool:
+        """May it be given calls?"""
+        return now >= self.ejected_until and self.breaker.allows(now)
+
+    @property
+    def load(self) -> float:
+        """How long a call here is expected to take, to compare by."""
+        return load(self.concurrency.in_flight, self.latency, self.recent.share)
+
+    def refusal(self, now: float) -> UpstreamError:
+        """Say why it may not be asked."""
+        if self.set_aside:
+            self._tally.count("shed", self.name, self.model, "credentials")
+            return UpstreamRefusedUs("The upstream has refused the gateway's credentials.")
+        self._tally.count("shed", self.name, self.model, "breaker")
+        wait = max(self.breaker.until - now, 0.1)
+        told = "The upstream has failed and is left alone for a while."
+        return UpstreamOverloaded(told, retry_after=wait, code="breaker_open")
+
+    async def call(self, call: UpstreamCall, receive: Receive) -> None:
+        """Make one call, in its turn; see `gateway.core.ports.Upstream`."""
+        now = self._clock()
+        if not self.breaker.allows(now):
+            raise self.refusal(now)
+        if self._line or not self.concurrency.admits(escalated=call.escalated):
+            await self._wait(call)
+            now = self._clock()
+        else:
+            self.concurrency.enter(escalated=call.escalated)
+        ticket = self.breaker.enter(now)
+        if ticket is None:  # it opened while this stood in line
+            self._leave(call)
+            raise self.refusal(now)
+        try:
+            await self._inner.call(call, receive)
+        except UpstreamError as error:
+            self._failed(error, ticket)
+            raise
+        except BaseException:
+            self.breaker.leave(ticket)
+            raise
+        else:
+            self._answered(ticket)
+        finally:
+            self._held += _SMOOTH * (self._clock() - now - self._held)
+            self._leave(call)
+
+    def _leave(self, call: UpstreamCall) -> None:
+        self.concurrency.leave(escalated=call.escalated)
+        if self._line:
+            self._next()
+
+    def began(self, seconds: float) -> None:
+        """Hear after how long the first delta of a call was here."""
+        known = self.latency
+        self.latency = known + _SMOOTH * (seconds - known) if known else seconds
+
+    def eject_beside(self, others: Sequence[Deployment]) -> bool:
+        """Send it off for a while if it is an outlier among others that can serve."""
+        now = self._clock()
+        able = [other.recent for other in others if other.ready(now)]
+        if now < self.ejected_until or not is_outlier(self.recent, able):
+            return False
+        self.ejected_until = now + EJECTED_FOR
+        share = self.recent.share
+        self.recent.forget()
+        self._tally.count("ejections", self.name, self.model)
+        _log.warning("%s failed %.0f %% of its calls: ejected", self._who, share * 100)
+        return True
+
+    @property
+    def _who(self) -> str:
+        return f"upstream {self.name} ({self.model})"
+
+    # ------------------------------------------------------------------ the line
+
+    async def _wait(self, call: UpstreamCall) -> None:
+        """Wait for a place, and take it. Raises UpstreamOverloaded where that is not worth it."""
+        longest = min(self.how.queue_wait, call.start_within / 2)
+        ahead = len(self._line)
+        expected = expected_wait(ahead, self.concurrency.limit, self._held)
+        if ahead >= self.how.queue or expected > longest:
+            raise self._shed("queue_full" if ahead >= self.how.queue else "queue_wait")
+        began = self._clock()
+        mine = _Turn(asyncio.get_running_loop().create_future(), call.escalated)
+        self._line.append(mine)
+        try:
+            async with asyncio.timeout(longest):
+                await mine.turn
+        except BaseException as error:
+            if mine.turn.done() and not mine.turn.cancelled():
+                self._leave(call)  # it was given, just too late
+            else:
+                with suppress(ValueError):
+                    self._line.remove(mine)
+            if isinstance(error, TimeoutError):
+                raise self._shed("queue_wait") from error
+            raise
+        finally:
+            self._tally.waited(self.name, self.model, self._clock() - began)
+
+    def _next(self) -> None:
+        """Give places that are free to those who have waited longest for their kind."""
+        for each in [one for one in self._line if not one.turn.done()]:
+            if self.concurrency.admits(escalated=each.escalated):
+                self._line.remove(each)
+                self.concurrency.enter(escalated=each.escalated)
+                each.turn.set_result(None)
+            elif not each.escalated:
+                return
+
+    def _shed(self, why: str) -> UpstreamOverloaded:
+        self._tally.count("shed", self.name, self.model, why)
+        told = "The upstream has as many calls as it takes."
+        return UpstreamOverloaded(told, retry_after=max(self._held, 1.0), code="upstream_full")
+
+    # ------------------------------------------------------------------ what came
+
+    def _answered(self, ticket: int) -> None:
+        self.recent.note(self._clock(), failed=False)
+        self._refused = 0
+        self.concurrency.answered()
+        self.set_aside = False
+        if self.breaker.succeed(ticket):
+            self._tally.count("breaker", self.name, self.model, "closed")
+            _log.warning("%s answers again", self._who)
+
+    def _failed(self, error: UpstreamError, ticket: int) -> None:
+        if isinstance(error, UpstreamRejected):
+            self._answered(ticket)  # it said so in good order
+            return
+        now = self._clock()
+        if isinstance(error, UpstreamRefusedUs):
+            self._refusing(error, ticket, now)
+            return
+        busy = isinstance(error, UpstreamBusy)
+        self.recent.note(now, failed=True)
+        if isinstance(error, UpstreamBusy | UpstreamOverloaded | UpstreamTimeout):
+            self.concurrency.too_much(now)
+        wait = error.retry_after or 0.0
+        if wait > LONGEST_WAIT:
+            self._open(f"asked to be left alone for {wait:g} s", now + min(wait, LONGEST_REST))
+        elif busy:
+            self.breaker.leave(ticket)  # it is there, and has said how it is
+        elif self.breaker.fail(ticket, now):
+            self._opened(f"failed ({error.kind})")
+
+    def _refusing(self, error: UpstreamRefusedUs, ticket: int, now: float) -> None:
+        self._refused += 1
+        if not error.credentials and self._refused < REFUSALS:
+            self.breaker.leave(ticket)
+            return
+        self.set_aside = True
+        self._open("refuses our credentials or model: set aside", now + ASIDE_FOR)
+
+    def _open(self, why: str, until: float) -> None:
+        if self.how.breaker_failures:  # off: it is asked whatever it says
+            self.breaker.rest(until)
+            self._opened(why)
+
+    def _opened(self, why: str) -> None:
+        self._tally.count("breaker", self.name, self.model, "open")
+        _log.error("%s %s; its breaker is open", self._who, why)
