@@ -213,7 +213,9 @@ def mode(value: object) -> tuple[str, float]:
     if value in ("enforce", "observe"):
         return str(value), 1.0
     if isinstance(value, dict) and set(value) == {"enforce"}:
-        return "enforce", quantities.share(value["enforce"])
+        if share := quantities.share(value["enforce"]):
+            return "enforce", share
+        raise ValueError("enforces nothing: write observe, which serves everybody the baseline")
     raise ValueError("must be enforce, observe, or {enforce: 10%}")
 
 

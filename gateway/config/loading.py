@@ -77,7 +77,7 @@ def _settings(draft: Draft) -> Settings:
     aliases = policy.aliases(draft, routes)
     keys = policy.keys(draft)
     passed = passing.passthrough(draft, upstreams, book)
-    together.refuse(draft, upstreams, tiers, routes, defined)
+    together.refuse(draft, upstreams, tiers, routes, defined, keys)
     draft.finish()
     if server is None or ledger is None or shared is None:
         raise AssertionError("a section was refused without a problem")

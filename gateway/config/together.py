@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from gateway.config.bar import CHECKS
 from gateway.config.checking import at
 from gateway.config.draft import Draft
 from gateway.config.problems import Trail
-from gateway.config.settings import UpstreamSettings
-from gateway.core.check_spec import CheckDefinition
+from gateway.config.settings import KeySettings, UpstreamSettings
+from gateway.core.check_spec import AgreementCheck, CheckDefinition, CommandCheck, JudgeCheck
+from gateway.core.money import dollars
 from gateway.core.plan import Tier
-from gateway.core.routing import Route
+from gateway.core.routing import Route, expected_cost
 from gateway.core.scorer_spec import LlmSpec, PythonSpec, RemoteSpec
+from gateway.core.signals import Signals
 
 _LIMITS = ("first_token", "silence")
 _EARLY = ("refusal", "repetition", "format", "logprob")
+_SHORTEST = Signals(max_tokens=1)
+_COMMON = Signals(prompt_tokens=100)
+"""A request than which none is shorter, and one of a common length that bounds no reply."""
 
 
 def refuse(
@@ -23,6 +29,7 @@ def refuse(
     tiers: Mapping[str, Tier],
     routes: Mapping[str, Route],
     checks: Mapping[str, CheckDefinition],
+    keys: Sequence[KeySettings],
 ) -> None:
     """Complain of what never acts; of a default only where nothing else could be meant."""
     for upstream in upstreams.values():
@@ -30,11 +37,15 @@ def refuse(
     for tier in tiers.values():
         _tier(draft, tier)
         _hedge(draft, tier, upstreams, routes.values())
+        _bought(draft, tier, routes.values(), checks)
     for route in routes.values():
         _route(draft, route)
+        _ceiling(draft, route)
+        _speculation(draft, route, keys)
     for name, check in checks.items():
         asking = [r for r in routes.values() if any(_names(tier, name) for tier in r.tiers)]
         _within_deadlines(draft, ("checks", name, "timeout"), check.timeout, asking)
+        _command(draft, name, check)
 
 
 def _names(tier: Tier, check: str) -> bool:
@@ -69,6 +80,41 @@ def _tier(draft: Draft, tier: Tier) -> None:
     if tier.bar.at_once and sum(spec.waits for spec in tier.bar.checks) < 2:
         told = "means nothing without two checks of your own that the bar names; remove it"
         draft.complain((*trail, "at_once"), told)
+
+
+def _bought(
+    draft: Draft, tier: Tier, routes: Iterable[Route], checks: Mapping[str, CheckDefinition]
+) -> None:
+    """Is there a use for each check that is not free?"""
+    trail: Trail = ("tiers", tier.name, "bar")
+    own = [spec.name for spec in tier.bar.checks if spec.waits and spec.name not in CHECKS]
+    asking = [route for route in routes if route.tier(tier.name) is not None]
+    if own and asking and all(route.tiers[-1].name == tier.name for route in asking):
+        told = (
+            f"{own[0]} is never put here: this is the last tier of every route that has it, and "
+            "the last tier is held to no bar; remove it"
+        )
+        draft.complain((*trail, "checks"), told)
+    elif tier.bar.accept == 0 and (idle := [n for n in own if _only_says(tier, n, checks)]):
+        told = (
+            f"accepts every reply whatever {idle[0]} says: remove that check, or set it higher "
+            "(0.01 defers next to nothing, and what the check says is in the ledger)"
+        )
+        draft.complain((*trail, "accept"), told)
+
+
+def _only_says(tier: Tier, check: str, checks: Mapping[str, CheckDefinition]) -> bool:
+    """Does a check give nothing but a confidence, and no failure that defers by itself?"""
+    if tier.bar.combiner is not None and tier.bar.combiner.knows(check):
+        return True
+    return isinstance(checks.get(check), AgreementCheck | JudgeCheck)
+
+
+def _command(draft: Draft, name: str, check: CheckDefinition) -> None:
+    trail: Trail = ("checks", name, "cpu")
+    if isinstance(check, CommandCheck) and check.cpu > check.timeout and _written(draft, trail):
+        told = f"never acts: the program has {check.timeout:g}s in all (timeout); make it shorter"
+        draft.complain(trail, told)
 
 
 def _hedge(
@@ -110,6 +156,42 @@ def _route(draft: Draft, route: Route) -> None:
             _within_deadlines(draft, (*trail, "scorer", "llm", "timeout"), timeout, [route])
         case _:
             return
+
+
+def _ceiling(draft: Draft, route: Route) -> None:
+    """Is there a request that the route's dollar ceiling lets through?"""
+    trail: Trail = ("routes", route.name, "max_cost_usd")
+    if route.ceiling is None or not _written(draft, trail):
+        return
+    least = min(expected_cost(tier, _SHORTEST) for tier in route.tiers)
+    if route.ceiling < least:
+        told = (
+            f"lets no request through: a reply of one token costs ${dollars(least)} at the "
+            "cheapest tier; raise it, or write off"
+        )
+        draft.complain(trail, told)
+    elif route.ceiling < (common := min(expected_cost(tier, _COMMON) for tier in route.tiers)):
+        draft.warn(
+            trail,
+            f"lets only requests with a small max_tokens through: without one a reply is expected "
+            f"to cost ${dollars(common)} at the cheapest tier",
+        )
+
+
+def _speculation(draft: Draft, route: Route, keys: Sequence[KeySettings]) -> None:
+    """Is anybody served by the policy, and so by two calls at once?"""
+    if route.speculate is None or route.mode != "observe":
+        return
+    trail: Trail = ("routes", route.name, "speculate")
+    told = "means nothing where mode is observe: everybody is served by the baseline"
+    if not keys or any(_may_ask_for_the_policy(key, route) for key in keys):
+        draft.warn(trail, f"{told}, but who asks for x-waterfall-mode: enforce")
+    else:
+        draft.complain(trail, f"{told}, and no key may ask otherwise (allow: [mode]); remove it")
+
+
+def _may_ask_for_the_policy(key: KeySettings, route: Route) -> bool:
+    return "mode" in key.allow and (key.routes is None or route.name in key.routes)
 
 
 def _within_deadlines(draft: Draft, trail: Trail, timeout: float, routes: list[Route]) -> None:

@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         raise common.UseError("--threshold goes without --config.")
     place = ledger_place(args.ledger)
     with reading_ledger(place):
-        name, without = _route(place, args.route)
+        name, without, others = _route(place, args.route)
         policy, notes = _policy(args.config, name)
         if args.sample is None:
             figures = _replay(place, name, policy, prices=args.config is not None).figures()
@@ -47,11 +47,11 @@ def run(args: argparse.Namespace) -> int:
         "policy": _told(args),
         "left_out": without,
         **figures,
-        "notes": notes,
+        "notes": [*_of_others(name, others), *notes],
     }
     common.show(json.dumps(told, indent=1) if args.json else _text(told))
     other = args.config is not None or args.threshold is not None
-    reproduced = other or figures["same"] == figures["requests"]
+    reproduced = other or not figures["otherwise"]
     return 0 if reproduced else 1
 
 
@@ -80,8 +80,9 @@ def reading_ledger(place: Place) -> Iterator[None]:
         ) from error
 
 
-def _route(place: Place, wanted: str | None) -> tuple[str, int]:
-    """Choose the route, and say how many of its requests hold nothing to decide them on."""
+def _route(place: Place, wanted: str | None) -> tuple[str, int, list[str]]:
+    """Choose the route; say how many of its requests hold nothing to decide them on, and which
+    others nobody has chosen between."""
     known = routes(place)
     name = wanted or next(iter(known), "")
     if name not in known:
@@ -93,7 +94,14 @@ def _route(place: Place, wanted: str | None) -> tuple[str, int]:
             f"none of the {total} requests of {name} says what it was decided on: an older version "
             "kept them. Those that come from now on will."
         )
-    return name, without
+    return name, without, [] if wanted else [each for each in known if each != name]
+
+
+def _of_others(name: str, others: Sequence[str]) -> list[str]:
+    """Say which route was taken where nobody said."""
+    if not others:
+        return []
+    return [f"{name} is the busiest route; --route takes another: {', '.join(others)}"]
 
 
 def _policy(config: Path | None, name: str) -> tuple[Policy, list[str]]:
@@ -168,6 +176,7 @@ def _text(told: dict[str, Any]) -> str:
     spread = f"{_percent(escalated['at_least'])} to {_percent(escalated['at_most'])}"
     cost = f"{_dollars(told['cost_usd'])}; as recorded {_dollars(told['recorded_cost_usd'])}"
     quality = f"{_quality(told['quality'])}; as recorded {_quality(told['recorded_quality'])}"
+    same = f"{told['same']:,} of {told['requests']:,} as recorded"
     lines = [
         f"route      {told['route']}, policy: {told['policy']}",
         f"requests   {told['requests']:,}, known what would come of {told['known']:,}",
@@ -177,7 +186,7 @@ def _text(told: dict[str, Any]) -> str:
         f"cost       {cost}, a request of those that are known",
         f"saved      {_range(told['saved'])} of the baseline's",
         f"quality    {quality}",
-        f"the same   {told['same']:,} of {told['requests']:,} as recorded",
+        f"the same   {same}, {told['otherwise']:,} otherwise, {told['same_unknown']:,} unknown",
     ]
     if told["left_out"]:
         lines.append(f"left out   {told['left_out']:,} that an older version kept")

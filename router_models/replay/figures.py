@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from router_models.replay.recorded import Record
 RESAMPLES = 1_000
 _BATCH = 50
 _Z = 1.959964
+_FIRST: Final = 5
+_ELSEWHERE: Final = frozenset({"tier", "check", "step"})
+"""Whys of what is unknown that say that something else is done than was."""
 
 
 @dataclass
@@ -32,6 +35,8 @@ class Tally:
     escalated: int = 0
     degraded: int = 0
     same: int = 0
+    untold: int = 0
+    """Decided alike as far as anybody can tell, which is not to the end."""
     other: list[str] = field(default_factory=list)
     """Entries that were decided otherwise; the first few."""
     money: list[tuple[int, int, int]] = field(default_factory=list)
@@ -48,6 +53,7 @@ class Tally:
             self.before.append(record.good[row["tier"]])
         if isinstance(again, str):
             self.unknown[again] += 1
+            self.untold += 1
             return
         self.starts[again.start] += 1
         self.above += again.above
@@ -55,9 +61,10 @@ class Tally:
             self.unknown[again.unknown] += 1
         else:
             self._add_known(record, again)
-        if alike(record, again):
-            self.same += 1
-        elif len(self.other) < 5:
+        found = alike(record, again)
+        self.same += found == "same"
+        self.untold += found == "unknown"
+        if found == "otherwise" and len(self.other) < _FIRST:
             self.other.append(str(row["entry_id"]))
 
     def _add_known(self, record: Record, again: Again) -> None:
@@ -95,24 +102,26 @@ class Tally:
             "quality": _mean(self.good),
             "recorded_quality": _mean(self.before),
             "same": self.same,
+            "same_unknown": self.untold,
+            "otherwise": self.requests - self.same - self.untold,
             "other": self.other,
         }
 
 
-def alike(record: Record, again: Again) -> bool:
-    """Is this what was decided then: start, calls, and (where the request had an end) what was
-    served, and how?"""
+def alike(record: Record, again: Again) -> Literal["same", "unknown", "otherwise"]:
+    """Is this what was decided then: start, calls, what was served, and how? What nobody can follow
+    to its end is no more than unknown, and otherwise where it has left the record's way by then."""
     row = record.row
     if (again.start, again.reason) != (row["start_tier"], row["start_reason"]):
-        return False
-    if again.called != record.actual:
-        return False
-    if not record.over:
-        return again.unknown in {"", "cut"}
-    if again.unknown:
-        return False
-    served = (again.served, again.escalated, again.degraded, again.cost)
-    return served == (row["tier"], bool(row["escalated"]), bool(row["degraded"]), row["cost"])
+        return "otherwise"
+    if again.unknown in _ELSEWHERE or again.called != record.actual[: len(again.called)]:
+        return "otherwise"
+    if not record.over or (again.unknown and again.unknown != "cut"):
+        return "unknown"
+    served = (again.called, again.served, again.escalated, again.degraded, again.cost)
+    actual = (bool(row["escalated"]), bool(row["degraded"]), row["cost"])
+    is_same = not again.unknown and served == (record.actual, row["tier"], *actual)
+    return "same" if is_same else "otherwise"
 
 
 def _saved(sums: NDArray[np.float64]) -> NDArray[np.float64]:

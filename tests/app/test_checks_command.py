@@ -57,7 +57,7 @@ def running(folder, body, **more):
 )
 async def test_what_it_says(tmp_path, body, tier, result, reason, confidence):
     limit = "1s" if reason == "timeout" else "20s"
-    check = running(tmp_path, body, timeout=limit, cpu="20s")
+    check = running(tmp_path, body, timeout=limit, cpu=limit)
     async with checking(tmp_path, [said("42")], ["hang"], check) as (it, *_):
         async with asyncio.timeout(LIMIT):
             reply = await it.chat()

@@ -179,7 +179,7 @@ def test_route_says_where_a_prompt_would_start(write, capsys):
 
 
 def test_route_s_ceiling_that_fits_nothing_is_a_1(write, capsys):
-    write(routes__waterfall__max_cost_usd=0.0000001)
+    write(routes__waterfall__max_cost_usd=0.00001)
     assert main(["route", "hello"]) == 1
     assert "No tier is expected" in capsys.readouterr().err
 

@@ -117,3 +117,68 @@ def test_a_key_that_may_use_nothing(problems, small):
 def test_a_band_that_is_none(problems, small, of, band):
     (told,) = problems(spoiled(small, "[small, large]", f"[small, large], {of % band}"))
     assert ".band: must be " in told
+
+
+COMMAND = "  tests: {kind: command, run: [cat], timeout: 2s%s}\n"
+
+
+def test_a_check_that_is_bought_on_a_tier_that_is_last_everywhere(problems, read, small):
+    judged = spoiled(small, "model: huge", "model: huge, bar: {checks: [shape, second]}", CHECKS)
+    (told,) = problems(judged)
+    assert "tiers.large.bar.checks: second is never put here: this is the last tier of ev" in told
+    assert told.endswith("held to no bar; remove it")
+    under = "  second: {tiers: [large, small]}\n"
+    assert read(
+        spoiled(small, "model: huge", "model: huge, bar: {checks: [second]}", under + CHECKS)
+    )
+
+
+@pytest.mark.parametrize("check", ["second", "judged"])
+def test_a_bar_of_nothing_with_a_check_that_only_says_how_sure_it_is(problems, read, small, check):
+    line = f"model: tiny, bar: {{checks: [shape, {check}], accept: %s}}"
+    (told,) = problems(spoiled(small, "model: tiny", line % "0", CHECKS))
+    assert f"tiers.small.bar.accept: accepts every reply whatever {check} says" in told
+    assert "or set it higher" in told
+    assert read(spoiled(small, "model: tiny", line % "0.01", CHECKS))
+    # One that may fail a reply defers it whatever the bar is.
+    may_fail = "model: tiny, bar: {checks: [tests], accept: 0}"
+    assert read(spoiled(small, "model: tiny", may_fail, CHECKS + COMMAND % ""))
+
+
+def test_a_processor_limit_over_the_time_out(problems, read, small):
+    line = "model: tiny, bar: {checks: [tests]}"
+    (told,) = problems(spoiled(small, "model: tiny", line, "checks:\n" + COMMAND % ", cpu: 3s"))
+    assert "checks.tests.cpu: never acts: the program has 2s in all (timeout); make it sh" in told
+    for fine in ("", ", cpu: 2s"):
+        assert read(spoiled(small, "model: tiny", line, "checks:\n" + COMMAND % fine))
+
+
+def test_a_ceiling_that_no_request_comes_under(problems, read, small):
+    cap = "tiers: [small, large], max_cost_usd: %s"
+    priced = small
+    for model in ("tiny", "huge"):
+        priced = spoiled(priced, model, f"{model}, price: {{input: 1, output: 2}}")
+    (told,) = problems(spoiled(priced, "tiers: [small, large]", cap % "0.000001"))
+    assert "routes.waterfall.max_cost_usd: lets no request through: a reply of one token co" in told
+    assert told.endswith("costs $0.000002 at the cheapest tier; raise it, or write off")
+    low = read(spoiled(priced, "tiers: [small, large]", cap % "0.000002"))
+    assert "max_cost_usd: lets only requests with a small max_tokens through" in low.warnings[-1]
+    assert not read(spoiled(priced, "tiers: [small, large]", cap % "0.01")).warnings
+
+
+def test_speculation_where_nobody_is_served_by_the_policy(problems, read, small):
+    seen = "tiers: [small, large], mode: observe, speculate: {band: [0.2, 0.6]}"
+    text = spoiled(small, "tiers: [small, large]", seen, "  second: {tiers: [small, large]}\n")
+    key = f"{text}keys: [{{name: a, hash: 'sha256:{'0' * 64}'%s}}]\n"
+    for idle in ("", ", allow: [tier]", ", allow: [mode], routes: [second]"):
+        (told,) = problems(key % idle)
+        assert "routes.waterfall.speculate: means nothing where mode is observe" in told
+        assert told.endswith("no key may ask otherwise (allow: [mode]); remove it")
+    for fine in (text, key % ", allow: [mode]", key % ", allow: [mode], routes: [waterfall]"):
+        warned = read(fine).warnings
+        assert any("but who asks for x-waterfall-mode: enforce" in each for each in warned)
+
+
+def test_a_share_of_nothing_enforced(problems, small):
+    (told,) = problems(spoiled(small, "large]", "large], mode: {enforce: 0%}"))
+    assert "routes.waterfall.mode: enforces nothing: write observe" in told

@@ -245,3 +245,31 @@ def test_a_ledger_of_an_older_version_says_so(tmp_path, capsys):
         assert main(["replay", "--ledger", str(path)]) == 2
         assert message in capsys.readouterr().err
         connect(path).close()  # brings it up
+
+
+async def test_what_was_cut_off_is_not_counted_as_the_same(tmp_path, replay, capsys):
+    slow = {"kind": "simulated", "first_token": "10s", "per_token": 0, "tokens": [8, 12]}
+    document = config(upstreams__slow=slow, tiers__large__upstream="slow")
+    async with house(tmp_path, document) as it:
+        await it.chat()
+        await it.post(ask_for(**REFUSES), stay=False)
+        await it.gateway.switch.service.in_flight.idle()
+        assert [each["outcome"] for each in it.entries()] == ["ok", "cancelled"]
+    told = replay()
+    assert (told["requests"], told["same"], told["same_unknown"]) == (2, 1, 1)
+    assert (told["otherwise"], told["other"], told["unknown"]) == (0, [], {"cut": 1})
+    assert main(["replay", "--ledger", str(tmp_path / "waterfall.db")]) == 0
+    assert "the same   1 of 2 as recorded, 0 otherwise, 1 unknown" in capsys.readouterr().out
+    told = replay("--config", other(tmp_path, routes__waterfall__threshold=0))
+    assert (told["same"], told["same_unknown"], told["otherwise"]) == (0, 0, 2)
+
+
+async def test_a_ledger_of_several_routes_says_which_was_taken(tmp_path, replay):
+    second = {"tiers": ["small", "large"], "scorer": "rules"}
+    async with house(tmp_path, routes__second=second) as it:
+        for model in ("second", "second", "waterfall"):
+            await it.chat(model=model)
+    told = replay()
+    assert (told["route"], told["requests"]) == ("second", 2)
+    assert told["notes"] == ["second is the busiest route; --route takes another: waterfall"]
+    assert replay("--route", "waterfall")["notes"] == []
