@@ -16,7 +16,6 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from gateway.api.admin import Controls, Render, admin_app, at_once, refuse_restart
-from gateway.api.auth import Key
 from gateway.api.build_info import build_info, priced_at
 from gateway.api.dashboard import describe
 from gateway.api.doors import StartError, open_ledger, refuse_open_door
@@ -48,7 +47,7 @@ from gateway.scoring import UNUSABLE, open_scorers
 from gateway.sinks.log import RequestLog, human_line, json_line
 from gateway.sinks.metrics import Metrics
 from gateway.sinks.telemetry import TelemetryUnusable, open_telemetry
-from gateway.spending import SharedUnusable, Spending
+from gateway.spending import SharedUnusable, Spending, key_desk
 from gateway.store.connection import LedgerUnusable
 from gateway.tuning import Keeper
 from gateway.upstreams.fleet import Figures, open_fleet
@@ -196,7 +195,7 @@ class Gateway:
             assessors=opened.assessors,
             shadows=opened.shadows,
             tuned=self.keeper.prepare(settings.routes, opened.deciding),
-            keys=tuple(Key(k.name, k.digest, k.routes, k.allow, k.limits) for k in settings.keys),
+            keys=self._spending.keys(settings),
             sessions=self._sessions,
             meter=self,
             max_body=settings.server.max_body,
@@ -229,6 +228,7 @@ class Gateway:
             restart=refuse_restart,
             figures=self.figures,
             routes=at_once(lambda: describe(self.switch.service.routes)),
+            keys=key_desk(self.settings, CLOCKS),
         )
         return admin_app(controls, CLOCKS)
 

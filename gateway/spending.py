@@ -1,18 +1,24 @@
-"""Opens what keeps limits and budgets, for all configurations of a process in turn."""
+"""Opens what keeps limits, budgets and keys, for all configurations of a process in turn."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gateway.api.auth import Key, Keys
 from gateway.api.planning import Clocks
+from gateway.api.stored import StoredKeys
 from gateway.config import Settings
 from gateway.core.ports import ShadowSink, Sink, Upstream
 from gateway.limits import Accounts, Admission, limited
 from gateway.limits.admission import Told
 from gateway.shared import Shared, SharedUnusable, open_shared
+from gateway.store.key_desk import KeyDesk
+from gateway.store.keyring import Keyring
+from gateway.store.keys import KeyTable
 
-__all__ = ["SharedUnusable", "Spending"]
+__all__ = ["SharedUnusable", "Spending", "key_desk"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,23 @@ class Spent:
     shadow_sinks: tuple[ShadowSink, ...] = ()
 
 
+def key_desk(settings: Settings, clocks: Clocks) -> KeyDesk | None:
+    """Return where keys of the store are made and revoked; None where there is no store of them."""
+    if not settings.key_store.enabled:
+        return None
+    ledger, pepper = settings.ledger, settings.key_store.pepper
+    return KeyDesk(ledger.place, pepper, ledger.pepper, clocks.wall)
+
+
+def _open_keys(settings: Settings, clocks: Clocks) -> tuple[Keyring | None, StoredKeys | None]:
+    if not settings.key_store.enabled:
+        return None, None
+    ledger, pepper = settings.ledger, settings.key_store.pepper
+    ring = Keyring(KeyTable(ledger.place), pepper, ledger.pepper, clocks.wall)
+    ring.start()
+    return ring, StoredKeys(ring, clocks.wall)
+
+
 class Spending:
     """Nothing is opened before there is a limit: who has none pays nothing for them."""
 
@@ -35,6 +58,7 @@ class Spending:
         self._settings, self._path = settings.shared, settings.ledger.shared
         self._clocks, self._told = clocks, told
         self._opened: tuple[Shared, Accounts, Admission] | None = None
+        self._ring, self._stored = _open_keys(settings, clocks)
 
     def open(self, settings: Settings) -> Spent:
         """Open what keeps these settings' limits, if there are any. Raises SharedUnusable."""
@@ -57,6 +81,11 @@ class Spending:
         accounts = Accounts(shared, clocks.new_id(), clocks.monotonic, timeout)
         return shared, accounts, Admission(accounts, clocks.wall, self._told)
 
+    def keys(self, settings: Settings) -> Keys:
+        """Return who may come with these settings."""
+        fixed = (Key(k.name, k.digest, k.routes, k.allow, k.limits) for k in settings.keys)
+        return Keys(tuple(fixed), self._stored)
+
     def figures(self) -> dict[str, float]:
         """What it tells of itself: is the shared state up, how often was it asked, how often did
         it not answer?"""
@@ -71,6 +100,8 @@ class Spending:
 
     async def aclose(self) -> None:
         """Give back what is in hand, and let go of the shared state."""
+        if self._ring is not None:
+            await asyncio.to_thread(self._ring.close)
         if self._opened is not None:
             shared, accounts, _ = self._opened
             await accounts.aclose()

@@ -20,10 +20,12 @@ from gateway.api.dashboard import Routes, add_dashboard
 from gateway.api.endpoints import error_handlers
 from gateway.api.figures import Figures
 from gateway.api.http import header, read_json
+from gateway.api.key_admin import add_keys
 from gateway.api.planning import Clocks
 from gateway.core.difficulty import are_thresholds
 from gateway.core.errors import BadRequest, Forbidden, Unauthorized
 from gateway.core.ledger import Refusal
+from gateway.store.key_desk import KeyDesk
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,7 +42,8 @@ class Controls:
     BadRequest when it is refused; `set_thresholds` takes a route's name and its thresholds;
     `restart` replaces every process and returns how many, or raises BadRequest; `figures` answers
     the dashboard, and `routes` tells it what is configured. What speaks for
-    several processes may raise GatewayError where not all of them could be asked."""
+    several processes may raise GatewayError where not all of them could be asked. `keys` is where
+    keys of the store are made, None where there is no store of them."""
 
     secret: str
     is_local: bool
@@ -51,6 +54,7 @@ class Controls:
     restart: Callable[[], Awaitable[int]]
     figures: Figures
     routes: Routes
+    keys: KeyDesk | None = None
 
 
 def admin_app(controls: Controls, clocks: Clocks) -> FastAPI:
@@ -65,6 +69,8 @@ def admin_app(controls: Controls, clocks: Clocks) -> FastAPI:
     app.add_route("/admin/restart", admin.restart, ["POST"])
     guards = admin.let_in, admin.guard
     add_dashboard(app, controls.figures, controls.routes, controls.render_metrics, guards)
+    if controls.keys is not None:
+        add_keys(app, controls.keys, admin.guard, clocks.wall)
     return app
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from gateway.api.http import Scope, header
 from gateway.core.errors import BadRequest, Forbidden, Unauthorized
@@ -19,13 +20,14 @@ _LOCAL_HOST = re.compile(rb"(?i:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5
 @dataclass(frozen=True, slots=True)
 class Key:
     """A key: SHA-256 `digest` of its text, the `routes` it may use (None: all), and the
-    overrides it may send, and the `limits` on it."""
+    overrides it may send, and the `limits` on it. It `expires` at a UNIX time."""
 
     name: str
     digest: bytes
     routes: frozenset[str] | None = None
     allow: frozenset[str] = frozenset()
     limits: Limits | None = None
+    expires: float | None = None
 
     def require(self, override: str, param: str | None = None) -> None:
         """Raise Forbidden unless this key may send that override; `param` is where it stood."""
@@ -46,8 +48,31 @@ def bearer(scope: Scope) -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
-def authenticate(scope: Scope, keys: Iterable[Key]) -> Key:
-    """Return the key that was sent. Raises Unauthorized.
+class Stored(Protocol):
+    """Keys that come and go while the gateway runs."""
+
+    def find(self, token: str) -> Key | None:
+        """Return a key that is good. Raises Unauthorized for one that is so no more, and NotReady
+        for one that is not known while the store is not to be had."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The configuration's, and those of the store where there is one."""
+
+    fixed: tuple[Key, ...] = ()
+    stored: Stored | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.fixed) or self.stored is not None
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self.fixed)
+
+
+def authenticate(scope: Scope, keys: Iterable[Key], stored: Stored | None = None) -> Key:
+    """Return the key that was sent. Raises Unauthorized, or what the store does.
 
     Every key is compared, whether or not one has matched, so that time tells nothing.
     """
@@ -56,19 +81,20 @@ def authenticate(scope: Scope, keys: Iterable[Key]) -> Key:
         raise Unauthorized("Send your key as `Authorization: Bearer <key>`.")
     digest = hashlib.sha256(token.encode("latin-1", "replace")).digest()
     found = [key for key in keys if hmac.compare_digest(key.digest, digest)]
-    if not found:
+    own = stored.find(token) if stored is not None and not found else None
+    if not found and own is None:
         raise Unauthorized("This key is not known here.")
-    return found[0]
+    return own or found[0]
 
 
-def identify(scope: Scope, keys: tuple[Key, ...]) -> Key:
+def identify(scope: Scope, keys: Keys) -> Key:
     """Return who is asking: by key where keys are configured, else anyone at this machine.
 
     Raises Unauthorized, or BadRequest for a foreign Host while no key protects us (a web page
     could otherwise reach us under a name of its own).
     """
     if keys:
-        return authenticate(scope, keys)
+        return authenticate(scope, keys.fixed, keys.stored)
     require_local_host(scope)
     return OPEN
 

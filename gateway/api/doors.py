@@ -15,7 +15,8 @@ class StartError(Exception):
 def refuse_open_door(settings: Settings) -> None:
     """Raise StartError for a listener that strangers could use without a key."""
     server = settings.server
-    if not settings.keys and not is_loopback(server.host):
+    locked = settings.keys or settings.key_store.enabled
+    if not locked and not is_loopback(server.host):
         raise StartError(
             f"No keys are configured, so only this machine may be served: set server.host to "
             f"127.0.0.1 instead of {server.host}, or configure `keys`."

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.api.auth import Key
+from gateway.api.auth import Key, Keys
 from gateway.api.passage import Passing
 from gateway.api.sessions import Sessions
 from gateway.core.difficulty import Difficulty
@@ -88,7 +88,7 @@ class Service:
     aliases: Mapping[str, str]
     scorers: Mapping[str, Scorer]
     tuned: Tuned
-    keys: tuple[Key, ...]
+    keys: Keys
     sessions: Sessions
     meter: Meter
     max_body: int

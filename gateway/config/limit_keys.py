@@ -1,4 +1,4 @@
-"""The shape of limits and budgets, and of the state that they share."""
+"""The shape of limits and budgets, of the state that they share, and of the store of keys."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, PlainValidator
 
-from gateway.config.fields import Tokens, ceiling, choice, whole
+from gateway.config.fields import Flag, Secret, Tokens, ceiling, choice, whole
 from gateway.config.quantities import seconds
 from gateway.config.strict import STRICT
 from gateway.core.limits import Budget
@@ -103,3 +103,10 @@ class SharedKeys(_Strict):
 
     url: Annotated[str, PlainValidator(shared_url)] = "memory://"
     timeout: Annotated[float, PlainValidator(_timeout)] = 0.1
+
+
+class KeyStoreKeys(_Strict):
+    """Whether there are keys in the ledger's database too."""
+
+    enabled: Flag = False
+    pepper: Secret = None

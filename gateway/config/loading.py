@@ -67,6 +67,7 @@ def _settings(draft: Draft) -> Settings:
         draft.finish()
     server, ledger = serving.server(draft), serving.ledger(draft)
     otlp, shared = serving.telemetry(draft), limiting.shared(draft)
+    key_store = serving.key_store(draft)
     upstreams = ladder.upstreams(draft)
     price_settings, book = ladder.prices(draft)
     tiers = ladder.tiers(draft, draft.names("upstreams"), book, upstreams)
@@ -93,6 +94,7 @@ def _settings(draft: Draft) -> Settings:
         checks=MappingProxyType(defined),
         otlp=otlp,
         shared=shared,
+        key_store=key_store,
         passthrough=passed,
         warnings=tuple(draft.warnings),
         files=tuple(dict.fromkeys(draft.files)),

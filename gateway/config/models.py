@@ -62,6 +62,7 @@ class Root(Strict):
     prices: Any = None
     ledger: Any = None
     shared: Any = None
+    key_store: Any = None
     telemetry: Any = None
 
 

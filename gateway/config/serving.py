@@ -5,12 +5,20 @@ from __future__ import annotations
 from gateway.config.checking import at, section
 from gateway.config.draft import Draft
 from gateway.config.fields import base_url, is_loopback
+from gateway.config.limit_keys import KeyStoreKeys
 from gateway.config.limiting import has_password
 from gateway.config.models import LedgerKeys, Server, TelemetryKeys
-from gateway.config.settings import LedgerSettings, OtlpSettings, ServerSettings
+from gateway.config.settings import (
+    KeyStoreSettings,
+    LedgerSettings,
+    OtlpSettings,
+    ServerSettings,
+)
 from gateway.core.database_url import DatabaseUrl
 
 ADMIN_KEY_VARIABLE = "WATERFALL_ADMIN_KEY"
+PEPPER_VARIABLE = "WATERFALL_KEY_PEPPER"
+SHORTEST_PEPPER = 16
 
 
 def server(draft: Draft) -> ServerSettings | None:
@@ -60,6 +68,19 @@ def ledger(draft: Draft) -> LedgerSettings | None:
     )
 
 
+def key_store(draft: Draft) -> KeyStoreSettings:
+    """Read `key_store`."""
+    keys = section(draft.document, KeyStoreKeys, "key_store")
+    if keys is None:
+        return KeyStoreSettings()
+    if keys.pepper is not None and not keys.enabled:
+        draft.complain(("key_store", "pepper"), "means nothing without enabled: true")
+    pepper = keys.pepper or draft.environ.get(PEPPER_VARIABLE) or None
+    if pepper is not None and len(pepper) < SHORTEST_PEPPER:
+        draft.complain(("key_store", "pepper"), f"must have at least {SHORTEST_PEPPER} characters")
+    return KeyStoreSettings(keys.enabled, pepper if keys.enabled else None)
+
+
 def telemetry(draft: Draft) -> OtlpSettings | None:
     """Read `telemetry`; None where nothing is exported."""
     section_keys = section(draft.document, TelemetryKeys, "telemetry")
@@ -104,7 +125,11 @@ def _secrets(draft: Draft) -> list[tuple[str, ...]]:
     headers = ("telemetry", "otlp", "headers")
     given = at(draft.document, headers)
     otlp = [(*headers, name) for name in given] if isinstance(given, dict) else []
-    places: list[tuple[str, ...]] = [("server", "admin_key"), *otlp, *upstreams, *scorers]
+    places: list[tuple[str, ...]] = [
+        ("server", "admin_key"),
+        ("key_store", "pepper"),
+        *(*otlp, *upstreams, *scorers),
+    ]
     found = [trail for trail in places if at(draft.document, trail)]
     if _has_password(at(draft.document, ("ledger", "url"))):
         found.append(("ledger", "url"))

@@ -142,6 +142,12 @@ class LedgerSettings:
         return near.with_name(f"{near.name}.shared")
 
     @property
+    def pepper(self) -> Path:
+        """The file with what keys are hashed under."""
+        near = self.spool or self.path
+        return near.with_name(f"{near.name}.pepper")
+
+    @property
     def place(self) -> Path | DatabaseUrl:
         """Where the record goes."""
         return self.database or self.path
@@ -183,6 +189,15 @@ class OtlpSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyStoreSettings:
+    """Are there keys in the ledger's database? `pepper` is what they are hashed under, where that
+    is not in a file beside the ledger."""
+
+    enabled: bool = False
+    pepper: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class SharedSettings:
     """Where processes meet: `memory://`, which is a file beside the ledger's spool, or a Redis
     server's `url`; `timeout` is for one trip, in seconds."""
@@ -220,6 +235,7 @@ class Settings:
     checks: Mapping[str, CheckDefinition] = field(default_factory=dict)
     otlp: OtlpSettings | None = None
     shared: SharedSettings = SharedSettings()
+    key_store: KeyStoreSettings = KeyStoreSettings()
     passthrough: PassthroughSettings = PassthroughSettings()
     digest: str = ""
     warnings: tuple[str, ...] = ()
@@ -228,7 +244,9 @@ class Settings:
 
     @property
     def limits_anything(self) -> bool:
-        """Is there a limit or budget anywhere?"""
+        """Is there a limit or budget anywhere, or may a key of the store have one?"""
+        if self.key_store.enabled:
+            return True
         kept = [
             *(each.limits for each in self.keys),
             *(each.limits for each in self.routes.values()),
@@ -244,6 +262,7 @@ class Settings:
             "ledger": self.ledger,
             "otlp": self.otlp,
             "shared": self.shared,
+            "key_store": self.key_store,
         }
 
     def edited_in_place(self, before: Settings) -> list[str]:

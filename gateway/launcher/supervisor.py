@@ -30,6 +30,7 @@ from gateway.launcher.sockets import listen, reserve, url_of
 from gateway.launcher.team import Team
 from gateway.sinks.log import RequestLog, human_line, json_line
 from gateway.sinks.metrics import Metrics
+from gateway.spending import key_desk
 from gateway.store.store import prepare
 
 _log = logging.getLogger("waterfall")
@@ -135,6 +136,7 @@ class Supervisor:
             restart=self.restart,
             figures=self._figures,
             routes=self.team.routes,
+            keys=key_desk(self.settings, CLOCKS),
         )
         return [(admin_app(controls, CLOCKS), self._admin)]
 
