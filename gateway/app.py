@@ -207,6 +207,7 @@ class Gateway:
             admission=spent.admission,
             down=fleet.down,
             figures=fleet.figures,
+            line=self._spending.line,
         )
 
     def main(self, render: Render | None = None) -> FastAPI:

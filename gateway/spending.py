@@ -13,7 +13,8 @@ from gateway.config import Settings
 from gateway.core.ports import ShadowSink, Sink, Upstream
 from gateway.limits import Accounts, Admission, limited
 from gateway.limits.admission import Told
-from gateway.shared import Shared, SharedUnusable, open_shared
+from gateway.limits.line import Line
+from gateway.shared import Shared, SharedDown, SharedUnusable, open_shared
 from gateway.store.key_desk import KeyDesk
 from gateway.store.keyring import Keyring
 from gateway.store.keys import KeyTable
@@ -58,6 +59,7 @@ class Spending:
         self._settings, self._path = settings.shared, settings.ledger.shared
         self._clocks, self._told = clocks, told
         self._opened: tuple[Shared, Accounts, Admission] | None = None
+        self._opening = asyncio.Lock()
         self._ring, self._stored = _open_keys(settings, clocks)
 
     def open(self, settings: Settings) -> Spent:
@@ -80,6 +82,16 @@ class Spending:
         shared = open_shared(self._settings.url, self._path, clocks.wall, timeout)
         accounts = Accounts(shared, clocks.new_id(), clocks.monotonic, timeout)
         return shared, accounts, Admission(accounts, clocks.wall, self._told)
+
+    async def line(self) -> Line:
+        """Return the way to the shared state, which is opened for it. Raises SharedDown."""
+        async with self._opening:
+            if self._opened is None:
+                try:
+                    self._opened = await asyncio.to_thread(self._open)
+                except SharedUnusable as error:
+                    raise SharedDown(str(error)) from error
+        return self._opened[1].line
 
     def keys(self, settings: Settings) -> Keys:
         """Return who may come with these settings."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
+from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Any
 
-from gateway.api import headers, overrides
+from gateway.api import headers, idempotency, overrides
 from gateway.api.auth import Key, identify
 from gateway.api.http import (
     ClientGone,
@@ -19,11 +21,13 @@ from gateway.api.http import (
     Receive,
     Scope,
     Send,
+    answer,
     answer_error,
     answer_json,
     read_json,
     request_id,
 )
+from gateway.api.idempotency import Once
 from gateway.api.keepalive import KeepAlive
 from gateway.api.planning import Arrival, Clocks, plan_job, replan
 from gateway.api.reply import EVENTS, PlainReply, StreamedReply
@@ -56,9 +60,7 @@ class Chat:
                 arrival = Arrival(scope, key, at, own_id, known_as)
                 body = await read_json(scope, receive, service.max_body)
                 job = plan_job(service, self._clocks, arrival, body)
-                told: Headers = []
-                if service.admission is not None and not self._dry:
-                    job, told = await admit(service, service.admission, key, job)
+                job, told, once = await self._let_in(service, arrival, body, job)
             except ClientGone:
                 return
             except GatewayError as error:
@@ -67,7 +69,40 @@ class Chat:
             except Exception:  # noqa: BLE001 (whatever it is, the client gets a readable answer)
                 await self._refuse(service, known_as, _fault(), send)
                 return
-            await self._serve(service, arrival, job, told, receive, send)
+            if once is None:
+                await self._serve(service, arrival, job, told, receive, send)
+                return
+            if once.answer is not None:
+                status, kept, whole = once.answer
+                await answer(send, status, whole, [*kept, idempotency.REPLAYED])
+                return
+            try:
+                noted = once.recording(send)
+                await self._serve(service, arrival, job, told, receive, noted, once.good)
+            finally:
+                await once.end()
+
+    async def _let_in(
+        self, service: Service, arrival: Arrival, body: dict[str, Any], job: Job
+    ) -> tuple[Job, Headers, Once | None]:
+        """Put aside what it may use, unless it has its answer already, or calls no model."""
+        if self._dry:
+            return job, [], None
+        token, once = idempotency.wanted(arrival.scope), None
+        if token is not None and service.line is not None:
+            asked = arrival.scope, body, job.plan.deadline
+            once = await idempotency.begin(service.line, arrival.key, token, *asked)
+            if once is not None and once.answer is not None:
+                return job, [], once
+        if service.admission is None:
+            return job, [], once
+        try:
+            job, told = await admit(service, service.admission, arrival.key, job)
+        except BaseException:
+            if once is not None:
+                await once.end()
+            raise
+        return job, told, once
 
     def _admit(self, scope: Scope, service: Service) -> Key:
         key = identify(scope, service.keys)
@@ -89,6 +124,7 @@ class Chat:
         extra: Headers,
         receive: Receive,
         send: Send,
+        good: Callable[[], None] = lambda: None,
     ) -> None:
         if self._dry:
             base = headers.ids(job.origin.request_id)
@@ -98,12 +134,19 @@ class Chat:
         service.meter.enter(job.route.name)
         async with _Departure(receive):
             try:
-                await _answer(service, arrival, job, extra, send)
+                await _answer(service, arrival, job, extra, send, good)
             finally:
                 service.meter.leave(job.route.name)
 
 
-async def _answer(service: Service, arrival: Arrival, job: Job, extra: Headers, send: Send) -> None:
+async def _answer(
+    service: Service,
+    arrival: Arrival,
+    job: Job,
+    extra: Headers,
+    send: Send,
+    good: Callable[[], None],
+) -> None:
     followed = False
     try:
         if job.undecided is not None:
@@ -112,16 +155,20 @@ async def _answer(service: Service, arrival: Arrival, job: Job, extra: Headers, 
         keepalive = _keepalive(job, base, send)
         reply = _reply_for(service, arrival, job, base, send, keepalive)
         async with keepalive or nullcontext():
-            followed = await _serve_with(service, job, reply)
+            followed = await _serve_with(service, job, reply, good)
     finally:
         if service.admission is not None:
             service.admission.release(job.origin.entry_id, followed=followed)
 
 
-async def _serve_with(service: Service, job: Job, reply: PlainReply | StreamedReply) -> bool:
-    """Serve it; say whether it is asked about in the shadow."""
+async def _serve_with(
+    service: Service, job: Job, reply: PlainReply | StreamedReply, good: Callable[[], None]
+) -> bool:
+    """Serve it; say whether it is asked about in the shadow. `good` hears that it went well."""
     try:
         entry = await service.engine.run(job, reply)
+        if entry.outcome.error is None:
+            good()
         await reply.finish(entry)
     except Exception:  # noqa: BLE001 (a fault of ours: the client gets an answer, we a log)
         await reply.fail(_fault())

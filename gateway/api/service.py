@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.api.auth import Key, Keys
+from gateway.api.idempotency import OpenLine
 from gateway.api.passage import Passing
 from gateway.api.sessions import Sessions
 from gateway.core.difficulty import Difficulty
@@ -78,8 +79,8 @@ class Service:
     and which thresholds are in force. `simulated` names the tiers whose answers no model gave.
     `close` lets go of its connections, once the last request has finished; `shadow_calls` are those
     under way for the record alone; `admission` keeps limits and budgets, where there are any;
-    `passing` is what is passed through; `down` names those tiers whose breaker is open, `figures`
-    says how each deployment stands.
+    `line` opens the way to what processes share; `passing` is what is passed through; `down` names
+    those tiers whose breaker is open, `figures` says how each deployment stands.
     """
 
     engine: Engine
@@ -100,6 +101,7 @@ class Service:
     assessors: Mapping[str, Assessor] = field(default_factory=dict)
     shadows: Mapping[str, Shadow] = field(default_factory=dict)
     admission: Admission | None = None
+    line: OpenLine | None = None
     in_flight: InFlight = field(default_factory=InFlight)
     down: Callable[[Sequence[Tier]], tuple[str, ...]] = lambda _: ()
     figures: Callable[[], dict[str, Mapping[tuple[str, ...], float]]] = dict

@@ -8,6 +8,7 @@ GatewayError                      status  type
 ├── Unauthorized                  401     authentication_error
 ├── Forbidden                     403     permission_error
 ├── NotFound                      404     not_found
+├── Conflict                      409     conflict                the same request is under way
 ├── NotReady                      503     overloaded
 ├── RateLimited                   429     rate_limit_error        a limit of key or route is used up
 ├── BudgetSpent                   429     insufficient_quota      a budget of key or route is spent
@@ -122,6 +123,12 @@ class NotReady(GatewayError):
     """The gateway is starting or draining."""
 
     status, type, code = 503, "overloaded", "not_ready"
+
+
+class Conflict(GatewayError):
+    """The same request is under way already."""
+
+    status, type, code = 409, "conflict", "request_in_progress"
 
 
 class RateLimited(GatewayError):

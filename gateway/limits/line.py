@@ -4,11 +4,13 @@ request waits for it more than once."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from gateway.core.allowance import Drawn
 from gateway.shared import Draw, MemoryShared, Shared, SharedDown
 
+T = TypeVar("T")
 MEETING = 1.0
 """Seconds that the first trip may take: it connects, and brings the script along."""
 REST = 1.0
@@ -40,13 +42,17 @@ class Line:
         return f"{self._holder}.{self._holders}"
 
     async def draw(self, draws: Sequence[Draw]) -> list[Drawn]:
+        """Draw in one trip. Raises as `ask`."""
+        return await self.ask(lambda shared: shared.draw(draws))
+
+    async def ask(self, work: Callable[[Shared], Awaitable[T]]) -> T:
         """Make one trip. Raises SharedDown, at once while it rests."""
         if self._clock() < self._rest_until:
             raise SharedDown("It did not answer a moment ago.")
         self.trips += 1
         try:
             async with asyncio.timeout(self._timeout if self._met else max(self._timeout, MEETING)):
-                found = await self.shared.draw(draws)
+                found = await work(self.shared)
         except (SharedDown, TimeoutError) as error:
             self.failed()
             raise SharedDown("It does not answer.") from error
