@@ -97,10 +97,10 @@ def _bought(
         draft.complain((*trail, "checks"), told)
     elif tier.bar.accept == 0 and (idle := [n for n in own if _only_says(tier, n, checks)]):
         told = (
-            f"accepts every reply whatever {idle[0]} says: remove that check, or set it higher "
-            "(0.01 defers next to nothing, and what the check says is in the ledger)"
+            f"accepts every reply whatever {idle[0]} says: it is bought for the record alone, "
+            "which `waterfall tune --ledger` reads; set it higher, and it counts"
         )
-        draft.complain((*trail, "accept"), told)
+        draft.warn((*trail, "accept"), told)
 
 
 def _only_says(tier: Tier, check: str, checks: Mapping[str, CheckDefinition]) -> bool:
