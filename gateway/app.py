@@ -39,6 +39,7 @@ from gateway.config import (
 from gateway.core.errors import BadRequest
 from gateway.core.ids import uuid7
 from gateway.core.ledger import Refusal
+from gateway.core.prompt_hash import hasher
 from gateway.core.recipes import write_marker
 from gateway.engine import Engine, Parts, ShadowCalls
 from gateway.prices import open_book
@@ -177,6 +178,7 @@ class Gateway:
             ),
             trace=self.telemetry.header,
             gateway_cost=settings.prices.gateway_cost,
+            prompt_hash=hasher(settings.ledger.prompt_key),
         )
 
         passing = open_passing(parts, settings.passthrough, settings.upstreams)

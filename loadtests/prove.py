@@ -34,6 +34,7 @@ from loadtests import (
     others,
     promise,
     reconcile,
+    reporting,
     share,
     speculation,
     start,
@@ -75,6 +76,11 @@ PROOFS = {
         "What the ledger costs and keeps up with",
         ledger.prove,
         partial(ledger.prove, rows=3000, strict=False, opening=None),
+    ),
+    "reporting": Entry(
+        "A report of thirty days",
+        reporting.prove,
+        partial(reporting.prove, rows=3000, strict=False, opening=None),
     ),
     "kill": Entry(
         "`kill -9` loses no call", kill.prove, partial(kill.prove, requests=120, kills=2)

@@ -53,6 +53,7 @@ WORKSHOP_MAY_USE = (
     "gateway.demo.question_facts",
     "gateway.demo.questions",
     "gateway.demo.llama",
+    "gateway.store.blocks",
     "gateway.store.connection",
     "gateway.store.glance",
     "gateway.store.histories",

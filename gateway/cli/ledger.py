@@ -33,6 +33,10 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     status.add_argument("--json", action="store_true", help="as JSON")
     status.set_defaults(run=_status)
     _add_export(inner)
+    find = inner.add_parser("find", help="what goes by an id: a request, an entry, a trace")
+    common.add_config(find)
+    find.add_argument("id", metavar="ID", help="x-request-id, entry_id, or a trace's 32 digits")
+    find.set_defaults(run=_find)
     query = inner.add_parser("query", help="ask exported days in SQL, by DuckDB")
     query.add_argument(
         "sql", metavar="SQL", help="over request, attempt, call, check_result, label"
@@ -71,6 +75,25 @@ def _status(args: argparse.Namespace) -> int:
     found = status(place, spool_of(place, settings.ledger.spool))
     print(json.dumps(asdict(found), indent=1) if args.json else _told(found))
     return 0 if found.held else 1
+
+
+def _find(args: argparse.Namespace) -> int:
+    """Exit code 1 where nothing goes by that id."""
+    from gateway.store.read import find
+
+    settings = common.read(args)
+    if settings is None:
+        return 2
+    try:
+        found = find(settings.ledger.place, args.id)
+    except OSError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if not found:
+        print(f"Nothing in {settings.ledger.place} goes by {args.id}.", file=sys.stderr)
+        return 1
+    print(json.dumps(found, indent=1))
+    return 0
 
 
 def _export(args: argparse.Namespace) -> int:

@@ -265,6 +265,7 @@ class LedgerKeys(Strict):
         "process"
     )
     retention: Annotated[float | None, PlainValidator(kept_or_off)] = None
+    prompt_key: Secret = None
 
 
 class OtlpKeys(Strict):

@@ -65,6 +65,7 @@ def ledger(draft: Draft) -> LedgerSettings | None:
         retention=keys.retention,
         content="prompts" if keys.content == "prompts" else "off",
         prompt_retention=keys.prompt_retention,
+        prompt_key=keys.prompt_key,
     )
 
 

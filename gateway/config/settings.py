@@ -125,7 +125,8 @@ class LedgerSettings:
     """Where the record goes, and what of it: into the SQLite file `path`, or the `database` of a
     PostgreSQL server, by the folder `spool` (None: beside the file). `content` says whether prompts
     are kept, and `prompt_retention` for how many seconds; `retention` is for whole requests, None
-    for ever; `durability` says what an entry survives."""
+    for ever; `durability` says what an entry survives. With a `prompt_key` equal prompts have an
+    equal hash in it."""
 
     path: Path = Path("waterfall.db")
     database: DatabaseUrl | None = None
@@ -134,6 +135,7 @@ class LedgerSettings:
     prompt_retention: float = 30 * 86_400.0
     retention: float | None = None
     durability: Literal["process"] = "process"
+    prompt_key: str | None = field(default=None, repr=False)
 
     @property
     def shared(self) -> Path:

@@ -97,7 +97,8 @@ class Entry:
     `scoring` are the calls that the scorer in force made, and `fallback` is why it could not say
     anything of its own (empty when it could); `prompt` is kept only where the configuration says
     so. `decided` is what the decisions were made on; `propensity` is the chance that it had of
-    being given the mode that it has, 1 where nothing was drawn. `gateway_cost` is what the gateway
+    being given the mode that it has, 1 where nothing was drawn. `prompt_hash` tells equal prompts,
+    where the configuration has a key for it. `gateway_cost` is what the gateway
     itself is said to cost for a request; it is in no other sum.
     """
 
@@ -121,6 +122,7 @@ class Entry:
     decided: Decided | None = None
     propensity: float = 1.0
     gateway_cost: int = 0
+    prompt_hash: str = ""
 
     @property
     def policy_start(self) -> tuple[str, str]:

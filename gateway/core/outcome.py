@@ -17,7 +17,8 @@ from gateway.core.verdict import BARRED, FALL_DOWN, Evidence, Verdict
 class CallRecord:
     """One request on an upstream's wire, and what came of it. Times are in seconds; `started` is
     counted from the request's start; `first_token` and `seconds` from the call's own. `price` is
-    what `cost` was reckoned by; a call that nothing was billed for is free all the same."""
+    what `cost` was reckoned by; a call that nothing was billed for is free all the same.
+    `provider_id` is what the upstream itself calls the request, where it says."""
 
     call_id: str
     tier: str
@@ -32,6 +33,7 @@ class CallRecord:
     bare: bool = False
     error: str = ""
     price: Price = UNPRICED
+    provider_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

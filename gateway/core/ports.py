@@ -34,6 +34,10 @@ class OnSent(Protocol):
         ...
 
 
+def _unheard(_: str) -> None:
+    """Nobody asks."""
+
+
 @dataclass(frozen=True, slots=True)
 class UpstreamCall:
     """One request for an upstream's wire.
@@ -45,7 +49,8 @@ class UpstreamCall:
     request's first byte leaves, and again if it must be sent anew: that is one call more; it takes
     the name of the upstream, where that is not the tier's own. `trace` is a `traceparent` to send
     along. `native` is the client's own request where the tier speaks its dialect. `on_dropped`
-    hears the names of harmless parameters that the tier cannot take.
+    hears the names of harmless parameters that the tier cannot take, `on_named` what the upstream
+    calls the request, where it says.
 
     For what stands around an upstream: `start_within` are the seconds in which a reply must begin
     (infinite: nobody waits); `on_retry` hears why a call has failed that is now made once more
@@ -68,6 +73,7 @@ class UpstreamCall:
     on_retry: Callable[[UpstreamError], None] | None = None
     escalated: bool = False
     affinity: str = ""
+    on_named: Callable[[str], None] = _unheard
 
 
 class Upstream(Protocol):

@@ -9,6 +9,7 @@ from gateway.core.decided import decided_row
 from gateway.core.ledger import Entry, escalations, scoring_cost
 from gateway.core.money import KINDS
 from gateway.core.outcome import Attempt, CallRecord
+from gateway.core.trace import sent_trace_id
 
 SCHEMA = 2
 """Raise it when a field changes meaning."""
@@ -47,6 +48,7 @@ def call_row(call: CallRecord) -> dict[str, Any]:
         "rate": call.price.rate(call.usage),
         "price_version": call.price.version,
         "price_hash": call.price.digest,
+        "provider_request_id": call.provider_id,
         **dict(zip(COST_COLUMNS, call.cost.amounts, strict=True)),
     }
 
@@ -163,6 +165,8 @@ def row(entry: Entry) -> dict[str, Any]:
         "overhead": entry.timing.overhead,
         "decision": entry.timing.decision,
         "config": entry.config,
+        "trace_id": sent_trace_id(origin.trace),
+        "prompt_hash": entry.prompt_hash,
         "escalations": [
             {"from": e.from_tier, "to": e.to_tier, "cause": e.cause, "reason": e.reason}
             for e in escalations(outcome)

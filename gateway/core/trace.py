@@ -32,6 +32,11 @@ def read_traceparent(header: str | None) -> str:
     return header if header and _PARENT.fullmatch(header) else ""
 
 
+def sent_trace_id(header: str) -> str:
+    """Return the trace of what `read_traceparent` has returned; nothing where that is nothing."""
+    return header[3:35]
+
+
 def trace_of(origin: Origin, share: float) -> Trace:
     """Return the trace of a request. A client that sends one decides itself whether it is kept;
     of the others `share` are."""

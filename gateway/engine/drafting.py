@@ -63,6 +63,7 @@ class Drafting:
         self._upstream = tier.upstream
         self._lost: tuple[CallRecord, ...] = ()
         self._call_id = self._parts.new_id()
+        self._named = [""]
         self._failure: UpstreamError | None = None
         self._fitted = self._sent.fitted
         self._status: Status = "cancelled"
@@ -124,6 +125,7 @@ class Drafting:
             on_retry=self._retried,
             escalated=plan.escalates_to(self._tier),
             affinity=self._job.conversation,
+            on_named=self._named.append,
         )
         try:
             async with asyncio.timeout(left) as self._deadline:
@@ -254,6 +256,7 @@ class Drafting:
         record = replace(self._record(usage), status="failed", error=error.kind)
         self._parts.journal.settle(slot, record)
         self._lost, self._slot = (*self._lost, record), None
+        self._named[1:] = []
         self._call_id = self._parts.new_id()
         self._started = self._parts.clock()
 
@@ -305,6 +308,7 @@ class Drafting:
             bare=self._bare,
             error=self._failure.kind if self._failure else "",
             price=self._tier.price,
+            provider_id=self._named[-1],
         )
 
     def _usage(self) -> Usage | None:

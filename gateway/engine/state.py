@@ -95,7 +95,7 @@ class Parts:
     `keep_prompts` says whether the record holds what the scorer read; `examiners` are the checks
     that wait; `shadow_sinks` hear of attempts made in the shadow; `trace` writes the trace
     context that a call takes along, by its id; `gateway_cost` is what the gateway itself is said
-    to cost for a request, in nano-dollars."""
+    to cost for a request, in nano-dollars; `prompt_hash` tells equal prompts."""
 
     upstreams: Mapping[str, Upstream]
     checks: Mapping[str, Check]
@@ -111,6 +111,7 @@ class Parts:
     shadow_sinks: Sequence[ShadowSink] = ()
     gateway_cost: int = 0
     trace: Callable[[Origin, str], str] = lambda _, __: ""
+    prompt_hash: Callable[[ChatRequest], str] = lambda _: ""
 
 
 class _Nobody:
@@ -224,6 +225,7 @@ class Run:
             decided=self._decided(),
             propensity=job.propensity,
             gateway_cost=parts.gateway_cost,
+            prompt_hash=parts.prompt_hash(job.request),
         )
         try:
             parts.journal.append(entry, tuple(self.slots))

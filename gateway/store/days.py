@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
+from gateway.store.columns import TABLES
 from gateway.store.connection import Connection
-from gateway.store.schema import TABLES
 
 DAY: Final = 86_400
 LABEL: Final = {

@@ -6,7 +6,14 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from gateway.store.schema import ADDED, ADDED_TO_CALL, ADDED_TO_CHECK, CALL, CHECK_RESULT, REQUEST
+from gateway.store.schema import (
+    ADDED_TO_CALL,
+    ADDED_TO_CHECK,
+    ADDED_TO_REQUEST,
+    CALL,
+    CHECK_RESULT,
+    REQUEST,
+)
 
 Row = tuple[Any, ...]
 """One row, in its table's order."""
@@ -30,7 +37,7 @@ def request_values(record: dict[str, Any]) -> Row:
     lists = {name: json.dumps(record[name]) for name in ("p_good", "escalations")}
     decided = record.get("decided")
     packed = decided and json.dumps(decided, separators=(",", ":"))
-    return columns_of(REQUEST, ADDED | record, **lists, decided=packed)
+    return columns_of(REQUEST, ADDED_TO_REQUEST | record, **lists, decided=packed)
 
 
 def prompt_of(record: dict[str, Any]) -> Iterator[Row]:

@@ -8,10 +8,10 @@ import random
 from collections.abc import Mapping
 from typing import Any, Final
 
+from gateway.store.blocks import Period, Row, plain
 from gateway.store.connection import Connection, Place
 from gateway.store.ledgers import reading
 from gateway.store.sample import AT_ONCE, as_list, draw_numbers
-from gateway.store.totals import Period, Row, plain
 
 COLUMNS: Final = (
     *("id", "entry_id", "request_id", "started_at", "route", "mode", "stream", "requested_model"),

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from gateway.store import rollup_tables
-from gateway.store.schema import STATEMENTS, TABLES, TUNING_STATEMENTS
+from gateway.store.columns import TABLES
+from gateway.store.schema import STATEMENTS, TRACE, TUNING_STATEMENTS
 
 REQUEST_AT: Final = "request_at"
 KEYS: Final = {
@@ -59,7 +60,8 @@ def create_statements() -> Iterator[str]:
         yield _create(table)
     yield "CREATE INDEX request_by_number ON request (id)"
     yield "CREATE INDEX attempt_request ON attempt (request)"
-    for statement in (*STATEMENTS, *TUNING_STATEMENTS, *rollup_tables.STATEMENTS):
+    own = (*STATEMENTS, *TUNING_STATEMENTS, *rollup_tables.STATEMENTS)
+    for statement in (*own, *TRACE, *rollup_tables.REPORTS):
         yield translate(statement)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 
+from gateway.store.columns import TABLES
 from gateway.store.connection import Connection, Inserted
 from gateway.store.flatten import (
     calls_of,
@@ -27,7 +28,7 @@ from gateway.store.postgres_schema import (
     partition_statements,
 )
 from gateway.store.rollup_tables import mark
-from gateway.store.schema import ADDED_TO_ATTEMPT, ATTEMPT, CALL, REQUEST, TABLES
+from gateway.store.schema import ADDED_TO_ATTEMPT, ATTEMPT, CALL, REQUEST
 
 PARTITIONS = 0x7761_7465_01
 """The advisory lock of whoever makes partitions."""

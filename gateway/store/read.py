@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 from gateway.store.connection import Connection, Place
@@ -79,13 +81,29 @@ def request(place: Place, request_id: str) -> dict[str, Any] | None:
     with reading(place) as connection:
         query = "SELECT * FROM request WHERE request_id = ? ORDER BY started_at DESC LIMIT 1"
         row = connection.execute(query, (request_id,)).fetchone()
-        if row is None:
-            return None
-        whole = _request(row)
-        parts = {
-            table: [dict(part) for part in connection.execute(query, (row["id"],))]
-            for table, query in _PARTS.items()
+        return None if row is None else _whole(connection, row)
+
+
+def find(place: Place, known_as: str) -> list[dict[str, Any]]:
+    """Read the requests that go by an id, oldest first, each as `request` has it: their own, their
+    entries', or their trace's. Raises OSError when there is no ledger."""
+    dashed = "-".join(known_as[at:end] for at, end in pairwise(_UUID)) if _HEX(known_as) else ""
+    with reading(place) as connection:
+        rows = {
+            row["id"]: row
+            for query, value in zip(_FIND, (known_as, known_as, known_as, dashed), strict=True)
+            for row in connection.execute(query, (value,)).fetchall()
         }
+        whole = [_whole(connection, row) for row in rows.values()]
+    return sorted(whole, key=lambda each: (each["started_at"], each["id"]))
+
+
+def _whole(connection: Connection, row: Any) -> dict[str, Any]:
+    whole = _request(row)
+    parts = {
+        table: [dict(part) for part in connection.execute(query, (row["id"],)).fetchall()]
+        for table, query in _PARTS.items()
+    }
     checks = defaultdict(list)
     for check in parts["check_result"]:
         checks[check["attempt"]].append(check)
@@ -126,6 +144,15 @@ _PARTS = {
     "call": "SELECT * FROM call WHERE request = ? ORDER BY attempt NULLS FIRST, seq",
     "check_result": "SELECT * FROM check_result WHERE request = ? ORDER BY attempt, seq",
 }
+_UUID = (0, 8, 12, 16, 20, 32)
+_HEX = re.compile("[0-9a-f]{32}").fullmatch
+# One by one: each has an index of its own.
+_FIND = (
+    "SELECT * FROM request WHERE request_id = ?",
+    "SELECT * FROM request WHERE entry_id = ?",
+    "SELECT * FROM request WHERE trace_id = ? AND trace_id <> ''",
+    "SELECT * FROM request WHERE entry_id = ?",
+)
 _TOTALS = """
 SELECT count(*) AS requests,
        coalesce(sum(CASE WHEN outcome = 'ok' THEN 1 ELSE 0 END), 0) AS ok,

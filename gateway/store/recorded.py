@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.core.rows import COST_COLUMNS
+from gateway.store.blocks import plain
 from gateway.store.connection import Place
 from gateway.store.ledgers import ledger_at, reading
-from gateway.store.totals import plain
 
 HOUR: Final = 3600
 _KINDS = ", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in COST_COLUMNS)

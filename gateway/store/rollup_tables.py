@@ -65,6 +65,14 @@ _DUE = (
 )""",
     "CREATE INDEX rollup_due_hour ON rollup_due (hour)",
 )
+REPORTS = (
+    # `sums` is JSON, see `blocks.pack`. The rest says which requests they are of.
+    """CREATE TABLE report_hour (
+    hour INTEGER NOT NULL, requests INTEGER NOT NULL, cost INTEGER NOT NULL,
+    shadow_cost INTEGER NOT NULL, sums TEXT NOT NULL, PRIMARY KEY (hour)
+)""",
+)
+"""What an hour comes to for reports; from layout 8 on."""
 STATEMENTS_5 = (_table({}), *_DUE)
 STATEMENTS = (_table(SUMS_7), *_DUE)
 MARK_ALL = (

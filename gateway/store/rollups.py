@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from typing import Any, Final
 
+from gateway.store.blocks import Period, block_of_time, pack
 from gateway.store.connection import Connection, Place, Writer
 from gateway.store.ledgers import reading
 from gateway.store.rollup_tables import COUNTS, HOUR, KEYS, SECONDS, SUMS, SUMS_7
@@ -72,13 +73,15 @@ def roll_up(writer: Writer, now: float) -> bool:
         hour = _claim(connection, now, sign)
     if hour is None:
         return False
-    rows = _added_up(connection, hour)
+    rows, report = _added_up(connection, hour), _for_reports(connection, hour)
     with writer.transaction():
         done = connection.execute("DELETE FROM rollup_due WHERE number = ?", (sign,))
         if done.rowcount == 1:
             connection.execute("DELETE FROM rollup_hour WHERE hour = ?", (hour,))
             for row in rows:
                 connection.execute(_PUT, row)
+            connection.execute("DELETE FROM report_hour WHERE hour = ?", (hour,))
+            connection.execute("INSERT INTO report_hour VALUES (?, ?, ?, ?, ?)", report)
     return True
 
 
@@ -109,6 +112,13 @@ def hours(place: Place, since: float, until: float) -> list[dict[str, Any]]:
         for each in due:
             rows += _added_up(connection, int(each[0]))
     return sorted(rows, key=lambda row: [row[key] for key in KEYS])
+
+
+def _for_reports(connection: Connection, hour: int) -> tuple[int, int, int, int, str]:
+    """Make an hour's row of `report_hour`."""
+    sums = block_of_time(connection, Period(float(hour), float(hour + HOUR)))
+    cost, shadows = (sum(row[name] for row in sums.requests) for name in ("cost", "shadow_cost"))
+    return hour, sums.count, cost, shadows, pack(sums)
 
 
 def _added_up(connection: Connection, hour: int) -> list[dict[str, Any]]:

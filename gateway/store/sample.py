@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
+from gateway.store.blocks import Period
 from gateway.store.connection import Connection, Place
 from gateway.store.histories import History, history_of
 from gateway.store.ledgers import reading
-from gateway.store.totals import Period
 
 AT_ONCE: Final = 500
 """So many rows are asked for by their numbers in one statement."""

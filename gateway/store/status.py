@@ -9,17 +9,18 @@ from typing import Any
 
 import orjson
 
+from gateway.store.columns import TABLES
 from gateway.store.connection import Connection, LedgerUnusable, Place
 from gateway.store.ledgers import ledger_at, reading
 from gateway.store.owner import LOCK, SLOTS, SPOOL
 from gateway.store.rollups import kept_from
-from gateway.store.schema import TABLES, VERSION
+from gateway.store.schema import VERSION
 from gateway.store.slots import read_marks
 from gateway.store.spool import Segment, read_segment
 
 _READ = 8 << 20
 _LOCKS = Path("/proc/locks")
-_COUNTED = (*TABLES, "label", "prompt", "tuning", "rollup_hour")
+_COUNTED = (*TABLES, "label", "prompt", "tuning", "rollup_hour", "report_hour")
 _PARTITIONS = """
 SELECT relname AS name, pg_total_relation_size(pg_class.oid) AS bytes
 FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid

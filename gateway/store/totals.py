@@ -1,66 +1,37 @@
-"""What a period's requests add up to, block by block: the sums that reports are made of.
+"""What a period's requests come to, block by block: the sums that reports are made of.
 
-A block is some requests in a row, by their numbers. It is read by statements that add up where the
-rows lie; no row of a request comes out.
+A block is some requests in a row. Where enough of the period's hours have been added up
+(`rollups`), blocks are made of those hours, and only what is not in them is read row by row;
+elsewhere all of it is, by numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
+from gateway.store.blocks import (
+    EVER,
+    Block,
+    Period,
+    Row,
+    block,
+    block_of_time,
+    merged,
+    plain,
+    unpack,
+)
 from gateway.store.connection import Connection, Place
 from gateway.store.ledgers import reading
+from gateway.store.rollup_tables import HOUR, hour_of
+from gateway.store.rollups import kept_from
 
-Row = Mapping[str, Any]
 BLOCKS: Final = 100
 READERS: Final = 2
 """SQLite leaves the interpreter while it adds up, so that so many readers are on as many cores."""
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """Which requests: those that started in [since, until), UNIX times in seconds, and are of
-    `route`; None bounds nothing."""
-
-    since: float | None = None
-    until: float | None = None
-    route: str | None = None
-
-    @property
-    def where(self) -> str:
-        """What is asked of a request `r`."""
-        asked = {
-            "r.started_at >= :since": self.since,
-            "r.started_at < :until": self.until,
-            "r.route = :route": self.route,
-        }
-        return "".join(f" AND {clause}" for clause, value in asked.items() if value is not None)
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """Its bounds as a statement's values."""
-        return {"since": self.since, "until": self.until, "route": self.route}
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """The sums of some requests in a row; each is a list of rows that go by name.
-
-    `requests` are by how they were decided and what served them, with `served_cost`, what the
-    attempt that served cost, and `check_cost`, what all checks but a shadow's did; `attempts` are
-    those that did not serve, shadows too; `checks` are theirs that cost something; `calls` are
-    those that used a cache, or did not end well, or whose tokens are estimated.
-    """
-
-    requests: Sequence[Row] = ()
-    attempts: Sequence[Row] = ()
-    checks: Sequence[Row] = ()
-    calls: Sequence[Row] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +42,33 @@ class Totals:
 
     blocks: tuple[Block, ...] = ()
     labels: tuple[Row, ...] = ()
-    first: float | None = None
-    last: float | None = None
+
+    @property
+    def first(self) -> float | None:
+        """When the first request started, a UNIX time in seconds; None without any."""
+        return min((row["first"] for each in self.blocks for row in each.requests), default=None)
+
+    @property
+    def last(self) -> float | None:
+        """When the last one did."""
+        return max((row["last"] for each in self.blocks for row in each.requests), default=None)
 
 
-def totals(place: Place, period: Period = Period(), blocks: int = BLOCKS) -> Totals:
-    """Add up a period's requests in at most so many blocks. Raises OSError when there is no ledger
-    of this layout."""
-    low, high, first, last = _span(place, period)
-    if low is None:
-        return Totals()
-    edges = _edges(low, high + 1, blocks)
+def totals(place: Place, period: Period = EVER, blocks: int = BLOCKS) -> Totals:
+    """Add up a period's requests in at most so many blocks. Requests that have been deleted are in
+    it with their hours' sums, their labels are gone. Raises OSError when there is no ledger of this
+    layout."""
     with ThreadPoolExecutor(READERS + 1) as readers:
         labels = readers.submit(judged, place, period)
+        with reading(place) as connection:
+            hours = _whole_hours(connection, period)
+            if len(hours) >= blocks:
+                pieces = list(_by_hours(connection, period, hours))
+                return Totals(tuple(_cut(pieces, blocks)), labels.result())
+            edges = _edges(connection, period, blocks)
         parts = [(place, period, edges[turn::READERS]) for turn in range(READERS)]
         found = dict(pair for part in readers.map(_read, parts) for pair in part)
-    return Totals(tuple(found[edge] for edge in edges), labels.result(), first, last)
+    return Totals(tuple(found[edge] for edge in edges if found[edge].requests), labels.result())
 
 
 def judged(place: Place, period: Period, most: int | None = None) -> tuple[Row, ...]:
@@ -103,19 +85,58 @@ def judged(place: Place, period: Period, most: int | None = None) -> tuple[Row, 
         return tuple(plain(row) for row in connection.execute(sql, period.values))
 
 
-def _span(place: Place, period: Period) -> tuple[int | None, int, float, float]:
-    query = (
-        "SELECT min(id), max(id), min(started_at), max(started_at)"  # noqa: S608 - ours
-        f" FROM request AS r WHERE 1 = 1{period.where}"
-    )
-    with reading(place) as connection:
-        return tuple(connection.execute(query, period.values).fetchone())
+def _whole_hours(connection: Connection, period: Period) -> list[int]:
+    """List the hours of the period whose sums are kept and are those of their requests: what an
+    older version has added up since, which keeps no such sums, is not among them."""
+    bounds = period.bounds
+    asked = {"since": bounds[0], "until": bounds[1], "kept_from": kept_from(connection)}
+    return [row[0] for row in connection.execute(_HOURS, asked).fetchall()]
 
 
-def _edges(low: int, end: int, blocks: int) -> list[tuple[int, int]]:
-    """Cut [low, end) into at most so many parts of about one size."""
-    count = min(blocks, end - low)
-    cuts = [low + number * (end - low) // count for number in range(count + 1)]
+def _by_hours(connection: Connection, period: Period, hours: Sequence[int]) -> Iterator[Block]:
+    """Yield the blocks of a period in order of time: of each hour, kept or read."""
+    since, until = period.bounds
+    asked = {"since": hours[0], "until": hours[-1] + 1}
+    wanted, at = {*hours}, since
+    for hour, sums in connection.execute(_SUMS, asked).fetchall():
+        if hour in wanted:
+            yield from _rows_of(connection, replace(period, since=at, until=hour))
+            yield unpack(sums).of(period.route)
+            at = hour + HOUR
+    yield from _rows_of(connection, replace(period, since=at, until=until))
+
+
+def _rows_of(connection: Connection, period: Period) -> Iterator[Block]:
+    """Yield the blocks of the hours of a period, as far as there are requests."""
+    at, until = period.bounds
+    while at < until:
+        (found,) = connection.execute(_NEXT, {"since": at, "until": until}).fetchone()
+        if found is None:
+            return
+        end = min(until, float(hour_of(found) + HOUR))
+        yield block_of_time(connection, replace(period, since=at, until=end))
+        at = end
+
+
+def _cut(pieces: Sequence[Block], blocks: int) -> Iterator[Block]:
+    """Put pieces in a row together, so that there are at most so many of about one size."""
+    pieces = [piece for piece in pieces if piece.requests]
+    whole, seen = sum(piece.count for piece in pieces), 0
+    groups: dict[int, list[Block]] = {}
+    for piece in pieces:
+        groups.setdefault(seen * blocks // whole, []).append(piece)
+        seen += piece.count
+    return map(merged, groups.values())
+
+
+def _edges(connection: Connection, period: Period, blocks: int) -> list[tuple[int, int]]:
+    """Cut the numbers of the period's requests into at most so many parts of about one size."""
+    query = f"SELECT min(r.id), max(r.id) FROM request AS r WHERE 1 = 1{period.where}"  # noqa: S608
+    low, high = connection.execute(query, period.values).fetchone()
+    if low is None:
+        return []
+    count = min(blocks, high + 1 - low)
+    cuts = [low + number * (high + 1 - low) // count for number in range(count + 1)]
     return list(pairwise(cuts))
 
 
@@ -124,85 +145,23 @@ def _read(
 ) -> list[tuple[tuple[int, int], Block]]:
     place, period, edges = part
     with reading(place) as connection:
-        statements = _statements(period)
-        return [(edge, _block(connection, statements, period, edge)) for edge in edges]
+        return [(edge, block(connection, *edge, period)) for edge in edges]
 
 
-def _block(
-    connection: Connection,
-    statements: Mapping[str, str],
-    period: Period,
-    edge: tuple[int, int],
-) -> Block:
-    values = period.values | {"low": edge[0], "high": edge[1]}
-    found = {
-        name: [plain(row) for row in connection.execute(sql, values)]
-        for name, sql in statements.items()
-    }
-    return Block(found["requests"], found["attempts"], found["checks"], found["calls"])
-
-
-def plain(row: Any) -> Row:
-    """A row by its names; PostgreSQL's sums and means of integers come as decimals."""
-    return {
-        name: _number(value) if isinstance(value, Decimal) else value
-        for name, value in dict(row).items()
-    }
-
-
-def _number(value: Decimal) -> int | float:
-    return int(value) if value == int(value) else float(value)
-
-
-def _statements(period: Period) -> dict[str, str]:
-    here = f"r.id >= :low AND r.id < :high{period.where}"
-    return {name: sql.format(here=here) for name, sql in _SQL.items()}
-
-
-_SQL: Final = {
-    "requests": """
-SELECT r.route, r.mode, r.start_tier, r.tier, r.escalated, r.outcome, r.baseline_tier,
-       r.baseline_policy, r.baseline_basis, a.recipe, a.price_version,
-       count(*) AS requests, sum(r.cost) AS cost, sum(r.discarded_cost) AS discarded_cost,
-       sum(r.shadow_cost) AS shadow_cost, sum(r.baseline_cost) AS baseline_cost,
-       sum(r.estimated) AS estimated, sum(r.degraded) AS degraded,
-       coalesce(sum(a.cost), 0) AS served_cost, coalesce(sum(r.gateway_cost), 0) AS gateway_cost,
-       coalesce(sum(r.baseline_cached_tokens), 0) AS baseline_cached_tokens,
-       sum(coalesce(r.check_cost, (
-           SELECT coalesce(sum(k.cost), 0) FROM check_result AS k
-           JOIN attempt AS t ON t.request = k.request AND t.seq = k.attempt
-           WHERE k.request = r.id AND t.shadow = 0
-       ))) AS check_cost
-FROM request AS r LEFT JOIN attempt AS a ON a.request = r.id AND a.served = 1
-WHERE {here}
-GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11""",
-    "attempts": """
-SELECT r.route, r.start_tier, a.tier, a.recipe, a.shadow, a.failure, a.verdict, a.reason,
-       count(*) AS attempts, sum(a.cost) AS cost
-FROM attempt AS a JOIN request AS r ON r.id = a.request
-WHERE a.request >= :low AND a.request < :high AND a.served = 0 AND {here}
-GROUP BY 1, 2, 3, 4, 5, 6, 7, 8""",
-    "checks": """
-SELECT r.route, r.tier AS served_by, a.tier, a.shadow, count(*) AS checks, sum(k.cost) AS cost
-FROM attempt AS a
-JOIN check_result AS k ON k.request = a.request AND k.attempt = a.seq
-JOIN request AS r ON r.id = a.request
-WHERE a.request >= :low AND a.request < :high AND a.served = 0 AND k.cost > 0 AND {here}
-GROUP BY 1, 2, 3, 4""",
-    "calls": """
-SELECT r.route, c.purpose, c.tier, c.model, c.status, c.estimated, coalesce(a.served, 0) AS served,
-       CASE WHEN c.input_cost IS NULL THEN 0 ELSE 1 END AS by_kind,
-       count(*) AS calls, sum(c.cost) AS cost, sum(c.prompt_tokens) AS prompt_tokens,
-       sum(c.cached_tokens) AS cached_tokens, sum(c.cache_write_tokens) AS cache_write_tokens,
-       coalesce(sum(c.input_cost), 0) AS input_cost,
-       coalesce(sum(c.cached_input_cost), 0) AS cached_input_cost,
-       coalesce(sum(c.audio_input_tokens + c.image_input_tokens), 0) AS other_input_tokens
-FROM "call" AS c JOIN request AS r ON r.id = c.request
-LEFT JOIN attempt AS a ON a.request = c.request AND a.seq = c.attempt
-WHERE c.request >= :low AND c.request < :high AND {here}
-  AND (c.cached_tokens > 0 OR c.cache_write_tokens > 0 OR c.estimated = 1 OR c.status <> 'ok')
-GROUP BY 1, 2, 3, 4, 5, 6, 7, 8""",
-}
+_HOURS: Final = """
+SELECT kept.hour FROM report_hour AS kept JOIN (
+    SELECT hour, sum(requests) AS requests, sum(cost) AS cost, sum(shadow_cost) AS shadow_cost
+    FROM rollup_hour GROUP BY hour
+) AS own ON own.hour = kept.hour AND own.requests = kept.requests AND own.cost = kept.cost
+         AND own.shadow_cost = kept.shadow_cost
+WHERE kept.hour >= :since AND kept.hour + 3600 <= :until
+  AND NOT EXISTS (SELECT 1 FROM rollup_due AS due
+                  WHERE due.hour = kept.hour AND due.hour >= :kept_from)
+ORDER BY kept.hour"""
+_SUMS: Final = """
+SELECT hour, sums FROM report_hour WHERE hour >= :since AND hour < :until ORDER BY hour"""
+_NEXT: Final = """
+SELECT min(started_at) FROM request WHERE started_at >= :since AND started_at < :until"""
 _LABELS: Final = """
 SELECT route, tier, baseline_tier, count(*) AS labelled, count(served) AS judged,
        sum(served) AS served, sum(served * served) AS served_squares,

@@ -20,6 +20,8 @@ from gateway.upstreams.speaking import CHAT, Reader, Speech
 from gateway.upstreams.sse import Decoder, Event, EventTooLarge
 
 WIRES: Mapping[str, Speech] = {"chat": CHAT, "messages": MESSAGES}
+LONGEST_ID = 128
+"""Characters of what a provider calls a request that are kept."""
 MAX_ERROR_BODY = 64 * 1024
 """Bytes of an error's body that are read."""
 ERROR_PATIENCE = 2.0
@@ -80,6 +82,7 @@ class OpenAIUpstream:
         async with self._pool.exchange(
             "POST", wire.path, headers, body, timeouts, call.on_sent
         ) as exchange:
+            call.on_named(request_id(exchange.headers))
             if not 200 <= exchange.status < 300:
                 told = await _some_body(exchange)
                 raise failures.from_reply(exchange.status, exchange.headers, told)
@@ -177,6 +180,13 @@ async def _end(exchange: Exchange) -> None:
         async with timeout(END_PATIENCE):
             while await exchange.read():
                 pass
+
+
+def request_id(headers: Mapping[bytes, bytes]) -> str:
+    """Return what a provider calls a request, from its reply's headers; nothing where it does not
+    say. It is cut to LONGEST_ID characters."""
+    named = headers.get(b"x-request-id") or headers.get(b"request-id") or b""
+    return named[:LONGEST_ID].decode("latin-1")
 
 
 def request_headers(owner: str, api_key: str | None, key_header: str = BEARER) -> bytes:

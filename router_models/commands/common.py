@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.core.database_url import SCHEMES, DatabaseUrl
 
 if TYPE_CHECKING:
+    from gateway.store.connection import Place
     from router_models.difficulty.data import Outcomes
 
 Run = Callable[[argparse.Namespace], int]
@@ -22,6 +23,7 @@ LAST_SEED = 2**31 - 1
 """scikit-learn takes twice as many; there are commands that count on from theirs."""
 MOST_RUNS = 10_000
 """Seeds or draws to average over."""
+_URL = "sqlite:///"
 MISSING = """\
 waterfall: {command} needs {module}, which is not installed:
     pip install 'waterfall-gateway[train]'"""
@@ -29,6 +31,19 @@ waterfall: {command} needs {module}, which is not installed:
 
 class UseError(ValueError):
     """Options that do not go together, or name what is not there. The message says what to do."""
+
+
+def ledger_place(written: str) -> Place:
+    """Find the ledger that is meant. Raises UseError."""
+    if "://" in written and not written.startswith(_URL):
+        try:
+            return DatabaseUrl(written)
+        except ValueError as error:
+            raise UseError(f"--ledger {error}, {_URL}path or a file.") from error
+    path = Path(written.removeprefix(_URL))
+    if not path.is_file():
+        raise UseError(f"there is no ledger at {path}.")
+    return path
 
 
 def guarded(run: Run) -> Run:

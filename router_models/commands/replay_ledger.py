@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from gateway.app import read_settings
-from gateway.core.database_url import DatabaseUrl
 from gateway.core.routing import Route
 from gateway.scoring import open_plain
 from gateway.store.connection import LedgerUnusable, Place
@@ -23,7 +22,6 @@ from router_models.replay.figures import Tally
 from router_models.replay.policy import Policy, Under, as_recorded
 from router_models.replay.recorded import Record, read_record
 
-_URL = "sqlite:///"
 _OF_SAMPLE = ("seed", "threshold", "since", "until")
 
 
@@ -33,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
         raise common.UseError(f"--{alone[0]} goes with --sample.")
     if args.threshold is not None and args.config is not None:
         raise common.UseError("--threshold goes without --config.")
-    place = ledger_place(args.ledger)
+    place = common.ledger_place(args.ledger)
     with reading_ledger(place):
         name, without, others = _route(place, args.route)
         policy, notes = _policy(args.config, name)
@@ -53,19 +51,6 @@ def run(args: argparse.Namespace) -> int:
     other = args.config is not None or args.threshold is not None
     reproduced = other or not figures["otherwise"]
     return 0 if reproduced else 1
-
-
-def ledger_place(written: str) -> Place:
-    """Find the ledger that is meant. Raises UseError."""
-    if "://" in written and not written.startswith(_URL):
-        try:
-            return DatabaseUrl(written)
-        except ValueError as error:
-            raise common.UseError(f"--ledger {error}, {_URL}path or a file.") from error
-    path = Path(written.removeprefix(_URL))
-    if not path.is_file():
-        raise common.UseError(f"there is no ledger at {path}.")
-    return path
 
 
 @contextmanager
@@ -148,8 +133,8 @@ def _told(args: argparse.Namespace) -> str:
 
 def _of_sample(args: argparse.Namespace, place: Place, name: str, policy: Policy) -> dict[str, Any]:
     """Replay some requests, drawn by chance."""
+    from gateway.store.blocks import Period
     from gateway.store.sample import sample
-    from gateway.store.totals import Period
     from router_models.report.what_if import drawn, tried
 
     period, seed = Period(args.since, args.until, name), args.seed or 0

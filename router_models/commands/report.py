@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from router_models.commands import common
 
 if TYPE_CHECKING:
+    from gateway.store.blocks import Period
     from gateway.store.connection import Place
-    from gateway.store.totals import Period
     from router_models.report.document import Document
 
 FORMATS = ("terminal", "markdown", "json", "html")
@@ -109,13 +109,11 @@ def place(config: Path | None, ledger: str | None) -> tuple[Any, Place]:
         settings = read_settings(path, os.environ)
     if ledger is None:
         return settings, settings.ledger.place
-    from router_models.commands.replay_ledger import ledger_place
-
-    return settings, ledger_place(ledger)
+    return settings, common.ledger_place(ledger)
 
 
 def _period(args: argparse.Namespace) -> Period:
-    from gateway.store.totals import Period
+    from gateway.store.blocks import Period
 
     since = args.since
     if args.days is not None:

@@ -27,7 +27,7 @@ from router_models.cascade.pairs import Pairs
 from router_models.commands import common
 from router_models.commands.ground import Ground as Opened
 from router_models.commands.ground import open_ground
-from router_models.commands.replay_ledger import ledger_place, reading_ledger
+from router_models.commands.replay_ledger import reading_ledger
 from router_models.difficulty.evaluate import seen_by
 from router_models.difficulty.formats import DataError, is_ledger
 
@@ -197,8 +197,8 @@ def _place(args: argparse.Namespace, settings: Settings) -> Place:
         return given
     place = settings.ledger.place
     if given:
-        return ledger_place(str(given))
-    return ledger_place(str(place)) if isinstance(place, Path) else place
+        return common.ledger_place(str(given))
+    return common.ledger_place(str(place)) if isinstance(place, Path) else place
 
 
 def _tell(route: Route, told: ledger.Told) -> None:

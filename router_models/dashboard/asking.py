@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.core.database_url import DatabaseUrl
+from gateway.store.blocks import Period
 from gateway.store.connection import Place
 from gateway.store.rollup_tables import HOUR
-from gateway.store.totals import Period
 
 DEFAULT_DAYS: Final = 7
 _LONGEST: Final = 64

@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
+from gateway.store.blocks import Row
 from gateway.store.glance import glance
-from gateway.store.totals import Row
 from router_models.dashboard.asking import Asked
 from router_models.dashboard.hourly import about, added, rolled, stepped
 from router_models.dashboard.routing import GLANCE

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
+from gateway.store.blocks import Row
 from gateway.store.connection import Place
 from gateway.store.rollup_tables import HOUR
 from gateway.store.rollups import hours
-from gateway.store.totals import Row
 from router_models.dashboard.asking import Asked
 
 STEPS: Final = 96

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
-from gateway.store.totals import Block, Row, Totals
+from gateway.store.blocks import Block, Row
+from gateway.store.totals import Totals
 from router_models.dashboard.asking import Asked
 from router_models.dashboard.hourly import about, added, rolled, stepped
 from router_models.report.bill import UNKNOWN, saved_share

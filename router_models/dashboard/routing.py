@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from gateway.core.economics import break_even_escalation
+from gateway.store.blocks import Row
 from gateway.store.glance import glance
-from gateway.store.totals import Row
 from router_models.dashboard.asking import Asked
 from router_models.dashboard.hourly import about, added, rolled, stepped
 from router_models.report.bill import grouped, sum_of

@@ -6,8 +6,8 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
+from gateway.store.blocks import Period
 from gateway.store.connection import Place
-from gateway.store.totals import Period
 from router_models.dashboard.asking import Asked, Refused
 from router_models.dashboard.hourly import about
 from router_models.report.what_if import Decisions, drawn, in_force, tried, why_not

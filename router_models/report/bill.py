@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from gateway.store.totals import Block, Row, Totals
+from gateway.store.blocks import Block, Row
+from gateway.store.totals import Totals
 
 RESAMPLES = 2_000
 Interval = dict[str, float | None]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.store.totals import Block
+from gateway.store.blocks import Block
 from router_models.report.bill import Bill, grouped, sum_of
 
 

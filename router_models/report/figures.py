@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gateway.store.totals import Period, Totals
+from gateway.store.blocks import Period
+from gateway.store.totals import Totals
 from router_models.report.bill import (
     UNKNOWN,
     add_up,
@@ -51,7 +52,7 @@ def figures(totals: Totals, asked: Asked, prices: Mapping[str, float] = {}) -> d
     for row in requests:
         baselines[row["baseline_tier"]] += row["requests"]
     baseline = baselines.most_common(1)[0][0] if baselines else ""
-    judged = quality(totals.labels, dict(served), baseline)
+    judged = quality(totals.labels, dict(served.most_common()), baseline)
     return {
         "period": {
             "since": asked.period.since,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gateway.core.economics import break_even_escalation
-from gateway.store.totals import Block, Row
+from gateway.store.blocks import Block, Row
 from router_models.report.bill import Interval, grouped, resampled, sum_of
 
 _MOST = 8

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.core.economics import worth
 from gateway.core.money import NANO
-from gateway.store.totals import Row
+from gateway.store.blocks import Row
 from router_models.report.bill import UNKNOWN, Interval, grouped, sum_of
 
 LEAST = 30

@@ -16,9 +16,9 @@ import numpy as np
 
 from gateway.core.difficulty import start_index
 from gateway.core.plan import Plan, Tier
+from gateway.store.blocks import Period
 from gateway.store.connection import Place
 from gateway.store.sample import sample
-from gateway.store.totals import Period
 from router_models.replay.again import Again, decide_again
 from router_models.replay.figures import Tally
 from router_models.replay.recorded import Record, read_record

@@ -7,9 +7,10 @@ from contextlib import closing
 
 import httpx
 import pytest
-from api.serving import LARGE, ask_for
+from api.serving import LARGE, REFUSES, ask_for
 from app.serving import listening
 
+from gateway.store import read
 from gateway.store.prompts import read_signals
 from gateway.store.training import labelled_prompts, tier_costs
 
@@ -82,3 +83,24 @@ async def test_prompt_retention(tmp_path):
             assert served.gateway.store.flush()
         with closing(sqlite3.connect(store.path)) as reader:
             assert reader.execute("SELECT count(*) FROM prompt").fetchone() == (left,)
+
+
+async def test_a_row_is_found_by_its_trace_and_equal_prompts_by_their_hash(tmp_path):
+    sent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    async with listening(tmp_path, ledger={"prompt_key": "k3y"}) as served:
+        async with httpx.AsyncClient(base_url=served.base_url) as client:
+            first = await client.post("/chat/completions", json=BODY, headers={"traceparent": sent})
+            await client.post("/chat/completions", json={**BODY, "stream": True, **REFUSES})
+            await client.post("/chat/completions", json=ask_for())
+        assert served.gateway.store.flush()
+        (found,) = read.find(served.gateway.store.path, "4bf92f3577b34da6a3ce929d0e0e4736")
+        assert found["request_id"] == first.headers["x-request-id"]
+        one, again, other = read.requests(served.gateway.store.path)
+        assert again["trace_id"] == ""
+        own = again["entry_id"].replace("-", "")
+        assert [each["id"] for each in read.find(served.gateway.store.path, own)] == [again["id"]]
+        (whole,) = read.find(served.gateway.store.path, again["entry_id"])
+    assert one["prompt_hash"] == again["prompt_hash"] != other["prompt_hash"]
+    assert len(whole["calls"]) == 2
+    assert len({call["provider_request_id"] for call in whole["calls"]} - {""}) == 2
+    assert files_with(tmp_path, WORDS) == set()

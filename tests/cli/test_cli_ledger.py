@@ -123,9 +123,20 @@ def test_a_wrong_configuration_is_a_2(folder, capsys):
 def test_the_page_names_only_what_there_is(capsys):
     page = (ROOT / "docs" / "ledger.md").read_text(encoding="utf-8")
     named = re.findall(r"waterfall ledger ([a-z]+)([^\n`]*)", page)
-    assert {command for command, _ in named} == {"status", "export", "query"}
+    assert {command for command, _ in named} == {"status", "find", "export", "query"}
     for command, asked in named:
         with pytest.raises(SystemExit):
             main(["ledger", command, "--help"])
         known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
         assert set(re.findall(r"--[a-z-]+", asked)) <= known, (command, asked)
+
+
+def test_find_writes_what_goes_by_an_id(folder, capsys):
+    (row, *_) = read.requests(folder / "ledger.db")
+    for known_as in (row["entry_id"], row["request_id"]):
+        assert main(["ledger", "find", known_as]) == 0
+        (found,) = json.loads(capsys.readouterr().out)
+        assert found["id"] == row["id"]
+        assert [len(found[part]) for part in ("attempts", "calls")] == [2, 2]
+    assert main(["ledger", "find", "nobody"]) == 1
+    assert "Nothing in" in capsys.readouterr().err

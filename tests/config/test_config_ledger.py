@@ -35,3 +35,14 @@ def test_what_the_ledger_keeps_of_prompts(read, small):
     assert (kept.content, kept.prompt_retention) == ("prompts", 43_200)
     longest = read(f"{small}ledger: {{prompt_retention: 3650d}}\n").ledger
     assert longest.prompt_retention == 3650 * 86_400
+
+
+def test_the_key_to_prompts_is_a_secret(read, small):
+    assert read(small).ledger.prompt_key is None
+    one, other = (
+        read(f"{small}ledger: {{prompt_key: {key}}}\n") for key in ("k3y-of-prompts", "an0ther")
+    )
+    assert one.ledger.prompt_key == "k3y-of-prompts"
+    assert "k3y-of-prompts" not in repr(one)
+    assert one.digest == other.digest
+    assert LedgerSettings.ordered(json.loads(json.dumps(one.ledger.orders()))) == one.ledger

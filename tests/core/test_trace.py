@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from gateway.core.ids import uuid7
 from gateway.core.ledger import Origin
-from gateway.core.trace import Trace, read_traceparent, span_id, trace_of, traceparent
+from gateway.core.trace import (
+    Trace,
+    read_traceparent,
+    sent_trace_id,
+    span_id,
+    trace_of,
+    traceparent,
+)
 
 SENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 ID = "01a21675-c7a1-7872-9b44-63529156b3a0"
@@ -70,3 +77,9 @@ def test_what_is_written_can_be_read(uuid):
     written = traceparent(trace, span_id(uuid))
     assert read_traceparent(written) == written
     assert trace_of(replace(OWN, trace=written), 0.0).trace_id == trace.trace_id
+
+
+def test_the_trace_that_a_client_named_is_known_by_its_id():
+    sent = read_traceparent(SENT)
+    assert int(sent_trace_id(sent), 16) == trace_of(replace(OWN, trace=sent), 1.0).trace_id
+    assert sent_trace_id(read_traceparent("nonsense")) == ""

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.difficulty import start_index
+from gateway.store.blocks import Period
 from gateway.store.histories import histories
-from gateway.store.totals import Period, totals
+from gateway.store.totals import totals
 from loadtests.made_up_ledger import make
 from router_models.replay.again import decide_again
 from router_models.replay.recorded import read_record

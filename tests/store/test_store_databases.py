@@ -24,11 +24,12 @@ from sample_entries import (
 from gateway.core.rows import row
 from gateway.core.shadow import Shadow
 from gateway.store import read
+from gateway.store.columns import TABLES
 from gateway.store.connection import LedgerUnusable
 from gateway.store.histories import histories, routes
 from gateway.store.ledgers import ledger_at
 from gateway.store.owner import claim
-from gateway.store.schema import TABLES, VERSION
+from gateway.store.schema import VERSION
 from gateway.store.slots import Slots
 
 KINDS = (entry, escalated, fallen_through, cancelled, failed, examined)

@@ -17,8 +17,9 @@ from sample_entries import entry
 from gateway.core.difficulty import Difficulty
 from gateway.core.rows import row
 from gateway.store import read
+from gateway.store.columns import ADDED
 from gateway.store.owner import claim
-from gateway.store.schema import CALL_4, MIGRATIONS, REQUEST_4, VERSION
+from gateway.store.schema import MIGRATIONS, VERSION
 from gateway.store.spool import frame
 from gateway.store.sqlite import connect, insert, transaction
 from gateway.store.store import open_store
@@ -86,7 +87,7 @@ def test_an_old_ledger_becomes_what_a_new_one_is(tmp_path, caplog):
     assert caplog.text == ""
 
 
-@pytest.mark.parametrize("version", [2, 3, 4, 5, 6])
+@pytest.mark.parametrize("version", [2, 3, 4, 5, 6, 7])
 def test_so_does_one_of_a_later_layout(tmp_path, caplog, version):
     path = tmp_path / "old.db"
     old_ledger(path)
@@ -102,8 +103,9 @@ def test_so_does_one_of_a_later_layout(tmp_path, caplog, version):
     (found, *_) = read.requests(path)
     told = [found[name] for name in ("policy_start", "policy_reason", "decided", "shadow_cost")]
     assert told == ["", "", None, 0]
-    added = {name: found[name] for name in REQUEST_4}
-    assert added == {name: "" if "TEXT" in kind else None for name, kind in REQUEST_4.items()}
+    later = {**ADDED[4]["request"], **ADDED[8]["request"]}
+    added = {name: found[name] for name in later}
+    assert added == {name: "" if "TEXT" in kind else None for name, kind in later.items()}
 
 
 def test_its_rows_stay_as_they_were_and_new_ones_join_them(tmp_path):
@@ -154,7 +156,7 @@ def test_a_record_of_layout_3_is_taken_over_with_nothing_made_up(tmp_path):
     assert (found["baseline_basis"], found["check_cost"]) == ("", None)
     for each in found["calls"]:
         assert each["cost"] > 0
-        assert [each[name] for name in CALL_4 if "cost" in name] == [None] * 8
+        assert [each[name] for name in ADDED[4]["call"] if "cost" in name] == [None] * 8
         assert each["price_version"] == ""
 
 

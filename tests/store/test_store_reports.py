@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.cli import main
+from gateway.store.blocks import Period
 from gateway.store.recorded import recorded_calls, tier_usage
 from gateway.store.sample import sample
-from gateway.store.totals import Period, totals
+from gateway.store.totals import totals
 from loadtests.made_up_ledger import DAY, START, make, write
 from router_models.report.figures import Asked, figures
 

@@ -8,9 +8,9 @@ from contextlib import closing
 
 import pytest
 
+from gateway.store.blocks import Period
 from gateway.store.histories import histories
 from gateway.store.sample import sample
-from gateway.store.totals import Period
 from loadtests.made_up_ledger import DAY, START, make
 
 

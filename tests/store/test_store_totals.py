@@ -7,8 +7,9 @@ from contextlib import closing
 
 import pytest
 
+from gateway.store.blocks import Period
 from gateway.store.recorded import recorded_calls
-from gateway.store.totals import Period, Totals, totals
+from gateway.store.totals import Totals, totals
 from loadtests.made_up_ledger import DAY, START, make
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import orjson
 import pytest
 from upstreams.asking import BODY, DONE, END, KEY, PATIENT, REPLY, adapter, answer, ask, said
-from upstreams.scripted import Scripted, events, head, streamed, whole
+from upstreams.scripted import Scripted, chunk, events, head, streamed, whole
 
 from gateway.core.money import Usage
-from gateway.upstreams.openai import OpenAIUpstream
+from gateway.upstreams.openai import LONGEST_ID, OpenAIUpstream
 
 # ------------------------------------------------------------------ what is sent
 
@@ -121,3 +121,26 @@ async def test_five_thousand_events_in_one_packet():
 async def test_the_model_s_own_name_is_left_alone():
     heard = await answer(whole(REPLY))
     assert heard.deltas[0].payload["model"] == "theirs-v2"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("headers", "named"),
+    [
+        ({}, ""),
+        ({"x_request_id": "req_1"}, "req_1"),
+        ({"request_id": "req_2"}, "req_2"),
+        ({"X_Request_Id": "req_1", "request_id": "req_2"}, "req_1"),
+        ({"x_request_id": "x" * 500}, "x" * LONGEST_ID),
+    ],
+)
+async def test_what_the_provider_calls_the_request_is_heard(stream, headers, named):
+    heard = []
+    reply = whole(REPLY, **headers)
+    if stream:
+        told = {"content_type": "text/event-stream", "transfer_encoding": "chunked", **headers}
+        reply = head(**told) + chunk(events(said("a"), END, DONE)) + chunk(b"")
+    await answer(reply, stream=stream, on_named=heard.append)
+    refused = whole(b"{}", 503, **headers)
+    await answer(refused, stream=stream, on_named=heard.append)
+    assert heard == [named, named]

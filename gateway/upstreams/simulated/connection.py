@@ -150,10 +150,9 @@ class Connection(asyncio.Protocol):
     def _begin(self, request: Request, show: Show, line: Line) -> None:
         self._show, self._line, self._keep_alive = show, line, request.keep_alive
         self._last_write = self._loop.time()
-        drips = show.framing == "drip"
-        self._steps = (
-            framing.dripped(show, keep_alive=request.keep_alive) if drips else iter(show.steps)
-        )
+        self._steps = iter(show.steps)
+        if show.framing == "drip":
+            self._steps = framing.dripped(show, keep_alive=request.keep_alive, named=line.id)
         self._go_on()
 
     def _go_on(self) -> None:
@@ -170,7 +169,8 @@ class Connection(asyncio.Protocol):
             elif isinstance(step, bytes):
                 out.append(step)
             elif step is Mark.HEAD:
-                out.append(framing.head(self._show, keep_alive=self._keep_alive))
+                named = self._line.id
+                out.append(framing.head(self._show, keep_alive=self._keep_alive, named=named))
             elif isinstance(step, Wait):
                 if step.seconds > 0:
                     self._write(out)

@@ -11,8 +11,9 @@ from gateway.upstreams.simulated.show import JSON, Mark, Part, Show, Step, Wait
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
-def head(show: Show, *, keep_alive: bool) -> bytes:
-    """Write the status line and the headers. Streams are chunked, bodies counted."""
+def head(show: Show, *, keep_alive: bool, named: str = "") -> bytes:
+    """Write the status line and the headers, with what the request is `named` if anything. Streams
+    are chunked, bodies counted."""
     if show.streams:
         length = "transfer-encoding: chunked\r\ncache-control: no-store"
     else:
@@ -20,6 +21,8 @@ def head(show: Show, *, keep_alive: bool) -> bytes:
         length = f"content-length: {show.promised if show.promised is not None else size}"
     lines = [_status_line(show.status), f"content-type: {show.content_type}", length]
     lines += [f"{name}: {value}" for name, value in show.headers]
+    if named:
+        lines.append(f"x-request-id: {named}")
     if not keep_alive:
         lines.append("connection: close")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
@@ -47,7 +50,7 @@ def tail(show: Show) -> bytes:
     return _LAST_CHUNK if show.streams else b""
 
 
-def dripped(show: Show, *, keep_alive: bool) -> Iterator[Step | bytes]:
+def dripped(show: Show, *, keep_alive: bool, named: str) -> Iterator[Step | bytes]:
     """Turn a whole reply into single bytes with waits between them; early waits are kept."""
     for step in show.steps:
         if isinstance(step, Wait):
@@ -56,7 +59,9 @@ def dripped(show: Show, *, keep_alive: bool) -> Iterator[Step | bytes]:
         if isinstance(step, Part):
             data = frame(show, step)
         else:
-            data = head(show, keep_alive=keep_alive) if step is Mark.HEAD else tail(show)
+            data = tail(show)
+            if step is Mark.HEAD:
+                data = head(show, keep_alive=keep_alive, named=named)
         for place in range(len(data)):
             yield data[place : place + 1]
             yield Wait(show.drip)

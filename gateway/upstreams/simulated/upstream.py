@@ -54,6 +54,7 @@ class SimulatedUpstream:
         call.on_sent()
         call = replace(call, timeout=min(call.timeout, self._total))
         show, line = self.provider.receive({**call.body, "stream": call.stream})
+        call.on_named(line.id)
         performance = _Performance(call, receive, show, line, self._first_token, self._silence)
         try:
             await performance.play()
