@@ -34,7 +34,7 @@ _OPTIONS: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-_NAMED = re.compile(r"(?<![:\w]):([a-z_]+)")
+_NAMED = re.compile(r"(?<![:\w]):([a-z_][a-z_0-9]*)")
 _OURS = ("request", "attempt", "call", "check_result", "label", "prompt", "tuning", "segment")
 
 _log = logging.getLogger(__name__)

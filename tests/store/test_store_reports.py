@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
 
 from gateway.cli import main
 from gateway.store.blocks import Period
+from gateway.store.ledgers import ledger_at
 from gateway.store.recorded import recorded_calls, tier_usage
+from gateway.store.rollups import roll_up
 from gateway.store.sample import sample
 from gateway.store.totals import totals
 from loadtests.made_up_ledger import DAY, START, make, write
@@ -28,6 +31,13 @@ def test_a_server_s_sums_are_the_file_s(postgres_home, tmp_path, period):
     told, own = (json.dumps(figures(totals(place, period), asked)) for place in (there, path))
     assert told == own
     assert json.loads(told)["requests"] > 100
+    for place in (there, path):
+        with closing(ledger_at(place).write()) as writer:
+            while roll_up(writer, 1e11):
+                pass
+    by_hours = [figures(totals(place, period, 20), asked) for place in (there, path)]
+    assert json.dumps(by_hours[0]) == json.dumps(by_hours[1])
+    assert by_hours[0]["bill"] == json.loads(told)["bill"]
     since, until = int(START // 3600) * 3600, int(START + 6 * DAY)
     assert recorded_calls(there, since, until) == recorded_calls(path, since, until)
     usage, kept = (tier_usage(each, "small", START) for each in (there, path))
