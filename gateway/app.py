@@ -162,6 +162,7 @@ class Gateway:
             raise
         parts = Parts(
             upstreams=upstreams,
+            counters=fleet.counters,
             checks=all_checks(self._marker),
             journal=self.store.journal,
             sinks=(*spent.sinks, self.metrics.observe, self.log.write, *self.telemetry.sinks),

@@ -76,9 +76,9 @@ def authenticate(scope: Scope, keys: Iterable[Key], stored: Stored | None = None
 
     Every key is compared, whether or not one has matched, so that time tells nothing.
     """
-    token = bearer(scope)
-    if token is None:
-        raise Unauthorized("Send your key as `Authorization: Bearer <key>`.")
+    token = bearer(scope) or header(scope, b"x-api-key")
+    if not token:
+        raise Unauthorized("Send your key as `Authorization: Bearer <key>`, or as `x-api-key`.")
     digest = hashlib.sha256(token.encode("latin-1", "replace")).digest()
     found = [key for key in keys if hmac.compare_digest(key.digest, digest)]
     own = stored.find(token) if stored is not None and not found else None

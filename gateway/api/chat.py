@@ -1,4 +1,5 @@
-"""`POST /v1/chat/completions` and its dry run `POST /v1/route`, as plain ASGI.
+"""`POST /v1/chat/completions`, its like in other dialects, and the dry run `POST /v1/route`, as
+plain ASGI.
 
 The endpoint watches for the client's departure while the engine works, and cancels it then: the
 upstream is closed at once, and the ledger says what had been spent.
@@ -33,10 +34,12 @@ from gateway.api.planning import Arrival, Clocks, plan_job, replan
 from gateway.api.reply import EVENTS, PlainReply, StreamedReply
 from gateway.api.service import Service, Switch
 from gateway.api.spending import admit
+from gateway.api.voice import CHAT, Voice, error_body, id_headers
 from gateway.core.errors import GatewayError, NotReady
 from gateway.core.ledger import refusal
 from gateway.core.money import dollars
 from gateway.core.plan import Tier
+from gateway.dialects.dialect import Dialect
 from gateway.engine import Job
 
 _log = logging.getLogger("waterfall")
@@ -45,9 +48,17 @@ _log = logging.getLogger("waterfall")
 class Chat:
     """The endpoints that plan a request; `dry` ones stop there."""
 
-    def __init__(self, switch: Switch, clocks: Clocks, *, dry: bool = False) -> None:
-        """`switch` holds the service in force; each request keeps the one it began with."""
-        self._switch, self._clocks, self._dry = switch, clocks, dry
+    def __init__(
+        self,
+        switch: Switch,
+        clocks: Clocks,
+        *,
+        dialect: Dialect | None = None,
+        dry: bool = False,
+    ) -> None:
+        """`switch` holds the service in force; each request keeps the one it began with. `dialect`
+        is what clients speak here, None for OpenAI's chat."""
+        self._switch, self._clocks, self._dialect, self._dry = switch, clocks, dialect, dry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -57,7 +68,7 @@ class Chat:
         with service.in_flight:
             try:
                 key = self._admit(scope, service)
-                arrival = Arrival(scope, key, at, own_id, known_as)
+                arrival = Arrival(scope, key, at, own_id, known_as, self._dialect)
                 body = await read_json(scope, receive, service.max_body)
                 job = plan_job(service, self._clocks, arrival, body)
                 job, told, once = await self._let_in(service, arrival, body, job)
@@ -114,7 +125,8 @@ class Chat:
         self, service: Service, known_as: str, error: GatewayError, send: Send
     ) -> None:
         service.meter.refuse(refusal(known_as, self._clocks.wall(), error))
-        await answer_error(send, error, headers.ids(known_as))
+        told = [*headers.ids(known_as), *id_headers(self._dialect, known_as)]
+        await answer_error(send, error, told, error_body(self._dialect, error, known_as))
 
     async def _serve(
         self,
@@ -151,7 +163,9 @@ async def _answer(
     try:
         if job.undecided is not None:
             job = replan(service, await service.engine.assess(job))
-        base = [*headers.ids(job.origin.request_id), *headers.decision(job), *extra]
+        known_as = job.origin.request_id
+        ids = [*headers.ids(known_as), *id_headers(arrival.dialect, known_as)]
+        base = [*ids, *headers.decision(job), *extra]
         keepalive = _keepalive(job, base, send)
         reply = _reply_for(service, arrival, job, base, send, keepalive)
         async with keepalive or nullcontext():
@@ -195,10 +209,13 @@ def _reply_for(
     send: Send,
     keepalive: KeepAlive | None,
 ) -> PlainReply | StreamedReply:
+    voice = CHAT
+    if arrival.dialect is not None:
+        voice = Voice(arrival.dialect, job.request, job.origin.request_id)
     if not job.request.stream:
-        return PlainReply(send, base, service.simulated)
+        return PlainReply(send, base, service.simulated, voice)
     details = overrides.wants_details(arrival.scope)
-    return StreamedReply(send, base, service.simulated, details=details, keepalive=keepalive)
+    return StreamedReply(send, base, service.simulated, voice, details=details, keepalive=keepalive)
 
 
 def _fault() -> GatewayError:

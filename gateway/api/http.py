@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 import orjson
@@ -117,10 +117,15 @@ async def answer_json(
     await answer(send, status, orjson.dumps(value), [JSON, *(headers or [])])
 
 
-async def answer_error(send: Send, error: GatewayError, headers: Headers | None = None) -> None:
-    """Send an error in OpenAI's shape, with Retry-After when it is known."""
+async def answer_error(
+    send: Send,
+    error: GatewayError,
+    headers: Headers | None = None,
+    body: Mapping[str, Any] | None = None,
+) -> None:
+    """Send an error, with Retry-After when it is known: in OpenAI's shape, or as `body` has it."""
     told = [*(headers or []), *error.headers, *retry_after(error)]
-    await answer_json(send, error.status, error.body(), told)
+    await answer_json(send, error.status, error.body() if body is None else body, told)
 
 
 def retry_after(error: GatewayError) -> Headers:

@@ -13,7 +13,7 @@ from gateway.api.auth import Key
 from gateway.api.http import Scope, header
 from gateway.api.service import Service
 from gateway.api.sessions import conversation
-from gateway.api.wire import parse
+from gateway.api.voice import read_request
 from gateway.core.chat import ChatRequest
 from gateway.core.demands import demanded
 from gateway.core.difficulty import Difficulty, start_index
@@ -24,6 +24,7 @@ from gateway.core.routing import Mode, Overrides, Route, make_plan
 from gateway.core.session import Past
 from gateway.core.signals import Signals, measure
 from gateway.core.trace import read_traceparent
+from gateway.dialects.dialect import Dialect
 from gateway.engine import Job, Undecided
 from gateway.scorers import marked
 from gateway.tuning import Tuned
@@ -41,18 +42,19 @@ class Clocks:
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """A request as it came in. `at` is monotonic, in seconds; `external_id` is what the client
-    knows it by."""
+    knows it by; `dialect` is what its endpoint speaks, None for OpenAI's chat."""
 
     scope: Scope
     key: Key
     at: float
     entry_id: str
     external_id: str
+    dialect: Dialect | None = None
 
 
 def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str, Any]) -> Job:
     """Parse, measure, score and plan. Raises GatewayError with what the client should change."""
-    request = parse(body)
+    request = read_request(arrival.dialect, arrival.scope, body)
     route, tier = service.resolve(request.model, arrival.key)
     asked = overrides.read(arrival.scope, arrival.key, tier.name if tier else None)
     require_thresholds(route, asked.thresholds or ())
@@ -78,6 +80,7 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
             started_at=clocks.wall(),
             key=arrival.key.name,
             requested_model=request.model,
+            api=arrival.dialect.api if arrival.dialect else "chat.completions",
             stream=request.stream,
             session=session,
             trace=read_traceparent(header(arrival.scope, b"traceparent")),

@@ -1,7 +1,8 @@
 """Replies on their way out: a plain one whole, a streamed one as server-sent events.
 
 The status line of a stream waits for the first byte that may be seen: a failure before it is an
-ordinary HTTP error, after it an `error` event that ends the stream without `[DONE]`.
+ordinary HTTP error, after it an `error` event that ends the stream without `[DONE]`. Other dialects
+than the chat have their own words for all of that (`voice.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import orjson
 from gateway.api import headers
 from gateway.api.http import JSON, Headers, Send, answer, answer_error
 from gateway.api.keepalive import KeepAlive
+from gateway.api.voice import CHAT, Voice, used, wire_bytes
 from gateway.core.chat import Delta
 from gateway.core.errors import GatewayError
 from gateway.core.ledger import Entry
@@ -24,9 +26,11 @@ DONE = b"data: [DONE]\n\n"
 class PlainReply:
     """Sends one JSON body; fits core.ports.Client, though nothing is pushed into it."""
 
-    def __init__(self, send: Send, base: Headers, simulated: frozenset[str]) -> None:
+    def __init__(
+        self, send: Send, base: Headers, simulated: frozenset[str], voice: Voice = CHAT
+    ) -> None:
         """`base` are the headers already known."""
-        self._send, self._base, self._simulated = send, base, simulated
+        self._send, self._base, self._simulated, self._voice = send, base, simulated, voice
         self.started = False
 
     async def start(self, head: Head) -> None:
@@ -43,15 +47,15 @@ class PlainReply:
         told = [*self._base, *headers.served(outcome, self._simulated), *headers.money(entry)]
         self.started = True
         if outcome.error is not None:
-            await answer_error(self._send, outcome.error, told)
+            await answer_error(self._send, outcome.error, told, self._voice.error(outcome.error))
         elif outcome.served is not None:
-            body = b"".join(wire_bytes(delta) for delta in outcome.served.held)
+            body = self._voice.plain(outcome.served.held, outcome)
             await answer(self._send, 200, body, [JSON, *told])
 
     async def fail(self, error: GatewayError) -> None:
         """Send an error that has no entry to tell of, if nothing has been sent yet."""
         if not self.started:
-            await answer_error(self._send, error, self._base)
+            await answer_error(self._send, error, self._base, self._voice.error(error))
 
 
 class StreamedReply:
@@ -62,13 +66,15 @@ class StreamedReply:
         send: Send,
         base: Headers,
         simulated: frozenset[str],
+        voice: Voice = CHAT,
         *,
         details: bool,
         keepalive: KeepAlive | None = None,
     ) -> None:
         """`details` asks for the money, as a comment line before the end; where `keepalive` has
         opened the stream, it is there in any case."""
-        self._send, self._base, self._simulated = send, base, simulated
+        self._send, self._base, self._simulated, self._voice = send, base, simulated, voice
+        self._telling = voice.telling
         self._details = details
         self._keepalive = keepalive
         self.started = False
@@ -83,6 +89,10 @@ class StreamedReply:
 
     async def send(self, delta: Delta) -> None:
         """Send one event; returns when there is room for the next."""
+        if self._telling is not None:
+            if events := self._telling.feed(delta):
+                await self._event(events)
+            return
         data = wire_bytes(delta)
         if data:
             await self._event(b"data: %b\n\n" % data)
@@ -93,20 +103,26 @@ class StreamedReply:
         if outcome.error is not None and not await self._is_open():
             told = [*self._base, *headers.served(outcome, self._simulated), *headers.money(entry)]
             self.started = True
-            await answer_error(self._send, outcome.error, told)
+            await answer_error(self._send, outcome.error, told, self._voice.error(outcome.error))
             return
         details = _details(entry) if self._details else b""
         if outcome.error is not None:
-            await self._event(details + _error_event(outcome.error), more=False)
+            await self._event(details + self._broken(outcome.error), more=False)
             return
-        await self._event(details + DONE, more=False)
+        end = DONE if self._telling is None else self._telling.end(used(outcome))
+        await self._event(details + end, more=False)
 
     async def fail(self, error: GatewayError) -> None:
         """Send an error: as an HTTP error while that can be, else as an event."""
         if not await self._is_open():
-            await answer_error(self._send, error, self._base)
+            await answer_error(self._send, error, self._base, self._voice.error(error))
             return
-        await self._event(_error_event(error), more=False)
+        await self._event(self._broken(error), more=False)
+
+    def _broken(self, error: GatewayError) -> bytes:
+        if self._telling is not None:
+            return self._telling.fail(error)
+        return b"event: error\ndata: %b\n\n" % orjson.dumps(error.body())
 
     async def _is_open(self) -> bool:
         """Have status and headers gone out? From here on there are no more comments to wait."""
@@ -117,15 +133,6 @@ class StreamedReply:
 
     async def _event(self, data: bytes, *, more: bool = True) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": more})
-
-
-def wire_bytes(delta: Delta) -> bytes:
-    """Return a delta's JSON: as it came, unless it was edited."""
-    return orjson.dumps(delta.payload) if delta.raw is None else delta.raw
-
-
-def _error_event(error: GatewayError) -> bytes:
-    return b"event: error\ndata: %b\n\n" % orjson.dumps(error.body())
 
 
 def _details(entry: Entry) -> bytes:

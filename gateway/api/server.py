@@ -7,6 +7,7 @@ from starlette.routing import Route
 
 from gateway.api.admin import Render, metrics_endpoint
 from gateway.api.chat import Chat
+from gateway.api.count_tokens import CountTokens
 from gateway.api.endpoints import Endpoints, error_handlers
 from gateway.api.feedback import Feedback
 from gateway.api.http import Receive, Scope, Send
@@ -14,6 +15,7 @@ from gateway.api.passing import METHODS, PATHS, PassThrough
 from gateway.api.planning import Clocks
 from gateway.api.service import Switch
 from gateway.core.ledger import Refusal
+from gateway.dialects.messages import MESSAGES
 from gateway.store.labels import Labels
 
 
@@ -24,9 +26,9 @@ class App(FastAPI):
     def __init__(self) -> None:
         """Begin without endpoints, and without FastAPI's own pages."""
         super().__init__(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-        self._hot: dict[str, Chat] = {}
+        self._hot: dict[str, Chat | CountTokens] = {}
 
-    def add_hot(self, path: str, endpoint: Chat) -> None:
+    def add_hot(self, path: str, endpoint: Chat | CountTokens) -> None:
         """Have `endpoint` take every POST to a path."""
         self._hot[path] = endpoint
         self.router.routes.append(Route(path, endpoint, methods=["POST"]))
@@ -56,6 +58,8 @@ def main_app(
     chat, dry = Chat(switch, clocks), Chat(switch, clocks, dry=True)
     app.add_hot("/v1/chat/completions", chat)
     app.add_hot("/v1/route", dry)
+    app.add_hot("/v1/messages", Chat(switch, clocks, dialect=MESSAGES))
+    app.add_hot("/v1/messages/count_tokens", CountTokens(switch, clocks))
     through = PassThrough(switch, clocks)
     app.router.routes.extend(Route(path, through, methods=METHODS) for path in PATHS)
     app.add_route("/v1/feedback", Feedback(switch, clocks, labels).post, ["POST"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from gateway.core.chat import ChatRequest, Choice, Delta, Reply
 from gateway.core.difficulty import Difficulty
@@ -89,6 +89,15 @@ class Upstream(Protocol):
 
     async def aclose(self) -> None:
         """Close every connection."""
+        ...
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """An upstream that counts a request's tokens without answering it."""
+
+    async def count(self, call: UpstreamCall) -> int:
+        """Return the tokens of the call's prompt. Raises UpstreamError."""
         ...
 
 

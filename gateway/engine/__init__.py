@@ -12,11 +12,12 @@ from typing import assert_never
 
 from gateway.core.cascade import Call, Consult, Deliver, GiveUp, next_step
 from gateway.core.difficulty import fallen_back
+from gateway.core.dispatch import dispatch
 from gateway.core.errors import GatewayError
 from gateway.core.judging import judged
 from gateway.core.ledger import Entry
 from gateway.core.outcome import Outcome
-from gateway.core.ports import Assessment, Client
+from gateway.core.ports import Assessment, Client, UpstreamCall
 from gateway.core.verdict import Evidence, Finding
 from gateway.engine.booking import BookedCalls
 from gateway.engine.checking import Examining
@@ -35,6 +36,25 @@ class Engine:
         """`parts` is what driving a request needs."""
         self._parts = parts
         self._hedges = HedgeBudget()
+
+    async def count(self, job: Job) -> int | None:
+        """Have the tokens of the request counted by the upstream where its plan starts; None where
+        that one does not count. Raises UpstreamError."""
+        tier = job.plan.tiers[0]
+        upstream = self._parts.counters.get(tier.upstreams[0])
+        if tier.wire != "messages" or upstream is None:
+            return None
+        sent = dispatch(tier, job.request, judged=False, marker="", bare=True)
+        call = UpstreamCall(
+            self._parts.new_id(),
+            tier,
+            sent.body,
+            stream=False,
+            on_sent=lambda _="": None,
+            native=sent.native,
+            timeout=job.plan.deadline,
+        )
+        return await upstream.count(call)
 
     async def assess(self, job: Job) -> Job:
         """Ask the scorer that `job.undecided` names: returns the job with its difficulty, not yet

@@ -18,6 +18,7 @@ from gateway.core.plan import Plan, Tier
 from gateway.core.ports import (
     Assessor,
     Client,
+    Counts,
     Examiner,
     Head,
     Journal,
@@ -93,9 +94,10 @@ class Parts:
     """Everything that driving a request needs. `clock` is monotonic, `wall` UNIX time, both in
     seconds; `marker` is the process's not-sure marker, `config` the configuration's digest.
     `keep_prompts` says whether the record holds what the scorer read; `examiners` are the checks
-    that wait; `shadow_sinks` hear of attempts made in the shadow; `trace` writes the trace
-    context that a call takes along, by its id; `gateway_cost` is what the gateway itself is said
-    to cost for a request, in nano-dollars; `prompt_hash` tells equal prompts."""
+    that wait; `counters` count tokens, by upstream; `shadow_sinks` hear of attempts made in the
+    shadow; `trace` writes the trace context that a call takes along, by its id; `gateway_cost` is
+    what the gateway itself is said to cost for a request, in nano-dollars; `prompt_hash` tells
+    equal prompts."""
 
     upstreams: Mapping[str, Upstream]
     checks: Mapping[str, Check]
@@ -108,6 +110,7 @@ class Parts:
     config: str = ""
     keep_prompts: bool = False
     examiners: Mapping[str, Examiner] = field(default_factory=dict)
+    counters: Mapping[str, Counts] = field(default_factory=dict)
     shadow_sinks: Sequence[ShadowSink] = ()
     gateway_cost: int = 0
     trace: Callable[[Origin, str], str] = lambda _, __: ""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gateway.config import Settings, UpstreamSettings
 from gateway.core.plan import SEVERAL, Tier
-from gateway.core.ports import Receive, Upstream, UpstreamCall
+from gateway.core.ports import Counts, Receive, Upstream, UpstreamCall
 from gateway.upstreams.balanced import Balanced
 from gateway.upstreams.deployment import Deployment, Tally
 
@@ -79,6 +79,11 @@ class Fleet:
     def upstreams(self) -> Mapping[str, Upstream]:
         """Every upstream by name, with what stands around it."""
         return self._guarded
+
+    @property
+    def counters(self) -> Mapping[str, Counts]:
+        """Those that count tokens, by name: that is asked for beside the traffic."""
+        return {name: each for name, each in self._inner.items() if isinstance(each, Counts)}
 
     def balanced(self, names: Sequence[str], model: str) -> Balanced:
         """Put the deployments of a model together."""

@@ -32,6 +32,27 @@ def _write(call: UpstreamCall) -> tuple[bytes, bytes]:
     return orjson.dumps(body), _VERSION
 
 
+COUNT_PATH = "/messages/count_tokens"
+_OF_A_REPLY = {"max_tokens", "stream"}
+_COUNTED = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config")
+
+
+def counting(call: UpstreamCall) -> tuple[bytes, bytes]:
+    """Write a call that only counts its prompt's tokens, and the headers that it needs."""
+    body, headers = _write(call)
+    asked = orjson.loads(body)
+    known = _COUNTED if call.native is None else call.native.body.keys() - _OF_A_REPLY
+    return orjson.dumps({name: asked[name] for name in asked if name in known}), headers
+
+
+def counted(told: bytes) -> int:
+    """Read what was counted. Raises UpstreamDown(kind="bad_response")."""
+    count = json_object(told).get("input_tokens")
+    if type(count) is not int or count < 0:
+        raise nonsense("it has no input_tokens")
+    return count
+
+
 def _plain(raw: bytes, call: UpstreamCall) -> Delta:
     message = json_object(raw)
     try:

@@ -15,7 +15,7 @@ from gateway.core.errors import UpstreamError
 from gateway.core.ports import Receive, UpstreamCall
 from gateway.upstreams import failures
 from gateway.upstreams.http1 import Exchange, HttpError, Pool, Timeouts
-from gateway.upstreams.messages import MESSAGES
+from gateway.upstreams.messages import COUNT_PATH, MESSAGES, counted, counting
 from gateway.upstreams.speaking import CHAT, Reader, Speech
 from gateway.upstreams.sse import Decoder, Event, EventTooLarge
 
@@ -66,14 +66,28 @@ class OpenAIUpstream:
             failures.mask(error, self._api_key)
             raise
 
+    async def count(self, call: UpstreamCall) -> int:
+        """Count a prompt's tokens; see `gateway.core.ports.Counts`."""
+        try:
+            body, more = counting(call)
+            async with self._pool.exchange(
+                "POST", COUNT_PATH, self._headers + more, body, self._patience(call)
+            ) as exchange:
+                told = await exchange.read_all()
+        except HttpError as error:
+            raise failures.from_wire(error) from error
+        if not 200 <= exchange.status < 300:
+            refusal = failures.from_reply(exchange.status, exchange.headers, told[:MAX_ERROR_BODY])
+            failures.mask(refusal, self._api_key)
+            raise refusal
+        return counted(told)
+
     async def aclose(self) -> None:
         """Close every connection; calls under way fail."""
         await self._pool.aclose()
 
     async def _call(self, call: UpstreamCall, receive: Receive) -> None:
-        timeouts = self._timeouts
-        if call.timeout < timeouts.total:
-            timeouts = replace(timeouts, total=call.timeout)
+        timeouts = self._patience(call)
         wire = WIRES[call.tier.wire]
         body, more = wire.write(call)
         headers = self._headers + more if more else self._headers
@@ -92,6 +106,10 @@ class OpenAIUpstream:
             raw = await exchange.read_all()
         # The connection is free again before anybody thinks about the reply.
         await receive(wire.plain(raw, call))
+
+    def _patience(self, call: UpstreamCall) -> Timeouts:
+        timeouts = self._timeouts
+        return replace(timeouts, total=call.timeout) if call.timeout < timeouts.total else timeouts
 
 
 class _Progress:

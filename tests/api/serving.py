@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from dataclasses import dataclass, field
 
 import orjson
@@ -213,6 +214,16 @@ class House:
         assert found is not None
         return found
 
+    def attempts(self, answer):
+        """The rows of a request's attempts, in order."""
+        assert self.gateway.store.flush(LIMIT)
+        place = self.gateway.settings.ledger.place
+        number = read.request(place, answer.header("x-request-id"))["id"]
+        with contextlib.closing(sqlite3.connect(place)) as connection:
+            connection.row_factory = sqlite3.Row
+            sql = "SELECT * FROM attempt WHERE request = ? ORDER BY seq"
+            return [dict(row) for row in connection.execute(sql, (number,))]
+
 
 class _Noted:
     """An upstream that notes the bodies that it is sent."""
@@ -223,6 +234,9 @@ class _Noted:
     async def call(self, call, receive):
         self._sent.append(call.body)
         await self._real.call(call, receive)
+
+    async def count(self, call):
+        return await self._real.count(call)
 
     async def aclose(self):
         await self._real.aclose()

@@ -79,7 +79,7 @@ async def test_without_a_known_key_nothing_is_told(tmp_path, authorization):
 
 
 async def test_a_key_in_the_query_or_another_header_is_no_key(tmp_path):
-    rows = header_rows({"host": "localhost", "api_key": APP, "x_api_key": APP})
+    rows = header_rows({"host": "localhost", "api_key": APP, "x_key": APP})
     async with house(tmp_path, locked()) as it:
         answer = await send(
             it.app, "GET", "/v1/models", headers=rows, query=f"api_key={APP}".encode()
