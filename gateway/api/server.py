@@ -15,7 +15,9 @@ from gateway.api.passing import METHODS, PATHS, PassThrough
 from gateway.api.planning import Clocks
 from gateway.api.service import Switch
 from gateway.core.ledger import Refusal
+from gateway.dialects.completions import COMPLETIONS
 from gateway.dialects.messages import MESSAGES
+from gateway.dialects.responses import RESPONSES
 from gateway.store.labels import Labels
 
 
@@ -59,6 +61,8 @@ def main_app(
     app.add_hot("/v1/chat/completions", chat)
     app.add_hot("/v1/route", dry)
     app.add_hot("/v1/messages", Chat(switch, clocks, dialect=MESSAGES))
+    app.add_hot("/v1/responses", Chat(switch, clocks, dialect=RESPONSES))
+    app.add_hot("/v1/completions", Chat(switch, clocks, dialect=COMPLETIONS))
     app.add_hot("/v1/messages/count_tokens", CountTokens(switch, clocks))
     through = PassThrough(switch, clocks)
     app.router.routes.extend(Route(path, through, methods=METHODS) for path in PATHS)
