@@ -39,7 +39,7 @@ HOMES = {
     "uvicorn": "cli launcher",
     "uvloop": "launcher upstreams",
     "xllamacpp": "cli demo",
-    "yaml": "config prices",
+    "yaml": "cli config prices",
 }
 
 # The demo's models are trained on its questions and measured on the server that it runs; a team's

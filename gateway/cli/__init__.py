@@ -10,9 +10,24 @@ from types import ModuleType
 from typing import Final
 
 import gateway
-from gateway.cli import check, demo, keys, ledger, prices, route, serve
+from gateway.cli import (
+    chat,
+    check,
+    completion,
+    demo,
+    doctor,
+    init,
+    keys,
+    ledger,
+    prices,
+    route,
+    serve,
+)
 
-_COMMANDS: Final = (serve, demo, check, route, prices, ledger, keys)
+_COMMANDS: Final = (
+    *(serve, init, demo, check, doctor, chat),
+    *(route, prices, ledger, keys, completion),
+)
 _OTHERS: Final = "waterfall.commands"
 """Entry points of more commands, each a module like ours: serving needs none of them."""
 

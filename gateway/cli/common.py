@@ -23,7 +23,8 @@ There is no {path}. A useful one has three parts: upstreams, tiers (cheap to str
   routes:
     waterfall: {{tiers: [small, large]}}
 
-Save that as {path}, then run `waterfall check` and `waterfall serve`.
+`waterfall init` writes one from the keys and model servers that it finds here; `waterfall serve
+--auto` does that and serves it. Or save the above as {path}, then `waterfall check` and `serve`.
 To see a waterfall at work first, with two tiny models and no key: `waterfall demo`."""
 
 

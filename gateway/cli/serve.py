@@ -17,6 +17,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     """Add this command."""
     parser = commands.add_parser("serve", help="serve a configuration until stopped")
     common.add_config(parser)
+    parser.add_argument(
+        "--auto",
+        action="store_true",
+        help="where there is no configuration, write what `waterfall init` finds, and serve that",
+    )
     parser.add_argument("--host", help="in place of server.host")
     parser.add_argument("--port", type=_port, help="in place of server.port; 0 takes a free one")
     parser.add_argument("--workers", type=_workers, help="in place of server.workers: processes")
@@ -40,6 +45,11 @@ def _whole(written: str, least: int, most: int) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Serve. Exit code 2 for a configuration that cannot be served."""
+    if args.auto and not args.config.exists():
+        from gateway.cli.init import from_surroundings
+
+        if code := from_surroundings(args.config):
+            return code
     settings = common.read(args)
     if settings is None:
         return 2

@@ -36,7 +36,8 @@ class Pattern:
 @dataclass(frozen=True, slots=True)
 class Preset:
     """A provider. `base_url` is empty where everybody has an own one; `key` is the environment's
-    variable, empty where none is needed; `header` is where the key goes."""
+    variable, empty where none is needed; `header` is where the key goes; `pair` are two tiers to
+    begin with, as a configuration has them."""
 
     name: str
     base_url: str = ""
@@ -45,6 +46,7 @@ class Preset:
     source: str = ""
     accepts: Accepts = EVERYTHING
     models: tuple[Pattern, ...] = field(default=())
+    pair: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
 
     def takes(self, model: str) -> Accepts:
         """Return what one of its models takes."""
@@ -80,6 +82,7 @@ def _preset(name: str, entry: Mapping[str, Any]) -> Preset:
         header=entry.get("header", BEARER),
         source=entry["source"],
         accepts=accepts(entry),
+        pair=entry.get("pair", {}),
         models=tuple(
             Pattern(tuple(each["like"]), tuple(each.get("unlike", ())), accepts(each))
             for each in entry.get("models", ())

@@ -30,7 +30,7 @@ def test_a_preset_is_whole(name):
         assert takes.refuse <= set(DEMANDS)
         assert not takes.drop & MEANINGFUL
         assert not takes.drop & (takes.rename.keys() | set(takes.rename.values()))
-    keys = {"base_url", "key", "header", "source", "drop", "rename", "refuse", "models"}
+    keys = {"base_url", "key", "header", "source", "drop", "rename", "refuse", "models", "pair"}
     written = yaml.safe_load((Path(presets.__file__).with_name("presets.yaml")).read_text())[name]
     assert set(written) <= keys
     assert {k for m in written.get("models", ()) for k in m} <= keys | {"like", "unlike"}
@@ -54,6 +54,17 @@ def test_its_twenty_lines_pass_check(file, monkeypatch, capsys):
     upstream = next(iter(load(file, environ | {"AZURE_OPENAI_RESOURCE": "acme"}, open_book)
                          .upstreams.values()))  # fmt: skip
     assert (upstream.preset, bool(upstream.api_key)) == (file.stem, bool(KNOWN[file.stem].key))
+
+
+def test_what_init_begins_with_is_what_is_written_out_here():
+    pairs = {name: preset.pair for name, preset in KNOWN.items() if preset.pair}
+    written = {file.stem: yaml.safe_load(file.read_text("utf-8"))["tiers"] for file in FILES}
+    assert len(pairs) >= 8
+    for name, pair in pairs.items():
+        tiers = written.get(name, {})
+        if tiers:
+            own = {t: {k: v for k, v in e.items() if k != "upstream"} for t, e in tiers.items()}
+            assert own == pair, name
 
 
 def test_a_model_has_its_provider_s_list_and_its_own():
