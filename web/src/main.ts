@@ -107,7 +107,7 @@ function showControls(): void {
     if (table) void download(table, query).catch((error: Error) => body.prepend(h("p", { class: "error", role: "alert" }, error.message)));
   });
   const dates = view.range === "custom" ? [moment("from", "since"), moment("to", "until")] : [];
-  clear(controls, h("label", { for: "range" }, h("span", {}, "Period"), range), ...dates, h("label", { for: "route" }, h("span", {}, "Route"), route), h("label", { for: "follow", class: "check" }, following, "Refresh"), save);
+  clear(controls, h("label", { for: "range" }, h("span", { class: "word" }, "Period"), range), ...dates, h("label", { for: "route" }, h("span", { class: "word" }, "Route"), route), h("label", { for: "follow", class: "check" }, following, "Refresh"), save);
 }
 
 function moment(words: string, name: "since" | "until"): HTMLElement {
