@@ -1,4 +1,4 @@
-"""The dashboard in a real browser: it renders, says what the ledger says, and lets nobody else in."""
+"""The dashboard in a real browser: it says what the ledger says, and lets nobody else in."""
 
 from __future__ import annotations
 
