@@ -17,6 +17,7 @@ from fastapi import FastAPI
 
 from gateway.api.admin import Controls, Render, admin_app, at_once, refuse_restart
 from gateway.api.build_info import build_info, priced_at
+from gateway.api.caching import ReplyCache
 from gateway.api.dashboard import describe
 from gateway.api.doors import StartError, open_ledger, refuse_open_door
 from gateway.api.figures import figures_of
@@ -211,6 +212,7 @@ class Gateway:
             down=fleet.down,
             figures=fleet.figures,
             line=self._spending.line,
+            cache=ReplyCache(self._spending.line, settings.digest),
         )
 
     def main(self, render: Render | None = None) -> FastAPI:

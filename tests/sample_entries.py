@@ -125,3 +125,10 @@ def open_call(number=None, entry_id="entry-x", **more):
         "cost_estimate": 777_001,
     }
     return OpenCall(**(known | more))
+
+
+def said_again(**more):
+    """Answered by a reply that was kept."""
+    verdict = Verdict(accepted=True, reason="cached")
+    served = attempt(verdict=verdict, calls=(), said_again=Usage(90, 20))
+    return entry(Outcome(attempts=(served,), served=served), **more)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from typing import Any
 
-from gateway.api import headers, idempotency, overrides
+from gateway.api import caching, headers, idempotency, overrides
 from gateway.api.auth import Key, identify
 from gateway.api.http import (
     ClientGone,
@@ -36,8 +36,9 @@ from gateway.api.service import Service, Switch
 from gateway.api.spending import admit
 from gateway.api.voice import CHAT, Voice, error_body, id_headers
 from gateway.core.errors import GatewayError, NotReady
-from gateway.core.ledger import refusal
+from gateway.core.ledger import Entry, refusal
 from gateway.core.money import dollars
+from gateway.core.outcome import Attempt
 from gateway.core.plan import Tier
 from gateway.dialects.dialect import Dialect
 from gateway.engine import Job
@@ -161,15 +162,25 @@ async def _answer(
 ) -> None:
     followed = False
     try:
-        if job.undecided is not None:
-            job = replan(service, await service.engine.assess(job))
         known_as = job.origin.request_id
-        ids = [*headers.ids(known_as), *id_headers(arrival.dialect, known_as)]
-        base = [*ids, *headers.decision(job), *extra]
+        base = [*headers.ids(known_as), *id_headers(arrival.dialect, known_as), *extra]
+        cache, name, again = service.cache, None, None
+        if job.route.caching is not None and cache is not None:
+            name = cache.name(job, arrival.scope)
+            again = name and await cache.find(name, job, arrival.scope)
+            base += [caching.HIT if again else caching.MISS] if name else []
+        if job.undecided is not None and not again:
+            job = replan(service, await service.engine.assess(job))
+        base += headers.decision(job)
         keepalive = _keepalive(job, base, send)
         reply = _reply_for(service, arrival, job, base, send, keepalive)
         async with keepalive or nullcontext():
-            followed = await _serve_with(service, job, reply, good)
+            if again:
+                entry = await _say_again(service, job, reply, again, good)
+            else:
+                entry, followed = await _serve_with(service, job, reply, good)
+        if name is not None and cache is not None and entry is not None:
+            await cache.keep(name, job, entry)
     finally:
         if service.admission is not None:
             service.admission.release(job.origin.entry_id, followed=followed)
@@ -177,20 +188,38 @@ async def _answer(
 
 async def _serve_with(
     service: Service, job: Job, reply: PlainReply | StreamedReply, good: Callable[[], None]
-) -> bool:
-    """Serve it; say whether it is asked about in the shadow. `good` hears that it went well."""
+) -> tuple[Entry | None, bool]:
+    """Serve it; return its record, and whether it is asked about in the shadow. `good` hears that
+    it went well."""
+    entry = await _delivered(service.engine.run(job, reply), reply, good)
+    if entry is None or entry.outcome.error is not None:
+        return entry, False
+    service.sessions.note(job, entry)
+    return entry, service.shadow_calls.follow(job, entry, service.in_flight)
+
+
+async def _say_again(
+    service: Service,
+    job: Job,
+    reply: PlainReply | StreamedReply,
+    served: Attempt,
+    good: Callable[[], None],
+) -> Entry | None:
+    return await _delivered(service.engine.say_again(job, reply, served), reply, good)
+
+
+async def _delivered(
+    running: Awaitable[Entry], reply: PlainReply | StreamedReply, good: Callable[[], None]
+) -> Entry | None:
     try:
-        entry = await service.engine.run(job, reply)
+        entry = await running
         if entry.outcome.error is None:
             good()
         await reply.finish(entry)
     except Exception:  # noqa: BLE001 (a fault of ours: the client gets an answer, we a log)
         await reply.fail(_fault())
-        return False
-    if entry.outcome.error is not None:
-        return False
-    service.sessions.note(job, entry)
-    return service.shadow_calls.follow(job, entry, service.in_flight)
+        return None
+    return entry
 
 
 def _keepalive(job: Job, base: Headers, send: Send) -> KeepAlive | None:

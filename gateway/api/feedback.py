@@ -20,11 +20,14 @@ from gateway.api.http import REQUEST_ID, ClientGone, read_json
 from gateway.api.planning import Clocks
 from gateway.api.service import Service, Switch
 from gateway.core.errors import BadRequest, BodyTooLarge, NotFound, NotReady
+from gateway.shared import SharedDown
 from gateway.store.labels import Answered, Label, Labels
 
 _LIMIT = 16 * 1024
 _FIELDS = ("request_id", "score", "label", "tier")
 _SOURCE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+GOOD_FROM = 0.5
+"""The lowest score that a reply may have and still be said again."""
 _USER = "user"
 _NOBODY = "none"
 _AT_ONCE = 2
@@ -84,6 +87,7 @@ class Feedback:
                 label = Label(found.entry_id, tier, asked.score, asked.source, at)
                 async with self._turns:
                     await asyncio.to_thread(self._labels.put, label)
+                await _withdraw(service, label)
         except (OSError, TimeoutError) as error:
             raise NotReady(
                 "The ledger is busy and took no label; send it again.",
@@ -107,6 +111,16 @@ class Feedback:
             param="request_id",
             code="request_not_found",
         )
+
+
+async def _withdraw(service: Service, label: Label) -> None:
+    """Say no reply again that somebody did not like."""
+    route = any(each.caching is not None for each in service.routes.values())
+    if label.score < GOOD_FROM and route and service.cache is not None:
+        try:
+            await service.cache.withdraw(label.entry_id)
+        except SharedDown as error:
+            raise OSError("The shared state is not to be had.") from error
 
 
 async def _body(request: Request) -> dict[str, Any]:

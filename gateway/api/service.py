@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.api.auth import Key, Keys
+from gateway.api.caching import ReplyCache
 from gateway.api.idempotency import OpenLine
 from gateway.api.passage import Passing
 from gateway.api.sessions import Sessions
@@ -79,8 +80,9 @@ class Service:
     and which thresholds are in force. `simulated` names the tiers whose answers no model gave.
     `close` lets go of its connections, once the last request has finished; `shadow_calls` are those
     under way for the record alone; `admission` keeps limits and budgets, where there are any;
-    `line` opens the way to what processes share; `passing` is what is passed through; `down` names
-    those tiers whose breaker is open, `figures` says how each deployment stands.
+    `line` opens the way to what processes share, `cache` has replies there; `passing` is what is
+    passed through; `down` names those tiers whose breaker is open, `figures` says how each
+    deployment stands.
     """
 
     engine: Engine
@@ -102,6 +104,7 @@ class Service:
     shadows: Mapping[str, Shadow] = field(default_factory=dict)
     admission: Admission | None = None
     line: OpenLine | None = None
+    cache: ReplyCache | None = None
     in_flight: InFlight = field(default_factory=InFlight)
     down: Callable[[Sequence[Tier]], tuple[str, ...]] = lambda _: ()
     figures: Callable[[], dict[str, Mapping[tuple[str, ...], float]]] = dict

@@ -82,4 +82,6 @@ def id_headers(dialect: Dialect | None, request_id: str) -> Headers:
 def used(outcome: Outcome) -> Usage:
     """What the call that served has used."""
     served = outcome.served
+    if served is not None and served.said_again is not None:
+        return served.said_again
     return served.calls[-1].usage if served is not None and served.calls else Usage()

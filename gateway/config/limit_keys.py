@@ -1,4 +1,4 @@
-"""The shape of limits and budgets, of the state that they share, and of the store of keys."""
+"""The shape of limits and budgets, of the state that they share, of keys and kept replies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, PlainValidator
 
 from gateway.config.fields import Flag, Secret, Tokens, ceiling, choice, whole
-from gateway.config.quantities import seconds
+from gateway.config.quantities import seconds, size
 from gateway.config.strict import STRICT
 from gateway.core.limits import Budget
 
@@ -110,3 +110,18 @@ class KeyStoreKeys(_Strict):
 
     enabled: Flag = False
     pepper: Secret = None
+
+
+def _kept_for(value: object) -> float:
+    return seconds(value, least=1)
+
+
+def _largest(value: object) -> int:
+    return size(value, most=16 << 20)
+
+
+class ReplyCacheKeys(_Strict):
+    """For how long a route's replies are kept, to be said again."""
+
+    ttl: Annotated[float, PlainValidator(_kept_for)] = 3600.0
+    largest: Annotated[int, PlainValidator(_largest)] = 256_000

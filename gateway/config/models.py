@@ -27,7 +27,7 @@ from gateway.config.fields import (
     only,
     whole,
 )
-from gateway.config.limit_keys import LimitKeys, TierLimitKeys
+from gateway.config.limit_keys import LimitKeys, ReplyCacheKeys, TierLimitKeys
 from gateway.config.price_keys import Priced
 from gateway.config.quantities import DAY, kept_for, kept_or_off, seconds, size
 from gateway.config.resilience_keys import ResilienceKeys, one_or_several
@@ -234,6 +234,7 @@ class RouteKeys(Strict):
     speculate: SpeculateKeys | None = None
     keepalive_after: Annotated[float | None, PlainValidator(seconds_or_off)] = None
     limits: LimitKeys | None = None
+    cache: Annotated[ReplyCacheKeys | None, BeforeValidator(fields.unless_off)] = None
 
 
 class ClientKey(Strict):

@@ -14,6 +14,7 @@ from gateway.config.problems import Trail
 from gateway.config.scorer import scorer as read_scorer
 from gateway.config.scorer import warn_of_idle_band, word_or_folder
 from gateway.config.settings import KeySettings
+from gateway.core.caching import Caching
 from gateway.core.cascade import Tier
 from gateway.core.routing import Route, Speculation, Target, Yardstick
 from gateway.core.scorer_spec import LlmSpec, ScorerSpec
@@ -77,6 +78,7 @@ def _route(draft: Draft, entry: str, tiers: Mapping[str, Tier], book: Book | Non
         speculate=_speculation(draft, (*trail, "speculate"), keys, thresholds),
         keepalive=keys.keepalive_after,
         limits=read_limits(draft, trail, keys.limits),
+        caching=Caching(keys.cache.ttl, keys.cache.largest) if keys.cache else None,
         candidate=keys.candidate and word_or_folder(draft, (*trail, "candidate"), keys.candidate),
     )
 

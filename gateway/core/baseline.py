@@ -39,12 +39,12 @@ def reckon(route: Route, outcome: Outcome, prompt_estimate: int) -> Baseline:
     service is the common one. Nothing served costs nothing at the baseline either.
     """
     tier, served, policy = route.baseline_tier, outcome.served, route.baseline_policy
-    if served is None or not served.calls:
+    used = None if served is None else _used(served)
+    if served is None or used is None:
         return Baseline(tier.name, policy=policy, price=tier.price.digest)
-    used = served.calls[-1].usage
     added = _added(served, escalated=outcome.escalated)
     wanted = recipe_tokens(tier.recipe) if policy == "same_prompt" else 0
-    told = _first_told(outcome, served)
+    told = used.prompt if served.said_again else _first_told(outcome, served)
     if served.tier.name == tier.name and added == wanted and told == used.prompt:
         usage = used
         basis: Basis = "estimated" if used.estimated else "measured"
@@ -53,6 +53,13 @@ def reckon(route: Route, outcome: Outcome, prompt_estimate: int) -> Baseline:
         usage, basis = _imagined(used, prompt, route.reply_ratio(served.tier.name)), "estimated"
     cost = tier.price.cost(usage).total
     return Baseline(tier.name, cost, policy, basis, usage, tier.price.digest)
+
+
+def _used(served: Attempt) -> Usage | None:
+    """What the reply had used, be it said again; None where nobody was asked for it."""
+    if served.said_again is not None:
+        return served.said_again
+    return served.calls[-1].usage if served.calls else None
 
 
 def _added(served: Attempt, *, escalated: bool) -> int:

@@ -66,6 +66,7 @@ class Attempt:
     checking: tuple[CallRecord, ...] = ()
     rival: bool = False
     fitted: tuple[str, ...] = ()
+    said_again: Usage | None = None
 
     @property
     def barred(self) -> bool:

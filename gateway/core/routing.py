@@ -8,6 +8,7 @@ from functools import partial
 from typing import Literal
 
 from gateway.core.accepts import foreign
+from gateway.core.caching import Caching
 from gateway.core.chat import CHARS_PER_TOKEN
 from gateway.core.difficulty import Difficulty, start_index
 from gateway.core.errors import BadRequest, CeilingTooLow
@@ -101,6 +102,7 @@ class Route:
     speculate: Speculation | None = None
     keepalive: float | None = None
     limits: Limits | None = None
+    caching: Caching | None = None
 
     def tier(self, name: str) -> Tier | None:
         """Return the tier of that name, if the route has it."""

@@ -29,6 +29,7 @@ REASONS = frozenset(
         "trusted",
         "last_tier",
         "fall_down",
+        "cached",
     }
 )
 """Every reason a verdict may carry: bounded, since it becomes a metric's label."""

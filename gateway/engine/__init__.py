@@ -16,7 +16,7 @@ from gateway.core.dispatch import dispatch
 from gateway.core.errors import GatewayError
 from gateway.core.judging import judged
 from gateway.core.ledger import Entry
-from gateway.core.outcome import Outcome
+from gateway.core.outcome import Attempt, Outcome
 from gateway.core.ports import Assessment, Client, UpstreamCall
 from gateway.core.verdict import Evidence, Finding
 from gateway.engine.booking import BookedCalls
@@ -83,6 +83,16 @@ class Engine:
             undecided=None,
         )
 
+    async def say_again(self, job: Job, client: Client, served: Attempt) -> Entry:
+        """Serve a reply that was kept and keep the record, as `run` does; without a call."""
+        run = Run(self._parts, job, client)
+        try:
+            outcome = await _said_again(run, served)
+        except asyncio.CancelledError:
+            run.record(Outcome((served,), cancelled=True))
+            raise
+        return run.record(outcome)
+
     async def run(self, job: Job, client: Client) -> Entry:
         """Serve one request, pushing a streamed reply into `client` as it may be seen.
 
@@ -100,6 +110,11 @@ class Engine:
             run.record(Outcome(run.attempts, error=error))
             raise
         return run.record(outcome)
+
+
+async def _said_again(run: Run, served: Attempt) -> Outcome:
+    run.attempts = (served,)
+    return await _deliver(run, Outcome(run.attempts, served))
 
 
 async def _assess(pending: Undecided, job: Job, calls: BookedCalls, seconds: float) -> Assessment:

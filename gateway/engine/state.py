@@ -225,7 +225,7 @@ class Run:
             agreement=job.agreement,
             scoring=job.scoring.calls,
             fallback=job.fallback,
-            decided=self._decided(),
+            decided=self._decided() if _was_decided(outcome) else None,
             propensity=job.propensity,
             gateway_cost=parts.gateway_cost,
             prompt_hash=parts.prompt_hash(job.request),
@@ -240,6 +240,11 @@ class Run:
             except Exception:
                 LOGGER.exception("A sink could not read the entry %s.", job.origin.entry_id)
         return entry
+
+
+def _was_decided(outcome: Outcome) -> bool:
+    """What was only said again went through no decision that could be made again."""
+    return outcome.served is None or outcome.served.said_again is None
 
 
 def _may_be_kept(signals: Signals) -> bool:

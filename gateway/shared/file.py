@@ -24,6 +24,8 @@ from gateway.shared.port import Draw, SharedDown
 T = TypeVar("T")
 MOST = 100_000
 """Rows that are kept; over that the ones whose time is over first go."""
+LARGEST = 512 << 20
+"""Bytes of values that are kept, likewise."""
 _EVERY = 256
 """Writes between two looks at what is over."""
 _TABLES = """
@@ -141,10 +143,12 @@ class FileShared:
         """Delete what is over, and what is too much."""
         for table in ("pool", "kept"):
             self._connection.execute(f"DELETE FROM {table} WHERE until < ?", (self._wall(),))  # noqa: S608 (two names of ours)
-            count = self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 (as above)
+            counted = f"SELECT count(*), coalesce(sum(length(state)), 0) FROM {table}"  # noqa: S608 (as above)
+            count, size = self._connection.execute(counted).fetchone()
+            much = max(count - MOST, count // 4 if size > LARGEST else 0)
             oldest = f"(SELECT name FROM {table} ORDER BY until LIMIT ?)"  # noqa: S608 (as above)
-            if count > MOST:
+            if much > 0:
                 self._connection.execute(
                     f"DELETE FROM {table} WHERE name IN {oldest}",  # noqa: S608 (as above)
-                    (count - MOST,),
+                    (much,),
                 )

@@ -214,6 +214,9 @@ LIMITED = _counter(
     "Limits and budgets that were met: rpm, tpm, concurrency, budget_session, _day, _month, _total "
     "of a key, route or tier; reject, downgrade, warn",
 )
+CACHE_HITS = _counter(
+    "cache_hits_total", "route", "Requests that were answered by a reply that was kept"
+)
 SHARED_UP = _gauge(
     "shared_up", "", "1 where the shared state answered when it was asked last", "sum"
 )
@@ -297,6 +300,7 @@ CATALOGUE = (
     LEDGER_BEHIND,
     LEDGER_OPEN,
     LIMITED,
+    CACHE_HITS,
     SHARED_UP,
     SHARED_TRIPS,
     SHARED_FAILURES,

@@ -314,4 +314,4 @@ class Metrics:
             self._first_tokens.observe((route, tier, stream), timing.first_token)
         self._overheads.observe((route,), timing.overhead)
         self._deciding.observe((route,), timing.decision)
-        self._shapes.observe(entry, tier)
+        self._shapes.observe(entry, route, tier)

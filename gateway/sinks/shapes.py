@@ -1,4 +1,4 @@
-"""How large and how quick requests are: histograms of each request as a whole, and of its calls."""
+"""How large and how quick requests are, as a whole and call by call; which had no need of one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.core.ledger import Entry
 from gateway.core.money import NANO
 from gateway.core.outcome import CallRecord
 from gateway.sinks import catalogue
-from gateway.sinks.cells import Times
+from gateway.sinks.cells import Counts, Times
 from gateway.sinks.names import Names
 
 
@@ -19,16 +19,19 @@ class Shapes:
 
     def __init__(self, names: Names) -> None:
         self._names = names
+        self._cache_hits = Counts(catalogue.CACHE_HITS)
         self._costs = Times(catalogue.REQUEST_COSTS)
         self._inputs = Times(catalogue.INPUT_SIZES)
         self._outputs = Times(catalogue.OUTPUT_SIZES)
         self._first_tokens = Times(catalogue.UPSTREAM_FIRST_TOKENS)
         self._between = Times(catalogue.BETWEEN)
 
-    def observe(self, entry: Entry, tier: str) -> None:
-        """Note one finished request; `tier` is the label of the one that served."""
+    def observe(self, entry: Entry, route: str, tier: str) -> None:
+        """Note one finished request by its labels; `tier` is the one that served."""
         self._costs.observe((tier,), entry.cost / NANO)
         served = entry.outcome.served
+        if served is not None and served.said_again is not None:
+            self._cache_hits.add((route,))
         if served is not None and served.calls:
             usage = served.calls[-1].usage
             self._inputs.observe((tier,), usage.prompt)
@@ -55,5 +58,6 @@ class Shapes:
             self._costs,
             self._inputs,
             self._outputs,
+            self._cache_hits,
         ):
             yield part.family()

@@ -105,6 +105,7 @@ TABLES = {
     **{f"checks.{kind}": [keys] for kind, keys in check_models.KINDS.items()},
     "routes": [models.RouteKeys],
     "routes.session": [models.SessionKeys],
+    "routes.cache": [limit_keys.ReplyCacheKeys],
     "routes.speculate": [models.SpeculateKeys],
     "routes.python": [models.PythonScorerKeys],
     "routes.remote": [models.RemoteKeys],
@@ -170,6 +171,7 @@ PLACES = {
     "tiers.price": BASE.replace("gpt-5-nano", "gpt-5-nano, price: {input: 1, output: 1, %s}"),
     "routes.baseline": BASE.replace("large]", "large], baseline: {%s}"),
     "routes": BASE.replace("[small, large]", "[small, large], %s"),
+    "routes.cache": BASE.replace("large]", "large], cache: {%s}"),
     "routes.session": BASE.replace("[small, large]", "[small, large], session: {%s}"),
     "routes.python": BASE.replace("large]", "large], scorer: {python: a.b, %s}"),
     "routes.remote": BASE.replace(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
-from sample_entries import ROUTE, entry, escalated, examined, fallen_through
+from sample_entries import ROUTE, entry, escalated, examined, fallen_through, said_again
 
 from gateway.core.shadow import Shadow
 from gateway.sinks.catalogue import CATALOGUE, TUNING
@@ -29,6 +29,7 @@ def test_everything_exported_is_in_the_catalogue():
     metrics.observe_shadow(Shadow("entry-1", "waterfall"))
     metrics.lagged(0.01)
     metrics.limited("key", "rpm", "reject")
+    metrics.observe(said_again())
     metrics.resilience.waited("a", "a", 0.01)
     metrics.rebuild([ROUTE], BUILD, priced_at=1.0)
     families = {
