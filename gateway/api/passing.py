@@ -14,6 +14,7 @@ from gateway.api.http import ClientGone, Receive, Scope, Send, answer_error, hea
 from gateway.api.passage import Passing, Run
 from gateway.api.planning import Clocks
 from gateway.api.service import Service, Switch
+from gateway.api.spending import admit_passing
 from gateway.core.errors import (
     BadRequest,
     BodyTooLarge,
@@ -54,6 +55,7 @@ class PassThrough:
                 passing, passage = _passage(service, scope)
                 body = _Body(scope, receive, passing.max_upload)
                 raw = await _json_of(body, service.max_body) if _is_json(scope) else None
+                await admit_passing(service.admission, key, own_id, len(raw.data) if raw else 0)
             except ClientGone:
                 return
             except GatewayError as error:
@@ -75,6 +77,8 @@ class PassThrough:
                 await run.drive(_headers(scope), raw, body)
             finally:
                 service.meter.leave(passage.tier)
+                if service.admission is not None:
+                    service.admission.release(own_id)
 
     def _admit(self, scope: Scope, service: Service) -> Key:
         key = identify(scope, service.keys)

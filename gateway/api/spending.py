@@ -10,6 +10,7 @@ from gateway.api.auth import Key
 from gateway.api.http import Headers
 from gateway.api.planning import replan
 from gateway.api.service import Service
+from gateway.core.chat import CHARS_PER_TOKEN
 from gateway.core.errors import GatewayError
 from gateway.core.reserve import downgraded, reserve_of
 from gateway.core.routing import make_plan, reply_tokens
@@ -43,6 +44,18 @@ async def admit(service: Service, admission: Admission, key: Key, job: Job) -> t
         raise
     told = [(b"x-waterfall-budget", each.encode()) for each in admitted.over]
     return job, [*rate_headers(admitted), *told]
+
+
+async def admit_passing(admission: Admission | None, key: Key, entry_id: str, size: int) -> None:
+    """Put aside what is passed through may use; `size` is its body's in bytes, where it is known.
+
+    What it will cost nobody can say before: a budget that is not spent lets it pass, and is charged
+    for what it did cost. Raises RateLimited, BudgetSpent or LimitsUnknown.
+    """
+    if admission is None or key.limits is None:
+        return
+    scope = Scope("key", key.name, key.limits)
+    await admission.admit(entry_id, [scope], size // CHARS_PER_TOKEN + 1, 1, 1)
 
 
 def _scopes(key: Key, job: Job) -> list[Scope]:

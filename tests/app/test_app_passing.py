@@ -27,8 +27,12 @@ QUERY = (
     "FROM request LEFT JOIN call ON call.request = request.id ORDER BY request.id"
 )
 KEYS = {
-    name: "sha256:" + hashlib.sha256(name.encode()).hexdigest() for name in ("everything", "bound")
+    name: "sha256:" + hashlib.sha256(name.encode()).hexdigest()
+    for name in ("everything", "bound", "poor")
 }
+
+
+POOR = {"rpm": 5, "budget_usd": {"day": 0.00003}}
 
 
 @pytest.fixture
@@ -43,6 +47,7 @@ async def place(tmp_path):
             keys=[
                 {"name": "all", "hash": KEYS["everything"]},
                 {"name": "bound", "hash": KEYS["bound"], "routes": ["waterfall"]},
+                {"name": "poor", "hash": KEYS["poor"], "limits": POOR},
             ],
         )
         async with (
@@ -186,3 +191,15 @@ async def test_nothing_is_passed_where_nothing_is_configured(tmp_path):
         assert reply.status_code == 404
         assert "passthrough.embeddings" in reply.json()["error"]["message"]
         await asyncio.sleep(0)
+
+
+async def test_it_is_under_its_key_s_limits(place):
+    """Two cost $0.00002 each: the second passes with $0.00001 left, and leaves none for a third."""
+    folder, _, client, _ = place
+    client.headers["authorization"] = "Bearer poor"
+    body = {"model": "embed-1", "input": "hi"}
+    replies = [await client.post("/embeddings", json=body) for _ in range(6)]
+    assert [each.status_code for each in replies] == [200, 200, 429, 429, 429, 429]
+    codes = [each.json()["error"]["code"] for each in replies[2:]]
+    assert codes == ["insufficient_quota"] * 4
+    assert sum(row["cost"] for row in await recorded(folder, 2)) == nano("0.00004")
