@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 
 import orjson
@@ -153,7 +152,11 @@ async def test_it_has_its_time_and_its_size(tmp_path):
     brief = {"routes__waterfall__cache": {"ttl": "1s"}}
     async with house(tmp_path, config(**brief)) as served:
         await served.chat()
-        await asyncio.sleep(1.1)
+        shared = served.gateway._spending._opened[0]
+        now = shared._wall
+        shared._wall = lambda: now() + 0.9
+        assert (await served.chat()).told("cache") == "hit"
+        shared._wall = lambda: now() + 1.1
         assert (await served.chat()).told("cache") == "miss"
     small = {"routes__waterfall__cache": {"largest": 100}}
     async with house(tmp_path, config(**small)) as served:

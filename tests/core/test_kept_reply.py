@@ -136,7 +136,7 @@ def _sorted(value):
     return [_sorted(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(ASK, ASK)
 def test_two_requests_have_one_name_only_where_nothing_differs(one, other):
     assert (named(one) == named(other)) == same(one, other)
