@@ -29,14 +29,7 @@ from gateway.api.sessions import Sessions
 from gateway.checks import all_checks
 from gateway.checks.function import CheckUnusable
 from gateway.checks.opening import open_examiners
-from gateway.config import (
-    ConfigError,
-    ServerSettings,
-    Settings,
-    is_loopback,
-    load,
-    with_digest,
-)
+from gateway.config import ConfigError, ServerSettings, Settings, is_loopback, load, with_digest
 from gateway.core.errors import BadRequest
 from gateway.core.ids import uuid7
 from gateway.core.ledger import Refusal

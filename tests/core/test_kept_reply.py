@@ -132,7 +132,7 @@ def same(one, other):
 
 def _sorted(value):
     if isinstance(value, dict):
-        return sorted((key, _sorted(each)) for key, each in value.items())
+        return "{}", sorted((key, _sorted(each)) for key, each in value.items())
     return [_sorted(each) for each in value] if isinstance(value, list | tuple) else value
 
 
