@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import orjson
 import pytest
@@ -184,3 +185,38 @@ async def test_all_workers_have_the_same(tmp_path):
         assert answer.told("cache") == "hit"
         await other.post({"request_id": answer.header("x-request-id"), "score": 0}, "/v1/feedback")
         assert (await one.chat()).told("cache") == "miss"
+
+
+MESSAGES = {"model": "waterfall", "max_tokens": 50, "messages": ask_for()["messages"]}
+RESPONSES = {"model": "waterfall", "input": "Say hello."}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("path", "body"), [("/v1/messages", MESSAGES), ("/v1/responses", RESPONSES)]
+)
+async def test_every_dialect_says_it_again_in_its_own_words(tmp_path, path, body, stream):
+    async with house(tmp_path, config(**CACHE)) as served:
+        one, two = [await served.post({**body, "stream": stream}, path) for _ in range(2)]
+        assert (one.status, two.status) == (200, 200), two.body
+        assert (one.told("cache"), two.told("cache")) == ("miss", "hit")
+        assert len(served.sent) == 1
+        assert _words(one) == _words(two)
+        assert _figures(one) == _figures(two)
+        chat = await served.chat(max_tokens=50)
+        assert chat.told("cache") == "miss", "another dialect asks for itself"
+
+
+def _words(answer):
+    """What was said, whole or in pieces."""
+    found = re.findall(rb'"text":"((?:[^"\\]|\\.)*)"', answer.body)
+    found += re.findall(rb'"delta":"((?:[^"\\]|\\.)*)"', answer.body)
+    return (
+        max(found, key=len)
+        if not answer.header("content-type").startswith("text/")
+        else set(b"".join(found).split())
+    )
+
+
+def _figures(answer):
+    return max(re.findall(rb'"output_tokens":(\d+)', answer.body), key=int)
