@@ -13,7 +13,7 @@ from gateway.api.auth import Key
 from gateway.api.http import Scope, header
 from gateway.api.service import Service
 from gateway.api.sessions import conversation
-from gateway.api.voice import read_request
+from gateway.api.voice import read_request, require_own_state
 from gateway.core.chat import ChatRequest
 from gateway.core.demands import demanded
 from gateway.core.difficulty import Difficulty, start_index
@@ -55,6 +55,7 @@ class Arrival:
 def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str, Any]) -> Job:
     """Parse, measure, score and plan. Raises GatewayError with what the client should change."""
     request = read_request(arrival.dialect, arrival.scope, body)
+    require_own_state(request, arrival.key.name)
     route, tier = service.resolve(request.model, arrival.key)
     asked = overrides.read(arrival.scope, arrival.key, tier.name if tier else None)
     require_thresholds(route, asked.thresholds or ())

@@ -17,6 +17,7 @@ from gateway.core.outcome import Outcome
 from gateway.dialects.dialect import Dialect, Telling
 
 _LONGEST_HEADER = 2048
+_KEPT = ("previous_response_id", "conversation")
 
 
 def read_request(dialect: Dialect | None, scope: Scope, body: dict[str, Any]) -> ChatRequest:
@@ -25,6 +26,20 @@ def read_request(dialect: Dialect | None, scope: Scope, body: dict[str, Any]) ->
         return parse(body)
     request = dialect.read(body, _own_headers(dialect, scope))
     return ChatRequest(parse(dict(request.body)).body, request.native)
+
+
+def require_own_state(request: ChatRequest, key: str) -> None:
+    """Raise BadRequest for what rests on a response that was kept, where keys tell clients apart:
+    it lies with the upstream under one account, and who made it is not known there."""
+    native = request.native
+    kept = [name for name in _KEPT if native is not None and name in native.only]
+    if kept and key:
+        raise BadRequest(
+            f"{kept[0]} is not served to clients with keys: responses that an upstream keeps are "
+            "not told apart by key. Send the conversation as input items.",
+            param=kept[0],
+            code="state_not_kept_by_key",
+        )
 
 
 def _own_headers(dialect: Dialect, scope: Scope) -> dict[str, str]:

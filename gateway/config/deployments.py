@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from gateway.config.draft import Draft
+from gateway.config.models import TierKeys
 from gateway.config.problems import Trail
 from gateway.config.resilience_keys import ResilienceKeys
 from gateway.config.settings import Resilience, UpstreamSettings
@@ -31,15 +32,17 @@ def check_names(
 
 
 def wire_of(
-    draft: Draft, entry: str, names: Sequence[str], upstreams: Mapping[str, UpstreamSettings]
+    draft: Draft, entry: str, keys: TierKeys, upstreams: Mapping[str, UpstreamSettings]
 ) -> Wire:
-    """Which dialect a tier is asked in: its upstreams', who must all speak the same."""
-    wires: set[Wire] = {
-        "messages" if upstreams[name].kind == "anthropic" else "chat"
-        for name in names
-        if name in upstreams
-    }
-    if len(wires) > 1:
+    """Which dialect a tier is asked in: its upstreams', who must all speak the same; those of kind
+    openai may be asked in either of two."""
+    kinds = {upstreams[name].kind for name in keys.upstream if name in upstreams}
+    if "anthropic" in kinds and len(kinds) > 1:
         told = "speak different wires: a tier is asked in one; make them two tiers"
         draft.complain(("tiers", entry, "upstream"), told)
-    return "messages" if "messages" in wires else "chat"
+    if keys.wire is not None and kinds - {"openai"}:
+        told = "is settled by the kind of its upstream, which is not openai; remove it"
+        draft.complain(("tiers", entry, "wire"), told)
+    if "anthropic" in kinds:
+        return "messages"
+    return "responses" if keys.wire == "responses" else "chat"

@@ -13,6 +13,7 @@ from gateway.config.fields import base_url, is_loopback, name
 from gateway.config.limiting import read_limits
 from gateway.config.models import (
     OpenAIUpstream,
+    ParameterKeys,
     PriceBookKeys,
     SimulatedUpstream,
     TierKeys,
@@ -31,7 +32,7 @@ from gateway.config.settings import (
 )
 from gateway.config.stream_keys import HedgeKeys
 from gateway.config.upstream_keys import AnthropicUpstream
-from gateway.core.accepts import MESSAGES, Accepts
+from gateway.core.accepts import Accepts
 from gateway.core.cascade import Hold, Tier
 from gateway.core.money import UNPRICED, Price
 from gateway.core.plan import SEVERAL, Hedge
@@ -94,7 +95,7 @@ def _upstream(draft: Draft, entry: str) -> UpstreamSettings | None:
             api_key=keys.api_key,
             timeouts=_timeouts(keys.timeouts),
             key_header="x-api-key",
-            parameters=MESSAGES,
+            parameters=_parameters(keys.parameters),
             resilience=resilience(draft, entry, keys),
         )
     return _openai(draft, entry, keys)
@@ -113,12 +114,12 @@ def _openai(draft: Draft, entry: str, keys: OpenAIUpstream) -> UpstreamSettings:
         preset=preset.name if preset else "",
         key_header=header,
         resilience=resilience(draft, entry, keys),
-        parameters=Accepts(
-            frozenset(keys.parameters.drop),
-            keys.parameters.rename,
-            frozenset(keys.parameters.refuse),
-        ),
+        parameters=_parameters(keys.parameters),
     )
+
+
+def _parameters(keys: ParameterKeys) -> Accepts:
+    return Accepts(frozenset(keys.drop), keys.rename, frozenset(keys.refuse))
 
 
 def _simulated(draft: Draft, entry: str, keys: SimulatedUpstream) -> UpstreamSettings:
@@ -273,7 +274,7 @@ def _tier(
         takes_prediction=keys.prediction,
         hedge=_hedge(keys.hedge) if keys.hedge else None,
         limits=read_limits(draft, ("tiers", entry), keys.limits),
-        wire=wire_of(draft, entry, keys.upstream, upstreams),
+        wire=wire_of(draft, entry, keys, upstreams),
     )
 
 

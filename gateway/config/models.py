@@ -148,6 +148,7 @@ class TierKeys(Strict):
     images: Flag = True
     prediction: Flag = True
     hedge: HedgeKeys | None = None
+    wire: Annotated[str | None, PlainValidator(choice("chat", "responses"))] = None
     limits: TierLimitKeys | None = None
 
 

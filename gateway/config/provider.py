@@ -9,7 +9,7 @@ from gateway.config.draft import Draft
 from gateway.config.models import OpenAIUpstream
 from gateway.config.presets import BEARER, Preset, merged, presets
 from gateway.config.settings import UpstreamSettings
-from gateway.core.accepts import EVERYTHING
+from gateway.core.accepts import BY_WIRE, EVERYTHING
 from gateway.core.plan import Tier
 
 
@@ -70,5 +70,5 @@ def _fitted(tier: Tier, upstreams: Sequence[UpstreamSettings]) -> Tier:
         preset = presets().get(upstream.preset)
         known += [preset.takes(tier.model)] if preset else []
         known.append(upstream.parameters)
-    takes = merged(known)
+    takes = merged([*known, BY_WIRE.get(tier.wire, EVERYTHING)])
     return tier if takes == EVERYTHING else replace(tier, accepts=takes)

@@ -72,6 +72,7 @@ def _tier(draft: Draft, tier: Tier) -> None:
             draft.complain((*trail, "checks"), told, "logprob")
         if tier.bar.early.logprob is not None:
             draft.complain((*trail, "early", "logprob"), told)
+    _wire(draft, tier)
     if tier.hold.policy == "none":
         for word in _EARLY:
             if getattr(tier.bar.early, word) and _written(draft, (*trail, "early", word)):
@@ -80,6 +81,12 @@ def _tier(draft: Draft, tier: Tier) -> None:
     if tier.bar.at_once and sum(spec.waits for spec in tier.bar.checks) < 2:
         told = "means nothing without two checks of your own that the bar names; remove it"
         draft.complain((*trail, "at_once"), told)
+
+
+def _wire(draft: Draft, tier: Tier) -> None:
+    if tier.wire == "responses" and tier.recipe is not None and tier.recipe.not_sure:
+        told = "cannot have not_sure with wire: responses, whose last events repeat the whole text"
+        draft.complain(("tiers", tier.name, "recipe"), told)
 
 
 def _bought(

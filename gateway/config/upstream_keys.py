@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.config.fields import Filled, Secret
-from gateway.config.models import TimeoutKeys
+from gateway.config.models import ParameterKeys, TimeoutKeys
 from gateway.config.resilience_keys import ResilienceKeys
 
 
@@ -14,3 +14,4 @@ class AnthropicUpstream(ResilienceKeys):
     kind: str = "anthropic"
     api_key: Secret = None
     timeouts: TimeoutKeys = TimeoutKeys()
+    parameters: ParameterKeys = ParameterKeys()

@@ -68,6 +68,9 @@ MESSAGES = Accepts(
     | {"web_search"}
 )
 """What Anthropic's Messages take: what else they have no words for is in dialects/accepts.py."""
+RESPONSES = Accepts(refuse=frozenset({"n", "stop", "logit_bias", "audio", "web_search"}))
+"""What OpenAI's Responses take of a chat."""
+BY_WIRE: Mapping[Wire, Accepts] = {"messages": MESSAGES, "responses": RESPONSES}
 
 
 def demands_of(request: ChatRequest) -> tuple[str, ...]:

@@ -65,12 +65,13 @@ def _plain(raw: bytes, call: UpstreamCall) -> Delta:
 
 
 class _Reader:
-    __slots__ = ("_events", "_keep", "_strip_usage", "ended")
+    __slots__ = ("_events", "_keep", "_strip_usage", "ended", "last")
 
     def __init__(self, call: UpstreamCall) -> None:
         self._events = Events(_now())
         self._keep, self._strip_usage = call.native is not None, call.strip_usage
         self.ended = False
+        self.last: Delta | None = None
 
     def read(self, data: bytes) -> Delta | None:
         event = json_object(data)

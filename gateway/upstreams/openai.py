@@ -16,10 +16,11 @@ from gateway.core.ports import Receive, UpstreamCall
 from gateway.upstreams import failures
 from gateway.upstreams.http1 import Exchange, HttpError, Pool, Timeouts
 from gateway.upstreams.messages import COUNT_PATH, MESSAGES, counted, counting
+from gateway.upstreams.responses import RESPONSES
 from gateway.upstreams.speaking import CHAT, Reader, Speech
 from gateway.upstreams.sse import Decoder, Event, EventTooLarge
 
-WIRES: Mapping[str, Speech] = {"chat": CHAT, "messages": MESSAGES}
+WIRES: Mapping[str, Speech] = {"chat": CHAT, "messages": MESSAGES, "responses": RESPONSES}
 LONGEST_ID = 128
 """Characters of what a provider calls a request that are kept."""
 MAX_ERROR_BODY = 64 * 1024
@@ -152,7 +153,7 @@ async def _stream(exchange: Exchange, reader: Reader, receive: Receive) -> None:
                     return
             if reader.ended:
                 progress.check(marked=True)
-                await _end(exchange)
+                await _end(exchange, reader, receive)
                 return
     progress.check(marked=False)
 
@@ -192,8 +193,11 @@ async def _some_body(exchange: Exchange) -> bytes:
     return b"".join(blocks)
 
 
-async def _end(exchange: Exchange) -> None:
-    """Drop what follows the last event. The reply is complete: nothing here can spoil it."""
+async def _end(exchange: Exchange, reader: Reader, receive: Receive) -> None:
+    """Push what the last event has left, and drop what follows it. The reply is complete: nothing
+    here can spoil it."""
+    if reader.last is not None and not await receive(reader.last):
+        return
     with contextlib.suppress(HttpError, TimeoutError):
         async with timeout(END_PATIENCE):
             while await exchange.read():

@@ -15,9 +15,11 @@ from gateway.upstreams.wire import event_delta, plain_delta
 
 
 class Reader(Protocol):
-    """Reads one stream's events; `ended` once the last one has come."""
+    """Reads one stream's events; `ended` once the last one has come, which may have left a `last`
+    delta beside its own."""
 
     ended: bool
+    last: Delta | None
 
     def read(self, data: bytes) -> Delta | None:
         """Read one event's data; None where it says nothing. Raises UpstreamError."""
@@ -36,11 +38,12 @@ class Speech:
 
 
 class _ChatReader:
-    __slots__ = ("_strip_logprobs", "_strip_usage", "ended")
+    __slots__ = ("_strip_logprobs", "_strip_usage", "ended", "last")
 
     def __init__(self, call: UpstreamCall) -> None:
         self._strip_usage, self._strip_logprobs = call.strip_usage, call.strip_logprobs
         self.ended = False
+        self.last: Delta | None = None
 
     def read(self, data: bytes) -> Delta | None:
         if data == b"[DONE]":

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import orjson
 import pytest
 from api.serving import REFUSES, config, house
 from dialects.test_responses import TOOL, whole_of
+from upstreams.scripted import Scripted, whole
+from upstreams.test_responses import PLAIN
 
 from gateway.upstreams.simulated import Behaviour, serve_simulated
 
@@ -95,6 +99,32 @@ async def test_what_needs_a_store_or_cannot_be_is_refused_by_its_name(gateway):
     for method in ("GET", "DELETE"):
         gone = await gateway.post(b"", f"{RESPONSES}/resp_1", method=method)
         assert gone.status == 404
+
+
+async def test_a_tier_that_is_asked_in_responses_may_go_on_from_what_it_keeps(tmp_path):
+    async with Scripted(whole(PLAIN)) as server:
+        document = config(
+            upstreams__far={"base_url": server.url},
+            tiers__large__upstream="far",
+            tiers__large__wire="responses",
+        )
+        async with house(tmp_path, document) as gateway:
+            asked_on = asked(previous_response_id="resp_0", tools=[{"type": "file_search"}])
+            answer = await gateway.post(asked_on, RESPONSES)
+            assert answer.told("start") == "large; rule"
+            assert answer.body == PLAIN
+            chat = await gateway.chat(model="large", seed=7)
+            assert chat.text == "Hello"
+            assert gateway.attempts(chat)[0]["fitted"] == "-seed"
+        first, second = (orjson.loads(r.partition(b"\r\n\r\n")[2]) for r in server.requests)
+        assert first == {**asked_on, "model": "l-model"}
+        assert "seed" not in second
+        key = {"name": "a", "hash": f"sha256:{hashlib.sha256(b'sk-mine').hexdigest()}"}
+        (tmp_path / "b").mkdir()
+        async with house(tmp_path / "b", {**document, "keys": [key]}) as gateway:
+            refused = await gateway.post(asked_on, RESPONSES, x_api_key="sk-mine")
+            assert (refused.status, refused.error["code"]) == (400, "state_not_kept_by_key")
+            assert refused.error["param"] == "previous_response_id"
 
 
 ERRORS = [

@@ -1,6 +1,6 @@
 """What OpenAI's official SDK is asked of Responses and completions, in an environment of its own.
 
-    python responses_cases.py BASE_URL KEY
+    python responses_cases.py BASE_URL KEY simulated|llama
 
 Every value that comes back is read once more by the SDK's own models, strictly. Prints one JSON
 object: each case's name, and "ok" or what went wrong.
@@ -20,7 +20,7 @@ from openai.types import Completion
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
-BASE_URL, KEY = sys.argv[1:3]
+BASE_URL, KEY, BACKEND = sys.argv[1:4]
 SAY = "What is the capital of France?"
 PLACE = {
     "type": "object",
@@ -119,14 +119,15 @@ def tools():
             kinds = {event.type for event in stream}
             final = stream.get_final_response()
         assert "response.function_call_arguments.done" in kinds
-        assert json.loads(final.output[-1].arguments) == json.loads(call.arguments)
+        assert isinstance(json.loads(final.output[-1].arguments)["place"], str)
         result = {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}
         turns = [{"role": "user", "content": SAY}, *response.output, result]
         assert client.responses.create(**asked(model=tier, input=turns, tools=[WEATHER])).output
 
 
 def parsed():
-    for tier in TIERS:
+    # llama.cpp's Messages know no output_config.
+    for tier in TIERS if BACKEND == "simulated" else TIERS[:1]:
         response = client.responses.parse(**asked(model=tier, text_format=Capital))
         assert isinstance(response.output_parsed, Capital)
 
@@ -205,13 +206,13 @@ def completions():
 
 
 CASES = """
-plain streamed stream_helper tools parsed instructed needs_a_store faults asynchronous completions
+plain streamed stream_helper tools parsed instructed needs_a_store asynchronous completions
 """.split()
 
 
 def main():
     told = {}
-    for case in CASES:
+    for case in [*CASES, *(["faults"] if BACKEND == "simulated" else [])]:
         try:
             globals()[case]()
             told[case] = "ok"
