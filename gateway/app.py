@@ -35,6 +35,7 @@ from gateway.core.ids import uuid7
 from gateway.core.ledger import Refusal
 from gateway.core.prompt_hash import hasher
 from gateway.core.recipes import write_marker
+from gateway.core.room import Room
 from gateway.engine import Engine, Parts, ShadowCalls
 from gateway.prices import open_book
 from gateway.scorers.likeness import alike
@@ -119,7 +120,7 @@ class Gateway:
             self.telemetry = open_telemetry(settings.otlp, self.metrics)
             opened.callback(self.telemetry.close)
             self._spending = Spending(settings, CLOCKS, self.metrics.limited)
-            self.switch = Switch(self._build(settings))
+            self.switch = Switch(self._build(settings), Room(*self.settings.server.room))
             self._take(self.switch.service)
             self.keeper.start()
             opened.pop_all()
@@ -196,6 +197,7 @@ class Gateway:
             sessions=self._sessions,
             meter=self,
             max_body=settings.server.max_body,
+            caps=settings.server.caps,
             simulated=fleet.simulated,
             close=close,
             passing=passing,

@@ -11,11 +11,12 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 from gateway.api import caching, headers, idempotency, overrides
 from gateway.api.auth import Key, identify
+from gateway.api.crowding import Place
 from gateway.api.describing import describe
 from gateway.api.http import (
     ClientGone,
@@ -43,6 +44,7 @@ from gateway.dialects.dialect import Dialect
 from gateway.engine import Job
 
 _log = logging.getLogger("waterfall")
+GONE = "the client has left"
 
 
 class Chat:
@@ -65,11 +67,13 @@ class Chat:
         at, own_id = self._clocks.monotonic(), self._clocks.new_id()
         known_as = request_id(scope, own_id)
         service = self._switch.service
-        with service.in_flight:
+        with service.in_flight, ExitStack() as inside:
             try:
                 key = self._admit(scope, service)
+                place = Place(self._switch.room, receive)
+                inside.enter_context(place)
                 arrival = Arrival(scope, key, at, own_id, known_as, self._dialect)
-                body = await read_json(scope, receive, service.max_body)
+                body = await read_json(scope, place.receive, service.max_body)
                 job = plan_job(service, self._clocks, arrival, body)
                 job, told, once = await self._let_in(service, arrival, body, job)
             except ClientGone:
@@ -215,6 +219,10 @@ async def _delivered(
         if entry.outcome.error is None:
             good()
         await reply.finish(entry)
+    except asyncio.CancelledError as cancelled:
+        if cancelled.args != (GONE,):  # the drain's time is up: whoever is still there hears of it
+            await reply.fail(NotReady("This gateway is shutting down.", retry_after=1.0))
+        raise
     except Exception:  # noqa: BLE001 (a fault of ours: the client gets an answer, we a log)
         await reply.fail(_fault())
         return None
@@ -269,7 +277,7 @@ class _Departure:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self._gone = True
-        self._task.cancel()
+        self._task.cancel(GONE)
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> bool:
         self._watch.cancel()

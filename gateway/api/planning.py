@@ -54,7 +54,7 @@ class Arrival:
 
 def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str, Any]) -> Job:
     """Parse, measure, score and plan. Raises GatewayError with what the client should change."""
-    request = read_request(arrival.dialect, arrival.scope, body)
+    request = read_request(arrival.dialect, arrival.scope, body, service.caps)
     require_own_state(request, arrival.key.name)
     route, tier = service.resolve(request.model, arrival.key)
     asked = overrides.read(arrival.scope, arrival.key, tier.name if tier else None)

@@ -17,6 +17,7 @@ from gateway.core.errors import NotFound
 from gateway.core.ledger import Refusal
 from gateway.core.plan import Tier
 from gateway.core.ports import Assessor, Scorer
+from gateway.core.room import CAPS, Caps, Room
 from gateway.core.routing import Route
 from gateway.core.signals import Signals
 from gateway.engine import Engine, ShadowCalls
@@ -108,6 +109,7 @@ class Service:
     in_flight: InFlight = field(default_factory=InFlight)
     down: Callable[[Sequence[Tier]], tuple[str, ...]] = lambda _: ()
     figures: Callable[[], dict[str, Mapping[tuple[str, ...], float]]] = dict
+    caps: Caps = CAPS
 
     def scorer_label(self, route: str) -> str:
         """Return the `name@version` of the scorer that decides for a route."""
@@ -156,9 +158,10 @@ class Service:
 class Switch:
     """Holds the service in force. Requests keep the one they began with."""
 
-    def __init__(self, service: Service) -> None:
-        """Begin with `service`, not draining."""
-        self.service = service
+    def __init__(self, service: Service, room: Room) -> None:
+        """Begin with `service`, not draining; `room` is for the requests of this process, whichever
+        service they have."""
+        self.service, self.room = service, room
         self.draining = False
         self._closing: set[asyncio.Task[None]] = set()
 

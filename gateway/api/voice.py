@@ -14,18 +14,21 @@ from gateway.core.chat import ChatRequest, Delta
 from gateway.core.errors import BadRequest, GatewayError
 from gateway.core.money import Usage
 from gateway.core.outcome import Outcome
+from gateway.core.room import Caps
 from gateway.dialects.dialect import Dialect, Telling
 
 _LONGEST_HEADER = 2048
 _KEPT = ("previous_response_id", "conversation")
 
 
-def read_request(dialect: Dialect | None, scope: Scope, body: dict[str, Any]) -> ChatRequest:
+def read_request(
+    dialect: Dialect | None, scope: Scope, body: dict[str, Any], caps: Caps
+) -> ChatRequest:
     """Read a request. Raises BadRequest naming the field and what it must be."""
     if dialect is None:
-        return parse(body)
+        return parse(body, caps)
     request = dialect.read(body, _own_headers(dialect, scope))
-    return ChatRequest(parse(dict(request.body)).body, request.native)
+    return ChatRequest(parse(dict(request.body), caps).body, request.native)
 
 
 def require_own_state(request: ChatRequest, key: str) -> None:

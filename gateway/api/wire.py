@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import BadRequest
+from gateway.core.room import CAPS, Caps
 
-MAX_CHOICES = 128
-MAX_TOKENS = 10_000_000
-MAX_MESSAGES = 10_000
-MAX_TOOLS = 2_000
-MAX_STOPS = 64
-MAX_BIASES = 10_000
-MAX_TOP_LOGPROBS = 20
-
+Check = Callable[[str, object], None]
 _TEXT_OR_PARTS = "a string, a list of parts, or null"
 
 
-def parse(body: dict[str, Any]) -> ChatRequest:
+def parse(body: dict[str, Any], caps: Caps = CAPS) -> ChatRequest:
     """Check what the gateway itself reads and bound what multiplies; keep everything else.
 
     Raises BadRequest naming the field and what it must be.
     """
     if not isinstance(body.get("model"), str) or not body["model"]:
         raise _wrong("model", "the name of a route or tier")
-    _messages(body.get("messages"))
-    for field, check in _FIELDS.items():
+    _messages(body.get("messages"), caps.messages)
+    for field, check in _fields(caps).items():
         value = body.get(field)
         if value is not None:
             check(field, value)
@@ -38,11 +33,11 @@ def _wrong(field: str, expected: str) -> BadRequest:
     return BadRequest(f"{field} must be {expected}.", param=field)
 
 
-def _messages(messages: object) -> None:
+def _messages(messages: object, most: int) -> None:
     if not isinstance(messages, list) or not messages:
         raise _wrong("messages", "a list of at least one message")
-    if len(messages) > MAX_MESSAGES:
-        raise _wrong("messages", f"at most {MAX_MESSAGES} messages")
+    if len(messages) > most:
+        raise _wrong("messages", f"at most {most} messages")
     for index, message in enumerate(messages):
         _message(f"messages[{index}]", message)
 
@@ -85,7 +80,6 @@ def _sized(kind: type, most: int, name: str) -> Callable[[str, object], None]:
 
 
 def _tools(field: str, value: object) -> None:
-    _sized(list, MAX_TOOLS, "a list of tools")(field, value)
     for index, tool in enumerate(value if isinstance(value, list) else ()):
         if not isinstance(tool, dict) or not isinstance(tool.get("type"), str):
             raise _wrong(f"{field}[{index}]", "an object with a type")
@@ -121,19 +115,35 @@ def _stop(field: str, value: object) -> None:
         return
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise _wrong(field, "a string or a list of strings")
-    _sized(list, MAX_STOPS, "a list")(field, value)
 
 
-_FIELDS: Mapping[str, Callable[[str, object], None]] = {
-    "stream": _boolean,
-    "logprobs": _boolean,
-    "stream_options": _object,
-    "n": _integer(1, MAX_CHOICES),
-    "max_tokens": _integer(1, MAX_TOKENS),
-    "max_completion_tokens": _integer(1, MAX_TOKENS),
-    "top_logprobs": _integer(0, MAX_TOP_LOGPROBS),
-    "tools": _tools,
-    "response_format": _typed_object,
-    "stop": _stop,
-    "logit_bias": _sized(dict, MAX_BIASES, "an object"),
-}
+@cache
+def _fields(caps: Caps) -> Mapping[str, Callable[[str, object], None]]:
+    """Return what each field must be; one table for each configuration's caps."""
+    return {
+        "stream": _boolean,
+        "logprobs": _boolean,
+        "stream_options": _object,
+        "n": _integer(1, caps.n),
+        "max_tokens": _integer(1, caps.max_tokens),
+        "max_completion_tokens": _integer(1, caps.max_tokens),
+        "top_logprobs": _integer(0, caps.top_logprobs),
+        "tools": _both(_sized(list, caps.tools, "a list of tools"), _tools),
+        "response_format": _typed_object,
+        "stop": _both(_stop, _some(list, caps.stop)),
+        "logit_bias": _sized(dict, caps.logit_bias, "an object"),
+    }
+
+
+def _both(first: Check, second: Check) -> Check:
+    def check(field: str, value: object) -> None:
+        first(field, value)
+        second(field, value)
+
+    return check
+
+
+def _some(kind: type, most: int) -> Check:
+    """Bound what is of a kind; what is of another kind is no matter of this."""
+    bounded = _sized(kind, most, "a list")
+    return lambda field, value: bounded(field, value) if isinstance(value, kind) else None

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, PlainValidator
 
 from gateway.config import fields, mappings, targets
+from gateway.config.caps_keys import CapKeys
 from gateway.config.fields import (
     Filled,
     Flag,
@@ -75,6 +76,9 @@ class Server(Strict):
     admin: Annotated[tuple[str, int] | None, PlainValidator(fields.address)] = ("127.0.0.1", 9090)
     admin_key: Secret = None
     max_body: Annotated[int, PlainValidator(size)] = 10_000_000
+    max_in_flight: Annotated[int, PlainValidator(whole(1, 1_000_000))] = 1000
+    max_in_flight_bytes: Annotated[int, PlainValidator(size)] = 256_000_000
+    caps: CapKeys = CapKeys()
     drain: Annotated[float, PlainValidator(_pause)] = 30.0
     log: Annotated[str, PlainValidator(choice("json", "human"))] = "json"
 

@@ -41,6 +41,9 @@ def server(draft: Draft) -> ServerSettings | None:
         admin=keys.admin,
         admin_key=admin_key,
         max_body=keys.max_body,
+        max_in_flight=keys.max_in_flight,
+        max_in_flight_bytes=keys.max_in_flight_bytes,
+        caps=keys.caps.settings(),
         drain=keys.drain,
         log="human" if keys.log == "human" else "json",
     )

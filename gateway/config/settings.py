@@ -14,12 +14,14 @@ from gateway.core.check_spec import CheckDefinition
 from gateway.core.database_url import DatabaseUrl
 from gateway.core.limits import Limits
 from gateway.core.money import Price
+from gateway.core.room import CAPS, Caps
 from gateway.core.routing import Route
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Where the gateway listens, in how many processes. `max_body` is in bytes, `drain` in
+    """Where the gateway listens, in how many processes. `max_body` is in bytes, of one
+    request, `max_in_flight_bytes` of all that a process has under way; `drain` is in
     seconds; `admin` is the admin listener's (host, port), None when it is off."""
 
     host: str = "127.0.0.1"
@@ -28,8 +30,16 @@ class ServerSettings:
     admin: tuple[str, int] | None = ("127.0.0.1", 9090)
     admin_key: str | None = field(default=None, repr=False)
     max_body: int = 10_000_000
+    max_in_flight: int = 1000
+    max_in_flight_bytes: int = 256_000_000
+    caps: Caps = CAPS
     drain: float = 30.0
     log: Literal["json", "human"] = "json"
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """How many requests, and bytes of them, a process takes on at once."""
+        return self.max_in_flight, self.max_in_flight_bytes
 
 
 @dataclass(frozen=True, slots=True)

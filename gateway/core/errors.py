@@ -10,6 +10,7 @@ GatewayError                      status  type
 ├── NotFound                      404     not_found
 ├── Conflict                      409     conflict                the same request is under way
 ├── NotReady                      503     overloaded
+├── Overloaded                    503     overloaded              one request too many at once
 ├── RateLimited                   429     rate_limit_error        a limit of key or route is used up
 ├── BudgetSpent                   429     insufficient_quota      a budget of key or route is spent
 ├── LimitsUnknown                 503     overloaded              ... or nobody can say
@@ -147,6 +148,12 @@ class LimitsUnknown(GatewayError):
     """What is left of a limit cannot be told, and it is one that lets nothing pass then."""
 
     status, type, code = 503, "overloaded", "limits_unavailable"
+
+
+class Overloaded(GatewayError):
+    """More is under way than the gateway takes on at once."""
+
+    status, type, code = 503, "overloaded", "overloaded"
 
 
 class UpstreamError(GatewayError):

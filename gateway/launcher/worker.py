@@ -20,6 +20,7 @@ from gateway.api.dashboard import describe
 from gateway.app import REFUSALS, Gateway, read_settings
 from gateway.config import LedgerSettings, ServerSettings, Settings
 from gateway.core.errors import BadRequest, NotReady
+from gateway.core.room import Caps
 from gateway.launcher.channel import Channel, LineLost
 from gateway.launcher.handed import serving_handed
 from gateway.launcher.lag import watching_lag
@@ -66,7 +67,7 @@ async def _serve(channel: Channel, orders: dict[str, Any], door: socket.socket) 
         try:
             app = gateway.main(lambda: _page(channel))
             async with (
-                watching_lag(gateway.metrics.lagged),
+                watching_lag(gateway.metrics.lagged, gateway.metrics.resilience.blocked),
                 serving_handed(app, door, server.drain) as handed,
             ):
                 channel.answers.update(_answers(gateway, stopping))
@@ -99,7 +100,8 @@ def _settings(orders: dict[str, Any]) -> tuple[ServerSettings, Settings]:
     """Read the configuration, with the server and ledger of the supervisor's start: what has
     changed of them in the file since waits for the next one."""
     told = orders["server"]
-    server = ServerSettings(**(told | {"admin": told["admin"] and tuple(told["admin"])}))
+    own = {"admin": told["admin"] and tuple(told["admin"]), "caps": Caps(**told["caps"])}
+    server = ServerSettings(**(told | own))
     ledger = LedgerSettings.ordered(orders["ledger"])
     return server, replace(read_settings(Path(orders["path"])), ledger=ledger)
 

@@ -49,3 +49,10 @@ DEPLOYMENTS = (
     SET_ASIDE,
 )
 """How each deployment stands."""
+
+REQUESTS_SHED = counter(
+    "requests_shed_total", "reason", "Requests turned away at the door: requests, bytes, draining"
+)
+LOOP_BLOCKED = counter(
+    "event_loop_blocked_total", "", "Times that the event loop stood for over a second"
+)

@@ -36,7 +36,7 @@ from gateway.sinks.names import (
     discard_reason,
     scorer_tiers,
 )
-from gateway.sinks.resilience import ResilienceCounts
+from gateway.sinks.resilience import SHED, ResilienceCounts
 from gateway.sinks.shapes import Shapes
 from gateway.sinks.standing import Standing, Tuning
 
@@ -94,8 +94,8 @@ class Metrics:
         self.names = Names()
         """Which label values there may be."""
         self._shapes, self.resilience = Shapes(self.names), ResilienceCounts()
-        self._reloads.begin("ok")
-        self._reloads.begin("failed")
+        for result in ("ok", "failed"):
+            self._reloads.begin(result)
         self._restarts.begin()
         for outcome in ("client_error", "internal_error"):
             self._requests.begin(self.names.route(""), "none", outcome)
@@ -166,6 +166,8 @@ class Metrics:
         """Count a request that was turned away before it had a route."""
         outcome = "client_error" if refused.status < 500 else "internal_error"
         self._requests.add((self.names.route(""), "none", outcome))
+        if refused.code in SHED:
+            self.resilience.count("turned_away", SHED[refused.code])
 
     def limited(self, scope: str, limit: str, action: str, times: int = 1) -> None:
         """Count limits that were met, see gateway.limits.admission.Told."""

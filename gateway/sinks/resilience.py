@@ -9,6 +9,13 @@ from prometheus_client.metrics_core import Metric as Family
 from gateway.sinks import catalogue_upstreams as catalogue
 from gateway.sinks.cells import Counts, Times
 
+SHED = {
+    "too_many_requests_under_way": "requests",
+    "too_many_bytes_under_way": "bytes",
+    "not_ready": "draining",
+}
+"""The reasons for which requests are turned away at the door, by the error's code."""
+
 
 class ResilienceCounts:
     """Counts that outlive a reload; their labels are names of the configuration and fixed words.
@@ -20,8 +27,13 @@ class ResilienceCounts:
             "breaker": Counts(catalogue.BREAKER_CHANGES),
             "ejections": Counts(catalogue.EJECTIONS),
             "shed": Counts(catalogue.UPSTREAM_SHED),
+            "turned_away": Counts(catalogue.REQUESTS_SHED),
+            "blocked": Counts(catalogue.LOOP_BLOCKED),
         }
         self._waited = Times(catalogue.QUEUE_SECONDS)
+        for reason in SHED.values():
+            self._events["turned_away"].begin(reason)
+        self._events["blocked"].begin()
 
     def begin(self, upstream: str, model: str) -> None:
         """Export a deployment's counts from now on."""
@@ -35,6 +47,10 @@ class ResilienceCounts:
     def count(self, event: str, *labels: str) -> None:
         """Count one event."""
         self._events[event].add(labels)
+
+    def blocked(self) -> None:
+        """Count a time that the event loop stood; called by the thread that has seen it, alone."""
+        self.count("blocked")
 
     def waited(self, upstream: str, model: str, seconds: float) -> None:
         """Note for how long a call has stood in line."""

@@ -88,6 +88,7 @@ def rows():
 
 TABLES = {
     "server": [models.Server],
+    "server.caps": [models.CapKeys],
     "upstreams": [models.OpenAIUpstream, models.SimulatedUpstream],
     "upstreams.anthropic": [AnthropicUpstream],
     "upstreams.timeouts": [models.TimeoutKeys],
@@ -143,6 +144,7 @@ LIMITS = "{rpm: 1, budget_usd: {day: 1}, %s}"
 # Where a line of each table goes in a file; %s is the line, or nothing.
 PLACES = {
     "server": BASE + "server: {%s}\n",
+    "server.caps": BASE + "server: {caps: {%s}}\n",
     "prices": BASE + "prices: {%s}\n",
     "telemetry.otlp": BASE + 'telemetry: {otlp: {endpoint: "http://127.0.0.1", %s}}\n',
     "ledger": BASE + "ledger: {%s}\n",

@@ -1,0 +1,48 @@
+"""Turns requests away that are one too many, before anything is spent on them: at once, with 503
+and when to come back."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from gateway.api.http import Message, Receive
+from gateway.core.errors import Overloaded
+from gateway.core.room import Room
+
+COME_BACK = 1.0
+"""Seconds: of Retry-After."""
+
+
+class Place:
+    """One request's place in a room, from its first byte to its last. Entering raises Overloaded
+    where there is none; so does receiving more of its body than there is room for."""
+
+    __slots__ = ("_receive", "_room", "_size")
+
+    def __init__(self, room: Room, receive: Receive) -> None:
+        self._room, self._receive = room, receive
+        self._size = 0
+
+    def __enter__(self) -> None:
+        if not self._room.enter():
+            told = "This gateway has as many requests under way as it takes; try again soon."
+            raise Overloaded(told, code="too_many_requests_under_way", retry_after=COME_BACK)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._room.leave(self._size)
+
+    async def receive(self) -> Message:
+        """Receive a message of the client's."""
+        message = await self._receive()
+        size = len(message.get("body", b""))
+        if size:
+            if not self._room.charge(size):
+                told = "This gateway has as many bytes of requests under way as it takes."
+                raise Overloaded(told, code="too_many_bytes_under_way", retry_after=COME_BACK)
+            self._size += size
+        return message
