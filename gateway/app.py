@@ -139,8 +139,8 @@ class Gateway:
         self.log.write(refused)
 
     def _figures(self) -> dict[str, float]:
-        told = {"dropped_lines": float(self.log.dropped), **self.telemetry.figures()}
-        return {**self.store.figures(), **self._spending.figures(), **told}
+        own = {"dropped_lines": float(self.log.dropped), **self.telemetry.figures()}
+        return {**self.store.figures(), **self._spending.figures(), **own}
 
     def _standing(self) -> Figures:
         return {**self.keeper.figures(), **self.switch.service.figures()}
@@ -196,8 +196,7 @@ class Gateway:
             keys=self._spending.keys(settings),
             sessions=self._sessions,
             meter=self,
-            max_body=settings.server.max_body,
-            caps=settings.server.caps,
+            **settings.server.bounds,
             simulated=fleet.simulated,
             close=close,
             passing=passing,

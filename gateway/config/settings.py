@@ -37,6 +37,11 @@ class ServerSettings:
     log: Literal["json", "human"] = "json"
 
     @property
+    def bounds(self) -> Mapping[str, Any]:
+        """What one request may have, by the names that a service calls it."""
+        return {"max_body": self.max_body, "caps": self.caps}
+
+    @property
     def room(self) -> tuple[int, int]:
         """How many requests, and bytes of them, a process takes on at once."""
         return self.max_in_flight, self.max_in_flight_bytes
