@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from gateway.config import Settings, UpstreamSettings
 from gateway.core.plan import SEVERAL, Tier
@@ -84,6 +85,11 @@ class Fleet:
     def counters(self) -> Mapping[str, Counts]:
         """Those that count tokens, by name: that is asked for beside the traffic."""
         return {name: each for name, each in self._inner.items() if isinstance(each, Counts)}
+
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """What a service asks of it, by the names that it has there."""
+        return {"simulated": self.simulated, "down": self.down, "figures": self.figures}
 
     def balanced(self, names: Sequence[str], model: str) -> Balanced:
         """Put the deployments of a model together."""
