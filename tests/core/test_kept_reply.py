@@ -22,6 +22,7 @@ from gateway.core.kept_reply import (
     said_again,
 )
 from gateway.core.money import Usage
+from gateway.core.native import NativeRequest
 from gateway.core.outcome import Attempt, CallRecord, Outcome
 from gateway.core.routing import Overrides, Route
 from gateway.core.verdict import FALL_DOWN, Evidence, Finding, Verdict
@@ -148,6 +149,19 @@ def test_how_it_is_sent_is_no_part_of_its_name(ask):
     *where, body = ask
     streamed = {**body, "stream": True, "stream_options": {"include_usage": True}}
     assert named((*where, streamed)) == named(ask)
+
+
+def test_another_dialect_asks_for_itself_and_by_all_that_it_says():
+    body = {"model": "m", "messages": []}
+    names = {named(("app", "waterfall", "d", Overrides(), body))}
+    for wire in ("messages", "responses"):
+        for more in ({}, {"thinking": 1}, {"thinking": 1, "stream": True}):
+            native = NativeRequest(wire, {**body, **more}, body)
+            asked = ChatRequest(body, native)
+            names.add(name_of("app", "waterfall", "d", Overrides(), asked))
+    told = NativeRequest("messages", body, body, headers={"anthropic-beta": "x"})
+    names.add(name_of("app", "waterfall", "d", Overrides(), ChatRequest(body, told)))
+    assert len(names) == 1 + 2 * 2 + 1
 
 
 # ------------------------------------------------------------------ said again
