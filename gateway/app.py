@@ -209,9 +209,9 @@ class Gateway:
 
     def main(self, render: Render | None = None) -> FastAPI:
         """Build the main listener's app; `render` speaks for all workers where there are more."""
-        local = is_loopback(self.settings.server.host)
-        render = (render or at_once(self.metrics.render)) if local else None
-        return main_app(self.switch, CLOCKS, self.store.labels, render)
+        server = self.settings.server
+        render = (render or at_once(self.metrics.render)) if is_loopback(server.host) else None
+        return main_app(self.switch, CLOCKS, self.store.labels, render, docs=server.docs)
 
     def admin(self) -> FastAPI:
         """Build the admin listener's app."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.routing import Route
 
+from gateway.api import openapi
 from gateway.api.admin import Render, metrics_endpoint
 from gateway.api.chat import Chat
 from gateway.api.count_tokens import CountTokens
@@ -45,10 +46,15 @@ class App(FastAPI):
 
 
 def main_app(
-    switch: Switch, clocks: Clocks, labels: Labels, render_metrics: Render | None
+    switch: Switch,
+    clocks: Clocks,
+    labels: Labels,
+    render_metrics: Render | None,
+    *,
+    docs: bool = False,
 ) -> FastAPI:
     """Build the app. `labels` takes feedback; `render_metrics` is None where the listener is not
-    loopback's."""
+    loopback's; `docs` says whether it describes itself."""
     app = App()
 
     def refuse(refused: Refusal) -> None:
@@ -71,6 +77,9 @@ def main_app(
     app.add_route("/v1/models/{model:path}", small.model, ["GET"])
     app.add_route("/health/live", small.live, ["GET"])
     app.add_route("/health/ready", small.ready, ["GET"])
+    if docs:
+        app.add_route("/openapi.json", openapi.openapi, ["GET"])
+        app.add_route("/docs", openapi.docs, ["GET"])
     if render_metrics is not None:
         app.add_route("/metrics", metrics_endpoint(render_metrics), ["GET"])
     return app

@@ -81,6 +81,7 @@ class Server(Strict):
     caps: CapKeys = CapKeys()
     drain: Annotated[float, PlainValidator(_pause)] = 30.0
     log: Annotated[str, PlainValidator(choice("json", "human"))] = "json"
+    docs: Flag = False
 
 
 class TimeoutKeys(Strict):

@@ -46,6 +46,7 @@ def server(draft: Draft) -> ServerSettings | None:
         caps=keys.caps.settings(),
         drain=keys.drain,
         log="human" if keys.log == "human" else "json",
+        docs=keys.docs,
     )
 
 

@@ -1,0 +1,248 @@
+"""Every block of the drop-in guides, run as it stands by the client that it is for: the newest
+release of each, in an environment of its own, against a gateway as it is really served.
+
+What was run is docs/compatibility.md: `WRITE_TABLE=1 pytest -m live tests/live/test_guides.py`
+writes it anew; without that the test holds it to what the guides have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from api.serving import config
+from app.serving import Process
+
+from gateway.upstreams.simulated import serve_simulated
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = ROOT / ".cache" / "clients"
+GUIDE = (ROOT / "docs" / "guides" / "clients.md").read_text(encoding="utf-8")
+TABLE = ROOT / "docs" / "compatibility.md"
+LIMIT = 420.0  # seconds: a ceiling for hangs; a first run downloads everything
+BLOCK = re.compile(r"<!-- client: (.+?) -->\n```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+CASES = {name: (language, code) for name, language, code in BLOCK.findall(GUIDE)}
+
+PYTHON = {
+    "openai (Python)": ["openai"],
+    "langchain-openai": ["langchain-openai", "langchain-tests", "pytest", "pytest-asyncio"],
+    "llama-index": ["llama-index-llms-openai-like"],
+    "pydantic-ai": ["pydantic-ai-slim[openai]"],
+    "instructor": ["instructor"],
+    "litellm": ["litellm"],
+}
+NODE = {
+    "openai (Node)": ["openai"],
+    "ai (Vercel AI SDK)": ["ai", "@ai-sdk/openai-compatible"],
+}
+STANDARD = '''
+"""LangChain's own standard tests of a chat model."""
+from langchain_openai import ChatOpenAI
+from langchain_tests.integration_tests import ChatModelIntegrationTests
+
+
+class TestThroughTheGateway(ChatModelIntegrationTests):
+    @property
+    def chat_model_class(self):
+        return ChatOpenAI
+
+    @property
+    def chat_model_params(self):
+        return {"model": "waterfall", "base_url": "http://127.0.0.1:8080/v1", "api_key": "sk-a"}
+
+    @property
+    def supports_image_inputs(self):
+        return False
+'''
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
+
+
+def client_of(case):
+    return case.partition(",")[0]
+
+
+def _run(command, **options):
+    return subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=LIMIT, **options
+    )
+
+
+def _python(name, packages):
+    """An environment with a client and nothing of ours; returns its folder."""
+    home = HOME / re.sub(r"\W+", "-", name)
+    if not (home / "ready").exists():
+        venv.create(home, clear=True, with_pip=True)
+        done = _run([home / "bin" / "python", "-m", "pip", "install", "-q", "-U", *packages])
+        if done.returncode:
+            return done.stderr[-300:]
+        (home / "ready").touch()
+    return home
+
+
+def _node(name, packages):
+    if shutil.which("npm") is None:
+        return "there is no npm"
+    home = HOME / re.sub(r"\W+", "-", name)
+    if not (home / "ready").exists():
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        (home / "package.json").write_text('{"private": true, "type": "module"}')
+        latest = [f"{package}@latest" for package in packages]
+        done = _run(["npm", "install", "--silent", "--no-audit", "--no-fund", *latest], cwd=home)
+        if done.returncode:
+            return (done.stderr or done.stdout)[-300:]
+        (home / "ready").touch()
+    return home
+
+
+@pytest.fixture(scope="module")
+def homes():
+    """Every client's environment, or why there is none; made beside each other."""
+    with ThreadPoolExecutor(4) as threads:
+        made = {
+            **{name: threads.submit(_python, name, each) for name, each in PYTHON.items()},
+            "schemathesis": threads.submit(_python, "schemathesis", ["schemathesis"]),
+            **{name: threads.submit(_node, name, each) for name, each in NODE.items()},
+        }
+        found = {name: future.result() for name, future in made.items()}
+    return found | {"curl": HOME if shutil.which("curl") else "there is no curl"}
+
+
+def version(name, home):
+    """The release of a client that was run."""
+    if name == "curl":
+        return _run(["curl", "--version"]).stdout.split()[1]
+    package = (PYTHON.get(name) or NODE[name])[0].partition("[")[0]
+    if name in NODE:
+        return json.loads((home / "node_modules" / package / "package.json").read_text())["version"]
+    code = f"import importlib.metadata as m; print(m.version({package!r}))"
+    return _run([home / "bin" / "python", "-c", code]).stdout.strip()
+
+
+def command_of(language, home, code, folder, url):
+    text = code.replace("http://127.0.0.1:8080", url)
+    if language == "sh":
+        return ["bash", "-e", "-c", text], folder
+    if language == "python":
+        (folder / "block.py").write_text(text)
+        return [home / "bin" / "python", "-W", "ignore", folder / "block.py"], folder
+    script = home / "block.mjs"  # node looks for packages beside the file
+    script.write_text(text)
+    return ["node", script], home
+
+
+async def test_every_block_runs_as_it_stands(tmp_path, homes):
+    done = {}
+    environ = {**os.environ, "NO_COLOR": "1", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    async with Process(tmp_path, config()) as process:
+        await process.ready()
+        limit = asyncio.Semaphore(3)
+
+        async def run(case):
+            language, code = CASES[case]
+            home = homes[client_of(case)]
+            if isinstance(home, str):
+                done[case] = (None, home)
+                return
+            folder = tmp_path / re.sub(r"\W+", "-", case)
+            folder.mkdir()
+            command, cwd = command_of(language, home, code, folder, process.url)
+            async with limit:
+                ended = await asyncio.to_thread(_run, command, cwd=cwd, env=environ)
+            said = ended.stdout.strip()
+            done[case] = (ended.returncode == 0 and bool(said), said + ended.stderr[-2000:])
+
+        async with asyncio.TaskGroup() as group:
+            for case in CASES:
+                group.create_task(run(case))
+    wrong = {case: told for case, (well, told) in done.items() if well is False}
+    assert wrong == {}
+    missing = {case: told for case, (well, told) in done.items() if well is None}
+    if missing and not os.environ.get("WATERFALL_CI"):
+        pytest.skip(f"not all clients can be had here: {missing}")
+    assert missing == {}
+    if os.environ.get("WRITE_TABLE"):
+        TABLE.write_text(table(homes), encoding="utf-8")
+
+
+async def test_langchain_s_own_standard_tests_say_the_same_of_both(tmp_path, homes):
+    """A simulated model chooses no tool on purpose, so some fail; through the gateway the same."""
+    home = homes["langchain-openai"]
+    if isinstance(home, str):
+        pytest.skip(f"langchain cannot be had here: {home}")
+    async with serve_simulated() as provider, Process(tmp_path, config()) as process:
+        await process.ready()
+        direct, through = await asyncio.gather(
+            asyncio.to_thread(_standard, home, tmp_path, "direct", provider.url),
+            asyncio.to_thread(_standard, home, tmp_path, "through", process.url),
+        )
+    assert len(direct) >= 25
+    assert direct - through == set()
+
+
+def _standard(home, folder, name, url):
+    """Run the suite against an address; returns which of its tests pass."""
+    suite = folder / f"test_{name}.py"
+    suite.write_text(STANDARD.replace("http://127.0.0.1:8080", url))
+    options = ["-q", "-rA", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto"]
+    loop = ["-o", "asyncio_default_test_loop_scope=session"]
+    ended = _run([home / "bin" / "python", "-m", "pytest", *options, *loop, suite], cwd=folder)
+    return set(re.findall(r"^PASSED \S+?::(.+)$", ended.stdout, re.MULTILINE))
+
+
+async def test_the_openapi_document_is_true(tmp_path, homes):
+    """Requests made up from the document get no answer that is not in it, and none is a fault."""
+    home = homes["schemathesis"]
+    if isinstance(home, str):
+        pytest.skip(f"schemathesis cannot be had here: {home}")
+    async with Process(tmp_path, config(server__docs=True)) as process:
+        await process.ready()
+        checks = (
+            "not_a_server_error,status_code_conformance,content_type_conformance,"
+            "response_schema_conformance"
+        )
+        command = [home / "bin" / "st", "run", f"{process.url}/openapi.json", "--checks", checks]
+        bounds = ["--max-examples", "15", "--phases", "examples,coverage,fuzzing", "--no-color"]
+        ended = await asyncio.to_thread(_run, [*command, *bounds, "--seed", "7"], cwd=tmp_path)
+    assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-1000:]
+    generated, passed = re.search(r"(\d+) generated, (\d+) passed", ended.stdout).groups()
+    assert int(generated) == int(passed) >= 100
+
+
+def table(homes):
+    """Write docs/compatibility.md."""
+    rows = []
+    for name in dict.fromkeys(map(client_of, CASES)):
+        cases = [case.partition(", ")[2] or "chat" for case in CASES if client_of(case) == name]
+        rows.append(f"| {name} | {version(name, homes[name])} | {', '.join(cases)} |")
+    return (
+        "# Compatibility\n\n"
+        "Clients that nobody here wrote, their newest releases, each in an environment of its\n"
+        "own, run against a gateway over loopback with the simulated provider behind it. Written\n"
+        "by `WRITE_TABLE=1 pytest -m live tests/live/test_guides.py`, which runs every block\n"
+        "of the [drop-in guides](guides/clients.md) as it stands; CI runs them with whatever\n"
+        "release is newest then.\n\n"
+        "| client | release | what was run |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+    )
+
+
+def test_the_table_has_what_the_guides_have():
+    written = re.findall(r"^\| (.+?) \| \S+ \| (.+?) \|$", TABLE.read_text("utf-8"), re.MULTILINE)
+    clients = dict.fromkeys(map(client_of, CASES))
+    cases = {
+        name: ", ".join(c.partition(", ")[2] or "chat" for c in CASES if client_of(c) == name)
+        for name in clients
+    }
+    assert dict(row for row in written if row[0] != "client") == cases
+    assert set(clients) == {*PYTHON, *NODE, "curl"}
+    assert sys.version_info >= (3, 11)
