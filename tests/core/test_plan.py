@@ -2,9 +2,14 @@ from __future__ import annotations
 
 from core.tries import LARGE, MEDIUM, SMALL
 
-from gateway.core.plan import Plan
+from gateway.core.plan import Plan, Tier
 
 PLAN = Plan((MEDIUM, LARGE), (SMALL,), p_good={"large": 0.875})
+
+
+def test_a_tier_may_have_several_upstreams():
+    assert Tier("small", "near|far", "m").upstreams == ("near", "far")
+    assert Tier("small", "near", "m").upstreams == ("near",)
 
 
 def test_what_is_above():

@@ -54,7 +54,8 @@ async def simulated():
     try:
         line = (await asyncio.wait_for(child.stdout.readline(), LIMIT)).decode()
         url = f"{line.split()[1]}/v1"
-        yield {"one": {"base_url": url, "api_key": UPSTREAM_KEY}}, ("one", "one")
+        one = {"base_url": url, "api_key": UPSTREAM_KEY, "retries": "off", "breaker": "off"}
+        yield {"one": one}, ("one", "one")
     finally:
         child.terminate()
         await child.wait()
