@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from core.tries import LARGE, MEDIUM, SMALL
 
 from gateway.core.plan import Plan, Tier
@@ -26,3 +28,8 @@ def test_how_good_the_next_is():
     assert PLAN.next_good(MEDIUM) == 0.875
     assert PLAN.next_good(LARGE) is None
     assert Plan((MEDIUM, LARGE)).next_good(MEDIUM) is None
+
+
+def test_a_tier_may_have_its_model_in_several_places():
+    assert SMALL.upstreams == ("near",)
+    assert replace(SMALL, upstream="near|far").upstreams == ("near", "far")
