@@ -43,7 +43,9 @@ async def test_two_workers_know_the_same_keys_and_share_a_budget(tmp_path, capsy
         await served.ready()
         poor = command(served, capsys, "create", "poor", "--limits", "{budget_usd: {day: 0.00004}}")
         key = command(served, capsys, "create", "app")
+        made = await by_the_admin_listener(served)
         await asyncio.sleep(WITHIN)
+        assert set(await statuses(served.url, made, 6)) == {200}
         found = await statuses(served.url, poor, 60)
         assert sorted(found) == [200, *[429] * 59], "one request's worth, by two workers"
         assert set(await statuses(served.url, key, 12)) == {200}
@@ -55,6 +57,16 @@ async def test_two_workers_know_the_same_keys_and_share_a_budget(tmp_path, capsy
             with contextlib.suppress(OSError):  # a process that has ended meanwhile
                 told = path.read_bytes() if path.is_file() else b""
                 assert not [each for each in secrets if each.encode() in told], path
+
+
+async def by_the_admin_listener(served):
+    async with httpx.AsyncClient(timeout=20, trust_env=False) as client:
+        headers = {"authorization": f"Bearer {served.token}"}
+        answer = await client.post(
+            f"{served.admin_url}/admin/keys", json={"name": "made"}, headers=headers
+        )
+        assert answer.status_code == 201
+        return answer.json()["key"]
 
 
 def process_lists():
