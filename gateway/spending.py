@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -59,16 +60,14 @@ class Spending:
         self._settings, self._path = settings.shared, settings.ledger.shared
         self._clocks, self._told = clocks, told
         self._opened: tuple[Shared, Accounts, Admission] | None = None
-        self._opening = asyncio.Lock()
+        self._opening = threading.Lock()
         self._ring, self._stored = _open_keys(settings, clocks)
 
     def open(self, settings: Settings) -> Spent:
         """Open what keeps these settings' limits, if there are any. Raises SharedUnusable."""
         if not settings.limits_anything:
             return Spent()
-        if self._opened is None:
-            self._opened = self._open()
-        _, accounts, admission = self._opened
+        _, accounts, admission = self._open_once()
         tiers, wall, told = settings.tiers.values(), self._clocks.wall, self._told
         return Spent(
             admission,
@@ -76,6 +75,13 @@ class Spending:
             (admission.settle,),
             (admission.settle_shadow,),
         )
+
+    def _open_once(self) -> tuple[Shared, Accounts, Admission]:
+        """A reload opens it in a thread, and so may a request at the same time."""
+        with self._opening:
+            if self._opened is None:
+                self._opened = self._open()
+            return self._opened
 
     def _open(self) -> tuple[Shared, Accounts, Admission]:
         clocks, timeout = self._clocks, self._settings.timeout
@@ -85,13 +91,12 @@ class Spending:
 
     async def line(self) -> Line:
         """Return the way to the shared state, which is opened for it. Raises SharedDown."""
-        async with self._opening:
-            if self._opened is None:
-                try:
-                    self._opened = await asyncio.to_thread(self._open)
-                except SharedUnusable as error:
-                    raise SharedDown(str(error)) from error
-        return self._opened[1].line
+        if self._opened is None:
+            try:
+                await asyncio.to_thread(self._open_once)
+            except SharedUnusable as error:
+                raise SharedDown(str(error)) from error
+        return self._open_once()[1].line
 
     def keys(self, settings: Settings) -> Keys:
         """Return who may come with these settings."""
