@@ -34,6 +34,7 @@ CASES = {name: (language, code) for name, language, code in BLOCK.findall(GUIDE)
 
 PYTHON = {
     "openai (Python)": ["openai"],
+    "anthropic (Python)": ["anthropic"],
     "langchain-openai": ["langchain-openai", "langchain-tests", "pytest", "pytest-asyncio"],
     "llama-index": ["llama-index-llms-openai-like"],
     "pydantic-ai": ["pydantic-ai-slim[openai]"],
