@@ -25,6 +25,7 @@ import psutil
 import uvloop
 
 from loadtests import (
+    dashboard,
     holds,
     hot_path,
     kill,
@@ -120,6 +121,11 @@ PROOFS = {
         "Speculation brings the first token of what escalates forward",
         speculation.prove,
         partial(speculation.prove, requests=24, strict=False),
+    ),
+    "dashboard": Entry(
+        "The dashboard over half a million requests",
+        dashboard.prove,
+        partial(dashboard.prove, rows=2_000, strict=False),
     ),
     "churn": Entry(
         "Cancelled calls do not wear the client out",

@@ -22,10 +22,11 @@ from gateway.cli import (
     prices,
     route,
     serve,
+    top,
 )
 
 _COMMANDS: Final = (
-    *(serve, init, demo, check, doctor, chat),
+    *(serve, init, demo, check, doctor, chat, top),
     *(route, prices, ledger, keys, completion),
 )
 _OTHERS: Final = "waterfall.commands"

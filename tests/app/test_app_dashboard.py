@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from api.serving import CHAT, REFUSES, ask_for, config
 from app.serving import listening, until
 
+from gateway.cli import main, top
 from gateway.store import read
 
 API = "/dashboard/api/"
@@ -122,3 +124,48 @@ async def test_the_page_and_its_files_are_served_with_their_kinds(tmp_path):
     assert all(answer.status_code == 200 for answer in files.values())
     assert all("immutable" in answer.headers["cache-control"] for answer in files.values())
     assert all(each.status_code == 404 for each in missing), missing
+
+
+async def test_top_says_what_the_page_says(tmp_path, capsys):
+    async with listening(tmp_path) as served:
+        async with httpx.AsyncClient(base_url=served.base_url.removesuffix("/v1")) as there:
+            for fields in ({}, {}, REFUSES):
+                assert (await there.post(CHAT, json=ask_for(**fields))).status_code == 200
+        await asyncio.to_thread(served.gateway.store.flush)
+        asked = ["top", "--url", served.admin_url, "--key", served.admin_secret]
+        codes = [await asyncio.to_thread(main, [*asked, how]) for how in ("--json", "--once")]
+        wrong = await asyncio.to_thread(main, [*asked, "--key", "x", "--once"])
+        nobody = await asyncio.to_thread(main, ["top", "--url", "http://127.0.0.1:1", "--once"])
+        rows = read.requests(served.settings.ledger.place)
+    said = capsys.readouterr()
+    told, end = json.JSONDecoder().raw_decode(said.out)
+    assert (codes, wrong, nobody) == ([0, 0], 1, 1)
+    assert told["money"]["bill"]["actual"] == sum(row["cost"] for row in rows)
+    assert (told["tiers"]["small"]["requests"], told["tiers"]["large"]["requests"]) == (2, 1)
+    assert told["thresholds"] == {"waterfall": 0.8}
+    assert "3 requests, 33.3% escalated" in said.out[end:]
+    assert "--key" in said.err
+
+
+def test_top_follows_with_rates(monkeypatch, capsys):
+    """Two looks, a second apart: so many more requests are so many a second."""
+    clock = iter((0.0, 0.0, 1.0, 2.0))
+    pages = iter((10, 40))
+    share = {"value": 0.5, "low": 0.4, "high": 0.6}
+    bill = {"saved": 5 * 10**9, "actual": 5 * 10**9, "baseline": 10**10}
+    money = {"requests": 10, "bill": bill, "saved_share": share, "sums": {"escalated": 1}}
+
+    def answer(request):
+        if request.url.path.endswith("now"):
+            one = {"labels": {"tier": "small"}, "value": next(pages)}
+            return httpx.Response(200, json={"waterfall_requests_total": [one]})
+        return httpx.Response(200, json={"version": "1", **money})
+
+    with httpx.Client(transport=httpx.MockTransport(answer), base_url="http://x") as asked:
+        monkeypatch.setattr(top.time, "monotonic", lambda: next(clock))
+        monkeypatch.setattr(top.time, "sleep", lambda _: None)
+        with pytest.raises(StopIteration):
+            top._follow(asked, 1.0)
+    said = capsys.readouterr().out
+    assert said.count("last 24 hours") == 2
+    assert "15.0 requests/s" in said

@@ -147,7 +147,7 @@ async def test_people_see_what_the_ledger_says(modules, tmp_path):
     _figures_are_the_ledger_s(told, rows)
     same = replay.keys() & told["whatIf"].keys() - {"requests"}
     assert {n: told["whatIf"][n] for n in same} == {n: replay[n] for n in same}
-    share = f"{replay['share_up']['value'] * 100:.1f} %"
+    share = f"{replay['share_up']['value'] * 100:.1f}\u00a0%"
     assert told["whatIfFigures"]["what-if-up"] == share
     assert "0.10" in told["done"]
 
@@ -200,4 +200,4 @@ def _figures_are_the_ledger_s(told, rows):
     assert figures["requests"] == str(len(rows))
     escalated = sum(row["escalated"] for row in rows)
     routing = told["sections"]["light"]["routing"]["figures"]
-    assert routing["escalation-rate"] == f"{escalated / len(rows) * 100:.1f} %"
+    assert routing["escalation-rate"] == f"{escalated / len(rows) * 100:.1f}\u00a0%"

@@ -33,7 +33,7 @@ export function exact(nano: number): string {
 export function percent(value: number | null | undefined, digits = 1): string {
   if (value === null || value === undefined || Number.isNaN(value)) return UNKNOWN;
   const text = (value * 100).toFixed(digits);
-  return `${Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−")} %`;
+  return `${Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−")}\u00a0%`;
 }
 
 export function points(value: number): string {
