@@ -14,7 +14,7 @@ import pytest
 from gateway.cli import main
 from gateway.store.ledgers import ledger_at
 from gateway.store.rollups import roll_up
-from loadtests.made_up_ledger import DAY, START, make
+from loadtests.made_up_ledger import DAY, START, make, write
 from router_models.dashboard.answers import answer
 
 FIRST = START // 3600 * 3600
@@ -206,3 +206,34 @@ def test_a_wrong_value_is_named(ledger, name, given, param):
 def test_a_ledger_that_is_not_there_is_said_to_be_down(tmp_path):
     told = answer("money", str(tmp_path / "none.db"), {}, END)
     assert told["down"]
+
+
+@pytest.mark.live
+def test_a_ledger_on_a_server_says_the_same(tmp_path, postgres_url):
+    file = make(tmp_path / "waterfall.db", 600, days=3)
+    write(postgres_url, 600, days=3)
+    given = {"since": FIRST, "until": FIRST + 4 * DAY, "route": "waterfall"}
+    for name in ("money", "routing", "quality", "health", "what-if", "requests"):
+        asked = given | ({"threshold": 0.6, "sample": 80} if name == "what-if" else {})
+        ours, theirs = (
+            answer(name, place, asked, END)["text"] for place in (str(file), postgres_url.url)
+        )
+        assert json.loads(ours) == _nearly(json.loads(theirs)), name
+    (found, *_) = json.loads(theirs)["requests"]
+    ladders = [
+        json.loads(answer("request", place, {"id": found["entry_id"]}, END)["text"])
+        for place in (str(file), postgres_url.url)
+    ]
+    assert [each["tier"] for each in ladders[0]["request"]["attempts"]] == [
+        each["tier"] for each in ladders[1]["request"]["attempts"]
+    ]
+    assert ladders[0]["request"]["cost"] == ladders[1]["request"]["cost"] > 0
+
+
+def _nearly(value):
+    """Sums of floating-point numbers depend on their order."""
+    if isinstance(value, float):
+        return pytest.approx(value, rel=1e-9)
+    if isinstance(value, dict):
+        return {name: _nearly(each) for name, each in value.items()}
+    return [_nearly(each) for each in value] if isinstance(value, list) else value
