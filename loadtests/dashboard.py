@@ -101,7 +101,8 @@ async def prove(folder: Path, rows: int = 500_000, *, strict: bool = True) -> Pr
 
 
 def _make(ledger: Path, rows: int) -> None:
-    make(ledger, rows)
+    if not ledger.exists():
+        make(ledger, rows)
     with closing(ledger_at(ledger).write()) as writer:
         while roll_up(writer, START + 40 * DAY):
             pass

@@ -9,10 +9,11 @@ from typing import Any, Final
 from gateway.store.totals import judged
 from router_models.dashboard.asking import Asked
 from router_models.dashboard.hourly import about, rolled
-from router_models.dashboard.what_if import SAMPLE, decisions
+from router_models.dashboard.what_if import MOST, SAMPLE
 from router_models.replay.recorded import Record
 from router_models.report import quality as labelled
 from router_models.report.quality import LEAST
+from router_models.report.what_if import drawn_judged
 
 NEWEST: Final = 3_000
 """Judged requests that are looked at, of those that were judged at any time."""
@@ -34,7 +35,8 @@ def quality(asked: Asked) -> dict[str, Any]:
         baselines[label["baseline_tier"]] += label["labelled"]
     baseline = baselines.most_common(1)[0][0] if baselines else ""
     seed = asked.whole("seed", 0, 0, 2**31 - 1)
-    _, drawn = decisions(asked.place, asked.period, asked.whole("sample", SAMPLE, 1, 2_000), seed)
+    count = asked.whole("sample", SAMPLE, 1, MOST)
+    drawn = drawn_judged(asked.place, asked.period, count, seed)
     return {
         **about(asked),
         "newest": NEWEST,

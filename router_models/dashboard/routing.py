@@ -14,7 +14,7 @@ from router_models.dashboard.asking import Asked
 from router_models.dashboard.hourly import about, added, rolled, stepped
 from router_models.report.bill import grouped, sum_of
 
-GLANCE: Final = 1_500
+GLANCE: Final = 1_000
 """Requests that are drawn for what the roll-ups do not hold."""
 BINS: Final = 20
 

@@ -42,13 +42,15 @@ def drawn(
 ) -> tuple[list[Decisions], list[Decisions]]:
     """Draw at most so many of a period's requests by chance, and as many that have labels. Raises
     OSError."""
-    chance = random.Random(seed)
-    whole = sample(place, period, count, chance)
-    judged = sample(place, period, count, chance, labelled=True)
-    records, labelled = (
-        [Decisions(read_record(each)) for each in histories] for histories in (whole, judged)
-    )
-    return records, labelled
+    whole = sample(place, period, count, random.Random(seed))
+    records = [Decisions(read_record(each)) for each in whole]
+    return records, drawn_judged(place, period, count, seed)
+
+
+def drawn_judged(place: Place, period: Period, count: int, seed: int) -> list[Decisions]:
+    """Draw at most so many of a period's requests that have labels. Raises OSError."""
+    labelled = sample(place, period, count, random.Random(seed), labelled=True)
+    return [Decisions(read_record(each)) for each in labelled]
 
 
 def tried(

@@ -96,8 +96,8 @@ def test_routing_counts_all_and_draws_the_rest(ledger, ask):
     query = "SELECT count(*), sum(escalated) FROM request WHERE route = 'waterfall'"
     assert one(ledger, query) == (told["requests"], told["escalated"])
     assert sum(told["starts"].values()) == told["requests"]
-    assert sum(told["difficulty"]) == told["drawn"] == 1_500
-    hard = sum(told["difficulty"][16:]) / 1_500
+    assert sum(told["difficulty"]) == told["drawn"] == 1_000
+    hard = sum(told["difficulty"][16:]) / 1_000
     assert hard == pytest.approx(0.2, abs=0.05), "a threshold of .8 sends up a fifth"
     assert {each["reason"] for each in told["reasons"]} >= {"refusal"}
     (small, *_) = told["escalation"]
