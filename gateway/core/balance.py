@@ -21,9 +21,11 @@ WORSE = 2.0
 """... and so many times that of the others."""
 BOUND = 1.25
 """Times the mean that a deployment with the right cache may have under way."""
-DREAD = 10.0
+DREAD = 2.0
 """How much a deployment that fails all its calls is taken to be slower than it is: failing is
 quick, and must not look like being fast."""
+EXPLORED = 0.1
+"""The share of calls that go to any deployment: what is known of one that nobody asks grows old."""
 
 
 class Recent:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from random import random
 
-from gateway.core.balance import draw_two, keeps_to, preferred
+from gateway.core.balance import EXPLORED, draw_two, keeps_to, preferred
 from gateway.core.chat import Delta
 from gateway.core.errors import UpstreamError
 from gateway.core.plan import Tier
@@ -144,6 +144,8 @@ class Balanced:
             total = sum(each.concurrency.in_flight for each in able)
             if keeps_to(kept.concurrency.in_flight, total, len(able)):
                 return kept
+        if (chance := self._dice()) < EXPLORED:
+            return able[int(chance / EXPLORED * len(able))]
         first, second = (able[place] for place in draw_two(len(able), self._dice()))
         return first if first.load <= second.load else second
 

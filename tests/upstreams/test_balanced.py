@@ -53,9 +53,10 @@ async def test_who_has_less_under_way_is_asked():
 async def test_who_is_slow_is_asked_less():
     bench = two(Inner(), Inner())
     bench.all[0].latency, bench.all[1].latency = 1.0, 0.1
-    for _ in range(20):
+    for _ in range(100):
         await bench.call()
-    assert Counter(bench.sent)["b"] == 20
+        bench.all[0].latency = 1.0
+    assert 80 <= Counter(bench.sent)["b"] < 100, "but now and then, for it may have changed"
 
 
 async def test_one_that_fails_half_its_calls_is_sent_off_and_taken_back():
@@ -106,7 +107,7 @@ async def test_a_time_out_is_not_made_again_elsewhere():
 
 
 async def test_a_conversation_stays_where_its_prompt_is_cached():
-    bench = two(Inner(), Inner(), Inner())
+    bench = Bench(Inner(), Inner(), Inner(), dice=lambda: 0.5)
     for number in range(30):
         await bench.call(affinity=f"talk {number % 10}", price=CACHED)
     rounds = [bench.sent[start : start + 10] for start in (0, 10, 20)]
