@@ -203,8 +203,12 @@ class MarkerFilter:
             self._drop(place, len(tail))
 
     def _scrubbed(self, delta: Delta) -> Delta:
-        """Take the marker out of whatever other field a server has put it in."""
-        if delta.raw is not None and self._marker.encode() not in delta.raw:
+        """Take the marker out of whatever other field a server has put it in, in its own dialect
+        too."""
+        own, mark = delta.native, self._marker.encode()
+        if own is not None and mark in own.data:
+            delta = replace(delta, native=replace(own, data=own.data.replace(mark, b"")))
+        if delta.raw is not None and mark not in delta.raw:
             return delta
         payload = _without(delta.payload, self._marker)
         return delta if payload == delta.payload else replace(delta, raw=None, payload=payload)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from core.events import HEARTBEAT, MARKER, event, said
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from gateway.core import gate
 from gateway.core.chat import Delta, Piece
 from gateway.core.gate import MarkerFilter
+from gateway.core.native import NativeEvent
 
 
 def cleaned(*deltas):
@@ -45,6 +48,15 @@ def test_a_marker_is_cut_wherever_the_stream_is_split(data):
     assert said(ready) == "sure? "
     assert "".join(d.payload["choices"][0]["delta"]["content"] for d in ready) == "sure? "
     assert all(delta.raw is None or b"uns" not in delta.raw for delta in ready)
+
+
+def test_it_is_taken_out_of_what_an_upstream_said_in_its_own_dialect():
+    quiet = Delta()
+    aside = NativeEvent("messages", "x", b'{"odd":"' + MARKER.encode() + b'"}', quiet.payload)
+    plain = NativeEvent("messages", "y", b'{"odd":"a"}', quiet.payload)
+    ready = cleaned(*(replace(quiet, native=each) for each in (aside, plain)))
+    assert [delta.native.data for delta in ready] == [b'{"odd":""}', b'{"odd":"a"}']
+    assert [delta.payload is delta.native.payload for delta in ready] == [True, True]
 
 
 def test_a_choice_s_marker_is_its_own():
