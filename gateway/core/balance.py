@@ -13,7 +13,9 @@ from hashlib import blake2b
 
 HALF_LIFE = 5.0
 """Seconds after which an answer counts half."""
-LEAST = 5.0
+KEPT = 0.95
+"""What each call leaves of those before it: some twenty are remembered."""
+LEAST = 4.0
 """Calls, by that count, before a deployment is said to be an outlier."""
 FAILING = 0.3
 """The share of failures of an outlier, at the least ..."""
@@ -21,6 +23,7 @@ WORSE = 2.0
 """... and so many times that of the others."""
 BOUND = 1.25
 """Times the mean that a deployment with the right cache may have under way."""
+TOLERATED = 2.0
 DREAD = 2.0
 """How much a deployment that fails all its calls is taken to be slower than it is: failing is
 quick, and must not look like being fast."""
@@ -39,7 +42,7 @@ class Recent:
 
     def note(self, now: float, *, failed: bool) -> None:
         """Count a call that ended."""
-        faded: float = 0.5 ** ((now - self._at) / HALF_LIFE)
+        faded: float = KEPT * 0.5 ** ((now - self._at) / HALF_LIFE)
         self._at = now
         self.calls = self.calls * faded + 1.0
         self.failed = self.failed * faded + failed
@@ -68,6 +71,12 @@ def is_outlier(own: Recent, others: Sequence[Recent]) -> bool:
 def load(in_flight: int, latency: float, failing: float) -> float:
     """How long a call there is expected to take, to compare by."""
     return (in_flight + 1) * latency * (1.0 + DREAD * failing)
+
+
+def takes_first(first: float, second: float) -> bool:
+    """Of two loads whose deployments were drawn at random, does the first one's take the call?
+    Unless it has over twice as much: small differences are noise, and all would follow it."""
+    return first <= TOLERATED * second
 
 
 def draw_two(count: int, chance: float) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from random import random
 
-from gateway.core.balance import EXPLORED, draw_two, keeps_to, preferred
+from gateway.core.balance import EXPLORED, draw_two, keeps_to, preferred, takes_first
 from gateway.core.chat import Delta
 from gateway.core.errors import UpstreamError
 from gateway.core.plan import Tier
@@ -147,7 +147,7 @@ class Balanced:
         if (chance := self._dice()) < EXPLORED:
             return able[int(chance / EXPLORED * len(able))]
         first, second = (able[place] for place in draw_two(len(able), self._dice()))
-        return first if first.load <= second.load else second
+        return first if takes_first(first.load, second.load) else second
 
 
 def _has_a_cache(tier: Tier) -> bool:

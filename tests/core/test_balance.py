@@ -15,6 +15,7 @@ from gateway.core.balance import (
     keeps_to,
     load,
     preferred,
+    takes_first,
 )
 
 
@@ -46,10 +47,17 @@ def test_outliers(own, others, out):
 
 def test_what_happened_fades():
     it = recent(0, 8)
+    before = it.failed
     it.note(5.0, failed=False)
-    assert (it.calls, it.failed) == (pytest.approx(5), pytest.approx(4))
+    assert it.failed == pytest.approx(before / 2 * 0.95)
+    assert it.calls == pytest.approx(before / 2 * 0.95 + 1)
     it.forget()
     assert it.share == 0
+
+
+def test_small_differences_are_noise():
+    assert takes_first(1.0, 0.5)
+    assert not takes_first(1.1, 0.5)
 
 
 def test_failing_fast_is_not_being_fast():
