@@ -24,6 +24,7 @@ HOMES = {
     "httptools": "upstreams",
     "httpx": "cli demo upstreams",
     "jsonschema": "checks",
+    "litellm": "upstreams",
     "numpy": "scorers",
     "opentelemetry": "sinks",
     "orjson": "api cli demo dialects launcher prices shared sinks store upstreams waiting",

@@ -37,6 +37,8 @@ def ask_all(settings: Settings) -> list[Found]:
 def _ask(client: httpx.Client, upstream: UpstreamSettings, models: Iterable[str]) -> Found:
     if upstream.simulated is not None:
         return Found(upstream.name, ok=True, told="simulated")
+    if not upstream.base_url:
+        return Found(upstream.name, ok=True, told="not asked: litellm has no list of its models")
     scheme = "Bearer " if upstream.key_header == BEARER else ""
     headers = {upstream.key_header: f"{scheme}{upstream.api_key}"} if upstream.api_key else {}
     try:

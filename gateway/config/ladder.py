@@ -31,7 +31,7 @@ from gateway.config.settings import (
     UpstreamSettings,
 )
 from gateway.config.stream_keys import HedgeKeys
-from gateway.config.upstream_keys import AnthropicUpstream
+from gateway.config.upstream_keys import AnthropicUpstream, LitellmUpstream
 from gateway.core.accepts import Accepts
 from gateway.core.cascade import Hold, Tier
 from gateway.core.money import UNPRICED, Price
@@ -41,9 +41,12 @@ from gateway.core.scorer_spec import SCORER_TIER
 
 RESERVED = ("other", "none", "cache", "passthrough", SCORER_TIER)
 """What metrics and records say where there is no route or tier of the configuration's."""
-_KINDS: dict[str, type[AnthropicUpstream | OpenAIUpstream | SimulatedUpstream]] = {
+_KINDS: dict[
+    str, type[AnthropicUpstream | LitellmUpstream | OpenAIUpstream | SimulatedUpstream]
+] = {
     "openai": OpenAIUpstream,
     "anthropic": AnthropicUpstream,
+    "litellm": LitellmUpstream,
     "simulated": SimulatedUpstream,
 }
 
@@ -95,6 +98,19 @@ def _upstream(draft: Draft, entry: str) -> UpstreamSettings | None:
             api_key=keys.api_key,
             timeouts=_timeouts(keys.timeouts),
             key_header="x-api-key",
+            parameters=_parameters(keys.parameters),
+            resilience=resilience(draft, entry, keys),
+        )
+    if isinstance(keys, LitellmUpstream):
+        for word in {"connect", "silence"} & keys.timeouts.model_fields_set:
+            told = "means nothing where the connections are litellm's own; remove it"
+            draft.complain((*trail, "timeouts", word), told)
+        return UpstreamSettings(
+            name=entry,
+            kind="litellm",
+            base_url=_base_url(draft, entry, keys.base_url) if keys.base_url else "",
+            api_key=keys.api_key,
+            timeouts=_timeouts(keys.timeouts),
             parameters=_parameters(keys.parameters),
             resilience=resilience(draft, entry, keys),
         )

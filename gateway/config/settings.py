@@ -104,7 +104,7 @@ class UpstreamSettings:
     what its models do not take beside what the preset says."""
 
     name: str
-    kind: Literal["openai", "anthropic", "simulated"]
+    kind: Literal["openai", "anthropic", "litellm", "simulated"]
     base_url: str = ""
     api_key: str | None = field(default=None, repr=False)
     timeouts: Timeouts = Timeouts()

@@ -7,6 +7,16 @@ from gateway.config.models import ParameterKeys, TimeoutKeys
 from gateway.config.resilience_keys import ResilienceKeys
 
 
+class LitellmUpstream(ResilienceKeys):
+    """A provider that litellm speaks to; the tiers' models say which."""
+
+    kind: str = "litellm"
+    base_url: Filled | None = None
+    api_key: Secret = None
+    timeouts: TimeoutKeys = TimeoutKeys()
+    parameters: ParameterKeys = ParameterKeys()
+
+
 class AnthropicUpstream(ResilienceKeys):
     """A server that speaks Anthropic's Messages."""
 

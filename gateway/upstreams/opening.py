@@ -19,6 +19,7 @@ from gateway.upstreams.simulated import (
     load_answers,
     read_rules,
 )
+from gateway.upstreams.through_litellm import INSTALL, LitellmUpstream, is_there
 
 _SPREAD = 0.3
 """Sigma of a simulated model's log-normal times."""
@@ -30,6 +31,11 @@ class UpstreamUnusable(Exception):
 
 def open_upstream(settings: UpstreamSettings) -> Upstream:
     """Open an upstream; connections are made as calls need them. Raises UpstreamUnusable."""
+    if settings.kind == "litellm":
+        if not is_there():
+            told = f"kind litellm takes litellm, which is not installed: {INSTALL}"
+            raise UpstreamUnusable(f"Upstream {settings.name}: {told}.")
+        return LitellmUpstream(settings)
     if settings.simulated is None:
         timeouts = Timeouts(**asdict(settings.timeouts))
         try:

@@ -22,7 +22,7 @@ from gateway.config.checking import known_keys
 from gateway.config.passing import PassthroughKeys
 from gateway.config.price_keys import HostedKeys, PriceKeys
 from gateway.config.text import read
-from gateway.config.upstream_keys import AnthropicUpstream
+from gateway.config.upstream_keys import AnthropicUpstream, LitellmUpstream
 from gateway.prices import open_book, read_book
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +91,7 @@ TABLES = {
     "server.caps": [models.CapKeys],
     "upstreams": [models.OpenAIUpstream, models.SimulatedUpstream],
     "upstreams.anthropic": [AnthropicUpstream],
+    "upstreams.litellm": [LitellmUpstream],
     "upstreams.timeouts": [models.TimeoutKeys],
     "upstreams.retries": [resilience_keys.RetryKeys],
     "upstreams.breaker": [resilience_keys.BreakerKeys],
@@ -156,6 +157,7 @@ PLACES = {
     "upstreams.anthropic": BASE.replace(
         "base_url: https://api.openai.com/v1", "kind: anthropic, %s"
     ),
+    "upstreams.litellm": BASE.replace("base_url: https://api.openai.com/v1", "kind: litellm, %s"),
     "upstreams.timeouts": BASE.replace("/v1", "/v1, timeouts: {%s}"),
     "upstreams.retries": BASE.replace("/v1", "/v1, retries: {%s}"),
     "upstreams.breaker": BASE.replace("/v1", "/v1, breaker: {%s}"),

@@ -81,3 +81,9 @@ async def test_a_simulated_reply_takes_no_longer_than_in_all():
 
     with pytest.raises(UpstreamTimeout, match=r"too slow \(total\)"):
         await open_upstream(settings).call(call_of(1), receive)
+
+
+def test_kind_litellm_says_what_it_takes(monkeypatch):
+    monkeypatch.setattr("gateway.upstreams.opening.is_there", lambda: False)
+    with pytest.raises(UpstreamUnusable, match=r"pip install 'waterfall-gateway\[providers\]'"):
+        open_upstream(UpstreamSettings("far", "litellm"))
