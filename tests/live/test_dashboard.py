@@ -129,7 +129,7 @@ async def test_people_see_what_the_ledger_says(modules, tmp_path):
             await prometheus.scraped(1)
             await send_traffic(it)
             assert await thresholds_seen(it) == {"0.8"}
-            rows = await _recorded(it, 80 + 16)
+            rows = await _recorded(it, 64 + 16)
             cost = sum(row["cost"] for row in rows)
 
             async def scraped_all():
