@@ -1,0 +1,54 @@
+"""Scenarios in their short forms: a gateway, its upstream, real sockets; seconds each."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from loadtests import scenario
+from loadtests.harness import gateway
+from loadtests.run import main
+from loadtests.stage import document, instant, perform
+from loadtests.tables import broken, table
+
+pytestmark = pytest.mark.live
+
+
+@pytest.mark.parametrize("name", scenario.names())
+async def test_a_scenario_runs(name, tmp_path):
+    short = scenario.shortened(scenario.load(name))
+    report = await perform(short, tmp_path)
+    assert list(report["phases"]) == [phase.name for phase in short.phases]
+    for phase in report["phases"].values():
+        told = phase["all"]
+        assert told["sent"] == sum(told["ends"].values()) > 0
+        assert phase["process"]["cpu_us"] > 0
+    own = report["process"]
+    assert (own["tracebacks"], own["under_way_after"]) == (0, 0)
+    assert broken(short, report, quiet=False) == []
+    assert name in table(short, report)
+
+
+async def test_a_gateway_that_runs_already_is_asked(tmp_path):
+    async with instant(tmp_path) as provider, gateway(tmp_path, document(provider.url, {})) as own:
+        read = scenario.read(
+            {
+                "about": "another's gateway",
+                "classes": {"a": {}},
+                "phases": [{"name": "p", "seconds": 0.5, "arrivals": {"constant": 20}}],
+            },
+            "theirs",
+            "theirs.yaml",
+        )
+        report = await perform(read, tmp_path, own.url, "sk-any")
+    assert report["phases"]["p"]["all"]["good"] == 10
+    assert "process" not in report
+
+
+def test_the_command_prints_a_table_and_writes_json(tmp_path, capsys):
+    assert main(["hop", "--short", "--json", str(tmp_path / "hop.json"), "--quiet"]) == 0
+    assert "steady" in capsys.readouterr().out
+    told = json.loads((tmp_path / "hop.json").read_text())
+    assert told["phases"]["steady"]["all"]["hdr"]["latency"]
+    assert main(["nothing"]) == 2
