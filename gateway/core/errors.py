@@ -199,6 +199,7 @@ class ContentRefused(UpstreamRejected):
 class CannotCarry(UpstreamRejected):
     """The tier's dialect cannot say what the request asks for; another tier's may."""
 
+    kind = "unsupported"
     falls_through = True
 
     def __init__(self, message: str, *, param: str | None = None) -> None:

@@ -29,7 +29,10 @@ from gateway.engine.state import Run
 Status = Literal["ok", "failed", "left", "cancelled"]
 
 UNBILLED = frozenset(
-    "rejected context_length content_filter rate_limited overloaded auth server connect".split()
+    (
+        "rejected context_length content_filter unsupported rate_limited overloaded auth server "
+        "connect"
+    ).split()
 )
 """Kinds of failure for which nothing is billed; after any other, what was used is estimated."""
 

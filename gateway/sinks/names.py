@@ -26,6 +26,7 @@ FAILURES = (
     "rejected",
     "context_length",
     "content_filter",
+    "unsupported",
 )
 """Every `kind` of the core's upstream errors."""
 STATUSES = ("ok", "failed", "left", "cancelled")

@@ -159,6 +159,7 @@ async def test_what_it_is_told(tmp_path, module):
         "choices": 1,
         "schema_chars": 0,
         "system_chars": 0,
+        "demands": [],
     }
     assert 'scorer_version="own_scorer.long_is_hard@3.1"' in info
 
