@@ -13,7 +13,7 @@ from gateway.api import headers
 from gateway.api.http import ClientGone, Headers, Send, answer_error
 from gateway.config import UpstreamSettings
 from gateway.config.settings import PassthroughSettings
-from gateway.core.errors import GatewayError, StreamBroken, UpstreamError
+from gateway.core.errors import UNBILLED, GatewayError, StreamBroken, UpstreamError
 from gateway.core.ledger import Entry, Origin
 from gateway.core.money import FREE, UNPRICED, Price, Usage
 from gateway.core.outcome import CallRecord
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("waterfall")
 _RETURNED = (b"content-type", b"content-length", b"content-disposition")
-_UNBILLED = frozenset({"rejected", "rate_limited", "overloaded", "auth", "server", "connect"})
 
 
 class Told(Protocol):
@@ -302,7 +301,7 @@ class Run:
     ) -> tuple[Price, Usage | None]:
         """Return the price it goes by and what it used; None of it is billed where it failed so."""
         known = self._passing.prices.get(self._model)
-        unbilled = (failed is not None and failed.kind in _UNBILLED) or (
+        unbilled = (failed is not None and failed.kind in UNBILLED) or (
             error is not None and failed is None
         )
         if unbilled:

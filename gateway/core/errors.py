@@ -252,6 +252,13 @@ class UpstreamDown(UpstreamError):
         self.kind = kind
 
 
+UNBILLED = frozenset(
+    "rejected context_length content_filter unsupported rate_limited overloaded auth server "
+    "connect".split()
+)
+"""Kinds of failure for which nothing is billed; after any other, what was used is estimated."""
+
+
 class StreamBroken(GatewayError):
     """The served tier failed after bytes had reached the client: there is no second chance."""
 

@@ -7,12 +7,11 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from gateway.core.errors import UpstreamError, UpstreamTimeout
+from gateway.core.errors import UNBILLED, UpstreamError, UpstreamTimeout
 from gateway.core.money import FREE, Usage
 from gateway.core.outcome import CallRecord
 from gateway.core.plan import Tier
 from gateway.core.ports import Answer, Purpose, Send
-from gateway.engine.drafting import UNBILLED
 from gateway.engine.marking import open_call
 from gateway.engine.state import Job, Parts, Scoring
 

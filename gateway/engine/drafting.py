@@ -12,7 +12,7 @@ from gateway.core.cascade import may_escalate, worth_buying
 from gateway.core.chat import CHARS_PER_TOKEN, ChatRequest, Delta, Reply
 from gateway.core.dispatch import Dispatch, dispatch
 from gateway.core.early import Watch
-from gateway.core.errors import UpstreamDown, UpstreamError, UpstreamTimeout
+from gateway.core.errors import UNBILLED, UpstreamDown, UpstreamError, UpstreamTimeout
 from gateway.core.gate import Gate, says_something
 from gateway.core.judging import weigh
 from gateway.core.money import FREE, Usage
@@ -27,14 +27,6 @@ from gateway.engine.marking import open_call
 from gateway.engine.state import Run
 
 Status = Literal["ok", "failed", "left", "cancelled"]
-
-UNBILLED = frozenset(
-    (
-        "rejected context_length content_filter unsupported rate_limited overloaded auth server "
-        "connect"
-    ).split()
-)
-"""Kinds of failure for which nothing is billed; after any other, what was used is estimated."""
 
 
 class Drafting:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from properties.drafts import LETTERS, REQUEST, cancel, waterfalls
 from properties.races import varied
 
+from gateway.core.errors import UNBILLED
 from gateway.core.money import Usage
-from gateway.engine.drafting import UNBILLED
 from gateway.upstreams.sse import Decoder
 
 DONE = b"data: [DONE]\n\n"
