@@ -76,10 +76,10 @@ lock: ## pin every dependency again, with hashes (needs uv; ARGS=--upgrade for n
 	  --extra redis --extra train --extra dev \
 	  --constraint requirements.lock --no-annotate --output-file requirements-dev.lock
 
-web: ## build the dashboard anew from web/ (needs node; what it makes is committed)
+web: ## build the dashboard anew from its sources (needs node; what it makes is committed)
 	@echo "· the dashboard"
-	@npm --prefix web ci --silent
-	@npm --prefix web run --silent build
+	@npm --prefix gateway/dashboard/web ci --silent
+	@npm --prefix gateway/dashboard/web run --silent build
 
 clean: ## back to a fresh clone
 	@rm -rf $(VENV) build dist *.egg-info .coverage .hypothesis .import_linter_cache

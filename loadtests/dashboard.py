@@ -2,7 +2,7 @@
 it costs whoever is served meanwhile.
 
 Every question is asked over HTTP of a real gateway whose ledger holds them, as the page asks; the
-paint is that of a real browser (`npm --prefix web ci`, Chromium).
+paint is that of a real browser (`npm --prefix gateway/dashboard/web ci`, Chromium).
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ async def prove(folder: Path, rows: int = 500_000, *, strict: bool = True) -> Pr
         slow = {n: t for n, (_, t) in took.items() if statistics.median(t) > WITHIN}
         proof.none_of(f"each is answered within {WITHIN * 1e3:.0f} ms (median)", list(slow))
         if not painted:
-            raise ProofError("no browser, or no tools of the page: npm --prefix web ci")
+            raise ProofError(
+                "no browser, or no tools of the page: npm --prefix gateway/dashboard/web ci"
+            )
         proof.promise(
             f"first paint within {PAINT:g} s (median)", held=statistics.median(painted) < PAINT
         )
@@ -177,7 +179,7 @@ async def _served(served: Gateway, beside: Callable[[], Any]) -> float:
 
 async def _paint(admin: str) -> list[float]:
     """Seconds to the first paint of something, in a real browser; none where there is none."""
-    web, node = ROOT / "web", shutil.which("node")
+    web, node = ROOT / "gateway" / "dashboard" / "web", shutil.which("node")
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if not (node and browser and (web / "node_modules" / "playwright-core").exists()):
         return []

@@ -1,7 +1,7 @@
 """Makes the docs' pictures of the dashboard: `python -m loadtests.pictures`.
 
-A real gateway serves the page to a real browser (`npm --prefix web ci`, Chromium); its ledger is
-the made-up month of `made_up_ledger`, up to now.
+A real gateway serves the page to a real browser (Chromium, and what
+`npm --prefix gateway/dashboard/web ci` installs); its ledger is the made-up month of `made_up_ledger`, up to now.
 """
 
 from __future__ import annotations
@@ -47,9 +47,15 @@ await it.close();
 
 async def take(folder: Path) -> int:
     """Make the ledger, serve it, take the pictures; return the exit code."""
-    web, node, browser = ROOT / "web", shutil.which("node"), shutil.which("chromium")
+    web, node, browser = (
+        ROOT / "gateway" / "dashboard" / "web",
+        shutil.which("node"),
+        shutil.which("chromium"),
+    )
     if not (node and browser and (web / "node_modules").exists()):
-        raise ProofError("no browser, or no tools of the page: npm --prefix web ci")
+        raise ProofError(
+            "no browser, or no tools of the page: npm --prefix gateway/dashboard/web ci"
+        )
     made_up_ledger.START = datetime.now(tz=UTC).timestamp() - 30 * made_up_ledger.DAY
     ledger = made_up_ledger.make(folder / "waterfall.db", ROWS)
     with closing(ledger_at(ledger).write()) as writer:

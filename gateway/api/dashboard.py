@@ -144,7 +144,7 @@ def standing(page: bytes) -> dict[str, list[dict[str, Any]]]:
 @cache
 def _built() -> dict[str, bytes]:
     """The page's files, by their names."""
-    folder = files("gateway") / "dashboard"
+    folder = files("gateway") / "dashboard" / "page"
     there = (each for part in (folder, folder / "assets") for each in part.iterdir())
     return {each.name: each.read_bytes() for each in there if each.is_file()}
 

@@ -12,8 +12,8 @@ import pytest
 import gateway
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILT = Path(gateway.__file__).parent / "dashboard"
-WEB = ROOT / "web"
+BUILT = Path(gateway.__file__).parent / "dashboard" / "page"
+WEB = ROOT / "gateway" / "dashboard" / "web"
 
 
 def sources():

@@ -21,7 +21,7 @@ from live.prometheus import found, watching
 from gateway.store import read
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(400)]
-WEB = ROOT / "web"
+WEB = ROOT / "gateway" / "dashboard" / "web"
 HOSTILE = "<img src=x onerror=alert(1)>"
 SECTIONS = ("money", "routing", "quality", "health", "explorer")
 PICTURES = Path(os.environ.get("WATERFALL_PICTURES", ROOT / "build" / "pictures"))
@@ -49,7 +49,7 @@ def test_a_build_of_the_sources_makes_what_is_committed(modules, tmp_path):
     shutil.copytree(WEB, copy, ignore=shutil.ignore_patterns("node_modules"))
     (copy / "node_modules").symlink_to(modules)
     subprocess.run([program("npm"), "run", "--silent", "build"], cwd=copy, check=True, timeout=200)
-    built, committed = tmp_path / "gateway" / "dashboard", ROOT / "gateway" / "dashboard"
+    built, committed = tmp_path / "page", WEB.parent / "page"
     names = {path.relative_to(committed) for path in committed.rglob("*.*")}
     assert {path.relative_to(built) for path in built.rglob("*.*")} == names
     assert [n for n in names if (built / n).read_bytes() != (committed / n).read_bytes()] == []

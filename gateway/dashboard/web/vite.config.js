@@ -5,7 +5,7 @@ import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { defineConfig } from "vite";
 
-const OUT = "../gateway/dashboard";
+const OUT = "../page";
 
 function sources(folder) {
   return readdirSync(folder, { withFileTypes: true }).flatMap((each) => {
