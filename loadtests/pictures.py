@@ -1,7 +1,8 @@
 """Makes the docs' pictures of the dashboard: `python -m loadtests.pictures`.
 
 A real gateway serves the page to a real browser (Chromium, and what
-`npm --prefix gateway/dashboard/web ci` installs); its ledger is the made-up month of `made_up_ledger`, up to now.
+`npm --prefix gateway/dashboard/web ci` installs); its ledger is the made-up month of
+`made_up_ledger`, up to now.
 """
 
 from __future__ import annotations
