@@ -68,6 +68,7 @@ class Spending:
         if not settings.limits_anything:
             return Spent()
         _, accounts, admission = self._open_once()
+        self._begin(settings)
         tiers, wall, told = settings.tiers.values(), self._clocks.wall, self._told
         return Spent(
             admission,
@@ -75,6 +76,14 @@ class Spending:
             (admission.settle,),
             (admission.settle_shadow,),
         )
+
+    def _begin(self, settings: Settings) -> None:
+        """Tell of each budget before it is met: who watches it has to see the first time."""
+        of_keys = (("key", each.limits) for each in settings.keys)
+        of_routes = (("route", each.limits) for each in settings.routes.values())
+        for kind, limits in (*of_keys, *of_routes):
+            for budget in limits.budgets if limits else ():
+                self._told(kind, f"budget_{budget.period}", budget.action, 0)
 
     def _open_once(self) -> tuple[Shared, Accounts, Admission]:
         """A reload opens it in a thread, and so may a request at the same time."""

@@ -99,6 +99,7 @@ class Metrics:
         self._restarts.begin()
         for outcome in ("client_error", "internal_error"):
             self._requests.begin(self.names.route(""), "none", outcome)
+        self._unpriced.begin(self.names.model(""), "missing_price")  # of what is passed through
         self.rebuild(routes, build)
         self.registry.register(self)
 
