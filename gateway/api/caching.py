@@ -3,6 +3,7 @@ route says so; while the shared state is not to be had everything is asked anew.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -33,6 +34,7 @@ class ReplyCache:
     def __init__(self, open_line: OpenLine, config: str) -> None:
         """`config` is the configuration's digest: another one's replies are not found."""
         self._open, self._config = open_line, config
+        self._keeping: set[asyncio.Task[None]] = set()
 
     def name(self, job: Job, scope: Scope) -> str | None:
         """Name what is asked; None where nothing is kept of such a request, or its client does not
@@ -60,7 +62,13 @@ class ReplyCache:
 
     async def keep(self, name: str, job: Job, entry: Entry) -> None:
         """Keep what was served, if it may be; and note what was said again, so that whoever does
-        not like it can have it withdrawn."""
+        not like it can have it withdrawn. A client that is answered and leaves does not undo it."""
+        keeping = asyncio.create_task(self._keep(name, job, entry))
+        self._keeping.add(keeping)
+        keeping.add_done_callback(self._keeping.discard)
+        await asyncio.shield(keeping)
+
+    async def _keep(self, name: str, job: Job, entry: Entry) -> None:
         served, caching = entry.outcome.served, job.route.caching
         if served is None or caching is None or _is_native(job.request, served):
             return

@@ -160,7 +160,9 @@ def _text(told: dict[str, Any]) -> str:
     escalated = told["escalated"]
     spread = f"{_percent(escalated['at_least'])} to {_percent(escalated['at_most'])}"
     cost = f"{_dollars(told['cost_usd'])}; as recorded {_dollars(told['recorded_cost_usd'])}"
-    quality = f"{_quality(told['quality'])}; as recorded {_quality(told['recorded_quality'])}"
+    quality = (
+        f"{_quality(told['quality'])}; of the same as recorded {_quality(told['recorded_quality'])}"
+    )
     same = f"{told['same']:,} of {told['requests']:,} as recorded"
     lines = [
         f"route      {told['route']}, policy: {told['policy']}",
@@ -174,7 +176,9 @@ def _text(told: dict[str, Any]) -> str:
         f"the same   {same}, {told['otherwise']:,} otherwise, {told['same_unknown']:,} unknown",
     ]
     if told["left_out"]:
-        lines.append(f"left out   {told['left_out']:,} that an older version kept")
+        lines.append(
+            f"left out   {told['left_out']:,} that were said again, or that an older version kept"
+        )
     return "\n".join([*lines, *(f"note       {note}" for note in told["notes"])])
 
 

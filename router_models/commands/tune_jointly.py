@@ -14,6 +14,7 @@ from router_models.commands import common
 
 if TYPE_CHECKING:
     from gateway.core.combine import Combiner
+    from gateway.core.verdict import CheckSpec
     from router_models.cascade.choose import Chosen, Point
     from router_models.cascade.ground import Ground
     from router_models.commands.tune_rows import Rows
@@ -52,6 +53,11 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     rows = rows_asked_for(args)
     ground = rows.ground
+    if not ground.pairs.strong.any():
+        raise common.UseError(
+            "the strong tier's labels are all 0: there is no quality to reach for. Are they the "
+            "right way round?"
+        )
     target = Target(args.target_quality, args.target_share, args.target_cost)
     with common.progress("fitting", len(PRICES)) as advance:
         min_gain = MIN_GAIN if args.min_gain is None else args.min_gain
@@ -163,8 +169,13 @@ def _write(args: argparse.Namespace, chosen: Chosen, *, pin: bool) -> bool:
         write_threshold(path, name, policy.threshold, pin=pin)
         return True
     tier = settings.routes[name].tiers[0]
-    checks = [spec.name for spec in tier.bar.checks if spec.name != "unsure"]
-    checks += [check for check in (*combiner.free, *combiner.paid) if check not in checks]
+    weighed = (*combiner.free, *combiner.paid)
+    checks = [
+        spec.name
+        for spec in tier.bar.checks
+        if spec.name != "unsure" and (spec.name in weighed or not _is_dear(spec))
+    ]
+    checks += [check for check in weighed if check not in checks]
     folder = os.path.relpath(args.out.resolve(), path.resolve().parent)
     write_policy(
         path,
@@ -174,6 +185,11 @@ def _write(args: argparse.Namespace, chosen: Chosen, *, pin: bool) -> bool:
         pin=pin,
     )
     return True
+
+
+def _is_dear(spec: CheckSpec) -> bool:
+    """Does it cost money? One that no combiner weighs would be bought for every reply."""
+    return spec.cost > 0 or spec.asks is not None
 
 
 def _text(told: dict[str, Any], chosen: Chosen) -> str:
@@ -189,7 +205,10 @@ def _text(told: dict[str, Any], chosen: Chosen) -> str:
             f"bought    {check} where the confidence before it is from {low:.3f} to {high:.3f}: "
             f"of {found['bought']:.1%} of what starts small"
         )
-    lines += [f"not worth its price here: {check}" for check in told["checks"]["not_worth_it"]]
+    lines += [
+        f"not worth its price here: {check}; --write takes it out of the bar"
+        for check in told["checks"]["not_worth_it"]
+    ]
     if told["calibration_error"] is not None:
         lines.append(f"calibration error of the confidence {told['calibration_error']:.3f}")
     lines.append(

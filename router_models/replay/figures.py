@@ -43,14 +43,13 @@ class Tally:
     """Of what is known: the cost again, as recorded, and at the baseline, in nano-dollars."""
     good: list[float] = field(default_factory=list)
     before: list[float] = field(default_factory=list)
-    """Labels of what is served again, and of what was served."""
+    """Labels of what is served again and, of the same requests, of what was served: what was
+    deferred is seldom known, and against all requests its absence would pass for quality."""
 
     def add(self, record: Record, again: Again | str) -> None:
         """Count one request."""
         self.requests += 1
         row = record.row
-        if row["tier"] in record.good:
-            self.before.append(record.good[row["tier"]])
         if isinstance(again, str):
             self.unknown[again] += 1
             self.untold += 1
@@ -73,8 +72,9 @@ class Tally:
         self.escalated += again.escalated
         self.degraded += again.degraded
         self.money.append((again.cost, row["cost"], row["baseline_cost"]))
-        if again.served in record.good:
+        if again.served in record.good and row["tier"] in record.good:
             self.good.append(record.good[again.served])
+            self.before.append(record.good[row["tier"]])
 
     def figures(self) -> dict[str, Any]:
         """Say what it comes to. Shares are 0..1, money in dollars."""

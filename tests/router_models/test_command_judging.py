@@ -14,6 +14,8 @@ from gateway.config.combiner_file import read_combiner
 
 # --------------------------------------------------------------------------- replay
 
+BAR = ("shape", "refusal", "format", "tools")
+
 
 def test_start_small_and_accept_what_passes_its_tests(say):
     how = ("replay", "--policy", "cascade", "--checks", "tests", "--accept", 1)
@@ -149,8 +151,10 @@ def test_one_under_what_the_evidence_parts_leaves_the_small_tier_alone(say):
 
 def test_it_is_written_into_the_configuration(say, folder, capsys):
     text = FLOW.replace("scorer: ./scorer", "scorer: rules").replace(
-        "output: 2}}", "output: 2}, bar: {accept: 0.9}}"
+        "output: 2}}", f"output: 2}}, bar: {{accept: 0.9, checks: [{', '.join(BAR)}, grade]}}}}"
     )
+    # What no combiner weighs would be bought for every reply.
+    text += "checks: {grade: {kind: judge, tier: large}}\n"
     path = configure(folder, text)
     asked = write_rows(folder / "more.csv", runs(300, prompts=True))
     how = ("tune", "--data", asked, "--target-quality", 0.98, "--out", "kept", "--write")
@@ -172,7 +176,7 @@ def test_it_is_written_into_the_configuration(say, folder, capsys):
     bar = after["tiers"]["small"]["bar"]
     assert bar["accept"] == pytest.approx(told["accept"], abs=1e-6)
     assert bar["confidence"] == "kept"
-    assert bar["checks"] == ["shape", "refusal", "format", "tools", "logprob"]
+    assert bar["checks"] == [*BAR, "logprob"]
     assert after["routes"]["waterfall"]["threshold"] == pytest.approx(told["threshold"], abs=1e-6)
     assert path.read_text().startswith("# Ours.")
 
