@@ -37,6 +37,7 @@ BY_SYNTHETIC_SERIES_ONLY = {
     "WaterfallLedgerBehind",
     "WaterfallLedgerUnreadable",
 }
+FAILING = {"kind": "simulated", "first_token": 0, "per_token": 0, "error_rate": 1}
 FUNCTIONS = """
 def score(messages):
     raise RuntimeError("it always fails")
@@ -114,6 +115,7 @@ def troubled(folder):
         "dear": {"upstream": "sim", "model": "dear", "price": {"input": 1_500, "output": 1_500}},
         "cheap": {"upstream": "sim", "model": "cheap", "price": {"input": 1_000, "output": 1_000}},
         "down": {"upstream": "bad", "model": "down", "price": {"input": 1, "output": 1}},
+        "ill": {"upstream": "ill", "model": "ill", "price": {"input": 1, "output": 1}},
         "old": {"upstream": "sim", "model": "old"},
         "checked": {
             "upstream": "sim",
@@ -125,6 +127,7 @@ def troubled(folder):
     routes = {
         "lossy": {"tiers": ["dear", "cheap"], "scorer": "rules"},
         "broken": {"tiers": ["down"]},
+        "tripped": {"tiers": ["ill"]},
         "unsure": {"tiers": ["small", "large"], "scorer": {"python": "failing.score"}},
         "asking": {"tiers": ["checked", "large"], "scorer": "rules"},
     }
@@ -132,7 +135,8 @@ def troubled(folder):
         server__workers=2,
         prices={"file": "prices.yaml"},
         checks={"mine": {"kind": "python", "call": "failing:check"}},
-        upstreams__bad={"kind": "simulated", "first_token": 0, "per_token": 0, "error_rate": 1},
+        upstreams__bad={**FAILING, "breaker": "off"},
+        upstreams__ill={**FAILING, "retries": "off"},
     )
     document["tiers"] |= tiers
     document["routes"] |= routes
@@ -151,6 +155,7 @@ async def make_trouble(it, other):
     await asyncio.gather(
         send(it, 120, model="lossy", simulate={"dear": "refusal"}),
         send(it, 120, model="broken"),
+        send(it, 40, model="tripped"),
         send(it, 520),
         send(it, 40, model="unsure"),
         send(it, 40, model="asking"),
