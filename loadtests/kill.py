@@ -192,8 +192,10 @@ def _candidates(call: Row, lines: Sequence[Row]) -> Iterator[Row]:
         return (line for line in lines if line["user"] == call["name"])
     near = [line for line in lines if abs(line["received_at"] - call["started_at"]) < _NEAR]
     near.sort(key=lambda line: abs(line["received_at"] - call["started_at"]))
-    if call["estimated"] or not call["prompt_tokens"]:
+    if call["estimated"]:
         return iter(near)
+    if not call["prompt_tokens"]:  # it failed, and may have been made again at once
+        return iter(sorted(near, key=lambda line: reported(line) is not None))
     return (
         line for line in near if _tokens(line) == (call["prompt_tokens"], call["completion_tokens"])
     )
