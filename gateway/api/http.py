@@ -53,13 +53,19 @@ async def read_json(scope: Scope, receive: Receive, limit: int) -> dict[str, Any
     if (header(scope, b"content-encoding") or "identity").lower() != "identity":
         raise UnsupportedMedia("Send the body uncompressed: content-encoding is not supported.")
     raw = await _read(scope, receive, limit)
+    body = json_object(raw)
+    _refuse_depth(raw, body)
+    return body
+
+
+def json_object(data: bytes) -> dict[str, Any]:
+    """Read a body's JSON. Raises BadRequest for what is no JSON, or no object."""
     try:
-        body = orjson.loads(raw)
+        body = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"The body is not valid JSON: {error}.") from error
     if not isinstance(body, dict):
         raise BadRequest("The body must be a JSON object.")
-    _refuse_depth(raw, body)
     return body
 
 

@@ -6,11 +6,18 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping
 
-import orjson
-
 from gateway.api import headers
 from gateway.api.auth import Key, identify
-from gateway.api.http import ClientGone, Receive, Scope, Send, answer_error, header, request_id
+from gateway.api.http import (
+    ClientGone,
+    Receive,
+    Scope,
+    Send,
+    answer_error,
+    header,
+    json_object,
+    request_id,
+)
 from gateway.api.passage import Passing, Run
 from gateway.api.planning import Clocks
 from gateway.api.service import Service, Switch
@@ -123,12 +130,7 @@ class Raw:
 
     def __init__(self, data: bytes) -> None:
         """Raises BadRequest for what is no JSON object."""
-        try:
-            body = orjson.loads(data)
-        except orjson.JSONDecodeError as error:
-            raise BadRequest(f"The body is not valid JSON: {error}.") from error
-        if not isinstance(body, dict):
-            raise BadRequest("The body must be a JSON object.")
+        body = json_object(data)
         model = body.get("model")
         if model is not None and not isinstance(model, str):
             raise BadRequest("model must be the name of a model.", param="model")
