@@ -7,6 +7,8 @@ than the chat have their own words for all of that (`voice.py`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import orjson
 
 from gateway.api import headers
@@ -37,9 +39,9 @@ class PlainReply:
         """Not for a plain reply: it is whole in its entry."""
         raise AssertionError(head)
 
-    async def send(self, delta: Delta) -> None:
+    async def send(self, deltas: Sequence[Delta]) -> None:
         """Not for a plain reply: it is whole in its entry."""
-        raise AssertionError(delta)
+        raise AssertionError(deltas)
 
     async def finish(self, entry: Entry) -> None:
         """Send the served reply's own bytes, or the error."""
@@ -87,15 +89,15 @@ class StreamedReply:
         told = [*EVENTS, *self._base, *headers.served(head.outcome, self._simulated)]
         await self._send({"type": "http.response.start", "status": 200, "headers": told})
 
-    async def send(self, delta: Delta) -> None:
-        """Send one event; returns when there is room for the next."""
+    async def send(self, deltas: Sequence[Delta]) -> None:
+        """Send their events, all at once; returns when there is room for more."""
         if self._telling is not None:
-            if events := self._telling.feed(delta):
-                await self._event(events)
-            return
-        data = wire_bytes(delta)
-        if data:
-            await self._event(b"data: %b\n\n" % data)
+            body = b"".join([self._telling.feed(delta) for delta in deltas])
+        else:
+            told = [wire_bytes(delta) for delta in deltas]
+            body = b"".join([b"data: %b\n\n" % data for data in told if data])
+        if body:
+            await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
     async def finish(self, entry: Entry) -> None:
         """End the stream: `[DONE]` after a reply, an error event or an HTTP error after none."""

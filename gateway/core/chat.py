@@ -6,9 +6,10 @@ The shapes on the wire are OpenAI's chat completions; every field the client sen
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from gateway.core.money import Usage
 from gateway.core.native import NativeEvent, NativeRequest
@@ -69,6 +70,9 @@ class ChatRequest:
         return self.body.get("tools") or ()
 
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """One choice's part of a delta."""
@@ -81,8 +85,7 @@ class Piece:
     tool_calls: tuple[Mapping[str, Any], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(NamedTuple):
     """One piece of a reply on its way: an event's data, or the whole body of a plain reply.
 
     `raw` is the JSON to forward as it is; None means that `payload` was edited and must be
@@ -94,7 +97,7 @@ class Delta:
     pieces: tuple[Piece, ...] = ()
     usage: Usage | None = None
     raw: bytes | None = b""
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, Any] = _NOTHING
     native: NativeEvent | None = None
 
     def shorten(self, index: int, name: str | int, text: str) -> Delta:
@@ -113,7 +116,7 @@ class Delta:
                 replace(piece, text=text) if piece.index == index else piece for piece in pieces
             )
         payload = {**self.payload, "choices": choices}
-        return replace(self, pieces=pieces, raw=None, payload=payload)
+        return self._replace(pieces=pieces, raw=None, payload=payload)
 
 
 def call_number(call: Mapping[str, Any], place: int) -> int:

@@ -80,6 +80,8 @@ class Gate:
     def feed(self, delta: Delta) -> list[Delta]:
         """Take one delta; return those that may be sent now, in order."""
         self.draft.add(delta)
+        if self.released and self._filter is None:
+            return [delta]
         self._hold_back(self._filter.feed(delta) if self._filter else [delta])
         if self.verdict is None and self._lost is not None:
             self._look_for_loss(delta, self._lost)
@@ -181,6 +183,8 @@ class MarkerFilter:
 
     def feed(self, delta: Delta) -> list[Delta]:
         """Take one delta; return those that may pass, in order."""
+        if not (self._tails or self._cut) and self._is_without(delta):
+            return [delta]
         self._waiting.append(delta)
         for place, text in _texts(delta):
             self._look(place, text)
@@ -196,6 +200,19 @@ class MarkerFilter:
         ready, self._waiting = self._waiting, []
         return [self._scrubbed(delta) for delta in ready]
 
+    def _is_without(self, delta: Delta) -> bool:
+        """Is there no text that could begin the marker, to be seen at once? Its own bracket is the
+        only one there is, the list of choices', and none is escaped. (Most tokens: 7 us less.)"""
+        raw = delta.raw
+        return (
+            raw is not None
+            and delta.native is None
+            and bool(delta.pieces)
+            and self._marker[0] == "["
+            and raw.count(b"[") == 1
+            and b"\\u" not in raw
+        )
+
     def _end(self, place: _Place) -> None:
         """Nothing more of this text will come: drop the marker that it was cut off in."""
         tail = self._tails.pop(place)
@@ -207,11 +224,11 @@ class MarkerFilter:
         too."""
         own, mark = delta.native, self._marker.encode()
         if own is not None and mark in own.data:
-            delta = replace(delta, native=replace(own, data=own.data.replace(mark, b"")))
+            delta = delta._replace(native=replace(own, data=own.data.replace(mark, b"")))
         if delta.raw is not None and mark not in delta.raw:
             return delta
         payload = _without(delta.payload, self._marker)
-        return delta if payload == delta.payload else replace(delta, raw=None, payload=payload)
+        return delta if payload == delta.payload else delta._replace(raw=None, payload=payload)
 
     def _look(self, place: _Place, text: str) -> None:
         if place in self._cut:

@@ -310,6 +310,6 @@ class Client(Protocol):
         """Hear, once, before the first delta, what the headers need; all of it is final."""
         ...
 
-    async def send(self, delta: Delta) -> None:
-        """Send one piece of the served reply; returns when there is room for the next."""
+    async def send(self, deltas: Sequence[Delta]) -> None:
+        """Send the next pieces of the served reply; returns when there is room for more."""
         ...

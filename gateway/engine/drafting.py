@@ -43,7 +43,7 @@ class Drafting:
         lane: Lane | None = None,
     ) -> None:
         """`request` is what to send, where that is not the client's own (a repair)."""
-        self._lane, self._seen, self._ended = lane, False, False
+        self._lane, self._seen, self._ended, self._flows = lane, False, False, False
         self._run, self._tier, self._bare = run, tier, bare
         self._parts, self._job = run.parts, run.job
         plan = self._job.plan
@@ -164,6 +164,9 @@ class Drafting:
         if self._first is None:
             self._first = self._parts.clock()
         ready = self._gate.feed(delta)
+        if self._flows:
+            await self._run.send(ready)
+            return True
         if self._lane is not None and not self._gate.deferred and says_something(delta):
             self._lane.speak()
         if ready:
@@ -182,13 +185,16 @@ class Drafting:
         if not self._ended:
             self._deadline.reschedule(None)
         if self._run.first_token is None:
-            served = Attempt(self._tier, verdict=self._gate.verdict, released=True)
-            fallen = self._tier in self._job.plan.below
-            if fallen:
-                served = replace(served, verdict=FALL_DOWN)
-            outcome = Outcome((*self._before, served), served, degraded=fallen)
-            await self._run.start(outcome)
+            await self._run.start(self._beginning())
         await self._run.send(ready)
+        self._flows = self._lane is None
+
+    def _beginning(self) -> Outcome:
+        """Who serves it, as known when its first byte leaves."""
+        fallen = self._tier in self._job.plan.below
+        verdict = FALL_DOWN if fallen else self._gate.verdict
+        served = Attempt(self._tier, verdict=verdict, released=True)
+        return Outcome((*self._before, served), served, degraded=fallen)
 
     @property
     def _before(self) -> tuple[Attempt, ...]:
@@ -252,8 +258,7 @@ class Drafting:
         self._parts.journal.settle(slot, record)
         self._lost, self._slot = (*self._lost, record), None
         self._named[1:] = []
-        self._call_id = self._parts.new_id()
-        self._started = self._parts.clock()
+        self._call_id, self._started = self._parts.new_id(), self._parts.clock()
 
     def attempt(self, *, outrun: bool = False, rival: bool = False) -> Attempt:
         """Close the books on this call; one that was `outrun` decides nothing, so it has no verdict

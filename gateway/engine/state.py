@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.core.baseline import reckon
@@ -123,8 +122,8 @@ class _Nobody:
     async def start(self, head: Head) -> None:
         raise AssertionError(head)
 
-    async def send(self, delta: Delta) -> None:
-        raise AssertionError(delta)
+    async def send(self, deltas: Sequence[Delta]) -> None:
+        raise AssertionError(deltas)
 
 
 NOBODY = _Nobody()
@@ -155,21 +154,18 @@ class Run:
 
     async def start(self, outcome: Outcome) -> None:
         """Tell the client who serves it; the first byte follows at once."""
-        self.first_token = self.elapsed()
-        with self._pausing():
+        since = self.parts.clock()
+        self.first_token = since - self.job.arrived
+        try:
             await self.client.start(Head(self.job.plan, outcome))
+        finally:
+            self.paused += self.parts.clock() - since
 
     async def send(self, deltas: Sequence[Delta]) -> None:
         """Send what the client may see."""
-        with self._pausing():
-            for delta in deltas:
-                await self.client.send(delta)
-
-    @contextmanager
-    def _pausing(self) -> Iterator[None]:
         since = self.parts.clock()
         try:
-            yield
+            await self.client.send(deltas)
         finally:
             self.paused += self.parts.clock() - since
 

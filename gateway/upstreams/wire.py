@@ -128,16 +128,14 @@ def _piece(choice: object, part: str) -> Piece:
             raise nonsense(f"a choice has no {part}")
         message = {}
     content = message.get("content")
+    finish, logprobs = choice.get("finish_reason"), choice.get("logprobs")
+    finish = None if finish is None else _text(finish, "finish_reason") or None
+    odds = _logprobs(logprobs) if logprobs else ()
+    if type(content) is str and len(message) == 1 + ("role" in message):
+        return Piece(index, content, "", finish, odds)  # nearly every piece there is
     text, refusal = (content, "") if type(content) is str else _content(content)
-    logprobs = choice.get("logprobs")
-    return Piece(
-        index,
-        text,
-        refusal + _text(message.get("refusal"), "refusal"),
-        _text(choice.get("finish_reason"), "finish_reason") or None,
-        _logprobs(logprobs) if logprobs else (),
-        _tool_calls(message),
-    )
+    refusal += _text(message.get("refusal"), "refusal")
+    return Piece(index, text, refusal, finish, odds, _tool_calls(message))
 
 
 def _content(content: object) -> tuple[str, str]:

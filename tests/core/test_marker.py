@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from core.events import HEARTBEAT, MARKER, event, said
 from hypothesis import given, settings
@@ -54,7 +52,7 @@ def test_it_is_taken_out_of_what_an_upstream_said_in_its_own_dialect():
     quiet = Delta()
     aside = NativeEvent("messages", "x", b'{"odd":"' + MARKER.encode() + b'"}', quiet.payload)
     plain = NativeEvent("messages", "y", b'{"odd":"a"}', quiet.payload)
-    ready = cleaned(*(replace(quiet, native=each) for each in (aside, plain)))
+    ready = cleaned(*(quiet._replace(native=each) for each in (aside, plain)))
     assert [delta.native.data for delta in ready] == [b'{"odd":""}', b'{"odd":"a"}']
     assert [delta.payload is delta.native.payload for delta in ready] == [True, True]
 

@@ -75,7 +75,7 @@ class Reply:
         while not self.started:
             if self.error is not None:
                 raise self.error
-            await self._wait()
+            await self._news()
 
     async def read(self) -> bytes:
         """All that has arrived since the last call, or b"" at the end of a complete message.
@@ -88,20 +88,18 @@ class Reply:
                 return b""
             if self.error is not None:
                 raise self.error
-            await self._wait()
+            await self._news()
         block = blocks[0] if len(blocks) == 1 else b"".join(blocks)
         blocks.clear()
         self.buffered = 0
         return block
 
-    async def _wait(self) -> None:
-        if self._waiter is not None:
+    def _news(self) -> asyncio.Future[None]:
+        """What to wait for until something has come; a reader that was cancelled has left it."""
+        if self._waiter is not None and not self._waiter.done():
             raise RuntimeError("a reply has one reader")
         self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
