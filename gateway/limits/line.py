@@ -1,10 +1,11 @@
-"""The way to the shared state: when that does not answer it is left alone for a while, so that no
-request waits for it more than once."""
+"""The way to the shared state: when that does not answer, twice in a row, it is left alone for a
+while, so that requests do not wait for it again and again."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from gateway.core.allowance import Drawn
@@ -14,7 +15,7 @@ T = TypeVar("T")
 MEETING = 1.0
 """Seconds that the first trip may take: it connects, and brings the script along."""
 REST = 1.0
-"""Seconds for which a shared state that has failed is not asked."""
+"""Seconds for which a shared state that has failed twice in a row is not asked."""
 
 
 class Line:
@@ -28,12 +29,13 @@ class Line:
         self._holder, self._holders = holder, 0
         self.failures, self.trips = 0, 0
         self._clock, self._timeout, self._rest_until = clock, timeout, 0.0
+        self._failed_at: float | None = None
         self._met = False
 
     @property
     def up(self) -> bool:
         """Did it answer when it was asked last?"""
-        return not self._rest_until
+        return self._failed_at is None
 
     def name_holder(self) -> str:
         """Name another holder: what one has used is counted under its name, so none has two
@@ -50,19 +52,44 @@ class Line:
         if self._clock() < self._rest_until:
             raise SharedDown("It did not answer a moment ago.")
         self.trips += 1
+        began = self._clock()
         try:
-            async with asyncio.timeout(self._timeout if self._met else max(self._timeout, MEETING)):
+            async with _within(self._timeout if self._met else max(self._timeout, MEETING)):
                 found = await work(self.shared)
         except (SharedDown, TimeoutError) as error:
-            self.failed()
+            self.failed(began)
             raise SharedDown("It does not answer.") from error
         self._met = True
-        if self._rest_until:
-            self._rest_until = 0.0
+        if self._failed_at is not None:
+            self._failed_at, self._rest_until = None, 0.0
             self.alone.forget_pools()
         return found
 
-    def failed(self) -> None:
-        """Count a trip that came to nothing, and let it rest."""
+    def failed(self, began: float) -> None:
+        """Count a trip that `began` then and came to nothing. One alone may have been bad luck: it
+        rests after a second one, that began when the first had failed."""
         self.failures += 1
-        self._rest_until, self._met = self._clock() + REST, True
+        self._met = True
+        if self._failed_at is None:
+            self._failed_at = self._clock()
+        elif began >= self._failed_at:
+            self._rest_until = self._clock() + REST
+
+
+@contextlib.asynccontextmanager
+async def _within(seconds: float) -> AsyncGenerator[None]:
+    """Raise TimeoutError after so many seconds; where this loop was busy when they were over, as
+    much later: the answer may have come, and nobody has read it yet."""
+    loop = asyncio.get_running_loop()
+    due = loop.time() + seconds
+
+    def ring() -> None:
+        now = loop.time()
+        limit.reschedule(now + min(now - due, seconds))
+
+    async with asyncio.timeout(None) as limit:
+        timer = loop.call_at(due, ring)
+        try:
+            yield
+        finally:
+            timer.cancel()

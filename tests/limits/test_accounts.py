@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -166,18 +167,43 @@ async def test_a_limit_that_is_to_be_closed_then_is(shared, clock):
     await close(one)
 
 
-async def test_a_slow_one_holds_up_one_request_and_once(shared, clock):
-    shared.slow = 5.0
+async def test_a_slow_one_is_waited_for_twice_and_then_left_alone(shared, clock):
     one = worker(shared, "a", clock, timeout=0.03)
-    one.line.failed()  # it has been met before
-    clock.now += 2
     account = one.get("x", BUDGET, "open", 60)
+    assert await spend(account, 50) == 50
+    shared.slow = 5.0
     loop = asyncio.get_running_loop()
     began = loop.time()
     assert sum(await asyncio.gather(*(spend(account, 60) for _ in range(10)))) == 600
     assert loop.time() - began < 0.5
-    assert shared.trips == 1
+    assert shared.trips == 1 + 2
     shared.slow = 0
+    await close(one)
+
+
+async def test_one_late_answer_lets_in_no_more_than_a_block(shared, clock):
+    workers = [worker(shared, name, clock, timeout=0.02) for name in "abc"]
+    accounts = [each.get("x", Terms("rate", 60, 1.0), "open", 60) for each in workers]
+    assert [await spend(each, 1) for each in accounts] == [1, 1, 1]
+    assert [await spend(accounts[0], 1) for _ in range(2)] == [1, 1], "what it has in hand"
+    shared.slow = 5.0
+    assert await spend(accounts[0], 1) == 1
+    shared.slow = 0
+    passed = 6 + sum([await spend(accounts[n % 3], 1) for n in range(150)])
+    assert workers[0].line.failures == 1
+    assert workers[0].line.up
+    assert 60 - 3 <= passed <= 60 + 3
+    await close(*workers)
+
+
+async def test_an_answer_is_waited_for_as_much_longer_as_this_loop_was_busy(shared, clock):
+    one = worker(shared, "a", clock, timeout=0.05)
+    account = one.get("x", BUDGET, "open", 60)
+    assert await spend(account, 50) == 50
+    shared.slow = 0.12
+    asyncio.get_running_loop().call_later(0.005, time.sleep, 0.1)
+    assert await spend(account, 50) == 50
+    assert (one.line.failures, one.line.up) == (0, True)
     await close(one)
 
 

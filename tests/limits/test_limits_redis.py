@@ -26,7 +26,7 @@ def digest(name):
 
 def document(redis):
     keys = [{"name": name, "hash": digest(name), "limits": own} for name, own in KEYS.items()]
-    changes = {"shared": {"url": redis.url, "timeout": "1s"}, "routes__waterfall__fall_down": False}
+    changes = {"shared": {"url": redis.url}, "routes__waterfall__fall_down": False}
     return config(keys=keys, server__log="json", **changes)
 
 
@@ -51,7 +51,8 @@ async def ask(client, served, key):
 
 
 async def test_three_processes_and_what_becomes_of_their_redis(tmp_path, redis):
-    limits = httpx.Limits(max_connections=60)
+    # A client that is short of CPU must not use again what the server has closed as idle.
+    limits = httpx.Limits(max_connections=60, max_keepalive_connections=0)
     async with (
         three(tmp_path, redis) as served,
         httpx.AsyncClient(timeout=20, limits=limits, trust_env=False) as client,
@@ -67,7 +68,8 @@ async def they_share_a_rate(client, served):
     passed = sum(each.status_code == 200 for each in found)
     assert {each.status_code for each in found} == {200, 429}
     refilled = time.perf_counter() - began
-    assert 60 - 3 * 3 <= passed <= 60 + refilled, "exact to a block of three each"
+    late = sum([await figure(client, each, "shared_failures_total") for each in served])
+    assert 60 - 3 * 3 <= passed <= 60 + refilled + 3 * late, "exact to a block of three each"
 
 
 async def they_share_a_budget(client, served):
