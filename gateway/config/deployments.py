@@ -18,6 +18,9 @@ def resilience(draft: Draft, entry: str, keys: ResilienceKeys) -> Resilience:
         if key in keys.model_fields_set:
             told = "means nothing with concurrency: off, where nobody waits; remove it"
             draft.complain(("upstreams", entry, key), told)
+    if keys.queue.length == 0 and "wait" in keys.queue.model_fields_set:
+        told = "means nothing with length: 0, where nobody waits; remove one of them"
+        draft.complain(("upstreams", entry, "queue", "wait"), told)
     return keys.settings()
 
 

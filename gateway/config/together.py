@@ -18,6 +18,7 @@ from gateway.core.signals import Signals
 
 _LIMITS = ("first_token", "silence")
 _EARLY = ("refusal", "repetition", "format", "logprob")
+_OF_THE_JUDGED = (("hold",), ("bar", "accept"), ("bar", "min_gain"), ("bar", "early"))
 _SHORTEST = Signals(max_tokens=1)
 _COMMON = Signals(prompt_tokens=100)
 """A request than which none is shorter, and one of a common length that bounds no reply."""
@@ -38,8 +39,11 @@ def refuse(
         _tier(draft, tier)
         _hedge(draft, tier, upstreams, routes.values())
         _bought(draft, tier, routes.values(), checks)
+        _never_judged(draft, tier, routes.values())
     for route in routes.values():
         _route(draft, route)
+        _trial(draft, route)
+        _cache(draft, route)
         _ceiling(draft, route)
         _speculation(draft, route, keys)
     for name, check in checks.items():
@@ -73,14 +77,21 @@ def _tier(draft: Draft, tier: Tier) -> None:
         if tier.bar.early.logprob is not None:
             draft.complain((*trail, "early", "logprob"), told)
     _wire(draft, tier)
-    if tier.hold.policy == "none":
-        for word in _EARLY:
-            if getattr(tier.bar.early, word) and _written(draft, (*trail, "early", word)):
-                told = "means nothing with hold: none, which lets everything go; remove one of them"
-                draft.complain((*trail, "early", word), told)
+    _early(draft, tier)
     if tier.bar.at_once and sum(spec.waits for spec in tier.bar.checks) < 2:
         told = "means nothing without two checks of your own that the bar names; remove it"
         draft.complain((*trail, "at_once"), told)
+
+
+def _early(draft: Draft, tier: Tier) -> None:
+    trail: Trail = ("tiers", tier.name, "bar", "early")
+    if tier.bar.early.logprob == 0:
+        told = "never acts: no token's probability is under 0; set it higher, or write off"
+        draft.complain((*trail, "logprob"), told)
+    for word in _EARLY if tier.hold.policy == "none" else ():
+        if getattr(tier.bar.early, word) and _written(draft, (*trail, word)):
+            told = "means nothing with hold: none, which lets everything go; remove one of them"
+            draft.complain((*trail, word), told)
 
 
 def _wire(draft: Draft, tier: Tier) -> None:
@@ -95,8 +106,7 @@ def _bought(
     """Is there a use for each check that is not free?"""
     trail: Trail = ("tiers", tier.name, "bar")
     own = [spec.name for spec in tier.bar.checks if spec.waits and spec.name not in CHECKS]
-    asking = [route for route in routes if route.tier(tier.name) is not None]
-    if own and asking and all(route.tiers[-1].name == tier.name for route in asking):
+    if own and _is_last(tier, routes):
         told = (
             f"{own[0]} is never put here: this is the last tier of every route that has it, and "
             "the last tier is held to no bar; remove it"
@@ -108,6 +118,24 @@ def _bought(
             "which `waterfall tune --ledger` reads; set it higher, and it counts"
         )
         draft.warn((*trail, "accept"), told)
+
+
+def _is_last(tier: Tier, routes: Iterable[Route]) -> bool:
+    """Is it the last tier of every route that has it, and of one at least?"""
+    asking = [route for route in routes if route.tier(tier.name) is not None]
+    return bool(asking) and all(route.tiers[-1].name == tier.name for route in asking)
+
+
+def _never_judged(draft: Draft, tier: Tier, routes: Iterable[Route]) -> None:
+    """Complain of what is for a draft that is held to a bar, where none ever is."""
+    told = (
+        "means nothing: this is the last tier of every route that has it, and the last tier's "
+        "replies go out as they come; remove it"
+    )
+    if _is_last(tier, routes):
+        for place in _OF_THE_JUDGED:
+            if _written(draft, trail := ("tiers", tier.name, *place)):
+                draft.complain(trail, told)
 
 
 def _only_says(tier: Tier, check: str, checks: Mapping[str, CheckDefinition]) -> bool:
@@ -163,6 +191,26 @@ def _route(draft: Draft, route: Route) -> None:
             _within_deadlines(draft, (*trail, "scorer", "llm", "timeout"), timeout, [route])
         case _:
             return
+
+
+def _trial(draft: Draft, route: Route) -> None:
+    if route.candidate is not None and route.candidate == route.scorer:
+        told = "is the route's scorer itself, and would agree with it always; remove it"
+        draft.complain(("routes", route.name, "candidate"), told)
+
+
+def _cache(draft: Draft, route: Route) -> None:
+    """Is there a tier that a conversation would stay at for its provider's cache?"""
+    trail: Trail = ("routes", route.name, "session", "cache")
+    if not (route.cache and _written(draft, trail)):
+        return
+    prices = [tier.price for tier in route.tiers[1:]]
+    if not any(p.cached_input is not None and p.cached_input < p.input for p in prices):
+        told = (
+            "means nothing as prices are: no tier over the first has a cached_input price under "
+            "its input's, so that no conversation stays there for its cache"
+        )
+        draft.warn(trail, told)
 
 
 def _ceiling(draft: Draft, route: Route) -> None:

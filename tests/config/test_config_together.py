@@ -184,3 +184,66 @@ def test_speculation_where_nobody_is_served_by_the_policy(problems, read, small)
 def test_a_share_of_nothing_enforced(problems, small):
     (told,) = problems(spoiled(small, "large]", "large], mode: {enforce: 0%}"))
     assert "routes.waterfall.mode: enforces nothing: write observe" in told
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        ("hold: sentence", "hold"),
+        ("bar: {accept: 0.7}", "bar.accept"),
+        ("bar: {min_gain: 0.1}", "bar.min_gain"),
+        ("bar: {early: {refusal: true}}", "bar.early"),
+    ],
+)
+def test_what_is_for_a_judged_draft_on_a_tier_that_is_last_everywhere(
+    problems, read, small, line, place
+):
+    text = spoiled(small, "model: huge", f"model: huge, {line}")
+    (told,) = problems(text)
+    assert f"tiers.large.{place}: means nothing: this is the last tier of every route" in told
+    assert told.endswith("go out as they come; remove it")
+    assert read(text + "  second: {tiers: [large, small]}\n")
+
+
+def test_a_doubt_that_no_token_raises(problems, read, small):
+    line = "model: tiny, bar: {early: {logprob: %s}}"
+    (told,) = problems(spoiled(small, "model: tiny", line % "0"))
+    assert "tiers.small.bar.early.logprob: never acts: no token's probability is under 0" in told
+    assert read(spoiled(small, "model: tiny", line % "0.01"))
+
+
+def test_waiting_in_a_line_that_nobody_may_join(problems, read, small):
+    line = 'v1", queue: {length: %s, wait: 2s}'
+    (told,) = problems(spoiled(small, 'v1"', line % "0"))
+    assert "upstreams.acme.queue.wait: means nothing with length: 0, where nobody waits" in told
+    for fine in (line % "1", 'v1", queue: {length: 0}'):
+        assert read(spoiled(small, 'v1"', fine))
+
+
+@pytest.mark.parametrize("scorer", ["default", "rules"])
+def test_a_scorer_on_trial_against_itself(problems, read, small, scorer):
+    line = f"[small, large], scorer: {scorer}, candidate: %s"
+    (told,) = problems(spoiled(small, "[small, large]", line % scorer))
+    assert "routes.waterfall.candidate: is the route's scorer itself" in told
+    other = {"default": "rules", "rules": "default"}[scorer]
+    assert read(spoiled(small, "[small, large]", line % other))
+
+
+def test_a_provider_s_cache_that_has_no_price(read, small):
+    line = "[small, large], session: {cache: 10m}"
+    price = "price: {input: 1, output: 2%s}"
+    told = "routes.waterfall.session.cache: means nothing as prices are"
+    for tier, cached, warned in (
+        ("huge", "", True),
+        ("huge", ", cached_input: 1", True),
+        ("tiny", ", cached_input: 0.1", True),
+        ("huge", ", cached_input: 0.1", False),
+    ):
+        text = spoiled(small, "[small, large]", line)
+        for model in ("tiny", "huge"):
+            own = price % (cached if model == tier else "")
+            text = spoiled(text, f"model: {model}", f"model: {model}, {own}")
+        warnings = read(text).warnings
+        assert any(told in each for each in warnings) == warned, (tier, cached)
+        off = read(text.replace("cache: 10m", "cache: off")).warnings
+        assert not any(told in each for each in off)
