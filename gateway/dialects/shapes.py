@@ -1,11 +1,15 @@
-"""Small checks that every reader of a client's request makes, and the words it complains in."""
+"""Small checks that every reader of a client's request makes, and the words it complains in; and
+what every writer of one says of a chat that is none."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.core.errors import BadRequest
+from gateway.core.errors import BadRequest, CannotCarry
+
+Write = Callable[[Mapping[str, Any]], tuple[dict[str, Any], list[str]]]
+"""Writes a chat's request in another dialect; returns it, and the names of what was dropped."""
 
 
 def wrong(field: str, expected: str) -> BadRequest:
@@ -39,3 +43,16 @@ def name(value: object, field: str) -> str:
     if not isinstance(value, str) or not value:
         raise wrong(field, "a string that is not empty")
     return value
+
+
+def written(body: Mapping[str, Any], write: Write, spoken: str) -> tuple[dict[str, Any], list[str]]:
+    """Write a chat's request by `write` in a dialect that is called `spoken`. Raises CannotCarry
+    for what is in no chat's shape, beside what `write` raises."""
+    try:
+        return write(body)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CannotCarry(
+            "The messages or tools are not in the shape of a chat completion's, so they cannot be "
+            f"said in {spoken}.",
+            param="messages",
+        ) from error

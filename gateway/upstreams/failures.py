@@ -66,6 +66,8 @@ _CONTEXT_CODES = frozenset(
     "context_length_exceeded exceed_context_size_error context_window_exceeded "
     "model_context_window_exceeded prompt_too_long".split()
 )
+_WORDLESS = (None, "invalid_request_error")
+"""Codes that do not tell one client's fault from another."""
 # How OpenAI, vLLM, llama.cpp, TGI, SGLang, Anthropic and Google say it when no code does.
 _CONTEXT_WORDS = re.compile(
     r"maximum context length|maximum model length|context (length|size|window)\b.*\bexceed"
@@ -198,7 +200,10 @@ def _rejected(status: int, told: Told) -> UpstreamError | None:
     if "rate_limit_exceeded" in told.codes:  # some say 413 to more tokens than a minute allows
         return UpstreamBusy(f"The upstream limits its rate{_note(status, told)}.")
     if _is_context(told):
-        return ContextTooLong(**_words(status, told))
+        words = _words(status, told)
+        if told.code in _WORDLESS:  # clients of OpenAI's know it by its code alone
+            words["code"] = "context_length_exceeded"
+        return ContextTooLong(**words)
     return UpstreamRejected(**_words(status, told))
 
 

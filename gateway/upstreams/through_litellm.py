@@ -97,11 +97,16 @@ class LitellmUpstream:
 
     async def _stream(self, got: Any, call: UpstreamCall, receive: Receive) -> None:
         begun, ended = set[int](), set[int]()
+        spoken = False
         async for chunk in got:
             raw = orjson.dumps(chunk.model_dump(exclude_none=True))
             delta = event_delta(
                 raw, strip_usage=call.strip_usage, strip_logprobs=call.strip_logprobs
             )
+            choices = delta.payload.get("choices") or ()
+            spoken = spoken or any(choice.get("delta") for choice in choices)
+            if not spoken and delta.pieces:  # litellm ends in good order what was no stream at all
+                raise failures.nonsense("it is not the stream that was asked for")
             for piece in delta.pieces:
                 (ended if piece.finish else begun).add(piece.index)
             if not await receive(delta):

@@ -195,7 +195,7 @@ def test_errors_are_in_the_dialect_s_own_shape():
     told = error_body(ContextTooLong("too long", code="context_length_exceeded"), "r1")
     assert told["error"] == {
         "type": "invalid_request_error",
-        "message": "too long",
+        "message": "prompt is too long: too long",
         "code": "context_length_exceeded",
     }
     assert (told["type"], told["request_id"]) == ("error", "r1")

@@ -1,5 +1,6 @@
 """Every block of the drop-in guides, run as it stands by the client that it is for: the newest
-release of each, in an environment of its own, against a gateway as it is really served.
+release of each, in an environment of its own, against a gateway as it is really served, with the
+simulated provider and with llama.cpp's own server behind it.
 
 What was run is docs/compatibility.md: `WRITE_TABLE=1 pytest -m live tests/live/test_guides.py`
 writes it anew; without that the test holds it to what the guides have.
@@ -8,12 +9,12 @@ writes it anew; without that the test holds it to what the guides have.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 import venv
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,8 +22,7 @@ from pathlib import Path
 import pytest
 from api.serving import config
 from app.serving import Process
-
-from gateway.upstreams.simulated import serve_simulated
+from live.test_openai_sdk import UPSTREAM_KEY, llama, simulated
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".cache" / "clients"
@@ -58,13 +58,15 @@ class TestThroughTheGateway(ChatModelIntegrationTests):
 
     @property
     def chat_model_params(self):
-        return {"model": "waterfall", "base_url": "http://127.0.0.1:8080/v1", "api_key": "sk-a"}
+        address = {"base_url": "http://127.0.0.1:8080/v1", "api_key": "sk-anything"}
+        return {"model": "waterfall", "temperature": 0, **address}
 
     @property
     def supports_image_inputs(self):
         return False
 '''
 
+BOTH = pytest.mark.parametrize("backend", [simulated, llama], ids=lambda each: each.__name__)
 pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
 
 
@@ -130,71 +132,104 @@ def version(name, home):
     return _run([home / "bin" / "python", "-c", code]).stdout.strip()
 
 
-def command_of(language, home, code, folder, url):
-    text = code.replace("http://127.0.0.1:8080", url)
+def command_of(language, home, text, folder):
     if language == "sh":
         return ["bash", "-e", "-c", text], folder
     if language == "python":
         (folder / "block.py").write_text(text)
         return [home / "bin" / "python", "-W", "ignore", folder / "block.py"], folder
-    script = home / "block.mjs"  # node looks for packages beside the file
+    script = home / f"{folder.name}.mjs"  # node looks for packages beside the file
     script.write_text(text)
     return ["node", script], home
 
 
-async def test_every_block_runs_as_it_stands(tmp_path, homes):
+async def run_blocks(folder, homes, readdressed):
+    """Run every block, its text changed by `readdressed`; returns how each went: whether it ended
+    well and said something (None where its client is not there), and what it said."""
     done = {}
     environ = {**os.environ, "NO_COLOR": "1", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-    async with Process(tmp_path, config()) as process:
-        await process.ready()
-        limit = asyncio.Semaphore(3)
+    limit = asyncio.Semaphore(3)
 
-        async def run(case):
-            language, code = CASES[case]
-            home = homes[client_of(case)]
-            if isinstance(home, str):
-                done[case] = (None, home)
-                return
-            folder = tmp_path / re.sub(r"\W+", "-", case)
-            folder.mkdir()
-            command, cwd = command_of(language, home, code, folder, process.url)
-            async with limit:
-                ended = await asyncio.to_thread(_run, command, cwd=cwd, env=environ)
-            said = ended.stdout.strip()
-            done[case] = (ended.returncode == 0 and bool(said), said + ended.stderr[-2000:])
+    async def run(case):
+        language, code = CASES[case]
+        home = homes[client_of(case)]
+        if isinstance(home, str):
+            done[case] = (None, home)
+            return
+        own = folder / re.sub(r"\W+", "-", case)
+        own.mkdir(parents=True)
+        command, cwd = command_of(language, home, readdressed(code), own)
+        async with limit:
+            ended = await asyncio.to_thread(_run, command, cwd=cwd, env=environ)
+        said = ended.stdout.strip()
+        done[case] = (ended.returncode == 0 and bool(said), said + ended.stderr[-2000:])
 
-        async with asyncio.TaskGroup() as group:
-            for case in CASES:
-                group.create_task(run(case))
+    async with asyncio.TaskGroup() as group:
+        for case in CASES:
+            group.create_task(run(case))
+    return done
+
+
+@contextlib.asynccontextmanager
+async def gateway_before(backend, folder):
+    """A gateway with a provider behind it; yields its process, and the large tier's upstream."""
+    async with backend() as (upstreams, (small, large)):
+        document = config(upstreams=upstreams)
+        for tier, upstream in (("small", small), ("large", large)):
+            document["tiers"][tier]["upstream"] = upstream
+        async with Process(folder, document) as process:
+            await process.ready()
+            yield process, upstreams[large]
+
+
+@pytest.fixture(scope="module")
+def ran():
+    """The cases that ran well, by what was behind the gateway."""
+    return {}
+
+
+@BOTH
+async def test_every_block_runs_as_it_stands(tmp_path, homes, ran, backend):
+    async with gateway_before(backend, tmp_path) as (process, _):
+        done = await run_blocks(
+            tmp_path, homes, lambda code: code.replace("http://127.0.0.1:8080", process.url)
+        )
     wrong = {case: told for case, (well, told) in done.items() if well is False}
     assert wrong == {}
     missing = {case: told for case, (well, told) in done.items() if well is None}
     if missing and not os.environ.get("WATERFALL_CI"):
         pytest.skip(f"not all clients can be had here: {missing}")
     assert missing == {}
-    if os.environ.get("WRITE_TABLE"):
+    ran[backend.__name__] = set(done)
+    if os.environ.get("WRITE_TABLE") and len(ran) == 2:
         TABLE.write_text(table(homes), encoding="utf-8")
 
 
-async def test_langchain_s_own_standard_tests_say_the_same_of_both(tmp_path, homes):
-    """A simulated model chooses no tool on purpose, so some fail; through the gateway the same."""
+@BOTH
+async def test_langchain_s_own_standard_tests_say_the_same_of_both(tmp_path, homes, backend):
+    """Some fail of any small model, and of one that chooses no tool on purpose; what passes where
+    the upstream itself is asked passes through the gateway."""
     home = homes["langchain-openai"]
     if isinstance(home, str):
         pytest.skip(f"langchain cannot be had here: {home}")
-    async with serve_simulated() as provider, Process(tmp_path, config()) as process:
-        await process.ready()
+    async with gateway_before(backend, tmp_path) as (process, upstream):
+        own = STANDARD.replace("http://127.0.0.1:8080/v1", upstream["base_url"])
+        own = own.replace("sk-anything", UPSTREAM_KEY).replace('"waterfall"', '"l-model"')
+        ours = STANDARD.replace("http://127.0.0.1:8080", process.url)
+        ours = ours.replace('"waterfall"', '"large"')
         direct, through = await asyncio.gather(
-            asyncio.to_thread(_standard, home, tmp_path, "direct", provider.url),
-            asyncio.to_thread(_standard, home, tmp_path, "through", process.url),
+            asyncio.to_thread(_standard, home, tmp_path, "direct", own),
+            asyncio.to_thread(_standard, home, tmp_path, "through", ours),
         )
+    print(f"langchain on {backend.__name__}: {len(direct)} direct, {len(through)} through")  # noqa: T201
     assert len(direct) >= 25
     assert direct - through == set()
 
 
-def _standard(home, folder, name, url):
-    """Run the suite against an address; returns which of its tests pass."""
+def _standard(home, folder, name, text):
+    """Run a suite; returns which of its tests pass."""
     suite = folder / f"test_{name}.py"
-    suite.write_text(STANDARD.replace("http://127.0.0.1:8080", url))
+    suite.write_text(text)
     options = ["-q", "-rA", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto"]
     loop = ["-o", "asyncio_default_test_loop_scope=session"]
     ended = _run([home / "bin" / "python", "-m", "pytest", *options, *loop, suite], cwd=folder)
@@ -223,27 +258,33 @@ async def test_the_openapi_document_is_true(tmp_path, homes):
 def table(homes):
     """Write docs/compatibility.md."""
     rows = []
-    for name in dict.fromkeys(map(client_of, CASES)):
-        cases = [case.partition(", ")[2] or "chat" for case in CASES if client_of(case) == name]
-        rows.append(f"| {name} | {version(name, homes[name])} | {', '.join(cases)} |")
+    for name, cases in cases_of().items():
+        rows.append(f"| {name} | {version(name, homes[name])} | {cases} | {cases} |")
     return (
         "# Compatibility\n\n"
         "Clients that nobody here wrote, their newest releases, each in an environment of its\n"
-        "own, run against a gateway over loopback with the simulated provider behind it. Written\n"
-        "by `WRITE_TABLE=1 pytest -m live tests/live/test_guides.py`, which runs every block\n"
+        "own, run against a gateway over loopback, with the simulated provider and with\n"
+        "llama.cpp's own server (two tiny models) behind it. Written by\n"
+        "`WRITE_TABLE=1 pytest -m live tests/live/test_guides.py`, which runs every block\n"
         "of the [drop-in guides](guides/clients.md) as it stands; CI runs them with whatever\n"
         "release is newest then.\n\n"
-        "| client | release | what was run |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+        "| client | release | before the simulated provider | before llama.cpp's server |\n"
+        "|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 
 
+def cases_of():
+    """Each client's cases, in a line."""
+    found = {}
+    for case in CASES:
+        name, _, what = case.partition(", ")
+        found.setdefault(name, []).append(what or "chat")
+    return {name: ", ".join(cases) for name, cases in found.items()}
+
+
 def test_the_table_has_what_the_guides_have():
-    written = re.findall(r"^\| (.+?) \| \S+ \| (.+?) \|$", TABLE.read_text("utf-8"), re.MULTILINE)
-    clients = dict.fromkeys(map(client_of, CASES))
-    cases = {
-        name: ", ".join(c.partition(", ")[2] or "chat" for c in CASES if client_of(c) == name)
-        for name in clients
-    }
-    assert dict(row for row in written if row[0] != "client") == cases
-    assert set(clients) == {*PYTHON, *NODE, "curl"}
-    assert sys.version_info >= (3, 11)
+    row = re.compile(r"^\| (.+?) \| \S+ \| (.+?) \| (.+?) \|$", re.MULTILINE)
+    written = row.findall(TABLE.read_text("utf-8"))
+    rows = {name: cases for name, *cases in written if name != "client"}
+    assert rows == {name: [cases, cases] for name, cases in cases_of().items()}
+    assert set(rows) == {*PYTHON, *NODE, "curl"}

@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from gateway.core.chat import ChatRequest, Delta
-from gateway.core.errors import GatewayError
+from gateway.core.errors import ContextTooLong, GatewayError
 from gateway.core.money import Usage
 
 STOPPED: Final = {
@@ -31,6 +31,8 @@ _ERRORS: Final = {
     503: "overloaded_error",
     504: "timeout_error",
 }
+_TOO_LONG: Final = "prompt is too long"
+"""How Anthropic begins the message of that error, by which its clients know it: it has no code."""
 _UNREADABLE: Final = "INVALID_JSON"
 """Under which arguments are told that are no JSON of an object."""
 
@@ -38,7 +40,10 @@ _UNREADABLE: Final = "INVALID_JSON"
 def error_body(error: GatewayError, request_id: str) -> dict[str, Any]:
     """Return an error in Messages' shape; the code and the field stand beside what is theirs."""
     kind = _ERRORS.get(error.status, "invalid_request_error" if error.status < 500 else "api_error")
-    told = {"type": kind, "message": error.message, "code": error.code, "param": error.param}
+    message = error.message
+    if isinstance(error, ContextTooLong) and not message.startswith(_TOO_LONG):
+        message = f"{_TOO_LONG}: {message}"
+    told = {"type": kind, "message": message, "code": error.code, "param": error.param}
     named = {name: value for name, value in told.items() if value is not None}
     return {"type": "error", "error": named, "request_id": request_id}
 

@@ -9,6 +9,7 @@ from gateway.core.errors import CannotCarry
 from gateway.core.native import NativeRequest
 from gateway.dialects.accepts import DROPPED, SILENT, takes_sampling, thinks
 from gateway.dialects.messages.write_turns import turns
+from gateway.dialects.shapes import written
 
 MAX_TOKENS: Final = 8192
 """What a reply may have where the client sets no bound: Messages want one always."""
@@ -28,14 +29,7 @@ def write_request(body: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     Fields that are nobody's go along as they are. Raises CannotCarry for what Messages cannot say
     and the reply rests on, and for what no chat has.
     """
-    try:
-        return _written(body)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CannotCarry(
-            "The messages or tools are not in the shape of a chat completion's, so they cannot be "
-            "said in Anthropic's Messages.",
-            param="messages",
-        ) from error
+    return written(body, _written, "Anthropic's Messages")
 
 
 def _written(body: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from gateway.core.errors import CannotCarry
 from gateway.core.native import NativeRequest
 from gateway.dialects.responses.write_reply import OWN_REASONING
+from gateway.dialects.shapes import written
 
 _LOST: Final = frozenset({"seed", "frequency_penalty", "presence_penalty", "prediction"})
 """Parameters that Responses have no words for, and a reply can do without."""
@@ -28,14 +29,7 @@ def write_request(body: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     Fields that are nobody's go along as they are. Raises CannotCarry for what Responses cannot say
     and the reply rests on, and for what no chat has.
     """
-    try:
-        return _written(body)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CannotCarry(
-            "The messages or tools are not in the shape of a chat completion's, so they cannot be "
-            "said in OpenAI's Responses.",
-            param="messages",
-        ) from error
+    return written(body, _written, "OpenAI's Responses")
 
 
 def merge_native(native: NativeRequest, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from typing import Any
 
 import orjson
 
-from gateway.upstreams.simulated import framing, messages
+from gateway.dialects.messages import MESSAGES
+from gateway.dialects.responses import RESPONSES
+from gateway.upstreams.simulated import dialects, framing
 from gateway.upstreams.simulated.behaviour import Behaviour
 from gateway.upstreams.simulated.connection import Answer, Connection, Request
 from gateway.upstreams.simulated.log import CallLog
@@ -22,16 +24,16 @@ from gateway.upstreams.simulated.refusals import Declined, error_body
 from gateway.upstreams.simulated.script import read_rules
 
 CHAT = "/v1/chat/completions"
-MESSAGES = "/v1/messages"
+_OTHERS = {"/v1/messages": MESSAGES, "/v1/responses": RESPONSES}
 
 
 class SimulatedServer:
     """A provider listening on a socket.
 
-    POST /v1/chat/completions and /v1/messages, GET /v1/models, GET /health; GET /log returns its
-    own log, POST /log/reset empties it, POST /script replaces the rules. With a `key` everything
-    under /v1 asks for it. The header `x-simulate` (or the body's `simulate`) names one request's
-    fault.
+    POST /v1/chat/completions, /v1/messages and /v1/responses, GET /v1/models, GET /health; GET /log
+    returns its own log, POST /log/reset empties it, POST /script replaces the rules. With a `key`
+    everything under /v1 asks for it. The header `x-simulate` (or the body's `simulate`) names one
+    request's fault.
     """
 
     def __init__(self, provider: Provider, key: str | None = None) -> None:
@@ -88,7 +90,7 @@ class SimulatedServer:
 
     def _answer(self, request: Request) -> Answer:
         place = (request.method, request.path)
-        if place in {("POST", CHAT), ("POST", MESSAGES)}:
+        if request.method == "POST" and (request.path == CHAT or request.path in _OTHERS):
             return self._reply(request)
         if place == ("GET", "/v1/models"):
             if not self._admits(request):
@@ -118,8 +120,11 @@ class SimulatedServer:
         if not isinstance(body, Mapping):
             refusal, body = Declined(400, "The body is not a JSON object.", "invalid_json"), {}
         directive = _text(request.headers.get(b"x-simulate"))
-        if request.path == MESSAGES:
-            return messages.receive(self.provider, body, directive=directive, refusal=refusal)
+        if request.path in _OTHERS:
+            spoken = _OTHERS[request.path]
+            return dialects.receive(
+                self.provider, spoken, body, directive=directive, refusal=refusal
+            )
         return self.provider.receive(
             body,
             directive=directive,
@@ -129,7 +134,7 @@ class SimulatedServer:
 
     def _admits(self, request: Request) -> bool:
         given = request.headers.get(b"authorization", b"")
-        if request.path == MESSAGES:
+        if _OTHERS.get(request.path) is MESSAGES:
             given = b"Bearer " + request.headers.get(b"x-api-key", b"")
         return self._expected is None or hmac.compare_digest(given, self._expected)
 
