@@ -134,12 +134,15 @@ class RedisShared:
         await self._redis.aclose()
 
     async def _run(self, command: Callable[[], Awaitable[T]]) -> T:
-        from redis.exceptions import RedisError  # noqa: PLC0415 (as above)
+        from redis.exceptions import ReadOnlyError, RedisError  # noqa: PLC0415 (as above)
 
         try:
             async with asyncio.timeout(max(self._timeout, 1.0)):
                 return await command()
         except (RedisError, OSError, TimeoutError) as error:
+            if isinstance(error, ReadOnlyError):
+                # Its role has been given to another under the same name: connect there anew.
+                await self._redis.connection_pool.disconnect()
             raise SharedDown(type(error).__name__) from error
 
 
