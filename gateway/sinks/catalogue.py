@@ -203,6 +203,9 @@ LEDGER_RECOVERED = _counter(
     "Calls a killed process left: settled are exact, unsettled estimates",
 )
 LEDGER_FAILURES = _counter("ledger_write_failures_total", "sink", "Batches the database refused")
+LEDGER_FLUSHES = _histogram(
+    "ledger_flush_seconds", "sink", DURATION, "What a batch took to be written and committed"
+)
 LEDGER_TORN = _counter("ledger_torn_bytes_total", "", "Bytes of half-written records, skipped")
 LEDGER_BYTES = _gauge("ledger_spool_bytes", "", "Bytes of the spool on disk", "sum")
 LEDGER_BEHIND = _gauge(
@@ -299,6 +302,7 @@ CATALOGUE = (
     LEDGER_UNMARKED,
     LEDGER_RECOVERED,
     LEDGER_FAILURES,
+    LEDGER_FLUSHES,
     LEDGER_TORN,
     LEDGER_BYTES,
     LEDGER_BEHIND,

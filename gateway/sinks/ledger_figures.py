@@ -10,17 +10,18 @@ from gateway.sinks import catalogue
 from gateway.sinks.catalogue import Metric
 from gateway.sinks.cells import Labels, read_off
 
+_SINK = "sink"
 FIGURES: dict[str, tuple[Metric, Labels]] = {
-    "written": (catalogue.LEDGER_ROWS, ("sqlite", "written")),
-    "duplicates": (catalogue.LEDGER_ROWS, ("sqlite", "duplicate")),
-    "malformed": (catalogue.LEDGER_ROWS, ("sqlite", "malformed")),
+    "written": (catalogue.LEDGER_ROWS, (_SINK, "written")),
+    "duplicates": (catalogue.LEDGER_ROWS, (_SINK, "duplicate")),
+    "malformed": (catalogue.LEDGER_ROWS, (_SINK, "malformed")),
     "dropped_cap": (catalogue.LEDGER_DROPPED, ("spool", "cap")),
     "dropped_disk": (catalogue.LEDGER_DROPPED, ("spool", "disk")),
     "dropped_lines": (catalogue.LEDGER_DROPPED, ("log", "slow_reader")),
     "unmarked_calls": (catalogue.LEDGER_UNMARKED, ()),
     "recovered_settled": (catalogue.LEDGER_RECOVERED, ("settled",)),
     "recovered_unsettled": (catalogue.LEDGER_RECOVERED, ("unsettled",)),
-    "write_failures": (catalogue.LEDGER_FAILURES, ("sqlite",)),
+    "write_failures": (catalogue.LEDGER_FAILURES, (_SINK,)),
     "torn_bytes": (catalogue.LEDGER_TORN, ()),
     "spool_bytes": (catalogue.LEDGER_BYTES, ()),
     "oldest_unflushed_seconds": (catalogue.LEDGER_BEHIND, ()),
@@ -32,15 +33,16 @@ FIGURES: dict[str, tuple[Metric, Labels]] = {
     "refused_traces": (catalogue.TELEMETRY_DROPPED, ("traces", "refused")),
     "refused_metrics": (catalogue.TELEMETRY_DROPPED, ("metrics", "refused")),
 }
-"""Each figure's metric and labels."""
+"""Each figure's metric and labels; `_SINK` stands for the ledger's database."""
 
 
-def families(figures: Mapping[str, float]) -> Iterator[Family]:
+def families(figures: Mapping[str, float], database: str) -> Iterator[Family]:
     """Export figures by the names of FIGURES; those not given are not exported."""
     metrics: dict[str, list[tuple[Labels, float]]] = {}
     for name, value in figures.items():
         metric, labels = FIGURES[name]
-        metrics.setdefault(metric.name, []).append((labels, value))
+        named = tuple(database if label is _SINK else label for label in labels)
+        metrics.setdefault(metric.name, []).append((named, value))
     for metric in catalogue.CATALOGUE:
         if metric.name in metrics:
             yield read_off(metric, metrics[metric.name])

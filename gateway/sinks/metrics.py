@@ -55,14 +55,14 @@ class Metrics:
         build: Mapping[str, str],
         figures: Callable[[], Mapping[str, float]] = dict,
         tuning: Tuning = dict,
+        database: str = "sqlite",
     ) -> None:
         """`build` holds build_info's labels; `figures` is asked at each scrape for what
-        `ledger_figures.FIGURES` names: the store's own figures, and the log's. So is `tuning`, for
-        the metrics of catalogue.TUNING and .DEPLOYMENTS and the threshold: values by name and
-        labels.
-        """
+        `ledger_figures.FIGURES` names: figures of the store in its `database`, and of the log. So
+        is `tuning`, for the metrics of catalogue.TUNING and .DEPLOYMENTS and the threshold: values
+        by name and labels."""
         self.registry = CollectorRegistry()
-        self._standing = Standing(figures, tuning)
+        self.standing = Standing(figures, tuning, database)
         self._requests = Counts(catalogue.REQUESTS)
         self._attempts = Counts(catalogue.ATTEMPTS)
         self._decisions = Counts(catalogue.DECISIONS)
@@ -115,12 +115,12 @@ class Metrics:
         `alone` are the tiers of no route, which a client may still ask for by name; `priced_at` is
         the UNIX time of the oldest price in force, where that is known.
         """
-        self._standing.begin(build, priced_at)
+        self.standing.begin(build, priced_at)
         for tier in alone:
             self.names.learn_alone(tier)
         for route in routes:
             self.names.learn(route)
-            self._standing.begin_route(route)
+            self.standing.begin_route(route)
             self._begin_route(route)
 
     def observe(self, entry: Entry) -> None:
@@ -157,11 +157,11 @@ class Metrics:
 
     def enter(self, route: str) -> None:
         """Count a request in."""
-        self._standing.moved(self.names.route(route), 1)
+        self.standing.moved(self.names.route(route), 1)
 
     def leave(self, route: str) -> None:
         """Count it out."""
-        self._standing.moved(self.names.route(route), -1)
+        self.standing.moved(self.names.route(route), -1)
 
     def refuse(self, refused: Refusal) -> None:
         """Count a request that was turned away before it had a route."""
@@ -192,12 +192,11 @@ class Metrics:
 
     def collect(self) -> Iterator[Family]:
         """Read everything for export: the registry calls this at each scrape."""
-        parts = [part for part in vars(self).values() if isinstance(part, Counts | Times)]
-        for part in parts:
-            yield part.family()
+        own = [part for part in vars(self).values() if isinstance(part, Counts | Times)]
+        yield from (part.family() for part in own)
         yield from self._shapes.families()
         yield from self.resilience.families()
-        yield from self._standing.families()
+        yield from self.standing.families()
 
     def _begin_route(self, route: Route) -> None:
         tiers = [tier.name for tier in route.tiers]

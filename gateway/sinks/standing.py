@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import Metric as Family
 from gateway.core.routing import Route
 from gateway.sinks import catalogue
 from gateway.sinks.catalogue_upstreams import DEPLOYMENTS
-from gateway.sinks.cells import Labels, read_off
+from gateway.sinks.cells import Labels, Times, read_off
 from gateway.sinks.ledger_figures import families as ledger_families
 
 Tuning = Callable[[], Mapping[str, Mapping[Labels, float]]]
@@ -22,10 +22,14 @@ Tuning = Callable[[], Mapping[str, Mapping[Labels, float]]]
 class Standing:
     """The gauges. Changed by one thread, read by any."""
 
-    def __init__(self, figures: Callable[[], Mapping[str, float]], tuning: Tuning) -> None:
-        """For `figures` and `tuning` see `gateway.sinks.metrics.Metrics`."""
+    def __init__(
+        self, figures: Callable[[], Mapping[str, float]], tuning: Tuning, database: str
+    ) -> None:
+        """For all three see `gateway.sinks.metrics.Metrics`."""
+        self._database = database
         self._figures = figures
         self._tuning = tuning
+        self._flushes = Times(catalogue.LEDGER_FLUSHES)
         self._in_flight: dict[str, int] = {}
         self._thresholds: dict[str, float] = {}
         self._build: tuple[str, ...] = ()
@@ -47,6 +51,10 @@ class Standing:
         """Count requests in, or out."""
         self._in_flight[route] = self._in_flight.get(route, 0) + by
 
+    def flushed(self, seconds: float) -> None:
+        """Note what a batch of the ledger took: the ledger's own thread may say so."""
+        self._flushes.observe((self._database,), seconds)
+
     def families(self) -> Iterator[Family]:
         """Read everything for export."""
         yield read_off(catalogue.IN_FLIGHT, _by_name(self._in_flight))
@@ -61,7 +69,8 @@ class Standing:
         yield read_off(catalogue.BUILD, [(self._build, 1.0)])
         if self._priced_at is not None:
             yield read_off(catalogue.PRICE_BOOK, [((), self._priced_at)])
-        yield from ledger_families(self._figures())
+        yield self._flushes.family()
+        yield from ledger_families(self._figures(), self._database)
 
 
 def _by_name(values: Mapping[str, float]) -> list[tuple[Labels, float]]:

@@ -53,6 +53,8 @@ class Drain:
         self._failed = False
         self._caught_up_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="ledger-drain", daemon=True)
+        self.on_batch: Callable[[float], None] = lambda _: None
+        """Hears, on this thread, how many seconds each batch took."""
         self.started = threading.Event()
         """Set once the ledger is open and `first` is done."""
         self.position = 0
@@ -139,6 +141,7 @@ class Drain:
         offset = self._offsets.get(segment.path, 0)
         if offset >= segment.size:
             return False
+        began = time.monotonic()
         try:
             end, done, bad = move_batch(writer, segment, offset)
         except FileNotFoundError:  # somebody tidied up: what it held is gone, the rest is not
@@ -147,6 +150,7 @@ class Drain:
         self._offsets[segment.path] = end
         self.rows += done
         self.torn_bytes += bad
+        self.on_batch(time.monotonic() - began)
         self._note(end - offset)
         return True
 

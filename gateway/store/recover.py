@@ -22,13 +22,14 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Recovered:
     """What was found: spool rows, calls that had ended (exact) and that had not (estimated),
-    bytes of torn records, slots that made no sense."""
+    bytes of torn records, slots that made no sense, rows that cannot be read."""
 
     rows: int = 0
     settled: int = 0
     unsettled: int = 0
     torn_bytes: int = 0
     torn_slots: int = 0
+    malformed: int = 0
 
     def __add__(self, other: Recovered) -> Recovered:
         """Sum both."""
@@ -38,6 +39,7 @@ class Recovered:
             self.unsettled + other.unsettled,
             self.torn_bytes + other.torn_bytes,
             self.torn_slots + other.torn_slots,
+            self.malformed + other.malformed,
         )
 
 
@@ -68,7 +70,7 @@ def _take_over(owner: Owner, writer: Writer) -> Recovered:
         path.unlink()
         with writer.transaction():
             writer.forget_offset(path.name)
-    found = Recovered(rows=rows.new, torn_bytes=torn)
+    found = Recovered(rows=rows.new, torn_bytes=torn, malformed=rows.malformed)
     if owner.slots.exists():
         found += _recover_slots(owner.slots, writer)
         owner.slots.unlink()

@@ -75,6 +75,15 @@ class Store:
             raise TypeError(f"{self.place} is no file")
         return self.place
 
+    @property
+    def database(self) -> str:
+        """What the ledger is kept in: sqlite or postgresql."""
+        return "sqlite" if isinstance(self.place, Path) else "postgresql"
+
+    def tell_batches(self, hears: Callable[[float], None]) -> None:
+        """Tell how many seconds each batch takes from here on, on the drain's thread."""
+        self._drain.on_batch = hears
+
     def start(self, timeout: float) -> bool:
         """Start draining; waits for the recovery, which goes on alone if `timeout` passes."""
         self._drain.start()
@@ -112,7 +121,7 @@ class Store:
         return State(
             written=rows.new + self.recovered.rows,
             duplicates=rows.known,
-            malformed=rows.malformed,
+            malformed=rows.malformed + self.recovered.malformed,
             dropped_cap=self._spool.dropped_cap,
             dropped_disk=self._spool.dropped_disk,
             unmarked_calls=self._slots.unmarked,

@@ -16,12 +16,12 @@ from gateway.dialects.responses.read_reply import (
     NotResponses,
     failure_of,
     plain_payload,
-    usage_of,
 )
 from gateway.dialects.responses.write_request import merge_native, write_request
 from gateway.upstreams.failures import in_payload, nonsense
 from gateway.upstreams.speaking import Speech
-from gateway.upstreams.usage import OPENAI, read_usage
+from gateway.upstreams.usage import RESPONSES as USED
+from gateway.upstreams.usage import read_usage
 from gateway.upstreams.wire import json_object, pieces_of
 
 
@@ -55,9 +55,7 @@ def _plain(raw: bytes, call: UpstreamCall) -> Delta:
     except NotResponses as error:
         raise nonsense(str(error)) from error
     native = NativeEvent("responses", "", raw, payload) if call.native is not None else None
-    reported = response.get("usage")
-    told = usage_of(reported) if isinstance(reported, dict) else None
-    usage = read_usage(told, OPENAI, response.get("service_tier"))
+    usage = read_usage(response.get("usage"), USED, response.get("service_tier"))
     return Delta(pieces_of(payload, "message"), usage, None, payload, native)
 
 
@@ -84,8 +82,7 @@ class _Reader:
         self.ended = self._events.ended
         usage = None
         if self.ended:
-            told = usage_of(self._events.usage)
-            usage = read_usage(told, OPENAI) if self._events.usage else None
+            usage = read_usage(self._events.usage, USED, self._events.service)
             if not (self._strip_usage or self._keep):
                 self.last = Delta(raw=None, payload=self._events.usage_chunk())
         if payload is None:

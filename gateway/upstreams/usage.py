@@ -87,6 +87,15 @@ TOKENS = Dialect(
     },
 )
 """Of OpenAI's endpoints for images and audio."""
+RESPONSES = Dialect(
+    prompt="input_tokens",
+    completion="output_tokens",
+    parts={
+        "input_tokens_details": {**_SENT, "cache_write_tokens": "cache_write"},
+        "output_tokens_details": _MADE,
+    },
+    total="total_tokens",
+)
 
 
 def read_usage(reported: object, dialect: Dialect, service: object = None) -> Usage | None:

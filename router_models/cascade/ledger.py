@@ -69,7 +69,8 @@ class Seen:
 @dataclass(slots=True)
 class Told:
     """What was looked at: `requests` of the route, those labelled at `both` tiers, `used`, and why
-    others were not. `difficulty` and `deferred` are of all traffic, each known one a number."""
+    others were not. `difficulty` and `deferred` are of all traffic, each known one a number;
+    `good` are all labels at the first tier, and at the last one."""
 
     requests: int = 0
     both: int = 0
@@ -77,6 +78,7 @@ class Told:
     left_out: Counter[str] = field(default_factory=Counter)
     difficulty: list[float] = field(default_factory=list)
     deferred: list[float] = field(default_factory=list)
+    good: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
 
 
 def read_seen(histories: Iterable[History], wanted: Wanted) -> tuple[list[Seen], Told]:
@@ -99,6 +101,9 @@ def _look(history: History, wanted: Wanted, told: Told) -> None:
     """Note what all traffic is like."""
     if history.row["scorer"] == wanted.scorer and history.row["difficulty"] is not None:
         told.difficulty.append(history.row["difficulty"])
+    for kept, tier in zip(told.good, (wanted.first, wanted.last), strict=True):
+        if tier.name in history.good:
+            kept.append(history.good[tier.name])
     attempts = [each for each in _of(history, wanted.first.name) if each["verdict"]]
     if attempts:
         told.deferred.append(float(attempts[-1]["verdict"] == "defer"))
@@ -273,12 +278,15 @@ def notes(used: Sequence[Seen], seen: Sequence[Seen], told: Told, pairs: Pairs) 
     ways = (
         ("difficulty", [each.difficulty for each in used], told.difficulty),
         ("share deferred", [float(each.deferred) for each in used], told.deferred),
+        # Whoever labels both tiers only where something went wrong, or right, shows here.
+        ("label of the first tier", [each.good[0] for each in used], told.good[0]),
+        ("label of the last tier", [each.good[1] for each in used], told.good[1]),
     )
     for what, some, every in ways:
         if _unlike(some, every):
             found.append(
                 f"these requests are not like the traffic: mean {what} {np.mean(some):.3f}, of all "
-                f"{np.mean(every):.3f}. What is fitted is for requests like these"
+                f"that have one {np.mean(every):.3f}. What is fitted is for requests like these"
             )
     counts = Counter(name for each in seen for name in each.said)
     for name, count in counts.items():

@@ -68,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
     refused = None
     if args.write and chosen.pays:
         try:
-            told["written"] = _write(args, chosen, pin=rows.moves)
+            told["changed_too"] = _write(args, chosen, pin=rows.moves)
+            told["written"] = True
         except common.UseError as error:
             refused = error  # what was found is told all the same
     common.show(json.dumps(told, indent=1) if args.json else _text(told, chosen))
@@ -155,9 +156,10 @@ def _keep(args: argparse.Namespace, rows: Rows, chosen: Chosen, combiner: Combin
     return write_combiner(args.out, combiner, provenance)
 
 
-def _write(args: argparse.Namespace, chosen: Chosen, *, pin: bool) -> bool:
+def _write(args: argparse.Namespace, chosen: Chosen, *, pin: bool) -> list[str]:
     """Put thresholds, combiner and its checks into the configuration; a policy that judges nothing
-    changes the route's threshold alone. `pin` keeps the threshold's meaning."""
+    changes the route's threshold alone. `pin` keeps the threshold's meaning. Return the other
+    routes whose replies are judged by the changed bar from now on."""
     from gateway.app import read_settings
     from router_models.commands.edit import BarEdit, write_policy, write_threshold
 
@@ -167,7 +169,7 @@ def _write(args: argparse.Namespace, chosen: Chosen, *, pin: bool) -> bool:
     name = args.route or next(iter(settings.routes))
     if combiner is None or policy.kind not in {"cascade", "joint"}:
         write_threshold(path, name, policy.threshold, pin=pin)
-        return True
+        return []
     tier = settings.routes[name].tiers[0]
     weighed = (*combiner.free, *combiner.paid)
     checks = [
@@ -184,7 +186,8 @@ def _write(args: argparse.Namespace, chosen: Chosen, *, pin: bool) -> bool:
         BarEdit(tier.name, policy.accept, policy.min_gain, folder, tuple(checks)),
         pin=pin,
     )
-    return True
+    others = [each for each in settings.routes.values() if each.name != name]
+    return [each.name for each in others if tier.name in [one.name for one in each.tiers[:-1]]]
 
 
 def _is_dear(spec: CheckSpec) -> bool:
@@ -225,6 +228,11 @@ def _text(told: dict[str, Any], chosen: Chosen) -> str:
         lines.append(f"combiner  {told['combiner']}")
     if told.get("written"):
         lines.append("written   to the configuration")
+    if told.get("changed_too"):
+        lines.append(
+            f"changed   too: {', '.join(told['changed_too'])}, by the same tier. The bar is fitted "
+            "to this route alone: give it a tier of its own where that is not meant"
+        )
     return "\n".join(lines)
 
 

@@ -35,6 +35,17 @@ async def test_build_info_names_every_version_that_is_in_force(tmp_path):
     assert second["config_hash"] == digest != first["config_hash"]
 
 
+async def test_what_the_ledger_s_batches_take_is_told(tmp_path):
+    async with house(tmp_path) as it:
+        assert (await it.chat()).status == 200
+        assert it.entries()
+        page = (await it.get("/metrics")).body.decode()
+    batches = re.search(r'ledger_flush_seconds_count\{sink="sqlite"\} (\S+)', page)
+    seconds = re.search(r'ledger_flush_seconds_sum\{sink="sqlite"\} (\S+)', page)
+    assert float(batches[1]) >= 1
+    assert float(seconds[1]) > 0
+
+
 async def test_many_versions_keep_within_a_label(tmp_path):
     tiers = {}
     for number in range(60):

@@ -42,7 +42,7 @@ async def test_it_serves_keeps_labels_and_replays(tmp_path, on_server, postgres_
         assert [row["tier"] for row in it.entries()] == ["small", "large", "small"]
         assert it.entry(answers[1])["escalated"] is True
         metrics = (await it.get("/metrics")).body.decode()
-        assert "waterfall_ledger_rows_total" in metrics
+        assert 'waterfall_ledger_rows_total{result="written",sink="postgresql"}' in metrics
     assert list((tmp_path / "spool").iterdir()) == []
     asked = ["replay", "--ledger", postgres_url.url, "--json"]
     assert main(asked) == 0

@@ -81,13 +81,13 @@ def test_a_counter_whose_first_rise_alarms_is_there_from_the_start():
         expression = " ".join(rule["expr"].split())
         if "increase(" not in expression or not expression.endswith(") > 0"):
             continue
-        ((name, matchers),) = selectors(expression)
-        lines = [line for line in page.splitlines() if line.startswith(name)]
-        for label, _, value in matchers:
-            wanted = [f'{label}="{word}"' for word in value.split("|")]
-            lines = [line for line in lines if any(each in line for each in wanted)]
-        assert lines, rule["alert"]
-        assert all(line.endswith(" 0.0") for line in lines)
+        for name, matchers in selectors(expression):
+            lines = [line for line in page.splitlines() if line.startswith(name)]
+            for label, _, value in matchers:
+                wanted = [f'{label}="{word}"' for word in value.split("|")]
+                lines = [line for line in lines if any(each in line for each in wanted)]
+            assert lines, rule["alert"]
+            assert all(line.endswith(" 0.0") for line in lines)
 
 
 def test_every_alert_has_its_paragraph_and_every_paragraph_its_alert():

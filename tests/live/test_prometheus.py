@@ -15,7 +15,8 @@ from api.serving import CHAT, REFUSES, ask_for, config
 from app.serving import ROOT, Process
 from deploy.alerting import FOLDER, RULES, TESTS, alerts, recorded
 from live.prometheus import LIMIT, found, free_port, sooner, watching
-from live.test_prometheus_faults import CAUSED as ELSEWHERE
+from live.test_prometheus_changes import CAUSED as BY_CHANGES
+from live.test_prometheus_faults import CAUSED as BY_FAULTS
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
@@ -26,16 +27,6 @@ OF_THE_MACHINE = {
     "WaterfallFirstTokenFastBurn",
     "WaterfallFirstTokenSlowBurn",
     "WaterfallLoopBlocked",
-}
-# What takes longer than a minute, or drift: shown to fire in waterfall.test.yml.
-BY_SYNTHETIC_SERIES_ONLY = {
-    "WaterfallOverheadFastBurn",
-    "WaterfallOverheadSlowBurn",
-    "WaterfallDeploymentEjected",
-    "WaterfallDrift",
-    "WaterfallPromiseLost",
-    "WaterfallLedgerBehind",
-    "WaterfallLedgerUnreadable",
 }
 FAILING = {"kind": "simulated", "first_token": 0, "per_token": 0, "error_rate": 1}
 FUNCTIONS = """
@@ -202,8 +193,8 @@ async def test_what_can_be_caused_is_and_each_alert_fires(tmp_path):
         async with watching(tmp_path, it, other) as prometheus:
             await prometheus.scraped(2)
             await make_trouble(it, other)
-            expected = {rule["alert"] for rule in alerts()} - BY_SYNTHETIC_SERIES_ONLY
-            missing = expected - ELSEWHERE - {"WaterfallWorkersKeepEnding", "WaterfallAbsent"}
+            missing = {rule["alert"] for rule in alerts()} - BY_FAULTS - BY_CHANGES
+            missing -= {"WaterfallWorkersKeepEnding", "WaterfallAbsent"}
 
             async def all_fire():
                 missing.difference_update(await prometheus.firing())

@@ -191,9 +191,14 @@ def test_those_used_are_held_against_the_traffic():
     hard = many(110, difficulty=0.9)
     easy = [history(good=(None, None), difficulty=0.1 + n / 5_000) for n in range(500)]
     notes = rows([*hard, *easy])[2]
-    assert "not like the traffic: mean difficulty 0.900, of all 0.2" in notes[0]
+    assert "not like the traffic: mean difficulty 0.900, of all that have one 0.2" in notes[0]
     like = [history(good=(None, None)) for n in range(500)]
     assert not any("not like" in note for note in rows([*many(110), *like])[2])
+    bad = [history(good=(0.0, None)) for n in range(100)]
+    notes = rows([*many(110), *bad])[2]
+    assert "mean label of the first tier 0.500, of all that have one 0.262" in notes[0]
+    notes = rows([*many(110), *[history(good=(None, n % 2)) for n in range(100)]])[2]
+    assert "mean label of the last tier 1.000, of all that have one 0.762" in notes[0]
     some = [history(attempt(verdict="defer"), number=n) for n in range(60)]
     notes = rows([*some, *many(60, lambda n: ()), *like])[2]
     assert any("mean share deferred 0.500" in note for note in notes)

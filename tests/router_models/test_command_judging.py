@@ -153,6 +153,9 @@ def test_it_is_written_into_the_configuration(say, folder, capsys):
     text = FLOW.replace("scorer: ./scorer", "scorer: rules").replace(
         "output: 2}}", f"output: 2}}, bar: {{accept: 0.9, checks: [{', '.join(BAR)}, grade]}}}}"
     )
+    text = text.replace(
+        "scorer: rules}}", "scorer: rules}, twin: {tiers: [small, large]}, up: {tiers: [small]}}"
+    )
     # What no combiner weighs would be bought for every reply.
     text += "checks: {grade: {kind: judge, tier: large}}\n"
     path = configure(folder, text)
@@ -171,7 +174,7 @@ def test_it_is_written_into_the_configuration(say, folder, capsys):
         del row["weak_check.tests"]
     write_rows(asked, rows)
     told = say(*how)
-    assert told["written"] is True
+    assert (told["written"], told["changed_too"]) == (True, ["twin"])
     after = yaml.safe_load(path.read_text())
     bar = after["tiers"]["small"]["bar"]
     assert bar["accept"] == pytest.approx(told["accept"], abs=1e-6)

@@ -28,6 +28,7 @@ def test_everything_exported_is_in_the_catalogue():
     metrics.observe(replace(streamed, origin=replace(streamed.origin, stream=True)))
     metrics.observe_shadow(Shadow("entry-1", "waterfall"))
     metrics.lagged(0.01)
+    metrics.standing.flushed(0.01)
     metrics.limited("key", "rpm", "reject")
     metrics.observe(said_again())
     metrics.resilience.waited("a", "a", 0.01)

@@ -238,13 +238,16 @@ def test_a_model_without_a_price_is_told(metrics):
 
 def test_the_ledger_s_figures_are_read_at_each_scrape():
     figures = {name: float(number) for number, name in enumerate(FIGURES, 100)}
-    found = samples(Metrics([ROUTE], BUILD, lambda: figures))
-    told = [
-        v
-        for (name, *_), v in found.items()
-        if name.startswith(("ledger_", "telemetry_", "shared_"))
-    ]
-    assert sorted(told) == sorted(figures.values())
+    found = samples(Metrics([ROUTE], BUILD, lambda: figures, database="postgresql"))
+    told = {
+        name: v
+        for name, v in found.items()
+        if name[0].startswith(("ledger_", "telemetry_", "shared_"))
+    }
+    assert sorted(told.values()) == sorted(figures.values())
+    rows = [labels for name, *labels in told if name == "ledger_rows_total"]
+    assert len(rows) == 3
+    assert all(("sink", "postgresql") in labels for labels in rows), rows
 
 
 def test_the_threshold_in_force_is_the_one_that_is_told():

@@ -19,6 +19,7 @@ from sample_entries import entry, open_call
 from gateway.store.owner import claim
 from gateway.store.recover import recover
 from gateway.store.slots import Slots, read_marks
+from gateway.store.spool import frame
 from gateway.store.sqlite import connect
 from gateway.store.sqlite_ledger import SqliteWriter
 from gateway.store.store import open_store
@@ -155,6 +156,15 @@ def test_a_torn_tail_is_told(tmp_path, caplog):
     with closing(open_store(tmp_path / "l.db", spool_folder=folder)) as store:
         assert store.state().torn_bytes == 10
     assert "torn" in caplog.text
+
+
+def test_a_dead_process_s_row_that_cannot_be_read_is_counted(tmp_path):
+    folder = tmp_path / "spool"
+    dead = claim(folder)
+    dead.segment(1).write_bytes(frame(b"no record"))
+    os.close(dead.lock)
+    with closing(open_store(tmp_path / "l.db", spool_folder=folder)) as store:
+        assert (store.state().malformed, store.state().torn_bytes) == (1, 0)
 
 
 def test_files_whose_lock_is_lost_are_taken_over(tmp_path):

@@ -56,6 +56,35 @@ async def test_a_chat_is_asked_and_answered(stream):
     assert not any("usage" in d.payload for d in got.deltas if stream)
 
 
+SPENT = {"input_tokens": 41, "output_tokens": 17, "total_tokens": 58}
+DETAILS = {
+    "input_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 4},
+    "output_tokens_details": {"reasoning_tokens": 9},
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("usage", "read"),
+    [
+        (SPENT, Usage(41, 17, service="flex")),
+        (SPENT | DETAILS, Usage(41, 17, 30, 4, 9, service="flex")),
+        ({}, None),
+        (SPENT | {"input_tokens": -1}, None),
+        (SPENT | {"output_tokens": "17"}, None),
+    ],
+)
+async def test_a_reply_costs_the_same_plain_and_streamed(stream, usage, read):
+    """What cannot be true is estimated, as what is not told is; it is never nothing."""
+    ended = orjson.loads(PLAIN) | {"usage": usage, "service_tier": "flex"}
+    whole_stream = event(type="response.completed", response=ended)
+    got = await answer(
+        streamed(whole_stream) if stream else whole(orjson.dumps(ended)), stream=stream
+    )
+    assert got.error is None
+    assert [delta.usage for delta in got.deltas if delta.usage] == ([read] if read else [])
+
+
 async def test_a_stream_tells_its_usage_where_it_was_asked_for():
     got = await answer(streamed(STREAM), stream=True)
     last = got.deltas[-1].payload

@@ -140,11 +140,12 @@ def _finish(response: Mapping[str, Any], *, called: bool) -> str:
 
 @dataclass(slots=True)
 class Events:
-    """One stream's events, read into chunks. `usage` is what was used, in Responses' words, once
-    that is known; `ended` says that the last event has come."""
+    """One stream's events, read into chunks. `usage` is what was used and `service` the tier of
+    service, in Responses' words, once that is known; `ended` says that the last event has come."""
 
     usage: Mapping[str, Any] = field(default_factory=dict)
     ended: bool = False
+    service: object = None
     _start: Mapping[str, Any] = field(default_factory=dict)
     _calls: dict[int, int] = field(default_factory=dict)
 
@@ -189,6 +190,7 @@ class Events:
 
     def _end(self, response: Mapping[str, Any]) -> _Item:
         self.usage, self.ended = _mapping(response.get("usage")), True
+        self.service = response.get("service_tier")
         chunk = self._said({})
         chunk["choices"][0]["finish_reason"] = _finish(response, called=bool(self._calls))
         return chunk
