@@ -53,6 +53,10 @@ class Times:
         self._names = [*map(floatToGoString, metric.buckets), "+Inf"]
         self._cells: dict[Labels, list[float]] = {}
 
+    def begin(self, *labels: str) -> None:
+        """Export these labels from now on, with nothing in them."""
+        self._cells.setdefault(labels, [0] * len(self._names) + [0.0])
+
     def observe(self, labels: Labels, value: float) -> None:
         """Note one value; `labels` are in the metric's order."""
         cell = self._cells.get(labels)

@@ -55,10 +55,10 @@ class Metrics:
         build: Mapping[str, str],
         figures: Callable[[], Mapping[str, float]] = dict,
         tuning: Tuning = dict,
-        database: str = "sqlite",
+        database: str = "",
     ) -> None:
         """`build` holds build_info's labels; `figures` is asked at each scrape for what
-        `ledger_figures.FIGURES` names: figures of the store in its `database`, and of the log. So
+        `ledger_figures.FIGURES` names: those of the store in its `database`, and the log. So
         is `tuning`, for the metrics of catalogue.TUNING and .DEPLOYMENTS and the threshold: values
         by name and labels."""
         self.registry = CollectorRegistry()

@@ -30,6 +30,8 @@ class Standing:
         self._figures = figures
         self._tuning = tuning
         self._flushes = Times(catalogue.LEDGER_FLUSHES)
+        if database:
+            self._flushes.begin(database)
         self._in_flight: dict[str, int] = {}
         self._thresholds: dict[str, float] = {}
         self._build: tuple[str, ...] = ()

@@ -21,14 +21,13 @@ BUILD = {"version": "9.9", "config_hash": "c0ffee"}
 def test_everything_exported_is_in_the_catalogue():
     names = ("a",) * 2
     tuning = {each.name: {names[: len(each.labels)]: 1.0} for each in (*TUNING, *DEPLOYMENTS)}
-    metrics = Metrics([ROUTE], BUILD, lambda: dict.fromkeys(FIGURES, 1), lambda: tuning)
+    metrics = Metrics([ROUTE], BUILD, lambda: dict.fromkeys(FIGURES, 1), lambda: tuning, "sqlite")
     for make in (entry, escalated, fallen_through, examined):
         metrics.observe(make(agreement="true", fallback="timeout"))
     streamed = entry()
     metrics.observe(replace(streamed, origin=replace(streamed.origin, stream=True)))
     metrics.observe_shadow(Shadow("entry-1", "waterfall"))
     metrics.lagged(0.01)
-    metrics.standing.flushed(0.01)
     metrics.limited("key", "rpm", "reject")
     metrics.observe(said_again())
     metrics.resilience.waited("a", "a", 0.01)
