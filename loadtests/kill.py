@@ -23,7 +23,8 @@ import psutil
 from gateway.upstreams.http1 import Pool
 from loadtests import live, mix
 from loadtests.harness import Gateway, Proof, gateway, quiet, spread_of
-from loadtests.reconcile import cost, judge_tokens, read_tables, reported
+from loadtests.reconcile import cost, judge_tokens, read_tables
+from loadtests.tiers import booked, is_exact, reported
 
 Row = Mapping[str, Any]
 Instant = tuple[float, float]
@@ -65,7 +66,7 @@ async def prove(
     proof.figures["kills"] = str(kills) if workers == 1 else f"{kills}, of one of {workers} workers"
     proof.figures["requests answered before the kill that followed"] = f"{answered:,}"
     proof.figures["start to ready after a kill, recovery included"] = spread_of(restarts, digits=0)
-    _judge(proof, calls, lines, instants)
+    judge(proof, calls, lines, instants)
     proof.promise("the gateway writes no traceback", held="Traceback" not in served.said())
     proof.promise("no call went unmarked", held="unmarked_calls_total 0.0" in metrics)
     proof.promise("it stops with exit code 0", held=code == 0)
@@ -111,9 +112,10 @@ async def _until_killed(
     return answered, (before, after)
 
 
-def _judge(
+def judge(
     proof: Proof, calls: Sequence[Row], lines: Sequence[Row], instants: Sequence[Instant]
 ) -> None:
+    """Compare the ledger's calls with the upstreams' logs where kills came between."""
     pairs, alone = _matched(calls, lines)
     unsent = [call for call in alone if _in_the_instant(call, instants)]
     unsettled = [call for call in calls if call["status"] == "unsettled"]
@@ -166,16 +168,44 @@ def _matched(calls: Sequence[Row], lines: Sequence[Row]) -> tuple[list[tuple[Row
     alone, by model, time and tokens. Also returns the calls that found none."""
     free = defaultdict(list)
     for line in sorted(lines, key=lambda line: line["received_at"]):
-        free[line["model"]].append(line)
-    pairs, alone = [], []
+        free[_name(line["user"], line["model"]), line["model"]].append(line)
+    pairs, alone, marked = [], [], []
     for call in sorted(calls, key=_certainty):
-        line = next(_candidates(call, free[call["model"]]), None)
+        mine = free[_name(call["name"], call["model"]), call["model"]]
+        if _is_named(call) and is_exact(
+            call
+        ):  # of two beside each other the later may have arrived first
+            mine.sort(key=lambda line: _tokens(line) != booked(call)[:2])
+        if not _is_named(call):
+            marked.append(call)
+        elif mine:
+            pairs.append((call, mine.pop(0)))
+        else:
+            alone.append(call)
+    left = defaultdict(list)
+    for (_, model), rest in free.items():
+        left[model] += rest
+    return _matched_by_marks(marked, left, pairs, alone)
+
+
+def _matched_by_marks(
+    marked: Sequence[Row],
+    left: Mapping[str, list[Row]],
+    pairs: list[tuple[Row, Row]],
+    alone: list[Row],
+) -> tuple[list[tuple[Row, Row]], list[Row]]:
+    for call in marked:
+        line = next(_candidates(call, left[call["model"]]), None)
         if line is None:
             alone.append(call)
         else:
-            free[call["model"]].remove(line)
+            left[call["model"]].remove(line)
             pairs.append((call, line))
     return pairs, alone
+
+
+def _name(user: str | None, model: str) -> str | None:
+    return None if model in mix.NAMELESS else user
 
 
 def _is_named(call: Row) -> bool:
@@ -183,13 +213,11 @@ def _is_named(call: Row) -> bool:
 
 
 def _certainty(call: Row) -> tuple[int, float]:
-    """Named calls choose first, then those that know their tokens, then the rest."""
-    return (0 if _is_named(call) else 1 if not call["estimated"] else 2, call["started_at"])
+    """Those that know their tokens choose first."""
+    return (0 if is_exact(call) else 1 if not call["estimated"] else 2, call["started_at"])
 
 
 def _candidates(call: Row, lines: Sequence[Row]) -> Iterator[Row]:
-    if _is_named(call):
-        return (line for line in lines if line["user"] == call["name"])
     near = [line for line in lines if abs(line["received_at"] - call["started_at"]) < _NEAR]
     near.sort(key=lambda line: abs(line["received_at"] - call["started_at"]))
     if call["estimated"]:

@@ -25,6 +25,7 @@ import psutil
 import uvloop
 
 from loadtests import (
+    chaos,
     dashboard,
     holds,
     hot_path,
@@ -90,6 +91,16 @@ PROOFS = {
         "`kill -9` of a worker loses no call",
         partial(kill.prove, workers=2),
         partial(kill.prove, requests=120, kills=2, workers=2),
+    ),
+    "chaos": Entry(
+        "Ten minutes of random faults",
+        chaos.prove,
+        partial(chaos.prove, minutes=0.3, rate=30.0),
+    ),
+    "chaos_server": Entry(
+        "Ten minutes of random faults, with PostgreSQL and Redis",
+        partial(chaos.prove, opening=postgres_server),
+        None,
     ),
     "start": Entry("Start to ready", start.prove, partial(start.prove, starts=2, strict=False)),
     "limiting": Entry(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadtests import holds, kill, leaks, promise, reconcile, share, speculation, start
+from loadtests import chaos, holds, kill, leaks, promise, reconcile, share, speculation, start
 from loadtests.others import churn
 
 pytestmark = pytest.mark.live
@@ -33,6 +33,11 @@ async def test_a_kill_loses_no_call(tmp_path):
 
 async def test_nor_does_a_kill_of_a_worker(tmp_path):
     proof = await kill.prove(tmp_path, requests=120, kills=2, workers=2)
+    assert proof.holds, told(proof)
+
+
+async def test_random_faults_leave_nothing_behind(tmp_path):
+    proof = await chaos.prove(tmp_path, minutes=0.25, rate=30.0)
     assert proof.holds, told(proof)
 
 
