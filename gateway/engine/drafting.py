@@ -5,28 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 from gateway.core.accepts import dropped
 from gateway.core.cascade import may_escalate, worth_buying
 from gateway.core.chat import CHARS_PER_TOKEN, ChatRequest, Delta, Reply
 from gateway.core.dispatch import Dispatch, dispatch
 from gateway.core.early import Watch
-from gateway.core.errors import UNBILLED, UpstreamDown, UpstreamError, UpstreamTimeout
+from gateway.core.errors import UNBILLED, UpstreamError, UpstreamTimeout
 from gateway.core.gate import Gate, says_something
 from gateway.core.judging import weigh
-from gateway.core.money import FREE, Usage
-from gateway.core.outcome import Attempt, CallRecord, Outcome
+from gateway.core.money import Usage
+from gateway.core.outcome import Attempt, Outcome
 from gateway.core.plan import Tier
 from gateway.core.ports import UpstreamCall
-from gateway.core.routing import recipe_tokens, reply_tokens
+from gateway.core.routing import recipe_tokens
 from gateway.core.signals import text_of
 from gateway.core.verdict import EARLY, FALL_DOWN, Early, Evidence, Finding, Verdict
+from gateway.engine.book import Book, Status
 from gateway.engine.lane import Lane
-from gateway.engine.marking import open_call
 from gateway.engine.state import Run
-
-Status = Literal["ok", "failed", "left", "cancelled"]
 
 
 class Drafting:
@@ -51,14 +48,9 @@ class Drafting:
         self._sent = self._dispatch()
         self._prefix: tuple[Evidence, ...] = ()
         self._judged: Verdict | None = None
-        self._begun = self._started = self._parts.clock()
-        self._first: float | None = None
-        self._paused = run.paused
-        self._slot: int | None = None
-        self._upstream = tier.upstream
-        self._lost: tuple[CallRecord, ...] = ()
-        self._call_id = self._parts.new_id()
-        self._named = [""]
+        self._begun, self._paused = self._parts.clock(), run.paused
+        self._prompt = self._prompt_estimate()
+        self._book = Book(run, tier, self._prompt, bare=bare)
         self._failure: UpstreamError | None = None
         self._fitted = self._sent.fitted
         self._status: Status = "cancelled"
@@ -87,7 +79,6 @@ class Drafting:
             escalated=self._job.plan.escalates_to(self._tier),
         )
 
-    @property
     def _prompt_estimate(self) -> int:
         escalated = self._job.plan.escalates_to(self._tier)
         added = 0 if self._bare else recipe_tokens(self._tier.recipe, escalated=escalated)
@@ -106,21 +97,21 @@ class Drafting:
         plan = self._job.plan
         left = plan.deadline - self._run.elapsed()
         call = UpstreamCall(
-            call_id=self._call_id,
+            call_id=self._book.call_id,
             tier=self._tier,
             body=sent.body,
             stream=self._job.request.stream,
-            on_sent=self._mark,
+            on_sent=self._book.mark,
             strip_usage=sent.strip_usage,
             strip_logprobs=sent.strip_logprobs,
-            trace=self._parts.trace(self._job.origin, self._call_id),
+            trace=self._parts.trace(self._job.origin, self._book.call_id),
             native=sent.native,
             on_dropped=self._note_dropped,
             start_within=left,
             on_retry=self._retried,
             escalated=plan.escalates_to(self._tier),
             affinity=self._job.conversation,
-            on_named=self._named.append,
+            on_named=self._book.name,
         )
         try:
             async with asyncio.timeout(left) as self._deadline:
@@ -161,8 +152,8 @@ class Drafting:
         self._failure, self._status = error, "failed"
 
     async def _receive(self, delta: Delta) -> bool:
-        if self._first is None:
-            self._first = self._parts.clock()
+        if not self._flows:
+            self._book.heard()
         ready = self._gate.feed(delta)
         if self._flows:
             await self._run.send(ready)
@@ -206,7 +197,7 @@ class Drafting:
         plan, tier = self._job.plan, self._tier
         if tier.bar.combiner and worth_buying(plan, tier, self._prefix, self._judged):
             return False
-        run, drafted = self._run, self._gate.draft.spent(self._prompt_estimate)
+        run, drafted = self._run, self._gate.draft.spent(self._prompt)
         cost = self._tier.price.cost(drafted).total
         return may_escalate(self._job.plan, run.attempts, self._tier, run.elapsed(), cost)
 
@@ -234,31 +225,10 @@ class Drafting:
         self._judged = verdict
         return replace(verdict, reason="prefix_passed") if verdict.accepted else verdict
 
-    def _mark(self, upstream: str = "") -> None:
-        """Write a call down as under way. Sent anew, for its kept connection was dead, it is one
-        call more: the upstream may have seen both."""
-        if self._slot is not None:
-            self._resent(self._slot, UpstreamDown("Its connection was dead."), None)
-        self._upstream = upstream or self._tier.upstream
-        job, guess = self._job, Usage(self._prompt_estimate, reply_tokens(self._job.signals))
-        self._slot = open_call(
-            *(self._parts, job, self._call_id, self._tier, guess, job.purpose), self._upstream
-        )
-        self._run.slots.append(self._slot)
-
     def _retried(self, error: UpstreamError) -> None:
-        """Close the books on a call that is made once more; one that never left has none."""
-        if self._slot is not None:
-            read = None if error.kind in UNBILLED else self._gate.draft.spent(self._prompt_estimate)
-            self._resent(self._slot, error, read)
-        self._started = self._parts.clock()
-
-    def _resent(self, slot: int, error: UpstreamError, usage: Usage | None) -> None:
-        record = replace(self._record(usage), status="failed", error=error.kind)
-        self._parts.journal.settle(slot, record)
-        self._lost, self._slot = (*self._lost, record), None
-        self._named[1:] = []
-        self._call_id, self._started = self._parts.new_id(), self._parts.clock()
+        """Close the books on a call that is made once more."""
+        read = None if error.kind in UNBILLED else self._gate.draft.spent(self._prompt)
+        self._book.retried(error, read)
 
     def attempt(self, *, outrun: bool = False, rival: bool = False) -> Attempt:
         """Close the books on this call; one that was `outrun` decides nothing, so it has no verdict
@@ -268,11 +238,7 @@ class Drafting:
         if not outrun:
             paused = self._run.paused - self._paused  # waiting for the client is not the upstream's
             self._run.waited += self._parts.clock() - self._begun - paused
-        calls = self._lost
-        if self._slot is not None:
-            record = self._record(self._usage())
-            self._parts.journal.settle(self._slot, record)
-            calls = (*calls, record)
+        calls = self._book.close(self._status, self._usage(), self._failure)
         whole = self._status == "ok" and not outrun
         waiting = self._lane.take() if self._lane is not None else []
         return Attempt(
@@ -292,29 +258,10 @@ class Drafting:
             rival=rival,
         )
 
-    def _record(self, usage: Usage | None) -> CallRecord:
-        """Write the call down; it is free where nothing is billed, not where nothing was used."""
-        return CallRecord(
-            call_id=self._call_id,
-            tier=self._tier.name,
-            upstream=self._upstream,
-            model=self._tier.model,
-            started=self._started - self._job.arrived,
-            seconds=self._parts.clock() - self._started,
-            status=self._status,
-            usage=usage or Usage(),
-            cost=FREE if usage is None else self._tier.price.cost(usage),
-            first_token=None if self._first is None else self._first - self._started,
-            bare=self._bare,
-            error=self._failure.kind if self._failure else "",
-            price=self._tier.price,
-            provider_id=self._named[-1],
-        )
-
     def _usage(self) -> Usage | None:
         """What was used; None when nothing of it is billed."""
         draft = self._gate.draft
         unbilled = self._failure is not None and self._failure.kind in UNBILLED
         if draft.usage is None and unbilled and draft.tokens == 0:
             return None
-        return draft.spent(self._prompt_estimate)
+        return draft.spent(self._prompt)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from gateway.core.breaker import Breaker
 from gateway.core.difficulty import Difficulty, fallen_back
 from gateway.core.ports import Assessment, Calls
 from gateway.core.signals import Signals
-from gateway.waiting.breaker import Breaker
 from gateway.waiting.guard import GaveUp, Guard
 
 

@@ -1,2 +1,2 @@
-"""What everything that waits for somebody needs: a guard, its breaker, and a user's function apart
-from the gateway."""
+"""What everything that waits for somebody needs: a guard, and a user's function apart from the
+gateway."""

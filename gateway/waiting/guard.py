@@ -9,12 +9,16 @@ everybody's.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
+from gateway.core.breaker import Breaker
 from gateway.core.errors import UpstreamError, UpstreamRejected, UpstreamTimeout
-from gateway.waiting.breaker import Breaker
 
+FAILURES: Final = 5
+PAUSE: Final = 10.0
+"""Failures in a row after which nobody is asked, and for how many seconds."""
 _log = logging.getLogger("waterfall")
 Answer = TypeVar("Answer")
 
@@ -51,36 +55,46 @@ class Guard:
     """One's who is asked. What it raised is logged once for each reason, and counted by others."""
 
     def __init__(
-        self, who: str, outcome: str, timeout: float, breaker: Breaker | None = None
+        self,
+        who: str,
+        outcome: str,
+        timeout: float,
+        breaker: Breaker | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`who` and `outcome` (of a failure) begin its sentences in the log; `timeout` is in
-        seconds, for each time it is asked."""
+        seconds, for each time it is asked; `clock` is monotonic, in seconds."""
         self._who, self._outcome, self._timeout = who, outcome, timeout
-        self._breaker = breaker or Breaker()
+        self._breaker = breaker or Breaker(FAILURES, PAUSE)
+        self._clock = clock
         self._told: set[str] = set()
 
     async def ask(self, seconds: float, asking: Callable[[float], Awaitable[Answer]]) -> Answer:
         """Ask, for `seconds` at most. Raises GaveUp, and nothing of its own but a cancel."""
-        if not self._breaker.enter():
+        ticket = self._breaker.enter(self._clock())
+        if ticket is None:
             raise GaveUp("open")
         hurried = seconds < self._timeout
         try:
             answer = await asking(min(seconds, self._timeout))
         except Exception as error:
-            raise GaveUp(self._failed(error, hurried=hurried)) from error
+            raise GaveUp(self._failed(error, ticket, hurried=hurried)) from error
         except BaseException:
-            self._breaker.leave()
+            self._breaker.leave(ticket)
             raise
-        self._breaker.succeed()
+        self._breaker.succeed(ticket)
         return answer
 
-    def _failed(self, error: Exception, *, hurried: bool) -> str:
+    def _failed(self, error: Exception, ticket: int, *, hurried: bool) -> str:
         hurried = hurried and isinstance(error, TimeoutError | UpstreamTimeout)
         reason = "deadline" if hurried else _reason(error)
-        was_open = self._breaker.open
-        (self._breaker.leave if hurried or _is_blameless(error) else self._breaker.fail)()
+        was_closed, opened = self._breaker.closed, False
+        if hurried or _is_blameless(error):
+            self._breaker.leave(ticket)
+        else:
+            opened = self._breaker.fail(ticket, self._clock())
         told = str(error) or type(error).__name__
-        if self._breaker.open and not was_open:
+        if opened and was_closed:
             _log.error("%s is left alone for a while: %s", self._who, told)
         elif reason not in self._told:
             _log.warning(

@@ -14,7 +14,7 @@ from upstreams.scripted import Scripted, whole
 
 from gateway.store import read
 from gateway.store.store import open_store
-from gateway.waiting import breaker
+from gateway.waiting.guard import Guard
 
 RULES = "rules@1+fallback"
 
@@ -32,7 +32,7 @@ def document(server):
 
 async def test_the_breaker_opens_and_half_opens(tmp_path, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(breaker.Breaker.__init__, "__defaults__", (lambda: now[0], 5, 10.0))
+    monkeypatch.setattr(Guard.__init__, "__defaults__", (None, lambda: now[0]))
     bad, good = [whole(b"{}", 500), "close"], [said("100")]
     async with asking(tmp_path, *[bad] * 6, good) as (it, server):
 

@@ -168,14 +168,21 @@ async def test_a_fault_of_ours_is_raised_only_where_it_matters(place):
     assert entry.outcome.attempts[0].outrun
 
 
-async def test_hedges_keep_to_their_share():
-    asked = setting(Hedge(0.001, "same", 0.25))
+async def test_hedges_keep_to_their_share(monkeypatch):
+    asked, decided, spend = setting(Hedge(0.001, "same", 0.25)), asyncio.Event(), HedgeBudget.spend
+
+    def deciding(budget, tier):
+        decided.set()
+        return spend(budget, tier)
+
+    monkeypatch.setattr(HedgeBudget, "spend", deciding)
     engine, job, reply, (upstream, _, _) = prepare(asked, tiers([[turn, hang], A]))
     await engine.run(job, reply)
     assert len(upstream.calls) == 2
     calls = []
     for _ in range(8):
-        upstream.scripts["small"] = [[lambda: asyncio.sleep(0.01), *A], A]
+        decided.clear()  # the first is slow for as long as it takes to think of a hedge
+        upstream.scripts["small"] = [[decided.wait, turn, *A], A]
         before = len(upstream.calls)
         _, job, reply, _ = prepare(asked, tiers(A))
         await engine.run(job, reply)

@@ -1,4 +1,4 @@
-"""The parts of scorers that wait, one by one: the breaker, the answers, the band, the guard."""
+"""The parts of scorers that wait, one by one: the answers, the band, the guard."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.breaker import Breaker
 from gateway.core.chat import Delta, Piece
 from gateway.core.difficulty import Difficulty
 from gateway.core.money import Price
@@ -17,55 +18,10 @@ from gateway.core.scorer_spec import LlmSpec, PythonSpec, RemoteSpec, scorer_nam
 from gateway.core.signals import Signals
 from gateway.scorers.guard import Guarded
 from gateway.scorers.llm import LlmScorer, answer, messages
-from gateway.waiting.breaker import Breaker
 from gateway.waiting.guard import Unusable
 
 BASE = Difficulty(0.75, 0.2, (0.5, 0.7), "default@1", score=0.2)
 JUDGE = Tier("scorer", "near", "judge", Price(1_000_000))
-
-
-# ------------------------------------------------------------------ breaker
-
-
-class Clocked:
-    def __init__(self):
-        self.now = 0.0
-        self.breaker = Breaker(lambda: self.now, failures=3, pause=10)
-
-    def fail(self, times):
-        for _ in range(times):
-            assert self.breaker.enter()
-            self.breaker.fail()
-
-
-def test_only_failures_in_a_row_open_it():
-    it = Clocked()
-    it.fail(2)
-    it.breaker.succeed()
-    it.fail(2)
-    assert not it.breaker.open
-    it.fail(1)
-    assert it.breaker.open
-    assert not it.breaker.enter()
-
-
-def test_half_open_it_lets_one_through_at_a_time():
-    it = Clocked()
-    it.fail(3)
-    it.now = 9.9
-    assert not it.breaker.enter()
-    it.now = 10
-    assert it.breaker.enter()
-    assert not it.breaker.enter(), "the probe is still out"
-    it.breaker.leave()
-    assert it.breaker.enter(), "a probe whose client left says nothing"
-    it.breaker.fail()
-    assert not it.breaker.enter(), "open again, from now on"
-    it.now = 20
-    assert it.breaker.enter()
-    it.breaker.succeed()
-    assert it.breaker.enter()
-    assert it.breaker.enter()
 
 
 # ------------------------------------------------------------------ the model's answer
@@ -204,9 +160,8 @@ def test_its_estimate_grows_with_the_text_and_is_bounded():
 
 
 async def test_a_cancelled_probe_makes_room_for_the_next():
-    breaker = Breaker(lambda: 100.0, failures=1, pause=1)
-    breaker.fail()
-    breaker._until = 0.0
+    breaker = Breaker(failures=1, pause=0.0)
+    breaker.fail(breaker.enter(0.0), 0.0)
     guarded = Guarded(banded(), 1.0, breaker)
     hanging = Model(None)
 
@@ -220,7 +175,7 @@ async def test_a_cancelled_probe_makes_room_for_the_next():
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert (await guarded.assess(Signals(text="x"), BASE, 9, Model("5"))).fallback == ""
-    assert not breaker.open
+    assert breaker.closed
 
 
 async def test_a_fault_of_ours_is_survived_and_counted_as_one():
