@@ -82,8 +82,8 @@ class Resilience:
     a budget of `retry_share` of the calls and `retry_least` a second; `breaker_failures` in a row
     open its breaker (0: none do) for `breaker_pause` seconds. Of each model it is given
     `concurrency` calls at once (0: any number), fewer where that is too many if `adaptive`; a share
-    of them, `reserve`, no escalation can have. `queue` calls may wait, each for `queue_wait`
-    seconds at most."""
+    of them, `reserve`, nothing can have that another tier did not serve. `queue` calls may wait,
+    each for `queue_wait` seconds at most."""
 
     retries: int = 2
     retry_share: float = 0.2

@@ -2,7 +2,8 @@
 
 The limit rises by one for each round of answers while it is used, and falls by a third when it is
 told that it was too much (additive increase, multiplicative decrease: Chiu and Jain, 1989). Of the
-limit a share is kept for requests that start at this tier: a storm of escalations cannot take it.
+limit a share is kept for requests that ask for this tier: a storm of those that another tier did
+not serve (they are displaced, see `Plan.is_displaced`) cannot take it.
 """
 
 from __future__ import annotations
@@ -18,34 +19,34 @@ class Concurrency:
     """The limit of one deployment, and what is under way there.
 
     `most` is the limit at first and at most (0: there is none); `adaptive` says that it moves;
-    `reserve` is the share that escalations cannot have.
+    `reserve` is the share that what is displaced cannot have.
     """
 
-    __slots__ = ("_adaptive", "_cut_at", "_most", "_reserve", "escalated", "in_flight", "limit")
+    __slots__ = ("_adaptive", "_cut_at", "_most", "_reserve", "displaced", "in_flight", "limit")
 
     def __init__(self, most: int, *, adaptive: bool, reserve: float) -> None:
         self._most, self._adaptive, self._reserve = most, adaptive, reserve
         self._cut_at = float("-inf")
         self.limit = float(most)
-        self.in_flight = self.escalated = 0
+        self.in_flight = self.displaced = 0
 
-    def admits(self, *, escalated: bool) -> bool:
+    def admits(self, *, displaced: bool) -> bool:
         """May one more call begin?"""
         if not self._most:
             return True
         if self.in_flight + 1 > self.limit:
             return False
-        return not escalated or self.escalated + 1 <= max(1.0, self.limit * (1 - self._reserve))
+        return not displaced or self.displaced + 1 <= max(1.0, self.limit * (1 - self._reserve))
 
-    def enter(self, *, escalated: bool) -> None:
+    def enter(self, *, displaced: bool) -> None:
         """Count a call in."""
         self.in_flight += 1
-        self.escalated += escalated
+        self.displaced += displaced
 
-    def leave(self, *, escalated: bool) -> None:
+    def leave(self, *, displaced: bool) -> None:
         """Count it out."""
         self.in_flight -= 1
-        self.escalated -= escalated
+        self.displaced -= displaced
 
     def answered(self) -> None:
         """A call was answered, while it was still counted in."""

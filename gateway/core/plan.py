@@ -110,6 +110,11 @@ class Plan:
         """Is a call of `tier` an escalation: over the tier that the plan starts at?"""
         return tier in self.tiers[1:]
 
+    def is_displaced(self, tier: Tier) -> bool:
+        """Is a call of `tier` made because the tier under it did not serve: an escalation, or a
+        start moved up from a tier that is left alone? What asks for `tier` itself comes first."""
+        return self.reason == "breaker" or self.escalates_to(tier)
+
     def above(self, tier: Tier) -> Tier | None:
         """Return the next usable tier over `tier`; None for the last, or one from `below`."""
         names = [each.name for each in self.tiers]

@@ -54,8 +54,9 @@ class UpstreamCall:
 
     For what stands around an upstream: `start_within` are the seconds in which a reply must begin
     (infinite: nobody waits); `on_retry` hears why a call has failed that is now made once more
-    (without it none is); `escalated` says that the request has started at another tier, and
-    `affinity` names its conversation, whose prompt a provider may have in its cache.
+    (without it none is); `displaced` says that it is made because another tier did not
+    serve (see `Plan.is_displaced`), and `affinity` names its conversation, whose prompt a provider
+    may have in its cache.
     """
 
     call_id: str
@@ -71,7 +72,7 @@ class UpstreamCall:
     on_dropped: Callable[[Sequence[str]], None] = lambda _: None
     start_within: float = inf
     on_retry: Callable[[UpstreamError], None] | None = None
-    escalated: bool = False
+    displaced: bool = False
     affinity: str = ""
     on_named: Callable[[str], None] = _unheard
 

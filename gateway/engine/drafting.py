@@ -109,7 +109,7 @@ class Drafting:
             on_dropped=self._note_dropped,
             start_within=left,
             on_retry=self._retried,
-            escalated=plan.escalates_to(self._tier),
+            displaced=plan.is_displaced(self._tier),
             affinity=self._job.conversation,
             on_named=self._book.name,
         )

@@ -135,8 +135,7 @@ class Balanced:
             each for each in self._all if each.breaker.allows(now)
         ]
         able = [each for each in able if each not in tried] or able or list(self._all)
-        room = [e for e in able if e.concurrency.admits(escalated=call.escalated) and not e.waiting]
-        able = room or able
+        able = [each for each in able if each.takes(displaced=call.displaced)] or able
         if len(able) == 1:
             return able[0]
         if call.affinity and _has_a_cache(call.tier):

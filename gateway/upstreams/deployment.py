@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -56,7 +55,7 @@ class _Turn:
     """Somebody in line."""
 
     turn: asyncio.Future[None]
-    escalated: bool
+    displaced: bool
 
 
 class Deployment:
@@ -83,6 +82,7 @@ class Deployment:
         self.set_aside = False
         self._inner, self._clock, self._tally = inner, clock, tally
         self._line: deque[_Turn] = deque()
+        self._direct = 0
         self._held = 0.0
         self._refused = 0
 
@@ -100,6 +100,10 @@ class Deployment:
         """How long a call here is expected to take, to compare by."""
         return load(self.concurrency.in_flight, self.latency, self.recent.share)
 
+    def takes(self, *, displaced: bool) -> bool:
+        """Would a call begin at once?"""
+        return not self._ahead(displaced=displaced) and self.concurrency.admits(displaced=displaced)
+
     def refusal(self, now: float) -> UpstreamError:
         """Say why it may not be asked."""
         if self.set_aside:
@@ -115,11 +119,11 @@ class Deployment:
         now = self._clock()
         if not self.breaker.allows(now):
             raise self.refusal(now)
-        if self._line or not self.concurrency.admits(escalated=call.escalated):
+        if self.takes(displaced=call.displaced):
+            self.concurrency.enter(displaced=call.displaced)
+        else:
             await self._wait(call)
             now = self._clock()
-        else:
-            self.concurrency.enter(escalated=call.escalated)
         ticket = self.breaker.enter(now)
         if ticket is None:  # it opened while this stood in line
             self._leave(call)
@@ -139,7 +143,7 @@ class Deployment:
             self._leave(call)
 
     def _leave(self, call: UpstreamCall) -> None:
-        self.concurrency.leave(escalated=call.escalated)
+        self.concurrency.leave(displaced=call.displaced)
         if self._line:
             self._next()
 
@@ -167,16 +171,22 @@ class Deployment:
 
     # ------------------------------------------------------------------ the line
 
+    def _ahead(self, *, displaced: bool) -> int:
+        """Count those in line whom a call does not pass: what asks for this tier passes by a storm
+        of what is displaced, for which there may be no room where there is room for it."""
+        return len(self._line) if displaced else self._direct
+
     async def _wait(self, call: UpstreamCall) -> None:
         """Wait for a place, and take it. Raises UpstreamOverloaded where that is not worth it."""
         longest = min(self.how.queue_wait, call.start_within / 2)
-        ahead = len(self._line)
+        ahead = self._ahead(displaced=call.displaced)
         expected = expected_wait(ahead, self.concurrency.limit, self._held)
         if ahead >= self.how.queue or expected > longest:
             raise self._shed("queue_full" if ahead >= self.how.queue else "queue_wait")
         began = self._clock()
-        mine = _Turn(asyncio.get_running_loop().create_future(), call.escalated)
+        mine = _Turn(asyncio.get_running_loop().create_future(), call.displaced)
         self._line.append(mine)
+        self._direct += not mine.displaced
         try:
             async with asyncio.timeout(longest):
                 await mine.turn
@@ -184,22 +194,25 @@ class Deployment:
             if mine.turn.done() and not mine.turn.cancelled():
                 self._leave(call)  # it was given, just too late
             else:
-                with suppress(ValueError):
-                    self._line.remove(mine)
+                self._step_out(mine)
             if isinstance(error, TimeoutError):
                 raise self._shed("queue_wait") from error
             raise
         finally:
             self._tally.waited(self.name, self.model, self._clock() - began)
 
+    def _step_out(self, turn: _Turn) -> None:
+        self._line.remove(turn)
+        self._direct -= not turn.displaced
+
     def _next(self) -> None:
         """Give places that are free to those who have waited longest for their kind."""
         for each in [one for one in self._line if not one.turn.done()]:
-            if self.concurrency.admits(escalated=each.escalated):
-                self._line.remove(each)
-                self.concurrency.enter(escalated=each.escalated)
+            if self.concurrency.admits(displaced=each.displaced):
+                self._step_out(each)
+                self.concurrency.enter(displaced=each.displaced)
                 each.turn.set_result(None)
-            elif not each.escalated:
+            elif not each.displaced:
                 return
 
     def _shed(self, why: str) -> UpstreamOverloaded:

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from gateway.core.concurrency import LEAST, Concurrency, expected_wait
 
 
-def filled(calls, escalated=0, most=10, reserve=0.2, *, adaptive=True):
+def filled(calls, displaced=0, most=10, reserve=0.2, *, adaptive=True):
     it = Concurrency(most, adaptive=adaptive, reserve=reserve)
     for place in range(calls):
-        it.enter(escalated=place < escalated)
+        it.enter(displaced=place < displaced)
     return it
 
 
 @pytest.mark.parametrize(
-    ("calls", "escalated", "direct", "escalation"),
+    ("calls", "displaced", "direct", "escalation"),
     [
         (0, 0, True, True),
         (9, 0, True, True),
@@ -28,18 +28,18 @@ def filled(calls, escalated=0, most=10, reserve=0.2, *, adaptive=True):
         (9, 7, True, True),
     ],
 )
-def test_a_share_is_kept_for_who_starts_here(calls, escalated, direct, escalation):
-    it = filled(calls, escalated)
-    assert (it.admits(escalated=False), it.admits(escalated=True)) == (direct, escalation)
+def test_a_share_is_kept_for_who_starts_here(calls, displaced, direct, escalation):
+    it = filled(calls, displaced)
+    assert (it.admits(displaced=False), it.admits(displaced=True)) == (direct, escalation)
 
 
 def test_even_a_tier_all_reserved_takes_one_escalation():
-    assert filled(0, reserve=1.0).admits(escalated=True)
-    assert not filled(1, 1, reserve=1.0).admits(escalated=True)
+    assert filled(0, reserve=1.0).admits(displaced=True)
+    assert not filled(1, 1, reserve=1.0).admits(displaced=True)
 
 
 def test_without_a_limit_there_is_none():
-    assert filled(5_000, 5_000, most=0).admits(escalated=True)
+    assert filled(5_000, 5_000, most=0).admits(displaced=True)
 
 
 def test_it_falls_when_it_was_too_much_and_rises_again():
@@ -58,7 +58,7 @@ def test_it_does_not_rise_where_it_is_not_used():
     it = filled(100, most=512)
     it.too_much(0.0)
     for _ in range(80):
-        it.leave(escalated=False)
+        it.leave(displaced=False)
     it.answered()
     assert it.limit == pytest.approx(70)
 
@@ -75,10 +75,10 @@ def test_it_stays_within_its_bounds(events):
     it, now = Concurrency(20, adaptive=True, reserve=0.2), 0.0
     for event in events:
         now += 0.3
-        if event == "enter" and it.admits(escalated=False):
-            it.enter(escalated=False)
+        if event == "enter" and it.admits(displaced=False):
+            it.enter(displaced=False)
         elif event == "leave" and it.in_flight:
-            it.leave(escalated=False)
+            it.leave(displaced=False)
         elif event == "answered":
             it.answered()
         elif event == "too_much":

@@ -33,3 +33,11 @@ def test_how_good_the_next_is():
 def test_a_tier_may_have_its_model_in_several_places():
     assert SMALL.upstreams == ("near",)
     assert replace(SMALL, upstream="near|far").upstreams == ("near", "far")
+
+
+def test_who_is_displaced():
+    """What was not served where it began, and what could not begin where it would have."""
+    moved = replace(PLAN, reason="breaker")
+    tiers = (MEDIUM, LARGE, SMALL)
+    assert [PLAN.is_displaced(tier) for tier in tiers] == [False, True, False]
+    assert [moved.is_displaced(tier) for tier in tiers] == [True, True, True]

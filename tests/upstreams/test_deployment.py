@@ -179,30 +179,49 @@ async def test_who_leaves_the_line_takes_no_place_with_him():
 async def test_escalations_cannot_take_what_is_set_apart():
     event = asyncio.Event()
     bench = Bench(Inner(event), concurrency=5, adaptive=False, reserve=0.4, **OFF)
-    storm = [asyncio.create_task(bench.call(escalated=True)) for _ in range(20)]
+    storm = [asyncio.create_task(bench.call(displaced=True)) for _ in range(20)]
     await asyncio.sleep(0)
     assert len(bench.sent) == 3
     direct = [asyncio.create_task(bench.call()) for _ in range(2)]
     await asyncio.sleep(0)
-    assert len(bench.sent) == 3, "in its turn"
+    assert len(bench.sent) == 5, "past those for whom there is no room"
+    third = asyncio.create_task(bench.call())
+    await asyncio.sleep(0)
+    assert bench.all[0].waiting == 18
     event.set()
-    assert [await each for each in (*storm, *direct)] == [None] * 22
+    assert [await each for each in (*storm, *direct, third)] == [None] * 23
+    assert bench.all[0].waiting == 0
+
+
+async def test_a_line_that_is_full_of_a_storm_is_not_full_for_others():
+    event = asyncio.Event()
+    how = {"concurrency": 2, "adaptive": False, "reserve": 0.5, "queue": 3}
+    bench = Bench(Inner(event), **how, **OFF)
+    storm = [asyncio.create_task(bench.call(displaced=True)) for _ in range(4)]
+    await asyncio.sleep(0)
+    assert (await bench.call(displaced=True)).code == "upstream_full"
+    direct = [asyncio.create_task(bench.call()) for _ in range(4)]
+    await asyncio.sleep(0)
+    assert len(bench.sent) == 2
+    assert (await bench.call()).code == "upstream_full"
+    event.set()
+    assert [await each for each in (*storm, *direct)] == [None] * 8
 
 
 async def test_direct_traffic_passes_a_storm_that_waits():
     first, rest = asyncio.Event(), asyncio.Event()
     bench = Bench(Inner(first, rest), concurrency=2, adaptive=False, reserve=0.5, **OFF)
     held = asyncio.create_task(bench.call())
-    other = asyncio.create_task(bench.call(escalated=True))
+    other = asyncio.create_task(bench.call(displaced=True))
     await asyncio.sleep(0)
-    storm = [asyncio.create_task(bench.call(escalated=True)) for _ in range(5)]
+    storm = [asyncio.create_task(bench.call(displaced=True)) for _ in range(5)]
     await asyncio.sleep(0)
     direct = asyncio.create_task(bench.call())
     await asyncio.sleep(0)
     first.set()
     await held
     await asyncio.sleep(0.01)
-    assert bench.all[0].concurrency.escalated == 1
+    assert bench.all[0].concurrency.displaced == 1
     assert len(bench.sent) == 3, "the direct call went before five that were there earlier"
     rest.set()
     assert [await each for each in (other, *storm, direct)] == [None] * 7
