@@ -87,8 +87,8 @@ async def prove(
         last, took = await _returned(served, base)
         metrics = await served.metrics()
         code = await served.stop()
+        tables = read_tables(database.place)
     lines = [line for each in upstreams.values() for line in each.lines()]
-    tables = read_tables(database.place)
     proof = Proof("chaos_server" if redis else "chaos")
     proof.figures["requests"] = f"{len(work):,} in {minutes:g} minutes, after {len(warm):,}"
     proof.figures["what befell"] = _told(happens, database)

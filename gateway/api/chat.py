@@ -29,6 +29,7 @@ from gateway.api.http import (
     answer_json,
     read_json,
     request_id,
+    stopping,
 )
 from gateway.api.idempotency import Once
 from gateway.api.keepalive import KeepAlive
@@ -37,7 +38,7 @@ from gateway.api.reply import EVENTS, PlainReply, StreamedReply
 from gateway.api.service import Service, Switch
 from gateway.api.spending import admit
 from gateway.api.voice import CHAT, Voice, error_body, id_headers
-from gateway.core.errors import GatewayError, NotReady
+from gateway.core.errors import GatewayError
 from gateway.core.ledger import Entry, refusal
 from gateway.core.outcome import Attempt
 from gateway.dialects.dialect import Dialect
@@ -81,6 +82,9 @@ class Chat:
             except GatewayError as error:
                 await self._refuse(service, known_as, error, send)
                 return
+            except asyncio.CancelledError:  # the drain's time is up, and its body is not here yet
+                await self._refuse(service, known_as, stopping(), send)
+                return
             except Exception:  # noqa: BLE001 (whatever it is, the client gets a readable answer)
                 await self._refuse(service, known_as, _fault(), send)
                 return
@@ -122,7 +126,7 @@ class Chat:
     def _admit(self, scope: Scope, service: Service) -> Key:
         key = identify(scope, service.keys)
         if self._switch.draining:
-            raise NotReady("This gateway is shutting down; try another.", retry_after=1.0)
+            raise stopping()
         return key
 
     async def _refuse(
@@ -221,7 +225,7 @@ async def _delivered(
         await reply.finish(entry)
     except asyncio.CancelledError as cancelled:
         if cancelled.args != (GONE,):  # the drain's time is up: whoever is still there hears of it
-            await reply.fail(NotReady("This gateway is shutting down.", retry_after=1.0))
+            await reply.fail(stopping())
         raise
     except Exception:  # noqa: BLE001 (a fault of ours: the client gets an answer, we a log)
         await reply.fail(_fault())
@@ -260,11 +264,11 @@ def _fault() -> GatewayError:
 
 
 class _Departure:
-    """Cancels the task inside it when the client hangs up, and takes that cancel for an end."""
+    """Cancels the task inside it when the client hangs up. That cancel is an end, and so is the
+    server's when the drain's time is up: whoever is still there has heard of it."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._gone = False
 
     async def __aenter__(self) -> None:
         task = asyncio.current_task()
@@ -276,12 +280,11 @@ class _Departure:
     async def _wait(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._gone = True
         self._task.cancel(GONE)
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> bool:
         self._watch.cancel()
-        if kind is asyncio.CancelledError and self._gone:
+        if kind is asyncio.CancelledError:
             self._task.uncancel()
             return True
         return False

@@ -8,7 +8,13 @@ from typing import Any
 
 import orjson
 
-from gateway.core.errors import BadRequest, BodyTooLarge, GatewayError, UnsupportedMedia
+from gateway.core.errors import (
+    BadRequest,
+    BodyTooLarge,
+    GatewayError,
+    NotReady,
+    UnsupportedMedia,
+)
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -26,6 +32,11 @@ _LONGEST_NUMBER = 18
 
 class ClientGone(Exception):
     """The client hung up before its request was read."""
+
+
+def stopping() -> NotReady:
+    """Make what is said to whoever comes while the gateway stops, or is still there at the end."""
+    return NotReady("This gateway is shutting down; try another.", retry_after=1.0)
 
 
 def header(scope: Scope, name: bytes) -> str | None:

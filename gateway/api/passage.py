@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.api import headers
-from gateway.api.http import ClientGone, Headers, Send, answer_error
+from gateway.api.http import ClientGone, Headers, Send, answer_error, stopping
 from gateway.config import UpstreamSettings
 from gateway.config.settings import PassthroughSettings
 from gateway.core.errors import UNBILLED, GatewayError, StreamBroken, UpstreamError
@@ -127,7 +127,7 @@ class Run:
         self._left = False
 
     async def drive(self, sent: Mapping[str, str], told: Told | None, body: Body) -> None:
-        """Pass it on and its reply back. Never raises but for a cancel from outside."""
+        """Pass it on and its reply back. Never raises; a cancel is the end of the drain."""
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("an endpoint runs in a task")
@@ -139,9 +139,9 @@ class Run:
             return
         except asyncio.CancelledError:
             self._record(None, cancelled=True)
-            if not self._left:
-                raise
             task.uncancel()
+            if not (self._left or self._first):
+                await answer_error(self._send, stopping(), self._headers())
             return
         finally:
             watch.cancel()

@@ -17,6 +17,7 @@ from gateway.api.http import (
     header,
     json_object,
     request_id,
+    stopping,
 )
 from gateway.api.passage import Passing, Run
 from gateway.api.planning import Clocks
@@ -28,7 +29,6 @@ from gateway.core.errors import (
     Forbidden,
     GatewayError,
     NotFound,
-    NotReady,
 )
 from gateway.core.ledger import Origin, refusal
 from gateway.core.passing import Passage, group_of
@@ -90,7 +90,7 @@ class PassThrough:
     def _admit(self, scope: Scope, service: Service) -> Key:
         key = identify(scope, service.keys)
         if self._switch.draining:
-            raise NotReady("This gateway is shutting down; try another.", retry_after=1.0)
+            raise stopping()
         if key.routes is not None:
             raise Forbidden("This key is bound to routes: nothing is passed through for it.")
         return key

@@ -145,10 +145,17 @@ class Rig:
             return [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]  # noqa: S608
 
     async def quiet(self):
-        """Wait until nothing is under way."""
+        """Wait until nothing is under way, at the gateway and at its providers."""
         async with asyncio.timeout(10):
-            while self.gateway.switch.service.in_flight.count:  # noqa: ASYNC110
+            while self.gateway.switch.service.in_flight.count or self._open():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
+
+    def _open(self):
+        return any(line["outcome"] == "open" for line in self.lines())
+
+    def lines(self):
+        """The calls that both providers have seen."""
+        return [line for each in (self.near, self.far) for line in each.lines()]
 
     async def invariants(self, *, works=True):
         """What holds after every fault. Asks once more, unless `works` says that it cannot."""
@@ -162,7 +169,7 @@ class Rig:
         assert len({each["id"] for each in requests}) == len(requests)
         assert len(requests) >= len(answered), "1: one ending for each request"
         assert all(each["status"] for each in requests)
-        lines = [line for each in (self.near, self.far) for line in each.lines()]
+        lines = self.lines()
         assert len(calls) == len(lines), "2: calls that were seen are in the ledger"
         assert {each["status"] for each in calls} <= {"ok", "failed", "left", "cancelled"}
         self._billed(calls, lines)

@@ -108,7 +108,7 @@ def test_calls_without_a_name_are_compared_by_their_tokens():
 
 def kill_judged(calls, lines, instants=((50.0, 50.1), (60.0, 60.1))):
     proof = Proof("kill")
-    kill._judge(proof, calls, lines, instants)
+    kill.judge(proof, calls, lines, instants)
     return proof.holds
 
 
