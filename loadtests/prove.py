@@ -25,8 +25,10 @@ import psutil
 import uvloop
 
 from loadtests import (
+    bulkhead,
     chaos,
     dashboard,
+    ending,
     holds,
     hot_path,
     kill,
@@ -34,6 +36,7 @@ from loadtests import (
     ledger,
     limiting,
     others,
+    overload,
     promise,
     reconcile,
     reporting,
@@ -101,6 +104,21 @@ PROOFS = {
         "Ten minutes of random faults, with PostgreSQL and Redis",
         partial(chaos.prove, opening=postgres_server),
         None,
+    ),
+    "ending": Entry(
+        "SIGTERM with two hundred streams open",
+        ending.prove,
+        partial(ending.prove, streams=40, drain=3.0),
+    ),
+    "overload": Entry(
+        "Ten times too much",
+        overload.prove,
+        partial(overload.prove, seconds=2.0, strict=False),
+    ),
+    "bulkhead": Entry(
+        "A storm of escalations leaves room for who asks for the large tier",
+        bulkhead.prove,
+        partial(bulkhead.prove, short=True),
     ),
     "start": Entry("Start to ready", start.prove, partial(start.prove, starts=2, strict=False)),
     "limiting": Entry(

@@ -221,6 +221,12 @@ class UpstreamOverloaded(UpstreamError):
     kind = "overloaded"
 
 
+class NoSockets(UpstreamOverloaded):
+    """The gateway has no descriptors or ports left for a connection: our fault, for a while."""
+
+    code = "gateway_has_no_sockets"
+
+
 class UpstreamTimeout(UpstreamError):
     """Too slow: to connect, to its first token, between tokens, or as a whole."""
 

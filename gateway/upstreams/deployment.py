@@ -18,6 +18,7 @@ from gateway.core.balance import Recent, is_outlier, load
 from gateway.core.breaker import Breaker
 from gateway.core.concurrency import Concurrency, expected_wait
 from gateway.core.errors import (
+    NoSockets,
     UpstreamBusy,
     UpstreamError,
     UpstreamOverloaded,
@@ -238,6 +239,9 @@ class Deployment:
         now = self._clock()
         if isinstance(error, UpstreamRefusedUs):
             self._refusing(error, ticket, now)
+            return
+        if isinstance(error, NoSockets):
+            self.breaker.leave(ticket)  # it was never asked
             return
         busy = isinstance(error, UpstreamBusy)
         self.recent.note(now, failed=True)

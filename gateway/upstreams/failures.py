@@ -18,6 +18,7 @@ import orjson
 from gateway.core.errors import (
     ContentRefused,
     ContextTooLong,
+    NoSockets,
     UpstreamBusy,
     UpstreamDown,
     UpstreamError,
@@ -136,6 +137,8 @@ def from_wire(error: HttpError) -> UpstreamError:
     """Map what went wrong under the reply: connecting, waiting, or an incomplete message."""
     if isinstance(error, TimedOut):
         return UpstreamTimeout(f"The upstream was too slow ({error.phase.replace('_', ' ')}).")
+    if isinstance(error, ConnectFailed) and error.fault == "sockets":
+        return NoSockets("This gateway has no sockets left; try again soon.", retry_after=1.0)
     if isinstance(error, ConnectFailed):
         return UpstreamDown(f"Cannot connect to the upstream ({error.fault}).", kind="connect")
     return nonsense(str(error))

@@ -88,14 +88,17 @@ async def test_f46_sigterm_mid_stream(tmp_path):
     body = b'{"model":"large","stream":true,"messages":[{"role":"user","content":"go"}]}'
     async with Process(tmp_path, slow("1s")) as it:
         await it.ready()
-        async with Wire(it.url) as wire:
+        async with Wire(it.url) as wire, Wire(it.url) as halting:
+            await halting.send(posted(b"{}", content_length=5000))
             await wire.send(posted(body))
             await wire.until(b"data: ")
             it.signal()
-            told = await wire.rest()
+            told, answer = await wire.rest(), await halting.rest()
         assert await it.ended() == 0, it.stderr
+        assert "Traceback" not in it.stderr + it.stdout
     assert b"event: error" in told
     assert b"[DONE]" not in told
+    assert answer.startswith(b"HTTP/1.1 503 "), "whose body had not come"
     with sqlite3.connect(tmp_path / "waterfall.db") as ledger:
         assert ledger.execute("SELECT status FROM request").fetchall() == [(499,)]
 

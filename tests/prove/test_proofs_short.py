@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from loadtests import chaos, holds, kill, leaks, promise, reconcile, share, speculation, start
+from loadtests import (
+    chaos,
+    ending,
+    holds,
+    kill,
+    leaks,
+    overload,
+    promise,
+    reconcile,
+    share,
+    speculation,
+    start,
+)
 from loadtests.others import churn
 
 pytestmark = pytest.mark.live
@@ -38,6 +50,16 @@ async def test_nor_does_a_kill_of_a_worker(tmp_path):
 
 async def test_random_faults_leave_nothing_behind(tmp_path):
     proof = await chaos.prove(tmp_path, minutes=0.25, rate=30.0)
+    assert proof.holds, told(proof)
+
+
+async def test_sigterm_loses_no_stream(tmp_path):
+    proof = await ending.prove(tmp_path, streams=60, drain=3.0)
+    assert proof.holds, told(proof)
+
+
+async def test_a_flood_is_turned_away(tmp_path):
+    proof = await overload.prove(tmp_path, seconds=2.0, strict=False)
     assert proof.holds, told(proof)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import socket
 import ssl
@@ -10,6 +11,9 @@ from collections.abc import Callable
 
 from gateway.upstreams.http1.connection import Connection
 from gateway.upstreams.http1.errors import ConnectFailed, ConnectFault
+
+_NONE_LEFT = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS})
+"""What the system says where this process or machine has no descriptor or no port left."""
 
 
 class ResumingContext(ssl.SSLContext):
@@ -158,4 +162,6 @@ def _translated(error: OSError) -> Exception:
     if isinstance(error, TimeoutError):
         return error
     fault: ConnectFault = "refused" if isinstance(error, ConnectionRefusedError) else "network"
+    if error.errno in _NONE_LEFT:
+        fault = "sockets"
     return ConnectFailed(fault, str(error))

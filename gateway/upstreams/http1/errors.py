@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-ConnectFault = Literal["dns", "refused", "network", "tls", "closed"]
+ConnectFault = Literal["dns", "refused", "network", "tls", "closed", "sockets"]
 Phase = Literal["connect", "first_token", "silence", "total"]
 
 
@@ -13,7 +13,8 @@ class HttpError(Exception):
 
 
 class ConnectFailed(HttpError):
-    """No connection: nothing was sent. `fault` is a bounded word for metrics."""
+    """No connection: nothing was sent. `fault` is a bounded word for metrics; `sockets` is that
+    this process or machine has none left."""
 
     def __init__(self, fault: ConnectFault, detail: str) -> None:
         super().__init__(f"cannot connect ({fault}): {detail}")
