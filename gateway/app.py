@@ -10,7 +10,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -31,7 +30,7 @@ from gateway.checks.function import CheckUnusable
 from gateway.checks.opening import open_examiners
 from gateway.config import ConfigError, ServerSettings, Settings, is_loopback, load, with_digest
 from gateway.core.errors import BadRequest
-from gateway.core.ids import uuid7
+from gateway.core.ids import Ids
 from gateway.core.ledger import Refusal
 from gateway.core.prompt_hash import hasher
 from gateway.core.recipes import write_marker
@@ -62,15 +61,10 @@ REFUSALS = (
 
 def wall() -> float:
     """UNIX time in seconds: for what is stored, never for measuring."""
-    return datetime.now(tz=UTC).timestamp()
+    return time.time_ns() / 1e9
 
 
-def new_id() -> str:
-    """Draw a UUIDv7."""
-    return uuid7(time.time_ns() // 1_000_000, secrets.randbits(74))
-
-
-CLOCKS = Clocks(time.perf_counter, wall, new_id)
+CLOCKS = Clocks(time.perf_counter, wall, Ids(time.time_ns, os.urandom).draw)
 
 
 def read_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:

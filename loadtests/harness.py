@@ -65,16 +65,15 @@ class Proof:
         return bool(self.promises) and all(held for _, held in self.promises)
 
 
-# ------------------------------------------------------------------ processes
-
-
 class Process:
-    """A child with its output in a file; ended when its context is left."""
+    """A child with its output in a file, of the modules that lie in `source`."""
 
-    def __init__(self, command: Sequence[str], output: Path, cwd: Path | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], output: Path, cwd: Path | None = None, source: Path = ROOT
+    ) -> None:
         self._output = output
         kept = {k: v for k, v in os.environ.items() if not k.startswith("WATERFALL_")}
-        env = {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        env = {**kept, "PYTHONPATH": str(source), "PYTHONUNBUFFERED": "1"}
         with output.open("ab") as sink:
             self.child = subprocess.Popen(command, stdout=sink, stderr=sink, env=env, cwd=cwd)
 

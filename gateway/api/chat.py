@@ -17,6 +17,7 @@ from typing import Any
 from gateway.api import caching, headers, idempotency, overrides
 from gateway.api.auth import Key, identify
 from gateway.api.crowding import Place
+from gateway.api.departure import GONE, Departure
 from gateway.api.describing import describe
 from gateway.api.http import (
     ClientGone,
@@ -45,7 +46,6 @@ from gateway.dialects.dialect import Dialect
 from gateway.engine import Job
 
 _log = logging.getLogger("waterfall")
-GONE = "the client has left"
 
 
 class Chat:
@@ -152,7 +152,7 @@ class Chat:
             await answer_json(send, 200, told, [*base, *headers.decision(job)])
             return
         service.meter.enter(job.route.name)
-        async with _Departure(receive):
+        with Departure(receive):
             try:
                 await _answer(service, arrival, job, extra, send, good)
             finally:
@@ -261,30 +261,3 @@ def _reply_for(
 def _fault() -> GatewayError:
     _log.error("unexpected fault\n%s", traceback.format_exc())
     return GatewayError("The gateway failed; this is a fault of ours, now in its log.")
-
-
-class _Departure:
-    """Cancels the task inside it when the client hangs up. That cancel is an end, and so is the
-    server's when the drain's time is up: whoever is still there has heard of it."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-
-    async def __aenter__(self) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("an endpoint runs in a task")
-        self._task = task
-        self._watch = asyncio.create_task(self._wait())
-
-    async def _wait(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._task.cancel(GONE)
-
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> bool:
-        self._watch.cancel()
-        if kind is asyncio.CancelledError:
-            self._task.uncancel()
-            return True
-        return False

@@ -20,6 +20,7 @@ from gateway.core.difficulty import Difficulty, start_index
 from gateway.core.errors import BadRequest, CeilingTooLow, GatewayError
 from gateway.core.ledger import Origin, scoring_cost
 from gateway.core.plan import Plan
+from gateway.core.quick import quick
 from gateway.core.routing import Mode, Overrides, Route, make_plan
 from gateway.core.session import Past
 from gateway.core.signals import Signals, measure
@@ -39,6 +40,7 @@ class Clocks:
     new_id: Callable[[], str]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """A request as it came in. `at` is monotonic, in seconds; `external_id` is what the client
@@ -132,6 +134,7 @@ def replan(service: Service, job: Job) -> Job:
     )
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class _Decided:
     """`thresholds` are in force, `first` those that a scorer starts with that is put in force;

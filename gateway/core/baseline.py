@@ -7,12 +7,14 @@ from typing import Literal
 
 from gateway.core.money import Usage
 from gateway.core.outcome import Attempt, Outcome
+from gateway.core.quick import quick
 from gateway.core.routing import Route, recipe_tokens
 
 Policy = Literal["same_prompt", "bare_prompt"]
 Basis = Literal["measured", "estimated"]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Baseline:
     """What `tier` alone would have cost, in nano-dollars, and how that is known.

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from gateway.core.money import Usage
 from gateway.core.native import NativeEvent, NativeRequest
+from gateway.core.quick import quick
 
 Message = Mapping[str, Any]
 CHARS_PER_TOKEN = 4
@@ -73,6 +74,7 @@ class ChatRequest:
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Piece:
     """One choice's part of a delta."""
@@ -164,6 +166,7 @@ def _within(logprobs: object, text: str) -> list[Any]:
     return kept
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Choice:
     """One complete choice of a reply. `logprobs` are natural logarithms, one a token."""
@@ -175,6 +178,7 @@ class Choice:
     tool_calls: tuple[Mapping[str, Any], ...] = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A reply as far as it came: complete, or the prefix of one."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from gateway.core.combine import Combiner, Curve, Stage
 from gateway.core.plan import Hedge, Hold, Plan, Tier
+from gateway.core.quick import quick
 from gateway.core.recipes import Recipe
 from gateway.core.routing import Overrides
 from gateway.core.session import NOTHING, Past
@@ -19,6 +20,7 @@ VERSION = 1
 """Of the JSON: one that is newer than this is not read."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Decided:
     """The inputs of a request's decisions.

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from gateway.core.quick import quick
 
+
+@quick
 @dataclass(frozen=True, slots=True)
 class Difficulty:
     """`value` is the rank, 0..1, of `score` among reference traffic. `score` is what is ranked: the

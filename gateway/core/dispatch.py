@@ -11,12 +11,14 @@ from gateway.core.chat import ChatRequest
 from gateway.core.demands import without_hint
 from gateway.core.native import NativeRequest
 from gateway.core.plan import Tier
+from gateway.core.quick import quick
 from gateway.core.recipes import apply
 
 BOUNDS = ("max_tokens", "max_completion_tokens")
 """The two names of a reply's bound: a recipe that sets one replaces both."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Dispatch:
     """A body for the wire. `altered` says that it asks for more than the client did; the strip

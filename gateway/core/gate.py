@@ -27,6 +27,7 @@ _SENTENCE_FLOOR = 24
 """Characters before a first sentence may count as one: `1.` or `Hm.` says nothing yet."""
 _ASIDES = ("refusal", "reasoning_content", "reasoning")
 """Texts beside a choice's content in which a model may write the marker too."""
+_WHOLE = Hold("reply")
 _Place = tuple[int, str | int]
 """Where a text is: its choice's index, and the name of its field or a call of a tool's number."""
 
@@ -64,7 +65,7 @@ class Gate:
         self._judge_prefix = judge_prefix
         self._may_defer = may_defer
         self._lost = lost
-        self._hold = hold if stream else Hold("reply")
+        self._hold = hold if stream else _WHOLE
         self._choices = choices
         self._sentences = _Sentences()
         if stream and not judged:
@@ -102,9 +103,9 @@ class Gate:
     def _due(self, delta: Delta) -> bool:
         """Is the hold over?"""
         if any(piece.tool_calls for piece in delta.pieces):
-            self._hold = Hold("reply")  # a call of a tool is checked whole or not at all
+            self._hold = _WHOLE  # a call of a tool is checked whole or not at all
         if any(piece.finish for piece in delta.pieces):
-            self._hold = Hold("reply")  # it is whole: the full verdict is one step away
+            self._hold = _WHOLE  # it is whole: the full verdict is one step away
         if self._hold.policy == "sentence":
             self._sentences.hear(delta.pieces)
         if len(self.draft.begun) < self._choices:
@@ -132,7 +133,7 @@ class Gate:
         elif self._may_defer():
             self.verdict, self.deferred = verdict, True
         else:
-            self._hold = Hold("reply")
+            self._hold = _WHOLE
 
     def _release(self) -> list[Delta]:
         if self.verdict is None or not self.verdict.accepted:

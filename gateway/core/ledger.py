@@ -15,7 +15,8 @@ from gateway.core.decided import Decided
 from gateway.core.difficulty import Difficulty
 from gateway.core.errors import GatewayError, UpstreamTimeout
 from gateway.core.money import Usage
-from gateway.core.outcome import Attempt, CallRecord, Outcome
+from gateway.core.outcome import Attempt, CallRecord, Outcome, used_by
+from gateway.core.quick import quick
 from gateway.core.signals import Signals
 
 
@@ -29,6 +30,7 @@ class Escalation:
     reason: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Seconds of one request: `total` from its arrival to its last byte; `first_token` to the
@@ -49,6 +51,7 @@ class Timing:
         return max(0.0, self.total - self.upstream - self.paused)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a request came from and how it was asked.
@@ -88,6 +91,7 @@ def refusal(request_id: str, at: float, error: GatewayError) -> Refusal:
     return Refusal(request_id, at, error.status, error.code or error.type)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One request, whole. Money is in nano-dollars.
@@ -151,7 +155,11 @@ class Entry:
     @property
     def discarded(self) -> int:
         """What was spent on attempts that were not served."""
-        return sum(a.spent for a in self.outcome.attempts if a is not self.outcome.served)
+        served, total = self.outcome.served, 0
+        for attempt in self.outcome.attempts:
+            if attempt is not served:
+                total += attempt.spent
+        return total
 
     @property
     def check_cost(self) -> int:
@@ -167,7 +175,7 @@ class Entry:
     @property
     def usage(self) -> Usage:
         """The tokens of every call."""
-        return sum((call.usage for call in self.calls), Usage())
+        return used_by(self.calls)
 
     @property
     def calls(self) -> Iterator[CallRecord]:

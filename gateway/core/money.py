@@ -14,6 +14,8 @@ from hashlib import blake2b
 from operator import add
 from typing import Any
 
+from gateway.core.quick import quick
+
 NANO = 1_000_000_000
 """Nano-dollars in a dollar."""
 _MILLION = 1_000_000
@@ -45,6 +47,7 @@ def per_million(hour: int, per_second: Fraction, utilisation: float) -> int:
     return int(Fraction(hour) * _MILLION / tokens + Fraction(1, 2))
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens of one call. `cached`, `cache_write`, `audio_input` and `image_input` are parts of
@@ -111,6 +114,17 @@ class Usage:
             service=service,
         )
 
+    @property
+    def is_plain(self) -> bool:
+        """Are all of its tokens of the common kinds: read anew, and said as text?"""
+        rare = self.cached or self.cache_write or self.cache_write_1h or self.reasoning
+        return not (rare or self.audio_input or self.audio_output or self.images)
+
+    @property
+    def images(self) -> int:
+        """Tokens of images, both ways."""
+        return self.image_input + self.image_output
+
     def __add__(self, other: Usage) -> Usage:
         """Sum both; one estimated part makes the sum an estimate, and two services none."""
         return Usage(
@@ -138,6 +152,7 @@ def _within(part: object, whole: int) -> int:
     return min(part, whole) if isinstance(part, int) and part and _is_count(part) else 0
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Cost:
     """What one call cost, by kind, in nano-dollars. No token is in two kinds; `cache_write` is for
@@ -275,6 +290,9 @@ _RATES = tuple(f.name for f in fields(Price) if f.name not in _NO_RATES)
 
 
 def _priced(price: Price, usage: Usage) -> Cost:
+    if usage.is_plain:
+        told, said = _share(usage.prompt, price.input), _share(usage.completion, price.output)
+        return Cost(told, 0, 0, said, price.request)
     rest = usage.prompt - usage.cached - usage.cache_write
     said = usage.completion - usage.reasoning - usage.audio_output - usage.image_output
     written = _or(price.cache_write, price.input)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,9 +10,11 @@ from gateway.core.chat import Delta, Reply
 from gateway.core.errors import GatewayError, UpstreamError
 from gateway.core.money import FREE, UNPRICED, Cost, Price, Usage
 from gateway.core.plan import Tier
+from gateway.core.quick import quick
 from gateway.core.verdict import BARRED, FALL_DOWN, Evidence, Verdict
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class CallRecord:
     """One request on an upstream's wire, and what came of it. Times are in seconds; `started` is
@@ -36,6 +38,7 @@ class CallRecord:
     provider_id: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One try at a tier: its calls, and what came of them.
@@ -82,7 +85,7 @@ class Attempt:
     @property
     def usage(self) -> Usage:
         """The tokens of all its calls."""
-        return sum((call.usage for call in self.calls), Usage())
+        return used_by(self.calls)
 
     @property
     def cost(self) -> Cost:
@@ -92,12 +95,18 @@ class Attempt:
     @property
     def check_cost(self) -> int:
         """What its checks cost, in nano-dollars."""
-        return sum(item.cost for item in self.evidence)
+        total = 0
+        for item in self.evidence:  # loops: these are asked a dozen times a request
+            total += item.cost
+        return total
 
     @property
     def spent(self) -> int:
         """Everything it cost, in nano-dollars."""
-        return sum(call.cost.total for call in self.calls) + self.check_cost
+        total = self.check_cost
+        for call in self.calls:
+            total += call.cost.total
+        return total
 
     @property
     def deliverable(self) -> bool:
@@ -105,6 +114,7 @@ class Attempt:
         return self.reply is not None and self.failure is None and not self.left
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a request ended: what was served (None when nothing was), and everything tried."""
@@ -120,6 +130,8 @@ class Outcome:
         """Was it served from a tier above the first tried?"""
         if self.served is None or self.served.verdict == FALL_DOWN:
             return False
+        if self.served is self.attempts[0]:
+            return False
         first = next(each for each in self.attempts if not (each.outrun and each.rival))
         return self.served.tier.name != first.tier.name
 
@@ -131,4 +143,15 @@ class Outcome:
 
 def spent(attempts: Sequence[Attempt]) -> int:
     """Everything these attempts cost, in nano-dollars."""
-    return sum(attempt.spent for attempt in attempts)
+    total = 0
+    for attempt in attempts:
+        total += attempt.spent
+    return total
+
+
+def used_by(calls: Iterable[CallRecord]) -> Usage:
+    """Add up the tokens of calls."""
+    total: Usage | None = None
+    for call in calls:
+        total = call.usage if total is None else total + call.usage
+    return Usage() if total is None else total

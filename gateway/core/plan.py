@@ -10,6 +10,7 @@ from gateway.core.accepts import EVERYTHING, Accepts
 from gateway.core.limits import Limits
 from gateway.core.money import Price
 from gateway.core.native import Wire
+from gateway.core.quick import quick
 from gateway.core.recipes import Recipe
 from gateway.core.verdict import Bar, CheckSpec
 
@@ -17,6 +18,7 @@ SEVERAL = "|"
 """Between the names of upstreams: no name has it."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Hold:
     """How much of a judged draft is held before it may reach the client."""
@@ -68,6 +70,7 @@ StartReason = Literal[
 ]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Which tiers may serve a request, in what order, within what bounds.

@@ -15,6 +15,7 @@ from gateway.core.money import Usage
 from gateway.core.native import NativeRequest
 from gateway.core.outcome import CallRecord, Outcome
 from gateway.core.plan import Plan, Tier
+from gateway.core.quick import quick
 from gateway.core.shadow import Shadow
 from gateway.core.signals import Signals
 from gateway.core.verdict import Finding
@@ -38,6 +39,7 @@ def _unheard(_: str) -> None:
     """Nobody asks."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class UpstreamCall:
     """One request for an upstream's wire.
@@ -270,6 +272,7 @@ class Journal(Protocol):
         ...
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class OpenCall:
     """What must be known of a call that may never come back. `cost_estimate` is in nano-dollars,

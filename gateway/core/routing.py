@@ -15,6 +15,7 @@ from gateway.core.errors import BadRequest, CeilingTooLow
 from gateway.core.limits import Limits
 from gateway.core.money import Usage, dollars
 from gateway.core.plan import Plan, StartReason, Tier
+from gateway.core.quick import quick
 from gateway.core.recipes import Recipe
 from gateway.core.scorer_spec import ScorerSpec
 from gateway.core.session import NOTHING, Past, cached_at, wanted_start
@@ -118,6 +119,7 @@ class Route:
         return self.baseline_reply.get(tier, 1.0)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Overrides:
     """What a request asked of the policy. A ceiling or deadline can only lower the route's."""

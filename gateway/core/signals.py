@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gateway.core.accepts import demands_of
 from gateway.core.chat import CHARS_PER_TOKEN, ChatRequest, Message
+from gateway.core.quick import quick
 
 VERSION = 2
 """Raise it when a signal changes meaning: artefacts trained on another version are refused."""
@@ -17,6 +18,7 @@ IMAGE_TOKENS = 765
 _INSTRUCTING = ("system", "developer")
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Signals:
     """`text` is the last user message; `prompt_tokens` an estimate for the whole prompt.

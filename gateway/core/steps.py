@@ -8,6 +8,7 @@ from typing import Literal
 from gateway.core.errors import GatewayError
 from gateway.core.outcome import Attempt
 from gateway.core.plan import Tier
+from gateway.core.quick import quick
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Race:
     by: Literal["verdict", "first_token"]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Call:
     """Call this tier; `bare` means once more, without any addition of ours, and `repair` once more
@@ -32,6 +34,7 @@ class Call:
     race: Race | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Consult:
     """Put these checks to the last attempt's reply; or, where they are `barred`, write down that
@@ -41,6 +44,7 @@ class Consult:
     barred: Literal["", "budget", "deadline"] = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Deliver:
     """Send (or finish sending) this attempt's reply."""

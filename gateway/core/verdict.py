@@ -9,6 +9,7 @@ from typing import Literal
 from gateway.core.asking import Asks
 from gateway.core.chat import ChatRequest, Reply
 from gateway.core.combine import Combiner
+from gateway.core.quick import quick
 
 Result = Literal["pass", "fail", "abstain"]
 
@@ -52,6 +53,7 @@ ABSTENTIONS = frozenset(
 """Why a check that waits had nothing to say, where there is more to tell than that: bounded too."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What one check found. `broken` marks a fault that defers whatever the gain would be;
@@ -72,6 +74,7 @@ Check = Callable[[ChatRequest, Reply], Finding]
 """A question put to a reply. Given an incomplete one, it abstains if it needs the whole."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """A finding with what it took to get it: seconds, and nano-dollars."""
@@ -146,6 +149,7 @@ class Bar:
         return any(spec.name == "logprob" for spec in self.checks)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Accept or defer, why, and how sure (None when nothing measured it)."""

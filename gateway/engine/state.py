@@ -26,6 +26,7 @@ from gateway.core.ports import (
     Sink,
     Upstream,
 )
+from gateway.core.quick import quick
 from gateway.core.routing import Overrides, Route
 from gateway.core.session import NOTHING, Past
 from gateway.core.signals import Signals
@@ -44,6 +45,7 @@ class Undecided:
     base: Difficulty
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Scoring:
     """The calls that a scorer made, the slots of their marks, and the seconds they took."""
@@ -53,6 +55,7 @@ class Scoring:
     waited: float = 0.0
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Job:
     """One request, planned. `arrived` and `decision` are on the engine's clock, in seconds.

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway.config import ServerSettings, Settings
+from gateway.launcher.garbage import sparing
 from gateway.launcher.process import Running, run, running
 from gateway.launcher.served import Served, describe
 from gateway.launcher.sockets import listen
@@ -32,7 +33,9 @@ async def serve(
             await _until_stopped(team, announce)
     else:
         async with running(settings, path, server=server) as served:
-            await _until_stopped(served, announce)
+            with sparing() as replaced:
+                served.gateway.on_settings.append(replaced)
+                await _until_stopped(served, announce)
     return 0
 
 

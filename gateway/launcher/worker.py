@@ -11,6 +11,7 @@ import logging
 import socket
 import sys
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from gateway.config import LedgerSettings, ServerSettings, Settings
 from gateway.core.errors import BadRequest, NotReady
 from gateway.core.room import Caps
 from gateway.launcher.channel import Channel, LineLost
+from gateway.launcher.garbage import sparing
 from gateway.launcher.handed import serving_handed
 from gateway.launcher.lag import watching_lag
 from gateway.launcher.process import run
@@ -58,7 +60,7 @@ async def _serve(channel: Channel, orders: dict[str, Any], door: socket.socket) 
     """Serve what is ordered until a signal, until another worker has taken over, or until the
     supervisor has gone."""
     stopping = asyncio.Event()
-    with signals(stopping, lambda: None, _leave_it):
+    with signals(stopping, lambda: None, _leave_it), ExitStack() as inside:
         server, settings = _settings(orders)
         gateway = Gateway(settings, Path(orders["path"]), orders["log_to"], server)
         gateway.on_files = partial(_tell_files, channel)
@@ -70,6 +72,7 @@ async def _serve(channel: Channel, orders: dict[str, Any], door: socket.socket) 
                 watching_lag(gateway.metrics.lagged, gateway.metrics.resilience.blocked),
                 serving_handed(app, door, server.drain) as handed,
             ):
+                gateway.on_settings.append(inside.enter_context(sparing()))
                 channel.answers.update(_answers(gateway, stopping))
                 channel.tell("ready")
                 await first_of(stopping, channel.closed, handed.left)

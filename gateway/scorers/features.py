@@ -20,6 +20,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.core.quick import quick
 from gateway.core.signals import Signals
 from gateway.scorers.tidy import tidy
 
@@ -109,19 +110,19 @@ COUNTERS: Final = ("chars", "words", *BYTES, *TRAITS, *CONTEXT, *RATIOS, *ENDS)
 one more than the count."""
 LOGS: Final = len(COUNTERS) - len(RATIOS) - len(ENDS)
 
-# Each byte is a character (unless it is a space), a byte of some groups, and no word; what is
-# counted last is words.
+# Each byte is a character (unless it is a space), a byte of some groups, and no word.
 _GROUPS: Final = np.array(
-    [
-        *([b > 32, 0, *(b in held for held in BYTES.values())] for b in range(256)),
-        [0, 1] + [0] * len(BYTES),
-    ],
-    np.float64,
+    [[b > 32, 0, *(b in held for held in BYTES.values())] for b in range(256)], np.float64
 )
+# Which of a text's three parts are in each view: where its first and its last words lie apart, and
+# where they overlap, so that the part in the middle is of both.
+_APART_VIEWS: Final = np.array([[1, 1, 1], [0, 1, 1], [1, 1, 0], [0, 1, 0]], np.float64)
+_LAPPED_VIEWS: Final = np.array([[1, 1, 1], [0, 0, 1], [1, 0, 0]], np.float64)
 _CAPITALS = 2 + list(BYTES).index("capitals")
 _TRAITS = 2 + len(BYTES)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A request as read.
@@ -146,24 +147,22 @@ def read(signals: Signals) -> Reading:
     size = len(words)
     dropped = max(size - FIRST_WORDS - LAST_WORDS, 0)
     words = _ends_of(words)
-    views, spans = [text], [(0, len(words))]
-    if window := _window(text):
+    window, spans = _window(text), [(0, len(words))]
+    if window:
         low, high = window
         places = (len(_words(text[:low])), size - len(_words(text[high:])))
         start, stop = (p if p <= FIRST_WORDS else max(p - dropped, FIRST_WORDS) for p in places)
-        views += [text[low:], text[:high]]
         spans += [(start, len(words)), (0, stop)]
         if low < high:
-            views.append(text[low:high])
             spans.append((start, stop))
-    return _reading(signals, views, words, spans)
+    return _reading(signals, text, window, words, spans)
 
 
 def read_whole(signals: Signals) -> Reading:
     """Read a request in one view, the whole: for who does not mind what is put before or after."""
     text = _text(signals)
     words = _ends_of(_words(text))
-    return _reading(signals, [text], words, [(0, len(words))])
+    return _reading(signals, text, None, words, [(0, len(words))])
 
 
 def _text(signals: Signals) -> bytes:
@@ -176,12 +175,18 @@ def _ends_of(words: list[bytes]) -> list[bytes]:
 
 
 def _reading(
-    signals: Signals, views: list[bytes], words: list[bytes], spans: list[tuple[int, int]]
+    signals: Signals,
+    text: bytes,
+    window: tuple[int, int] | None,
+    words: list[bytes],
+    spans: list[tuple[int, int]],
 ) -> Reading:
+    low, high = window or (0, len(text))
+    views = [text, text[low:], text[:high], text[low:high]][: len(spans)]
     return Reading(
         words=[_NUMBERS[min(len(w), 6)] if w.isdigit() else w for w in words],
         spans=spans,
-        marks=_marks(views, spans),
+        marks=_marks(text, low, high, spans),
         ends=[_ends(view) for view in views],
         context=_context(signals),
     )
@@ -260,13 +265,17 @@ def slow_counters(reading: Reading) -> Array:
     return counters(reading, np.array(traits, float))
 
 
-def _marks(views: Sequence[bytes], spans: Sequence[tuple[int, int]]) -> Array:
-    """Count each view's characters, words and bytes."""
-    found = np.empty((len(views), 257))
-    for row, view, (start, stop) in zip(found, views, spans, strict=True):
-        row[:256] = np.bincount(np.frombuffer(view, np.uint8), minlength=256)
-        row[256] = stop - start
-    counted: Array = found @ _GROUPS
+def _marks(text: bytes, low: int, high: int, spans: Sequence[tuple[int, int]]) -> Array:
+    """Count each view's characters, words and bytes: those of the parts of the text that are in it,
+    cut at `low` and at `high`. (One count of three parts: half the time of one for each view.)"""
+    first, last = (low, high) if low <= high else (high, low)
+    places = np.frombuffer(text, np.uint8).astype(np.int64)
+    places[first:] += 256
+    places[last:] += 256
+    parts = np.bincount(places, minlength=768).reshape(3, 256) @ _GROUPS
+    within = _APART_VIEWS if low <= high else _LAPPED_VIEWS
+    counted: Array = within[: len(spans)] @ parts
+    counted[:, 1] = [stop - start for start, stop in spans]
     return counted
 
 

@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.metrics_core import Metric as Family
 
 from gateway.core.ledger import Entry, Refusal, escalations
-from gateway.core.money import NANO, Price
+from gateway.core.money import NANO, UNPRICED
 from gateway.core.outcome import Attempt, CallRecord
 from gateway.core.plan import Tier
 from gateway.core.routing import Route
@@ -150,7 +150,7 @@ class Metrics:
         self._shadows.add((route, shadow.result))
         if shadow.attempt is None:
             return
-        tier, priced = shadow.attempt.tier, shadow.attempt.tier.price != Price()
+        tier, priced = shadow.attempt.tier, shadow.attempt.tier.price != UNPRICED
         for call in shadow.attempt.calls:
             name = self.names.tier(tier.name)
             self._observe_call(route, name, call, priced=priced, purpose="shadow")
@@ -249,7 +249,7 @@ class Metrics:
     def _observe_attempt(self, route: str, attempt: Attempt) -> None:
         tier = self.names.tier(attempt.tier.name)
         for call in attempt.calls:
-            self._observe_call(route, tier, call, priced=attempt.tier.price != Price())
+            self._observe_call(route, tier, call, priced=attempt.tier.price != UNPRICED)
         if attempt.verdict is not None:
             verdict = "accept" if attempt.verdict.accepted else "defer"
             self._verdicts.add((route, tier, verdict))

@@ -12,6 +12,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ _SETTLED = (
     *("image_input_tokens", "image_output_tokens", "service_tier", "rate", *COST_COLUMNS),
 )
 """What of a call's row is written down when it ends, in this order: names would not fit."""
+_VALUES = attrgetter(*OpenCall.__slots__)
+_END_OF = itemgetter(*_SETTLED)
 _ROOM = {_OPENING: _SETTLING - _OPENING - _PART.size, _SETTLING: SLOT - _SETTLING - _PART.size}
 _LONGEST_WORD = 24
 _LONGEST_NAME = 64
@@ -179,8 +182,7 @@ def _read(slot: bytes, at: int) -> object:
 
 
 def _opening(call: OpenCall) -> bytes:
-    values = [getattr(call, name) for name in OpenCall.__slots__]
-    body = encode(values)
+    body = encode(_VALUES(call))
     for most in (_LONGEST_NAME, 0):
         if len(body) <= _ROOM[_OPENING]:
             break
@@ -195,12 +197,12 @@ def _opening(call: OpenCall) -> bytes:
 
 def _settling(record: CallRecord) -> bytes:
     row = call_row(record)
-    words = {name: row[name][:_LONGEST_WORD] for name in ("error", "service_tier", "rate")}
-    times = {"seconds": round(record.seconds, 6)}
+    for name in ("error", "service_tier", "rate"):
+        row[name] = row[name][:_LONGEST_WORD]
+    row["seconds"] = round(record.seconds, 6)
     if record.first_token is not None:
-        times["first_token"] = round(record.first_token, 6)
-    whole = row | words | times
-    return encode([whole[name] for name in _SETTLED])
+        row["first_token"] = round(record.first_token, 6)
+    return encode(_END_OF(row))
 
 
 def _settled(values: object) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gateway.core.quick import quick
 from gateway.store.owner import Owner
 
 MAGIC = b"\xffW"
@@ -20,6 +21,7 @@ LONGEST = 64 << 20
 _log = logging.getLogger(__name__)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A spool file as far as it is known to be whole; a finished one gets no more records."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from gateway.core.ports import Archive
 from gateway.core.routing import Route
@@ -85,11 +85,11 @@ class Keeper:
             self._count += 1
 
     def look(self) -> None:
-        """Look between two rounds, if a young route was asked for since the last. It blocks."""
+        """Look between two rounds at the young routes asked for since the last. It blocks."""
         tuned = self._tuned
         if tuned is not None and tuned.stirred:
-            tuned.stirred = False
-            self._go(tuned, labels=False)
+            stirred, tuned.stirred = tuned.stirred, set()
+            self._go(tuned, labels=False, only=stirred)
 
     def figures(self) -> dict[str, dict[tuple[str, ...], float]]:
         """Return what metrics show: see Tuned.figures."""
@@ -104,10 +104,10 @@ class Keeper:
             else:
                 self.round()
 
-    def _go(self, tuned: Tuned, *, labels: bool) -> None:
+    def _go(self, tuned: Tuned, *, labels: bool, only: Collection[str] | None = None) -> None:
         """Go round. Whatever goes wrong, thresholds stay as they are; it is told of once."""
         try:
-            self._rounds.go(tuned, labels=labels)
+            self._rounds.go(tuned, labels=labels, only=only)
         except OSError as error:
             if not self._failing:
                 _log.warning("tuning waits for the ledger: %s", error)

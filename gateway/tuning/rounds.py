@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from gateway.core.ports import Archive, Labelled, TuningRow
 from gateway.core.routing import Route
@@ -30,13 +30,15 @@ class Rounds:
         self._archive = archive
         self._clock = clock
 
-    def go(self, tuned: Tuned, *, labels: bool) -> None:
-        """Look at every route once; `labels` says whether to see if labels have changed."""
+    def go(self, tuned: Tuned, *, labels: bool, only: Collection[str] | None = None) -> None:
+        """Look at every route once, or at those that are named; `labels` says whether to see if
+        labels have changed."""
         newest = self._archive.tunings()
         for row in newest.values():
             tuned.adopt(row)
         numbers = {name: row.number for name, row in newest.items()}
-        made = [self._tend(tuned, name, numbers.get(name, 0), labels) for name in tuned.routes]
+        names = [name for name in tuned.routes if only is None or name in only]
+        made = [self._tend(tuned, name, numbers.get(name, 0), labels) for name in names]
         if any(made):
             for row in self._archive.tunings().values():
                 tuned.adopt(row)

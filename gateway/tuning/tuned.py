@@ -40,8 +40,8 @@ class Tuned:
         self._rows: dict[str, TuningRow] = {}
         self._in_force: dict[str, InForce] = {}
         self._young: set[str] = set()
-        self.stirred = False
-        """Has a young route been asked for? Whoever has looked why sets it back."""
+        self.stirred: set[str] = set()
+        """The young routes that have been asked for. Whoever looks takes them out."""
         for name in self.routes:
             self._in_force[name] = self._decide(name)
         for row in before.rows() if before else ():
@@ -56,7 +56,7 @@ class Tuned:
         if found is None or found.scorer != difficulty.scorer:
             return difficulty, route.thresholds
         if route.name in self._young:
-            self.stirred = True
+            self.stirred.add(route.name)
         if found.reference is None:
             return difficulty, found.thresholds
         score = difficulty.ranked

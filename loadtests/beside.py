@@ -1,0 +1,142 @@
+"""Two trees side by side: `python -m loadtests.beside OTHER_TREE [--batches N] [--count N]`.
+
+A gateway out of this tree and one out of another (a worktree of the commit before, say), both
+running at once in front of one instant upstream, are asked in turns, batch by batch. Says the least
+and the median CPU µs a request of each, and the ratio: the least of many short batches is the one
+that the machine's neighbours disturbed least, so that changes of a few per cent can be seen where
+the comparison's medians move by half. Without OTHER_TREE only this one is measured. The bare hop is
+measured too, as the yardstick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import uvloop
+
+from gateway.upstreams.http1 import Pool
+from loadtests.compare import LOADS, SETTLE, Load, burn, configured, pinned
+from loadtests.harness import ROOT, Process, get
+from loadtests.meter import cpu_ns, tree
+from loadtests.peers import Peer
+from loadtests.stage import instant
+
+ROWS = {"routed": "", "pinned": "small"}
+"""What is asked of a gateway: a row's name, and the model."""
+_PLAIN = LOADS[0]
+
+
+@asynccontextmanager
+async def served(folder: Path, name: str, source: Path, url: str) -> AsyncIterator[Peer]:
+    """Run the gateway that lies at `source`; its label is `name`."""
+    home = folder / name
+    home.mkdir()
+    ledger = {"url": f"sqlite:///{home / 'waterfall.db'}"}
+    whole = configured(url) | {"ledger": ledger}
+    whole["server"] = whole["server"] | {"port": 0, "admin": "127.0.0.1:0", "drain": "5s"}
+    config = home / "waterfall.yaml"
+    config.write_text(json.dumps(whole), "utf-8")
+    config.chmod(0o600)
+    command = [sys.executable, "-m", "gateway", "serve", "--config", str(config)]
+    process = Process(command, home / "said.txt", home, source)
+    try:
+        at = (await process.says(r"serving (\S+)")).removesuffix("/v1")
+        pool = Pool(at)
+        try:
+            while (await get(pool, "/health/ready"))[0] != 200:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.02)
+        finally:
+            await pool.aclose()
+        yield Peer(name, at, process.pid, "")
+    finally:
+        await process.stop()
+
+
+@asynccontextmanager
+async def hop(folder: Path, url: str) -> AsyncIterator[Peer]:
+    """Run the bare hop of this tree."""
+    process = Process([sys.executable, "-m", "loadtests.hop", url], folder / "hop.txt")
+    try:
+        yield Peer("bare hop", await process.says(r"listening (\S+)"), process.pid, "m")
+    finally:
+        process.kill()
+
+
+async def measure(
+    folder: Path, other: Path | None, batches: int, count: int
+) -> dict[str, list[float]]:
+    """CPU µs a request, batch by batch, of each row."""
+    found: dict[str, list[float]] = {}
+    load = Load("plain", _PLAIN.stream, _PLAIN.pace, _PLAIN.width, count, count)
+    async with AsyncExitStack() as stack:
+        provider = await stack.enter_async_context(instant(folder))
+        trees = {"this": ROOT} | ({"other": other} if other else {})
+        gateways = [
+            await stack.enter_async_context(served(folder, name, source, provider.url))
+            for name, source in trees.items()
+        ]
+        bare = await stack.enter_async_context(hop(folder, provider.url))
+        pinned(provider.process, [*gateways, bare])
+        asked = [("bare hop", bare)]
+        for row, model in ROWS.items():
+            asked += [
+                (f"{row}, {each.label}", Peer(each.label, each.url, each.pid, model or "waterfall"))
+                for each in gateways
+            ]
+        for turn in range(-2, batches):  # the first two warm and do not count
+            for label, peer in asked:
+                before = cpu_ns(tree(peer.pid))
+                await burn(peer, load, count)
+                await asyncio.sleep(SETTLE)
+                if turn >= 0:
+                    used = (cpu_ns(tree(peer.pid)) - before) / 1e3 / count
+                    found.setdefault(label, []).append(used)
+    return found
+
+
+def told(found: dict[str, list[float]]) -> list[str]:
+    """Write the figures."""
+    base = min(found["bare hop"])
+    lines = [
+        f"{label:16} least {min(values):7.0f} µs, median {statistics.median(values):7.0f} µs, "
+        f"{min(values) / base:5.1f} x bare hop"
+        for label, values in found.items()
+    ]
+    for row in ROWS:
+        mine, its = found[f"{row}, this"], found.get(f"{row}, other")
+        if its:
+            pairs = [a / b for a, b in zip(mine, its, strict=True)]
+            lines.append(
+                f"{row}: this tree costs {min(mine) / min(its):.3f} of the other's least, "
+                f"{statistics.median(pairs):.3f} of its batch beside it"
+            )
+    return lines
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.beside", description=__doc__)
+    parser.add_argument("other", nargs="?", type=Path, help="the other tree's root")
+    parser.add_argument("--batches", type=int, default=12)
+    parser.add_argument("--count", type=int, default=400)
+    chosen = parser.parse_args(arguments)
+    with (
+        tempfile.TemporaryDirectory(prefix="waterfall-beside-") as folder,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        other = chosen.other.resolve() if chosen.other else None
+        found = runner.run(measure(Path(folder), other, chosen.batches, chosen.count))
+    print("\n".join(told(found)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

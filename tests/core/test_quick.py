@@ -1,0 +1,91 @@
+"""A quick value is like any frozen dataclass, and is only made in less time."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import FrozenInstanceError, asdict, dataclass, field, replace
+
+import pytest
+
+from gateway.core.quick import quick
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    name: str
+    parts: list[int] = field(default_factory=list)
+    size: int = 3
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Quick:
+    name: str
+    parts: list[int] = field(default_factory=list)
+    size: int = 3
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    pass
+
+
+def test_it_takes_what_the_slow_one_takes():
+    for made in (Slow, Quick):
+        one = made("a", size=5)
+        assert asdict(one) == {"name": "a", "parts": [], "size": 5}
+        assert type(one) is made
+        assert one == made("a", [], 5)
+        assert one.parts is not made("a").parts
+        assert asdict(made("a", [1])) == {"name": "a", "parts": [1], "size": 3}
+        assert asdict(replace(one, name="b")) == {"name": "b", "parts": [], "size": 5}
+        assert repr(one) == f"{made.__name__}(name='a', parts=[], size=5)"
+    assert Nothing() == Nothing()
+
+
+@pytest.mark.parametrize("given", [(), ("a", [], 3, 4)])
+def test_it_refuses_what_the_slow_one_refuses(given):
+    for made in (Slow, Quick):
+        with pytest.raises(TypeError, match=f"{made.__name__}.__init__"):
+            made(*given)
+
+
+def test_it_is_frozen_once_it_is_made():
+    one = Quick("a")
+    with pytest.raises(FrozenInstanceError):
+        one.name = "b"
+    with pytest.raises(FrozenInstanceError):
+        del one.name
+    assert not hasattr(one, "__dict__")
+
+
+def test_it_can_be_copied_and_hashed():
+    one = Quick("a", [1])
+    assert copy.copy(one) == copy.deepcopy(one) == one
+    assert hash(Quick("a", (1,))) == hash(Quick("a", (1,)))  # type: ignore[arg-type]
+
+
+def test_what_it_would_not_do_justice_to_is_refused():
+    @dataclass(slots=True)
+    class Open:
+        name: str
+
+    @dataclass(frozen=True)
+    class Loose:
+        name: str
+
+    @dataclass(frozen=True, slots=True)
+    class Child(Slow):
+        pass
+
+    @dataclass(frozen=True, slots=True)
+    class Busy:
+        name: str
+
+        def __post_init__(self) -> None:
+            raise AssertionError
+
+    for cls in (Open, Loose, Child, Busy, int):
+        with pytest.raises(TypeError, match="no frozen dataclass"):
+            quick(cls)
