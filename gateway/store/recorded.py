@@ -45,6 +45,30 @@ SELECT count(*) AS requests, coalesce(sum(escalated), 0) AS escalated FROM reque
 WHERE start_tier = :tier AND started_at >= :since"""
 
 
+_DAY: Final = ("CAST(started_at / 86400 AS INTEGER)", "CAST(floor(started_at / 86400) AS BIGINT)")
+_USED_BY_DAY = """
+SELECT {day} AS day, count(*) AS calls, sum(prompt_tokens) AS prompt, sum(cached_tokens) AS cached,
+       sum(completion_tokens) AS output
+FROM "call" WHERE tier = :tier AND purpose = 'serve' AND status = 'ok' AND started_at >= :since
+GROUP BY 1 ORDER BY 1"""
+_STARTED_BY_DAY = """
+SELECT {day} AS day, count(*) AS requests, coalesce(sum(escalated), 0) AS escalated FROM request
+WHERE start_tier = :tier AND started_at >= :since GROUP BY 1"""
+
+
+def usage_by_day(place: Place, tier: str, since: float) -> list[Mapping[str, float]]:
+    """Add up what `tier_usage` takes the means of, by the days (UTC) that have answered calls.
+    Raises OSError when there is no ledger of this layout."""
+    asked = {"tier": tier, "since": since}
+    day = ledger_at(place).forms(_DAY)
+    with reading(place) as connection:
+        used = connection.execute(_USED_BY_DAY.format(day=day), asked).fetchall()
+        started = connection.execute(_STARTED_BY_DAY.format(day=day), asked).fetchall()
+    starts = {row["day"]: plain(row) for row in started}
+    nothing = {"requests": 0, "escalated": 0}
+    return [{**nothing, **starts.get(row["day"], {}), **plain(row)} for row in used]
+
+
 def tier_usage(place: Place, tier: str, since: float) -> dict[str, float | None]:
     """What a tier's answered calls were like since a UNIX time: how many, from when to when, and
     their mean tokens; and of the requests that started there, how many, and how many escalated.

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from router_models.commands import common
 from router_models.commands.report import FORMATS, place, write
+
+if TYPE_CHECKING:
+    from router_models.payback.plan import Weighed
 
 _GIVEN = {
     "tuned": "models.tuned",
@@ -58,36 +63,64 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run(args: argparse.Namespace) -> int:
     """Weigh. Exit code 1 where --must-pay is not met, 2 for a wrong use."""
-    from router_models.commands.payback_file import read_plan
+    from router_models.commands.payback_file import open_plan, parse_plan
     from router_models.payback.telling import document
     from router_models.payback.weigh import weigh
 
     given = {place: getattr(args, name) for name, place in _GIVEN.items()}
     known = {place: value for place, value in given.items() if value is not None}
-    measured = _measured(args)
-    told = weigh(read_plan(args.plan, _book(args.config), known, measured))
+    measured, days = _measured(args)
+    opened, book = open_plan(args.plan), _book(args.config)
+
+    def plan_of(figures: Mapping[str, float | None] | None) -> Weighed:
+        return parse_plan(deepcopy(opened), book, known, figures)
+
+    told = weigh(plan_of(measured))
     told["measured"] = None if measured is None else {"tier": args.tier, **measured}
+    told["band"] = None if measured is None else _band(told, plan_of, measured, days)
     write(args, told, document)
     best = min(told["against"].values(), key=lambda found: found["cost"])
     return 1 if args.must_pay and not best["within"] else 0
 
 
-def _measured(args: argparse.Namespace) -> dict[str, float | None] | None:
-    """What the ledger says of the tier, where it is asked. Raises UseError."""
+def _band(
+    told: dict[str, Any],
+    plan_of: Callable[[Mapping[str, float | None]], Weighed],
+    measured: Mapping[str, float | None],
+    days: Sequence[Mapping[str, float]],
+) -> dict[str, int]:
+    """Put beside what was told of each alternative what other days may have made of it, where there
+    are days enough; return of how many days, and how often they were drawn."""
+    from router_models.payback.band import LEAST, bands, drawn
+
+    if len(days) < LEAST:
+        return {"days": len(days), "draws": 0}
+    plans = [plan_of(each) for each in drawn(days, measured)]
+    for name, found in bands(plans).items():
+        if name in told["against"]:
+            told["against"][name]["band"] = found
+    return {"days": len(days), "draws": len(plans)}
+
+
+def _measured(
+    args: argparse.Namespace,
+) -> tuple[dict[str, float | None] | None, list[Mapping[str, float]]]:
+    """What the ledger says of the tier, where it is asked, as a whole and by its days. Raises
+    UseError."""
     if (args.ledger is None) != (args.tier is None):
         raise common.UseError("--ledger goes with --tier, whose calls it is asked for.")
     if args.ledger is None:
-        return None
+        return None, []
     from datetime import UTC, datetime
 
-    from gateway.store.recorded import tier_usage
+    from gateway.store.recorded import tier_usage, usage_by_day
 
     _, path = place(None, args.ledger)
     since = datetime.now(tz=UTC).timestamp() - args.days * 86_400
     found = tier_usage(path, args.tier, since)
     if not found["calls"]:
         raise common.UseError(f"{path} has no answered call of {args.tier} in {args.days:g} days.")
-    return found
+    return found, usage_by_day(path, args.tier, since)
 
 
 def _book(config: Path | None) -> Any:

@@ -96,19 +96,9 @@ class _File(Strict):
     discount: Share = 0
 
 
-def read_plan(
-    path: Path,
-    book: Mapping[str, Price],
-    given: Mapping[str, Any],
-    measured: Mapping[str, float | None] | None = None,
-) -> Weighed:
-    """Read a file. `given` are values that win over its own, by their dotted paths; `book` has the
-    prices of models; `measured` is what a ledger says of the prompted tier
-    (`store.recorded.tier_usage`): it wins over the file, and `given` over it.
-
-    Raises ConfigError, OSError.
-    """
-    return parse_plan(read(read_file(path), path.name), book, given, measured)
+def open_plan(path: Path) -> Document:
+    """Read a file's text as data, for `parse_plan`. Raises ConfigError, OSError."""
+    return read(read_file(path), path.name)
 
 
 def parse_plan(
@@ -117,7 +107,12 @@ def parse_plan(
     given: Mapping[str, Any],
     measured: Mapping[str, float | None] | None = None,
 ) -> Weighed:
-    """Read a document as `read_plan` does. Raises ConfigError."""
+    """Read a document, which is changed by it. `given` are values that win over its own, by their
+    dotted paths; `book` has the prices of models; `measured` is what a ledger says of the prompted
+    tier (`store.recorded.tier_usage`): it wins over the document, and `given` over it.
+
+    Raises ConfigError.
+    """
     for trail, value in given.items():
         _put(document, trail.split("."), value)
     if measured is not None:

@@ -79,19 +79,34 @@ def _count(number: float) -> str:
 
 
 def _against(told: Figures) -> Section:
-    rows = [("tuned", usd(told["tuned"] * 1_000), "", "", "")]
+    rows: list[tuple[str, ...]] = [("tuned", usd(told["tuned"] * 1_000), "", "", "", "")]
     for name, found in told["against"].items():
         paid = _WHY[found["why"]] if found["why"] else _months(found)
         requests = "" if found["requests"] is None else _count(found["requests"])
         rows.append(
-            (_SHORT[name], usd(found["cost"] * 1_000), usd(found["saving"] * 1_000), requests, paid)
+            (
+                *(_SHORT[name], usd(found["cost"] * 1_000), usd(found["saving"] * 1_000)),
+                *(requests, paid, _band(found.get("band"))),
+            )
         )
-    head = ("against", "USD/1,000", "saved/1,000", "requests", "paid back after")
+    head = ["against", "USD/1,000", "saved/1,000", "requests", "paid back after", "95 of 100"]
+    if not any(found.get("band") for found in told["against"].values()):
+        head, rows = head[:-1], [row[:-1] for row in rows]
     text = (
         f"It costs {usd(told['once'], 2)} before the first request and {usd(told['monthly'], 2)} a "
         f"month; at {told['volume']:,.0f} requests a month:"
     )
-    return Section("Against what", [text], [Table(head, rows, "lrrrl")])
+    return Section("Against what", [text], [Table(head, rows, "lrrrll"[: len(head)])])
+
+
+def _band(found: Figures | None) -> str:
+    """Between which months 95 of 100 drawings of the ledger's days are."""
+    if found is None:
+        return ""
+    low, high = found["months"]["low"], found["months"]["high"]
+    if low is None:
+        return "never"
+    return f"{low:,.1f} to {'never' if high is None else f'{high:,.1f}'}"
 
 
 def _curve(told: Figures) -> Section:
@@ -191,4 +206,21 @@ def _rests(told: Figures) -> Section:
             f"Volume, tokens and cache as {found['calls']:,} answered calls of {found['tier']} "
             "have them; the instructions are what the file says."
         )
+        items.append(_drawn(told["band"], told["horizon"], told["against"]))
     return Section("What this rests on", items=items)
+
+
+def _drawn(band: Figures, horizon: float, against: Figures) -> str:
+    """How sure it is as far as traffic goes."""
+    if not band["draws"]:
+        return f"No band: the ledger has calls of {band['days']} days only, it takes five."
+    shares = ", ".join(
+        f"{_SHORT[name]} {percent(found['band']['within'])}"
+        for name, found in against.items()
+        if found.get("band")
+    )
+    return (
+        f"The band: the ledger's {band['days']} days drawn anew {band['draws']} times; paid back "
+        f"within {horizon:g} months in so many of them: {shares}. It is of traffic alone: prices, "
+        "costs and answers are as given."
+    )

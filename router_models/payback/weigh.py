@@ -33,7 +33,7 @@ ALTERNATIVES = {
 
 def weigh(given: Weighed) -> dict[str, Any]:
     """Weigh it against each alternative, as plain JSON values."""
-    tuned, costs = _costs(given)
+    tuned, costs = costs_of(given)
     return {
         "models": dict(given.names),
         "volume": given.volume,
@@ -59,9 +59,9 @@ def weigh(given: Weighed) -> dict[str, Any]:
     }
 
 
-def _costs(given: Weighed) -> tuple[float, dict[str, float]]:
-    """What a request costs of the tuned model, and of each alternative; what a small model could
-    not answer costs the large one too, where it is said how often that is."""
+def costs_of(given: Weighed) -> tuple[float, dict[str, float]]:
+    """Return what a request costs of the tuned model, and of each alternative; what a small model
+    could not answer costs the large one too, where it is said how often that is."""
     prices, tokens = given.prices, given.tokens
     costs = {"prompted": request_cost(prices["prompted"], tokens)}
     if given.cached is not None:
@@ -119,7 +119,7 @@ def _sensitivity(given: Weighed) -> list[dict[str, Any]]:
     """When it is paid back against each alternative, were one thing else."""
     rows = []
     for what, other in _others(given).items():
-        tuned, costs = _costs(other)
+        tuned, costs = costs_of(other)
         found = {name: pay_back(c - tuned, other.volume, other.plan) for name, c in costs.items()}
         rows.append({"what": what, "against": {name: _told(each) for name, each in found.items()}})
     return rows
