@@ -38,10 +38,17 @@ READERS: Final = 2
 class Totals:
     """A period's blocks, in order; `labels` is what somebody has said of its requests, by route and
     by the tier that served; `first` and `last` are when its first and last request started, UNIX
-    times in seconds (None without any)."""
+    times in seconds (None without any).
+
+    What began before `deleted_before`, a UNIX time in seconds, may have been deleted; None where
+    that touches none of the period. `missing` counts requests of such hours that are not whole in
+    the period, or whose sums an older version did not keep: most of them are in no block.
+    """
 
     blocks: tuple[Block, ...] = ()
     labels: tuple[Row, ...] = ()
+    deleted_before: int | None = None
+    missing: int = 0
 
     @property
     def first(self) -> float | None:
@@ -61,10 +68,12 @@ def totals(place: Place, period: Period = EVER, blocks: int = BLOCKS) -> Totals:
     with ThreadPoolExecutor(READERS + 1) as readers:
         labels = readers.submit(judged, place, period)
         with reading(place) as connection:
-            hours = _whole_hours(connection, period)
-            if len(hours) >= blocks:
+            hours, start = _whole_hours(connection, period), kept_from(connection)
+            deleted = start if start and start > period.bounds[0] else None
+            if len(hours) >= blocks or deleted:
                 pieces = list(_by_hours(connection, period, hours))
-                return Totals(tuple(_cut(pieces, blocks)), labels.result())
+                missing = _missing(connection, period, hours, start)
+                return Totals(tuple(_cut(pieces, blocks)), labels.result(), deleted, missing)
             edges = _edges(connection, period, blocks)
         parts = [(place, period, edges[turn::READERS]) for turn in range(READERS)]
         found = dict(pair for part in readers.map(_read, parts) for pair in part)
@@ -93,10 +102,19 @@ def _whole_hours(connection: Connection, period: Period) -> list[int]:
     return [row[0] for row in connection.execute(_HOURS, asked).fetchall()]
 
 
+def _missing(connection: Connection, period: Period, hours: Sequence[int], start: int) -> int:
+    """Count the requests of hours before `start` that are not among the whole ones."""
+    since, until = period.bounds
+    asked = {"since": since - HOUR, "until": min(until, start), "route": period.route}
+    sql = _HAD.format(route="" if period.route is None else "AND route = :route")
+    had = {row[0]: int(row[1]) for row in connection.execute(sql, asked).fetchall()}
+    return sum(had[hour] for hour in had.keys() - {*hours})
+
+
 def _by_hours(connection: Connection, period: Period, hours: Sequence[int]) -> Iterator[Block]:
     """Yield the blocks of a period in order of time: of each hour, kept or read."""
     since, until = period.bounds
-    asked = {"since": hours[0], "until": hours[-1] + 1}
+    asked = {"since": min(hours, default=0), "until": max(hours, default=-1) + 1}
     wanted, at = {*hours}, since
     for hour, sums in connection.execute(_SUMS, asked).fetchall():
         if hour in wanted:
@@ -158,6 +176,9 @@ WHERE kept.hour >= :since AND kept.hour + 3600 <= :until
   AND NOT EXISTS (SELECT 1 FROM rollup_due AS due
                   WHERE due.hour = kept.hour AND due.hour >= :kept_from)
 ORDER BY kept.hour"""
+_HAD: Final = """
+SELECT hour, sum(requests) FROM rollup_hour WHERE hour > :since AND hour < :until {route}
+GROUP BY hour"""
 _SUMS: Final = """
 SELECT hour, sums FROM report_hour WHERE hour >= :since AND hour < :until ORDER BY hour"""
 _NEXT: Final = """

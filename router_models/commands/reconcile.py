@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Any
 
+from gateway.store.connection import Place
 from router_models.commands import common
 from router_models.commands.report import FORMATS, place, write
 
@@ -91,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
         raise common.UseError(str(error)) from error
     billed = table(line for _, lines in read.values() for line in lines)
     since, until = _span([day for _, day in billed])
+    _require_kept(path, [day for _, day in billed], args.timezone)
     rows = [
         row
         for row in recorded_calls(path, since, until)
@@ -110,6 +112,29 @@ def run(args: argparse.Namespace) -> int:
     told["held"] = _held(args, told["captured"])
     write(args, told, document)
     return 0 if told["held"] else 1
+
+
+def _require_kept(path: Place, days: list[str], zone: tzinfo) -> None:
+    """Refuse days whose calls have been deleted: they would be told as never recorded. Raises
+    UseError."""
+    from gateway.store.ledgers import reading
+    from gateway.store.rollups import kept_from
+
+    with reading(path) as connection:
+        start = kept_from(connection)
+    gone = sorted(
+        {
+            day
+            for day in days
+            if datetime.fromisoformat(day).replace(tzinfo=zone).timestamp() < start
+        }
+    )
+    if gone:
+        before = datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%d %H:%M")
+        raise common.UseError(
+            f"{path} has no calls of before {before} UTC any more (ledger.retention, or export "
+            f"--delete), and the bill has {gone[0]} to {gone[-1]}: leave those days out of it."
+        )
 
 
 def _held(args: argparse.Namespace, captured: float | None) -> bool:

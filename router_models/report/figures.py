@@ -79,6 +79,8 @@ def figures(totals: Totals, asked: Asked, prices: Mapping[str, float] = {}) -> d
         "least_volume": least_volume(bill, own, days),
         "over_time": _over_time(totals),
         "blocks": len(blocks),
+        "deleted_before": totals.deleted_before,
+        "missing": totals.missing,
         "seed": asked.seed,
     }
 

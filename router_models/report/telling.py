@@ -50,6 +50,11 @@ def document(told: Figures) -> Document:
         _assumptions(told),
     ]
     verdict, tone = verdict_of(told)
+    if told["missing"]:
+        verdict += (
+            f" This is not all: up to {told['missing']:,} requests of the period have been deleted "
+            "from the ledger and are in no figure here."
+        )
     return Document(
         title="Waterfall report",
         about=_about(told),
@@ -264,6 +269,18 @@ def _rests_on(told: Figures) -> Iterator[str]:
     yield f"{found['unserved']:,} requests got no answer: {unserved}, with no baseline beside it."
     modes = ", ".join(f"{mode} {n:,}" for mode, n in found["modes"].items())
     yield f"Requests by mode: {modes}."
+    if told["deleted_before"]:
+        gone = _day(told["deleted_before"])
+        yield (
+            f"What began before {gone} UTC has been deleted from the ledger: it is in the sums by "
+            "its whole hours, and in no quality and no what-if."
+        )
+        if told["missing"]:
+            yield (
+                f"Of hours that are not whole in the period, or that an older version added up, "
+                f"{told['missing']:,} requests had been counted: take whole hours for --since and "
+                "--until, or read exported days with `waterfall ledger query`."
+            )
     if not told["own_cost"] and not bill["gateway"]:
         yield "What the gateway itself costs is not in it: say so with --own-cost."
     yield from told.get("notes", ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -114,14 +115,57 @@ def test_an_hour_that_an_older_version_added_up_anew_is_read_by_rows(rows, ledge
 
 
 def test_requests_that_are_deleted_stay_in_the_report(rows, ledger):
-    with closing(ledger_at(ledger).write()) as writer:
-        while expire(writer, START + 2 * DAY):
-            pass
+    delete(ledger, START + 2 * DAY)
     assert 0 < tell(ledger, "SELECT count(*) FROM request")[0][0] < 300
     gone = told(ledger)
     kept = told(rows)
     for part in ("requests", "bill", "cost", "losses", "certainty", "served"):
         assert gone[part] == kept[part]
+
+
+def delete(path, before):
+    with closing(ledger_at(path).write()) as writer:
+        while expire(writer, before):
+            pass
+
+
+FIRST_DAY = (START // DAY + 1) * DAY
+"""The first whole day (UTC): it is deleted with what was before it."""
+GONE = Period(FIRST_DAY, FIRST_DAY + DAY)
+
+
+@pytest.mark.parametrize("route", [None, "contracts"])
+def test_few_hours_that_are_deleted_are_not_reported_as_nothing(rows, ledger, route):
+    """So few are read by their rows elsewhere; here there are none."""
+    day = replace(GONE, route=route)
+    delete(ledger, START + 2 * DAY)
+    found, kept = totals(ledger, day), totals(rows, day)
+    assert kept.blocks
+    for part in ("requests", "bill", "cost", "losses", "certainty", "served"):
+        gone = figures(found, Asked(day))[part]
+        assert gone == figures(kept, Asked(day))[part], part
+    assert (found.deleted_before, found.missing) == (GONE.until, 0)
+    assert (kept.deleted_before, kept.missing) == (None, 0)
+
+
+def test_what_is_in_no_figure_since_it_was_deleted_is_counted(rows, ledger):
+    def count(since, until):
+        return sum(each.count for each in totals(rows, Period(since, until)).blocks)
+
+    delete(ledger, START + 2 * DAY)
+    cut = totals(ledger, Period(FIRST_DAY + HOUR / 2, FIRST_DAY + 5 * HOUR))
+    assert cut.missing == count(FIRST_DAY, FIRST_DAY + HOUR) > 0
+    hour = hour_of(FIRST_DAY - 1)
+    tell(ledger, "DELETE FROM report_hour WHERE hour = ?", hour)  # an older version keeps none
+    found = totals(ledger)
+    assert found.missing == count(hour, hour + HOUR) > 0
+    everything = figures(found, Asked())["requests"]
+    assert everything + found.missing == figures(totals(rows), Asked())["requests"]
+    after = totals(ledger, Period(GONE.until))
+    assert (after.deleted_before, after.missing) == (None, 0)
+    tell(ledger, "DELETE FROM report_hour")
+    nothing = totals(ledger, GONE)
+    assert (nothing.blocks, nothing.missing) == ((), count(GONE.since, GONE.until))
 
 
 def test_few_hours_are_read_by_their_rows(ledger):
