@@ -9,6 +9,7 @@ from gateway.core.rows import COST_COLUMNS
 from gateway.store.blocks import plain
 from gateway.store.connection import Place
 from gateway.store.ledgers import ledger_at, reading
+from gateway.store.rollups import kept_from
 
 HOUR: Final = 3600
 _KINDS = ", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in COST_COLUMNS)
@@ -34,6 +35,13 @@ def recorded_calls(place: Place, since: float, until: float) -> list[Mapping[str
     with reading(place) as connection:
         rows = [plain(row) for row in connection.execute(sql, asked)]
     return sorted(rows, key=lambda row: [row[name] for name in _KEYS])
+
+
+def recorded_from(place: Place) -> int:
+    """Return the UNIX time before which calls may have been deleted; 0 where none were. Raises
+    OSError when there is no ledger of this layout."""
+    with reading(place) as connection:
+        return kept_from(connection)
 
 
 _USED = """

@@ -117,11 +117,9 @@ def run(args: argparse.Namespace) -> int:
 def _require_kept(path: Place, days: list[str], zone: tzinfo) -> None:
     """Refuse days whose calls have been deleted: they would be told as never recorded. Raises
     UseError."""
-    from gateway.store.ledgers import reading
-    from gateway.store.rollups import kept_from
+    from gateway.store.recorded import recorded_from
 
-    with reading(path) as connection:
-        start = kept_from(connection)
+    start = recorded_from(path)
     gone = sorted(
         {
             day
