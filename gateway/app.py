@@ -15,12 +15,13 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from gateway.api.admin import Controls, Render, admin_app, at_once, refuse_restart
+from gateway.api.answering import open_passing
 from gateway.api.build_info import build_info, priced_at
 from gateway.api.caching import ReplyCache
 from gateway.api.dashboard import describe
 from gateway.api.doors import StartError, open_ledger, refuse_open_door
 from gateway.api.figures import figures_of
-from gateway.api.passage import open_passing
+from gateway.api.kept_responses import KeptResponses
 from gateway.api.planning import Clocks, require_thresholds
 from gateway.api.server import main_app
 from gateway.api.service import Service, Switch
@@ -172,7 +173,8 @@ class Gateway:
             prompt_hash=hasher(settings.ledger.prompt_key),
         )
 
-        passing = open_passing(parts, settings.passthrough, settings.upstreams)
+        keeping = {u for t in settings.tiers.values() if t.wire == "responses" for u in t.upstreams}
+        passing = open_passing(parts, settings.passthrough, settings.upstreams, keeping)
 
         async def close() -> None:
             await asyncio.gather(
@@ -195,6 +197,7 @@ class Gateway:
             **fleet.told,
             close=close,
             passing=passing,
+            kept=KeptResponses(self._spending.line),
             shadow_calls=ShadowCalls(parts),
             usable=Readiness(settings.upstreams.values(), CLOCKS.monotonic).check,
             admission=spent.admission,

@@ -12,6 +12,7 @@ import logging
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from gateway.api import caching, headers, idempotency, overrides
@@ -34,6 +35,7 @@ from gateway.api.http import (
 )
 from gateway.api.idempotency import Once
 from gateway.api.keepalive import KeepAlive
+from gateway.api.kept_responses import Noting, is_kept
 from gateway.api.planning import Arrival, Clocks, plan_job, replan
 from gateway.api.reply import EVENTS, PlainReply, StreamedReply
 from gateway.api.service import Service, Switch
@@ -43,9 +45,11 @@ from gateway.core.errors import GatewayError
 from gateway.core.ledger import Entry, refusal
 from gateway.core.outcome import Attempt
 from gateway.dialects.dialect import Dialect
+from gateway.dialects.responses import RESPONSES
 from gateway.engine import Job
 
 _log = logging.getLogger("waterfall")
+Reply = PlainReply | StreamedReply | Noting
 
 
 class Chat:
@@ -75,6 +79,9 @@ class Chat:
                 inside.enter_context(place)
                 arrival = Arrival(scope, key, at, own_id, known_as, self._dialect)
                 body = await read_json(scope, place.receive, service.max_body)
+                if self._dialect is RESPONSES and "previous_response_id" in body:
+                    at_rest = await service.kept.rested_on(body["previous_response_id"], key)
+                    arrival = replace(arrival, kept_at=at_rest)
                 job = plan_job(service, self._clocks, arrival, body)
                 job, told, once = await self._let_in(service, arrival, body, job)
             except ClientGone:
@@ -194,7 +201,7 @@ async def _answer(
 
 
 async def _serve_with(
-    service: Service, job: Job, reply: PlainReply | StreamedReply, good: Callable[[], None]
+    service: Service, job: Job, reply: Reply, good: Callable[[], None]
 ) -> tuple[Entry | None, bool]:
     """Serve it; return its record, and whether it is asked about in the shadow. `good` hears that
     it went well."""
@@ -208,7 +215,7 @@ async def _serve_with(
 async def _say_again(
     service: Service,
     job: Job,
-    reply: PlainReply | StreamedReply,
+    reply: Reply,
     served: Attempt,
     good: Callable[[], None],
 ) -> Entry | None:
@@ -216,7 +223,7 @@ async def _say_again(
 
 
 async def _delivered(
-    running: Awaitable[Entry], reply: PlainReply | StreamedReply, good: Callable[[], None]
+    running: Awaitable[Entry], reply: Reply, good: Callable[[], None]
 ) -> Entry | None:
     try:
         entry = await running
@@ -248,14 +255,20 @@ def _reply_for(
     base: Headers,
     send: Send,
     keepalive: KeepAlive | None,
-) -> PlainReply | StreamedReply:
+) -> Reply:
     voice = CHAT
     if arrival.dialect is not None:
         voice = Voice(arrival.dialect, job.request, job.origin.request_id)
-    if not job.request.stream:
-        return PlainReply(send, base, service.simulated, voice)
-    details = overrides.wants_details(arrival.scope)
-    return StreamedReply(send, base, service.simulated, voice, details=details, keepalive=keepalive)
+    reply: PlainReply | StreamedReply
+    if job.request.stream:
+        known = service.simulated
+        details = overrides.wants_details(arrival.scope)
+        reply = StreamedReply(send, base, known, voice, details=details, keepalive=keepalive)
+    else:
+        reply = PlainReply(send, base, service.simulated, voice)
+    if is_kept(job.request):
+        return Noting(reply, service.kept, job.origin.key)
+    return reply
 
 
 def _fault() -> GatewayError:

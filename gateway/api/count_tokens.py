@@ -1,13 +1,21 @@
-"""`POST /v1/messages/count_tokens`: how long a prompt is, by the upstream that would be asked."""
+"""`POST /v1/messages/count_tokens`: how long a prompt is, by the upstream that would be asked.
+
+It is a request among those under way and of its key's, and has no record: it uses no tokens and
+costs nothing.
+"""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from gateway.api import headers
 from gateway.api.auth import identify
+from gateway.api.crowding import Place
 from gateway.api.http import ClientGone, Receive, Scope, Send, answer_error, answer_json, read_json
 from gateway.api.http import request_id as id_of
 from gateway.api.planning import Arrival, Clocks, plan_job
 from gateway.api.service import Switch
+from gateway.api.spending import admit_passing
 from gateway.api.voice import error_body, id_headers
 from gateway.core.errors import GatewayError, UpstreamError
 from gateway.core.ledger import refusal
@@ -30,14 +38,17 @@ class CountTokens:
         known_as = id_of(scope, own_id)
         ids = [*headers.ids(known_as), *id_headers(MESSAGES, known_as)]
         service = self._switch.service
-        with service.in_flight:
+        with service.in_flight, ExitStack() as inside:
             try:
                 key = identify(scope, service.keys)
-                body = await read_json(scope, receive, service.max_body)
+                place = Place(self._switch.room, receive)
+                inside.enter_context(place)
+                body = await read_json(scope, place.receive, service.max_body)
                 arrival = Arrival(scope, key, at, own_id, known_as, MESSAGES)
                 # What is counted has no reply to be bounded. The body itself stays as it came.
                 bounded = body if "max_tokens" in body else {**body, "max_tokens": 1}
                 job = plan_job(service, self._clocks, arrival, bounded)
+                await admit_passing(service.admission, key, own_id, 0)
             except ClientGone:
                 return
             except GatewayError as error:
@@ -48,6 +59,9 @@ class CountTokens:
                 counted = await service.engine.count(job)
             except UpstreamError:
                 counted = None
+            finally:
+                if service.admission is not None:
+                    service.admission.settle_free(own_id)
             told = {"input_tokens": job.signals.prompt_tokens if counted is None else counted}
             ids += headers.decision(job)
             await answer_json(send, 200, told, [*ids, _ESTIMATED] if counted is None else ids)

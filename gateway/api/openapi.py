@@ -14,6 +14,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 import gateway
+from gateway.api.openapi_passed import passed_paths
 
 Schema = dict[str, Any]
 _MODEL = {"type": "string", "minLength": 1, "description": "a route, an alias or a tier"}
@@ -152,8 +153,7 @@ def _paths() -> Iterator[tuple[str, Schema]]:
     for path, told, asks in _DIALECTS:
         yield path, _post(told, asks, "Any", events=True, error="AnyError")
     yield "/v1/feedback", _post("Say what somebody thought of an answer", "Feedback", "Any")
-    for path in _PASSED:
-        yield path, _post("Passed through to one upstream, where one is named", "Any", "Any")
+    yield from passed_paths(_errors())
     yield "/v1/models", _get("List what can be asked", "Models")
     one = _get("One of them", "Model")
     one["get"]["parameters"] = [
@@ -179,7 +179,6 @@ _EXAMPLES: Mapping[str, Schema] = {
     "ResponsesRequest": {"model": "waterfall", "input": "Say hello."},
     "CompletionsRequest": {"model": "waterfall", "prompt": "Say hello."},
 }
-_PASSED = ("/v1/embeddings", "/v1/moderations")
 
 
 def _post(

@@ -6,13 +6,12 @@ import asyncio
 import logging
 import traceback
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import replace
+from typing import Any, Protocol
 
 from gateway.api import headers
+from gateway.api.answering import Passing
 from gateway.api.http import ClientGone, Headers, Send, answer_error, stopping
-from gateway.config import UpstreamSettings
-from gateway.config.settings import PassthroughSettings
 from gateway.core.errors import UNBILLED, GatewayError, StreamBroken, UpstreamError
 from gateway.core.ledger import Entry, Origin
 from gateway.core.money import FREE, UNPRICED, Price, Usage
@@ -20,7 +19,6 @@ from gateway.core.outcome import CallRecord
 from gateway.core.passing import (
     CHARS_PER_TOKEN,
     EDGE,
-    PREFIX,
     Passage,
     Passed,
     entry_of,
@@ -28,13 +26,8 @@ from gateway.core.passing import (
     price_of,
     usage_in,
 )
-from gateway.core.plan import Tier
 from gateway.core.ports import OpenCall
-from gateway.engine import Parts
 from gateway.upstreams.usage import OPENAI, TOKENS, read_usage
-
-if TYPE_CHECKING:
-    from gateway.upstreams.passing import PassingClient
 
 _log = logging.getLogger("waterfall")
 _RETURNED = (b"content-type", b"content-length", b"content-disposition")
@@ -60,40 +53,6 @@ class Body(Protocol):
     async def gone(self) -> None:
         """Wait until the client has hung up; asked for when the body is whole."""
         ...
-
-
-@dataclass(frozen=True)
-class Passing:
-    """What passing through takes: the upstream of each group, their clients, prices by model."""
-
-    parts: Parts
-    upstreams: Mapping[str, str]
-    clients: Mapping[str, PassingClient]
-    prices: Mapping[str, Price]
-    max_upload: int
-
-    @property
-    def tiers(self) -> list[Tier]:
-        """The tiers that records and metrics have for it."""
-        return [Tier(PREFIX + group, upstream, "") for group, upstream in self.upstreams.items()]
-
-    async def aclose(self) -> None:
-        """Close every connection."""
-        await asyncio.gather(*(each.aclose() for each in self.clients.values()))
-
-
-def open_passing(
-    parts: Parts, settings: PassthroughSettings, upstreams: Mapping[str, UpstreamSettings]
-) -> Passing:
-    """Open what a configuration passes through; connections are made as they are needed."""
-    names = set(settings.upstreams.values())
-    if not names:
-        return Passing(parts, {}, {}, {}, settings.max_upload)
-    # httpx is a twentieth of what the gateway takes to start: only those pay for it who use it.
-    from gateway.upstreams.passing import PassingClient  # noqa: PLC0415
-
-    clients = {name: PassingClient(upstreams[name], settings.timeout) for name in names}
-    return Passing(parts, settings.upstreams, clients, settings.prices, settings.max_upload)
 
 
 class _Edges:

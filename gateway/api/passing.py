@@ -1,13 +1,16 @@
 """Endpoints that are passed through to one upstream: embeddings, moderations, audio, images, files
-and batches. Both ways are streamed."""
+and batches; and responses, to the upstream that keeps them. Both ways are streamed."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack
 
 from gateway.api import headers
+from gateway.api.answering import Passing
 from gateway.api.auth import Key, identify
+from gateway.api.crowding import Place
 from gateway.api.http import (
     ClientGone,
     Receive,
@@ -19,7 +22,8 @@ from gateway.api.http import (
     request_id,
     stopping,
 )
-from gateway.api.passage import Passing, Run
+from gateway.api.kept_responses import missing
+from gateway.api.passage import Run
 from gateway.api.planning import Clocks
 from gateway.api.service import Service, Switch
 from gateway.api.spending import admit_passing
@@ -31,13 +35,14 @@ from gateway.core.errors import (
     NotFound,
 )
 from gateway.core.ledger import Origin, refusal
-from gateway.core.passing import Passage, group_of
+from gateway.core.passing import Group, Passage, group_of
 from gateway.core.trace import read_traceparent
 
 METHODS = ("GET", "POST", "DELETE")
 PATHS = (
     *("/v1/embeddings", "/v1/moderations", "/v1/audio/{rest:path}", "/v1/images/{rest:path}"),
     *("/v1/files", "/v1/files/{rest:path}", "/v1/batches", "/v1/batches/{rest:path}"),
+    "/v1/responses/{rest:path}",
 )
 _SENT = ("content-type", "accept", "openai-beta", "idempotency-key")
 _JSON = "application/json"
@@ -56,12 +61,17 @@ class PassThrough:
         at, own_id = self._clocks.monotonic(), self._clocks.new_id()
         known_as = request_id(scope, own_id)
         service = self._switch.service
-        with service.in_flight:
+        with service.in_flight, ExitStack() as inside:
             try:
                 key = self._admit(scope, service)
-                passing, passage = _passage(service, scope)
-                body = _Body(scope, receive, passing.max_upload)
-                raw = await _json_of(body, service.max_body) if _is_json(scope) else None
+                place = Place(self._switch.room, receive)
+                inside.enter_context(place)
+                passage = await _passage(service, scope, key)
+                passing = service.passing
+                # What is read whole takes up room; what is streamed does not.
+                whole = _is_json(scope)
+                body = _Body(scope, place.receive if whole else receive, passing.max_upload)
+                raw = await _json_of(body, service.max_body) if whole else None
                 await admit_passing(service.admission, key, own_id, len(raw.data) if raw else 0)
             except ClientGone:
                 return
@@ -91,28 +101,44 @@ class PassThrough:
         key = identify(scope, service.keys)
         if self._switch.draining:
             raise stopping()
-        if key.routes is not None:
-            raise Forbidden("This key is bound to routes: nothing is passed through for it.")
         return key
 
 
-def _passage(service: Service, scope: Scope) -> tuple[Passing, Passage]:
+async def _passage(service: Service, scope: Scope, key: Key) -> Passage:
     """Find out what is asked for, and who answers it."""
     path = str(scope["path"]).removeprefix("/v1")
     group = group_of(scope["method"], path)
     if group is None:
         raise NotFound(f"There is nothing at {scope['method']} {str(scope['path'])[:200]}.")
-    passing = service.passing
+    if group == "responses":
+        upstream = await _keeping(service, path.split("/")[2], key)
+    else:
+        upstream = _named(service.passing, group, key)
+    query = scope.get("query_string", b"")
+    if not _QUERY.fullmatch(query):
+        raise BadRequest("The query has characters that no URL has.")
+    target = f"{path}?{query.decode()}" if query else path
+    return Passage(group, scope["method"], path, upstream, target)
+
+
+def _named(passing: Passing, group: Group, key: Key) -> str:
+    """Return the upstream that a configuration names for a group."""
+    if key.routes is not None:
+        raise Forbidden("This key is bound to routes: nothing is passed through for it.")
     upstream = passing.upstreams.get(group)
     if upstream is None:
         raise NotFound(
             f"Nothing is passed through for {group} here: name an upstream in passthrough.{group}."
         )
-    query = scope.get("query_string", b"")
-    if not _QUERY.fullmatch(query):
-        raise BadRequest("The query has characters that no URL has.")
-    target = f"{path}?{query.decode()}" if query else path
-    return passing, Passage(group, scope["method"], path, upstream, target)
+    return upstream
+
+
+async def _keeping(service: Service, response_id: str, key: Key) -> str:
+    """Return the upstream that keeps a response of this key's."""
+    upstream = await service.kept.find(response_id, key) if service.passing.keeping else None
+    if upstream not in service.passing.keeping:
+        raise missing(response_id)
+    return str(upstream)
 
 
 def _is_json(scope: Scope) -> bool:

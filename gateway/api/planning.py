@@ -13,7 +13,7 @@ from gateway.api.auth import Key
 from gateway.api.http import Scope, header
 from gateway.api.service import Service
 from gateway.api.sessions import conversation
-from gateway.api.voice import read_request, require_own_state
+from gateway.api.voice import read_request, resting
 from gateway.core.chat import ChatRequest
 from gateway.core.demands import demanded
 from gateway.core.difficulty import Difficulty, start_index
@@ -44,7 +44,8 @@ class Clocks:
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """A request as it came in. `at` is monotonic, in seconds; `external_id` is what the client
-    knows it by; `dialect` is what its endpoint speaks, None for OpenAI's chat."""
+    knows it by; `dialect` is what its endpoint speaks, None for OpenAI's chat; `kept_at` the
+    upstream that keeps the response which it goes on from, empty where that is not known."""
 
     scope: Scope
     key: Key
@@ -52,12 +53,13 @@ class Arrival:
     entry_id: str
     external_id: str
     dialect: Dialect | None = None
+    kept_at: str = ""
 
 
 def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str, Any]) -> Job:
     """Parse, measure, score and plan. Raises GatewayError with what the client should change."""
     request = read_request(arrival.dialect, arrival.scope, body, service.caps)
-    require_own_state(request, arrival.key.name)
+    request = resting(request, arrival.kept_at, arrival.key.name)
     route, tier = service.resolve(request.model, arrival.key)
     asked = overrides.read(arrival.scope, arrival.key, tier.name if tier else None)
     require_thresholds(route, asked.thresholds or ())

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway.api.answering import Passing
 from gateway.api.auth import Key, Keys
 from gateway.api.caching import ReplyCache
 from gateway.api.idempotency import OpenLine
-from gateway.api.passage import Passing
+from gateway.api.kept_responses import KeptResponses
 from gateway.api.sessions import Sessions
 from gateway.core.difficulty import Difficulty
 from gateway.core.errors import NotFound
@@ -82,8 +83,8 @@ class Service:
     `close` lets go of its connections, once the last request has finished; `shadow_calls` are those
     under way for the record alone; `admission` keeps limits and budgets, where there are any;
     `line` opens the way to what processes share, `cache` has replies there; `passing` is what is
-    passed through; `down` names those tiers whose breaker is open, `figures` says how each
-    deployment stands.
+    passed through, `kept` who made which response that an upstream keeps; `down` names those tiers
+    whose breaker is open, `figures` says how each deployment stands.
     """
 
     engine: Engine
@@ -101,6 +102,7 @@ class Service:
     shadow_calls: ShadowCalls
     usable: Callable[[], Awaitable[bool]]
     passing: Passing
+    kept: KeptResponses
     assessors: Mapping[str, Assessor] = field(default_factory=dict)
     shadows: Mapping[str, Shadow] = field(default_factory=dict)
     admission: Admission | None = None

@@ -4,6 +4,7 @@ unless its endpoint speaks another dialect."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -18,7 +19,6 @@ from gateway.core.room import Caps
 from gateway.dialects.dialect import Dialect, Telling
 
 _LONGEST_HEADER = 2048
-_KEPT = ("previous_response_id", "conversation")
 
 
 def read_request(
@@ -31,18 +31,23 @@ def read_request(
     return ChatRequest(parse(dict(request.body), caps).body, request.native)
 
 
-def require_own_state(request: ChatRequest, key: str) -> None:
-    """Raise BadRequest for what rests on a response that was kept, where keys tell clients apart:
-    it lies with the upstream under one account, and who made it is not known there."""
+def resting(request: ChatRequest, kept_at: str, key: str) -> ChatRequest:
+    """Return a request that goes on from what the upstream `kept_at` keeps.
+
+    Raises BadRequest for a conversation, where keys tell clients apart: it lies with the upstream
+    under one account, and whose it is is not known there.
+    """
     native = request.native
-    kept = [name for name in _KEPT if native is not None and name in native.only]
-    if kept and key:
+    if native is None:
+        return request
+    if key and "conversation" in native.only:
         raise BadRequest(
-            f"{kept[0]} is not served to clients with keys: responses that an upstream keeps are "
-            "not told apart by key. Send the conversation as input items.",
-            param=kept[0],
+            "conversation is not served to clients with keys: those that an upstream keeps are not "
+            "told apart by key. Use previous_response_id, or send the conversation as input items.",
+            param="conversation",
             code="state_not_kept_by_key",
         )
+    return replace(request, native=replace(native, kept_at=kept_at)) if kept_at else request
 
 
 def _own_headers(dialect: Dialect, scope: Scope) -> dict[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from gateway.core.chat import ChatRequest
 from gateway.core.native import Wire
@@ -72,22 +72,34 @@ RESPONSES = Accepts(refuse=frozenset({"n", "stop", "logit_bias", "audio", "web_s
 """What OpenAI's Responses take of a chat."""
 BY_WIRE: Mapping[Wire, Accepts] = {"messages": MESSAGES, "responses": RESPONSES}
 
+_KEPT_AT: Final = "kept at "
+
 
 def demands_of(request: ChatRequest) -> tuple[str, ...]:
     """Name what a request demands of its answer, in the order of DEMANDS; then what only its own
-    dialect has words for, as `messages:mcp_servers`."""
+    dialect has words for, as `messages:mcp_servers`, and the upstream that keeps what it goes on
+    from, as `kept at openai`."""
     body = request.body
     found = set(_in_fields(body))
     found.update(_in_messages(request.messages))
     demands = tuple(name for name in DEMANDS if name in found)
     own = request.native
-    return demands if own is None else (*demands, *(f"{own.wire}:{name}" for name in own.only))
+    if own is None:
+        return demands
+    kept = (f"{_KEPT_AT}{own.kept_at}",) if own.kept_at else ()
+    return (*demands, *(f"{own.wire}:{name}" for name in own.only), *kept)
 
 
 def foreign(wire: Wire, demands: Sequence[str]) -> list[str]:
     """Name the demands that only another dialect than `wire` has words for."""
     named = (demand.partition(":") for demand in demands if ":" in demand)
     return [name for other, _, name in named if other != wire]
+
+
+def elsewhere(upstreams: Sequence[str], demands: Sequence[str]) -> list[str]:
+    """Name the demands that rest on what none of these upstreams keeps."""
+    places = (each for each in demands if each.startswith(_KEPT_AT))
+    return [f"what is {place}" for place in places if place[len(_KEPT_AT) :] not in upstreams]
 
 
 def dropped(names: Iterable[str]) -> tuple[str, ...]:

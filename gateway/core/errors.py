@@ -165,6 +165,8 @@ class UpstreamError(GatewayError):
     """A bounded name for logs and metrics."""
     falls_through = True
     """May the cascade try another tier?"""
+    lasting = False
+    """Would the same call surely fail so again?"""
 
 
 class UpstreamRejected(UpstreamError):
@@ -252,10 +254,10 @@ class UpstreamDown(UpstreamError):
     code = "upstream_down"
     kind = "connect"
 
-    def __init__(self, message: str, *, kind: str = "connect") -> None:
+    def __init__(self, message: str, *, kind: str = "connect", lasting: bool = False) -> None:
         """`kind`: connect, server or bad_response."""
         super().__init__(message)
-        self.kind = kind
+        self.kind, self.lasting = kind, lasting
 
 
 UNBILLED = frozenset(

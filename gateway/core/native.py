@@ -21,7 +21,8 @@ class NativeRequest:
 
     `read_as` is the chat completion that it was read as. `only` names what a tier of any other
     dialect cannot do, though the reply rests on it; `dropped` the harmless parameters that such a
-    tier does not hear. `headers` go along to a tier that speaks the dialect.
+    tier does not hear. `headers` go along to a tier that speaks the dialect. `kept_at` is the
+    upstream that keeps what it goes on from, where that is known.
     """
 
     wire: Wire
@@ -30,6 +31,7 @@ class NativeRequest:
     only: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    kept_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)

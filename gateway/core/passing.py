@@ -16,7 +16,7 @@ from gateway.core.money import FREE, UNPRICED, Price, Usage
 from gateway.core.outcome import Attempt, CallRecord, Outcome
 from gateway.core.plan import Tier
 
-Group = Literal["embeddings", "moderations", "audio", "images", "files", "batches"]
+Group = Literal["embeddings", "moderations", "audio", "images", "files", "batches", "responses"]
 PREFIX = "passthrough/"
 """What the route and tier of such a request are called, before its group."""
 CHARS_PER_TOKEN = 4
@@ -24,7 +24,7 @@ EDGE = 64 * 1024
 """Bytes of a message's beginning and end in which what it says of itself is looked for."""
 
 _ID = r"[A-Za-z0-9._:-]{1,200}"
-_PLACES: tuple[tuple[Group, str, str], ...] = (
+PLACES: tuple[tuple[Group, str, str], ...] = (
     ("embeddings", "POST", "/embeddings"),
     ("moderations", "POST", "/moderations"),
     ("audio", "POST", "/audio/(speech|transcriptions|translations)"),
@@ -35,7 +35,11 @@ _PLACES: tuple[tuple[Group, str, str], ...] = (
     ("batches", "GET|POST", "/batches"),
     ("batches", "GET", f"/batches/{_ID}"),
     ("batches", "POST", f"/batches/{_ID}/cancel"),
+    ("responses", "GET|DELETE", f"/responses/{_ID}"),
+    ("responses", "GET", f"/responses/{_ID}/input_items"),
+    ("responses", "POST", f"/responses/{_ID}/cancel"),
 )
+"""A group's methods and paths under `/v1`; those of no group are nothing's."""
 _MODEL = re.compile(rb'name="model"[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]{1,200})\r\n')
 _USAGE = re.compile(r'(?<!\\)"usage"\s*:\s*(?=\{)')
 NO_CHARGE = Price().sealed("no charge")
@@ -61,7 +65,7 @@ class Passage:
 
 def group_of(method: str, path: str) -> Group | None:
     """Return the group that a request under `/v1` is of; None for any other."""
-    for group, methods, place in _PLACES:
+    for group, methods, place in PLACES:
         if re.fullmatch(place, path) and method in methods.split("|"):
             return group
     return None

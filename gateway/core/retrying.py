@@ -60,8 +60,9 @@ class Again:
 
 def is_safe(error: UpstreamError) -> bool:
     """May a call that failed so, before anything of a reply was here, be made once more? Where the
-    upstream was too slow, a second wait would only be longer; what it rejects, it rejects again."""
-    return isinstance(error, UpstreamBusy | UpstreamOverloaded | UpstreamDown)
+    upstream was too slow, a second wait would only be longer; what it rejects, it rejects again;
+    and a reply that is too large is paid for each time."""
+    return isinstance(error, UpstreamBusy | UpstreamOverloaded | UpstreamDown) and not error.lasting
 
 
 def again(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
-from gateway.core.accepts import foreign
+from gateway.core.accepts import elsewhere, foreign
 from gateway.core.caching import Caching
 from gateway.core.chat import CHARS_PER_TOKEN
 from gateway.core.difficulty import Difficulty, start_index
@@ -189,6 +189,7 @@ def lacking(tier: Tier, signals: Signals) -> list[str]:
     """Name what a request wants and a tier does not take."""
     missed = [each for each in signals.demands if each in tier.accepts.refuse]
     missed += foreign(tier.wire, signals.demands)
+    missed += elsewhere(tier.upstreams, signals.demands)
     if signals.tools and not tier.takes_tools:
         missed.append("tools")
     if signals.images and not tier.takes_images:
@@ -264,6 +265,11 @@ def _require_able(tier: Tier, signals: Signals) -> None:
             f"{' and '.join(lost)}. "
             "Leave it out, or name a route with a tier that speaks your dialect.",
             code="unsupported_by_dialect",
+        )
+    if missed := elsewhere(tier.upstreams, signals.demands):
+        raise BadRequest(
+            f"Tier {tier.name!r} cannot go on from {missed[0]}. Name the tier that made it.",
+            param="previous_response_id",
         )
 
 

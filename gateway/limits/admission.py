@@ -153,15 +153,16 @@ class Admission:
         admitted = self._open.pop(entry.origin.entry_id, None)
         if admitted is None:
             return
-        usage = entry.usage
-        for account, units in admitted.tokens:
-            account.settle(units, usage.prompt + usage.completion)
-        for account, units in admitted.fixed:
-            account.settle(units, units)
-        for account, units in admitted.money:
-            account.settle(units - admitted.shadow, entry.cost)
+        _settle(admitted, entry.usage.prompt + entry.usage.completion, entry.cost)
         if admitted.shadow:
             self._shadows[entry.origin.entry_id] = admitted
+
+    def settle_free(self, entry_id: str) -> None:
+        """Settle a request that has no record, since it used neither tokens nor money: it was one
+        request all the same."""
+        admitted = self._open.pop(entry_id, None)
+        if admitted is not None:
+            _settle(admitted, 0, 0)
 
     def settle_shadow(self, shadow: Shadow) -> None:
         """Settle what was asked for the record; a shadow sink."""
@@ -180,6 +181,15 @@ class Admission:
         admitted = self._shadows.pop(entry_id, None)
         for account, _ in admitted.money if admitted else ():
             account.settle(admitted.shadow if admitted else 0, spent)
+
+
+def _settle(admitted: Admitted, tokens: int, cost: int) -> None:
+    for account, units in admitted.tokens:
+        account.settle(units, tokens)
+    for account, units in admitted.fixed:
+        account.settle(units, units)
+    for account, units in admitted.money:
+        account.settle(units - admitted.shadow, cost)
 
 
 def _give_back(admitted: Admitted) -> None:

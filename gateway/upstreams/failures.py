@@ -27,7 +27,7 @@ from gateway.core.errors import (
     UpstreamRejected,
     UpstreamTimeout,
 )
-from gateway.upstreams.http1 import ConnectFailed, HttpError, TimedOut
+from gateway.upstreams.http1 import ConnectFailed, HttpError, TimedOut, TooLarge
 
 MAX_MESSAGE = 1000
 """Characters of an upstream's message that are kept."""
@@ -141,12 +141,13 @@ def from_wire(error: HttpError) -> UpstreamError:
         return NoSockets("This gateway has no sockets left; try again soon.", retry_after=1.0)
     if isinstance(error, ConnectFailed):
         return UpstreamDown(f"Cannot connect to the upstream ({error.fault}).", kind="connect")
-    return nonsense(str(error))
+    return nonsense(str(error), lasting=isinstance(error, TooLarge))
 
 
-def nonsense(what: str) -> UpstreamDown:
+def nonsense(what: str, *, lasting: bool = False) -> UpstreamDown:
     """Return the error for a reply that is none; `what` is in our words, never the upstream's."""
-    return UpstreamDown(f"The upstream's reply cannot be used: {what}.", kind="bad_response")
+    told = f"The upstream's reply cannot be used: {what}."
+    return UpstreamDown(told, kind="bad_response", lasting=lasting)
 
 
 def mask(error: UpstreamError, secret: str | None) -> None:

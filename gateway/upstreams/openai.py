@@ -162,7 +162,7 @@ def _decoded(decoder: Decoder, block: bytes) -> list[Event]:
     try:
         return decoder.feed(block)
     except EventTooLarge as error:
-        raise failures.nonsense(str(error)) from error
+        raise failures.nonsense(str(error), lasting=True) from error
 
 
 async def _refuse_a_document(exchange: Exchange, block: bytes) -> None:

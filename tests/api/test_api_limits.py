@@ -49,6 +49,19 @@ async def test_requests_a_minute(tmp_path):
         assert 'action="reject",limit="rpm",scope="key"} 2.0' in limited(served)[0]
 
 
+async def test_a_count_of_tokens_is_a_request_and_uses_nothing_else(tmp_path):
+    limits = {"rpm": 2, "tpm": 600, "concurrency": 1, "budget_usd": {"day": 0.01}}
+    said = {"model": "waterfall", "messages": [{"role": "user", "content": "Say hello."}]}
+    async with house(tmp_path, keyed(limits)) as served:
+        for status in (200, 200, 429):
+            told = await served.post(said, "/v1/messages/count_tokens", x_api_key=KEY)
+            assert told.status == status
+        assert told.json["error"]["type"] == "rate_limit_error"
+        assert served.gateway.switch.service.admission.under_way == 0
+        assert served.gateway.switch.room.requests == 0
+        assert served.entries() == []
+
+
 async def test_tokens_are_settled_by_what_was_used(tmp_path):
     """A reply of at most 12 tokens was put aside as 256: what it did not take is there again."""
     async with house(tmp_path, keyed({"tpm": 600})) as served:

@@ -13,6 +13,7 @@ from app.passing import FLOATS, KEY, providing
 from app.serving import listening, until
 
 from gateway.core.money import nano
+from gateway.core.room import Room
 
 GROUPS = ("embeddings", "moderations", "audio", "images", "files", "batches")
 PRICES = """\
@@ -191,6 +192,21 @@ async def test_nothing_is_passed_where_nothing_is_configured(tmp_path):
         assert reply.status_code == 404
         assert "passthrough.embeddings" in reply.json()["error"]["message"]
         await asyncio.sleep(0)
+
+
+async def test_it_takes_a_place_among_what_is_under_way(place):
+    _, provider, client, served = place
+    room = served.gateway.switch.room = Room(1, 10_000_000)
+    body = {"model": "tts-1", "input": "hi", "voice": "alloy"}
+    async with client.stream("POST", "/audio/speech", json=body):
+        assert room.requests == 1
+        assert room.bytes > 40  # what was read whole; an upload is not held
+        refused = await client.get("/files")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert refused.json()["error"]["code"] == "too_many_requests_under_way"
+    await until(lambda: provider.left)
+    await until(lambda: room.requests == room.bytes == 0)
+    assert (await client.get("/files")).status_code == 200
 
 
 async def test_it_is_under_its_key_s_limits(place):

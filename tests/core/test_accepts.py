@@ -7,7 +7,16 @@ from dataclasses import replace
 import pytest
 from core.tries import LARGE, SMALL
 
-from gateway.core.accepts import DEMANDS, EVERYTHING, MEANINGFUL, Accepts, demands_of, fit, foreign
+from gateway.core.accepts import (
+    DEMANDS,
+    EVERYTHING,
+    MEANINGFUL,
+    Accepts,
+    demands_of,
+    elsewhere,
+    fit,
+    foreign,
+)
 from gateway.core.chat import ChatRequest
 from gateway.core.difficulty import Difficulty
 from gateway.core.dispatch import dispatch
@@ -81,6 +90,21 @@ def test_what_only_a_dialect_has_words_for_is_foreign_to_every_other():
     for bare in (False, True):
         lost = dispatch(other, request, judged=False, marker="", bare=bare)
         assert (lost.native, lost.fitted) == (None, ("-top_k",))
+
+
+def test_what_goes_on_from_what_an_upstream_keeps_goes_there():
+    own = NativeRequest("responses", {}, {}, only=("previous_response_id",), kept_at="far")
+    request = ChatRequest({"messages": [], "model": "m"}, own)
+    demands = demands_of(request)
+    assert demands == ("responses:previous_response_id", "kept at far")
+    near, far = (Tier(name, name, "m", wire="responses") for name in ("near", "far"))
+    signals = measure(request)
+    assert make_plan(Route("r", (near, far)), signals, Difficulty(0.0)).tiers == (far,)
+    with pytest.raises(BadRequest, match="takes what is kept at far"):
+        make_plan(Route("r", (near,)), signals, Difficulty(0.0))
+    with pytest.raises(BadRequest, match="'near' cannot go on from what is kept at far"):
+        make_plan(Route("r", (near, far)), signals, Difficulty(0.0), Overrides(tier="near"))
+    assert elsewhere(("near", "far"), demands) == []
 
 
 @pytest.mark.parametrize("kind", PART)

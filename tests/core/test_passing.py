@@ -39,6 +39,11 @@ EMBED = Passage("embeddings", "POST", "/embeddings", "far")
         ("GET", "/files/file-1/content", "files"),
         ("GET", "/files/../admin", None),
         ("POST", "/batches/b1/cancel", "batches"),
+        ("GET", "/responses/resp_1", "responses"),
+        ("DELETE", "/responses/resp_1", "responses"),
+        ("GET", "/responses/resp_1/input_items", "responses"),
+        ("POST", "/responses/resp_1/cancel", "responses"),
+        ("POST", "/responses/resp_1", None),
         ("POST", "/chat/completions", None),
     ],
 )

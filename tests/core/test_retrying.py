@@ -39,6 +39,7 @@ def busy(wait):
         (busy(60.0), 1, 600.0, False, "no_time"),
         (busy(60.0), 1, 600.0, True, Again(0.0)),
         (UpstreamTimeout("slow"), 1, 60.0, True, "unsafe"),
+        (UpstreamDown("too large", lasting=True), 1, 60.0, True, "unsafe"),
         (UpstreamRejected("no"), 1, 60.0, True, "unsafe"),
         (UpstreamRefusedUs("no"), 1, 60.0, True, "unsafe"),
     ],

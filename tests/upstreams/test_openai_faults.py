@@ -130,6 +130,18 @@ async def test_a_fault_has_its_error_and_lets_nothing_through(script, kind, name
     assert KEY not in str(heard.error)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_f20_a_reply_that_is_too_large_would_be_so_again(stream):
+    head_alone = FAULTS["F-20 a head of a megabyte"][0]
+    over = (
+        [streamed(b"data: " + b"x" * (9 * 2**20))]
+        if stream
+        else FAULTS["F-20 a body over the cap"][0]
+    )
+    for script, lasting in ((head_alone, True), (over, True), (refused(502), False)):
+        assert (await answer(*script, stream=stream)).error.lasting is lasting
+
+
 async def test_f01_refused():
     async with adapter(f"http://127.0.0.1:{free_port()}/v1") as upstream:
         heard = await ask(upstream)
