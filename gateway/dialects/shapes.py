@@ -45,6 +45,18 @@ def name(value: object, field: str) -> str:
     return value
 
 
+def told_and_shown(content: Any) -> tuple[Any, list[dict[str, Any]]]:
+    """Part what a tool returned: its text, which is all that a chat's tool can say, from images and
+    files, which are a user's to show right after."""
+    if isinstance(content, str):
+        return content, []
+    said = [part for part in content if part["type"] == "text"]
+    shown = [part for part in content if part["type"] != "text"]
+    if not said and shown:
+        return "What it returned is shown in the next message.", shown
+    return said[0]["text"] if len(said) == 1 else said, shown
+
+
 def written(body: Mapping[str, Any], write: Write, spoken: str) -> tuple[dict[str, Any], list[str]]:
     """Write a chat's request by `write` in a dialect that is called `spoken`. Raises CannotCarry
     for what is in no chat's shape, beside what `write` raises."""

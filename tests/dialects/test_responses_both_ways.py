@@ -161,3 +161,62 @@ def test_a_client_s_own_request_goes_as_it_came_but_for_thoughts_that_were_ours(
     laid = [{"role": "system", "content": "Be terse."}, *said.messages]
     terse = merge_native(said.native, {**said.body, "messages": laid})
     assert terse["input"] == laid
+
+
+def test_what_tools_show_comes_after_the_last_of_their_results():
+    image = {"type": "input_image", "image_url": "https://example.org/cat.png"}
+    text = {"type": "input_text", "text": "a"}
+
+    def output(call, *parts):
+        return {"type": "function_call_output", "call_id": call, "output": list(parts)}
+
+    items = [output("c1", text, image), output("c2", image), {"role": "user", "content": "And?"}]
+    for listed in (items, items[:2]):
+        first, second, shown, *rest = read_request({"model": "m", "input": listed}, {}).messages
+        assert (first["content"], first["role"], second["role"]) == ("a", "tool", "tool")
+        assert [part["type"] for part in shown["content"]] == ["image_url", "image_url"]
+        assert [message["content"] for message in rest] == ["And?"][: len(listed) - 2]
+
+
+SPACE = {
+    "type": "namespace",
+    "name": "crew",
+    "description": "Those who help.",
+    "tools": [{"type": "function", "name": "close", "parameters": PLACE, "strict": False}],
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_function_in_a_namespace_is_one_of_its_name_to_a_chat(stream):
+    called = {"type": "function_call", "call_id": "c1", "name": "close", "arguments": "{}"}
+    called["namespace"] = "crew"
+    output = {"type": "function_call_output", "call_id": "c1", "output": "done"}
+    body = {"model": "m", "input": [called, output], "tools": [SPACE, {"type": "web_search"}]}
+    request = read_request(body, {})
+    assert request.native.only == ("tool web_search",)
+    assert request.body["tools"][0]["function"]["name"] == "crew__close"
+    assert request.messages[0]["tool_calls"][0]["function"]["name"] == "crew__close"
+    call = {"id": "c2", "type": "function", "function": {"name": "crew__close", "arguments": "{}"}}
+    said = {"role": "assistant", "content": None, "tool_calls": [call]}
+    reply = {"id": "r", "choices": [{"index": 0, "message": said, "finish_reason": "tool_calls"}]}
+    if stream:
+        events = heard(told(RESPONSES.stream(request), chunks_of({**reply, "usage": {}}, 3)), 9)
+        (item,) = (e["item"] for _, e in events if e["type"] == "response.output_item.done")
+        response = events[-1][1]["response"]
+    else:
+        response = orjson.loads(RESPONSES.plain(delta_of(reply), request, Usage()))
+        (item,) = response["output"]
+    assert (item["namespace"], item["name"], item["call_id"]) == ("crew", "close", "c2")
+    assert response["tools"] == body["tools"]
+
+
+@given(replies(), SIZES)
+@settings(max_examples=20)
+def test_a_server_that_tells_no_places_is_understood_by_its_items_ids(reply, size):
+    stream = heard(told(RESPONSES.stream(ASKED), chunks_of(reply, size)), 10**6)
+    placed, reader = Events(), Events()
+    for _, event in stream:
+        bare = {name: value for name, value in event.items() if name != "output_index"}
+        assert reader.chunk(bare) == placed.chunk(event)
+    with pytest.raises(NotResponses):
+        Events().chunk({"type": "response.output_item.added", "item": {"type": "function_call"}})

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.dialects.shapes import listed, mapping, name, text, wrong
+from gateway.dialects.shapes import listed, mapping, name, text, told_and_shown, wrong
 
 MOST: Final = 100_000
 """Messages: Anthropic's own bound."""
@@ -55,14 +55,18 @@ class Turns:
                 raise wrong(f"{where}.role", "user, assistant or system")
 
     def _heard(self, role: str, content: object, where: str) -> None:
-        """A user's turn. The results of tools are messages of their own, before the rest."""
+        """A user's turn. The results of tools are messages of their own, before the rest; images
+        and files among them are shown by the user."""
         if isinstance(content, str):
             self.chat.append({"role": role, "content": content})
             return
         parts = []
         for block, at in _blocks(content, where):
             if block.get("type") == "tool_result":
-                self.chat.append(self._result(block, at))
+                result = self._result(block, at)
+                result["content"], shown = told_and_shown(result["content"])
+                self.chat.append(result)
+                parts += shown
             else:
                 parts.append(self._part(block, at))
         if parts:
@@ -78,7 +82,8 @@ class Turns:
             inner = _blocks(content, f"{where}.content")
             told = _joined([self._part(each, at) for each, at in inner])
         if block.get("is_error"):
-            told = f"Error: {told}" if isinstance(told, str) else told
+            failed = [{"type": "text", "text": "Error:"}]
+            told = f"Error: {told}" if isinstance(told, str) else [*failed, *told]
         return {"role": "tool", "tool_call_id": call, "content": told}
 
     def _said(self, content: object, where: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from gateway.dialects.shapes import listed, mapping, name, text, wrong
+from gateway.dialects.responses.namespaces import flat
+from gateway.dialects.shapes import listed, mapping, name, text, told_and_shown, wrong
 
 MOST: Final = 100_000
 _ROLES: Final = ("user", "assistant", "system", "developer")
@@ -21,6 +22,7 @@ class Items:
         self.chat: list[_Part] = []
         self.only: list[str] = []
         self.dropped: list[str] = []
+        self._shown: list[_Part] = []
 
     def instructions(self, value: object) -> None:
         """Take what the system is told. Raises BadRequest."""
@@ -38,6 +40,7 @@ class Items:
         for index, item in enumerate(items):
             where = f"input[{index}]"
             self._item(mapping(item, where), where)
+        self._show()
         if not self.chat:
             if not (may_be_empty or self.only):
                 raise wrong("input", "a text or a list of at least one item")
@@ -45,18 +48,27 @@ class Items:
 
     def _item(self, item: Mapping[str, Any], where: str) -> None:
         kind = item.get("type") or "message"
+        if kind != "function_call_output":
+            self._show()
         if kind == "message":
             self._message(item, where)
         elif kind == "function_call":
             self._call(item, where)
         elif kind == "function_call_output":
             called = name(item.get("call_id"), f"{where}.call_id")
-            told = self._content(item.get("output"), f"{where}.output")
+            told, shown = told_and_shown(self._content(item.get("output"), f"{where}.output"))
             self.chat.append({"role": "tool", "tool_call_id": called, "content": told})
+            self._shown += shown
         elif kind == "reasoning":
             self.dropped.append("reasoning items")
         else:
             self.only.append(f"item {str(kind)[:60]}")
+
+    def _show(self) -> None:
+        """Let the user show what the tools have returned beside text, after the last of them."""
+        if self._shown:
+            self.chat.append({"role": "user", "content": self._shown})
+            self._shown = []
 
     def _message(self, item: Mapping[str, Any], where: str) -> None:
         role = item.get("role")
@@ -68,7 +80,7 @@ class Items:
     def _call(self, item: Mapping[str, Any], where: str) -> None:
         """A call joins the message that it was said with: the calls of one turn are one message."""
         function = {
-            "name": name(item.get("name"), f"{where}.name"),
+            "name": flat(item.get("namespace"), name(item.get("name"), f"{where}.name")),
             "arguments": text(item.get("arguments"), f"{where}.arguments"),
         }
         called = name(item.get("call_id"), f"{where}.call_id")

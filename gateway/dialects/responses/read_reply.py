@@ -147,7 +147,7 @@ class Events:
     ended: bool = False
     service: object = None
     _start: Mapping[str, Any] = field(default_factory=dict)
-    _calls: dict[int, int] = field(default_factory=dict)
+    _calls: dict[int | str, int] = field(default_factory=dict)
 
     def chunk(self, event: Mapping[str, Any]) -> _Item | None:
         """Return the chunk that an event comes to; None where a chat says nothing. What the last
@@ -178,11 +178,11 @@ class Events:
         item = _mapping(event.get("item"))
         if item.get("type") != "function_call":
             return None
-        number = self._calls[_place(event)] = len(self._calls)
+        number = self._calls[_place(event, item.get("id"))] = len(self._calls)
         return self._said({"tool_calls": [{"index": number, **_call(item, "")}]})
 
     def _arguments(self, event: Mapping[str, Any]) -> _Item | None:
-        number = self._calls.get(_place(event))
+        number = self._calls.get(_place(event, event.get("item_id")))
         if number is None:
             return None  # a tool that the provider runs itself
         part = {"index": number, "function": {"arguments": _text(event, "delta")}}
@@ -205,8 +205,11 @@ class Events:
         return {**_frame(self._start, "chat.completion.chunk"), "choices": [choice]}
 
 
-def _place(event: Mapping[str, Any]) -> int:
+def _place(event: Mapping[str, Any], item: object) -> int | str:
+    """Return by what an item is known: its place, or its id from a server that tells no places."""
     index = event.get("output_index")
-    if type(index) is not int:
-        raise NotResponses("an item has no place")
-    return index
+    if type(index) is int:
+        return index
+    if isinstance(item, str) and item:
+        return item
+    raise NotResponses("an item has no place")

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from gateway.core.chat import ChatRequest
 from gateway.core.native import NativeRequest
+from gateway.dialects.responses.namespaces import flat
 from gateway.dialects.responses.read_items import Items
 from gateway.dialects.shapes import listed, mapping, name, text, wrong
 
@@ -69,23 +70,33 @@ def read_request(body: Mapping[str, Any], headers: Mapping[str, str]) -> ChatReq
     return ChatRequest(chat, native)
 
 
-def _tools(value: object) -> tuple[list[dict[str, Any]], list[str]]:
+def _tools(value: object, namespace: str = "") -> tuple[list[dict[str, Any]], list[str]]:
     """Return the functions, and the names of those tools that are the provider's."""
     own: list[dict[str, Any]] = []
     provided: list[str] = []
     for index, tool in enumerate([] if value is None else listed(value, "tools")):
         where = f"tools[{index}]"
         kind = text(mapping(tool, where).get("type"), f"{where}.type")
-        if kind != "function":
+        if kind == "namespace":
+            inner, foreign = _tools(
+                tool.get("tools") or [], name(tool.get("name"), f"{where}.name")
+            )
+            own += inner
+            provided += foreign
+        elif kind == "function":
+            own.append(_function(tool, where, namespace))
+        else:
             provided.append(f"tool {kind[:60]}")
             own.append({"type": kind})
-            continue
-        function: dict[str, Any] = {"name": name(tool.get("name"), f"{where}.name")}
-        for key in ("description", "parameters", "strict"):
-            if tool.get(key) is not None:
-                function[key] = tool[key]
-        own.append({"type": "function", "function": function})
     return own, provided
+
+
+def _function(tool: Mapping[str, Any], where: str, namespace: str) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": flat(namespace, name(tool.get("name"), f"{where}.name"))}
+    for key in ("description", "parameters", "strict"):
+        if tool.get(key) is not None:
+            function[key] = tool[key]
+    return {"type": "function", "function": function}
 
 
 def _choice(value: object) -> tuple[dict[str, Any], list[str]]:

@@ -13,6 +13,7 @@ from gateway.core.errors import GatewayError
 from gateway.core.money import Usage
 from gateway.core.native import NativeEvent
 from gateway.dialects.dialect import sse
+from gateway.dialects.responses.namespaces import spaces_of
 from gateway.dialects.responses.write_reply import (
     call_item,
     ended,
@@ -55,7 +56,7 @@ class Telling:
 
     def __init__(self, request: ChatRequest) -> None:
         """Begin with nothing told."""
-        self._request = request
+        self._request, self._spaces = request, spaces_of(request)
         self._number = 0
         self._payload: Mapping[str, Any] | None = None
         self._native = self._ended = False
@@ -204,12 +205,12 @@ class Telling:
     def _open_call(self, call: _Call) -> Iterator[_Event]:
         if not call.opened:
             call.opened = True
-            item = call_item(self._own, call.number, call.head, "in_progress", "")
+            item = call_item(self._own, call.number, call.head, "in_progress", "", self._spaces)
             call.index, event = self._open(item)
             yield event
 
     def _of_call(self, call: _Call) -> _Event:
-        item = call_item(self._own, call.number, call.head, "", "")["id"]
+        item = call_item(self._own, call.number, call.head, "", "", self._spaces)["id"]
         return {"item_id": item, "output_index": call.index}
 
     # ------------------------------------------------------------------ how it ends
@@ -252,7 +253,9 @@ class Telling:
             kind = "response.function_call_arguments.done"
             name = call.head["function"]["name"]
             yield {**self._of_call(call), "type": kind, "arguments": arguments, "name": name}
-            item = call_item(self._own, call.number, call.head, "completed", arguments)
+            item = call_item(
+                self._own, call.number, call.head, "completed", arguments, self._spaces
+            )
             yield self._close(call.index, item)
         whole = {
             **frame(self._payload or {}, self._request),

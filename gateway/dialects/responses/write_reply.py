@@ -11,6 +11,7 @@ import orjson
 from gateway.core.chat import ChatRequest, Delta
 from gateway.core.errors import GatewayError
 from gateway.core.money import Usage
+from gateway.dialects.responses.namespaces import Spaces, spaces_of
 
 OWN_REASONING: Final = "rs_waterfall_"
 """What the id of an item begins with that tells a chat model's thoughts: nobody keeps them."""
@@ -31,7 +32,7 @@ def plain_reply(delta: Delta, request: ChatRequest, usage: Usage) -> bytes:
     payload = delta.payload
     choice = (payload.get("choices") or [{}])[0]
     told = frame(payload, request)
-    output = list(_output(own_id(payload), choice))
+    output = list(_output(own_id(payload), choice, spaces_of(request)))
     ending = ended(choice.get("finish_reason"))
     return orjson.dumps(
         {**told, **ending, "output": output, "usage": usage_told(payload.get("usage"), usage)}
@@ -134,18 +135,20 @@ def message_item(own: str, status: str, content: list[dict[str, Any]]) -> dict[s
 
 
 def call_item(
-    own: str, number: int, call: Mapping[str, Any], status: str, arguments: str
+    own: str, number: int, call: Mapping[str, Any], status: str, arguments: str, spaces: Spaces
 ) -> dict[str, Any]:
-    """Return an item that is a call of a function."""
-    function = call.get("function") or {}
-    return {
+    """Return an item that is a call of a function, of one in a namespace by its name there."""
+    called = (call.get("function") or {}).get("name") or ""
+    space, named = spaces.get(called, ("", called))
+    item = {
         "id": f"fc_{own}_{number}",
         "type": "function_call",
         "status": status,
         "call_id": call.get("id") or f"call_{own}_{number}",
-        "name": function.get("name") or "",
+        "name": named,
         "arguments": arguments,
     }
+    return item | ({"namespace": space} if space else {})
 
 
 def reasoning_item(own: str, words: str) -> dict[str, Any]:
@@ -177,7 +180,7 @@ def logprobs_of(choice: Mapping[str, Any]) -> list[Any]:
     ]
 
 
-def _output(own: str, choice: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _output(own: str, choice: Mapping[str, Any], spaces: Spaces) -> Iterator[dict[str, Any]]:
     said = choice.get("message") or {}
     if said.get("reasoning_content"):
         yield reasoning_item(own, said["reasoning_content"])
@@ -192,4 +195,4 @@ def _output(own: str, choice: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield message_item(own, ended(choice.get("finish_reason"))["status"], content)
     for number, call in enumerate(calls):
         arguments = (call.get("function") or {}).get("arguments") or ""
-        yield call_item(own, number, call, "completed", arguments)
+        yield call_item(own, number, call, "completed", arguments, spaces)
