@@ -289,7 +289,8 @@ def table(homes):
         "llama.cpp's own server (two tiny models) behind it. Written by\n"
         "`WRITE_TABLE=1 pytest -m live tests/live/test_guides.py`, which runs every block\n"
         "of the [drop-in guides](guides/clients.md) as it stands; CI runs them with whatever\n"
-        "release is newest then.\n\n"
+        "release is newest then. `tests/live/test_agents.py` has the coding agents read a file\n"
+        "by a tool of their own, as a tier that speaks OpenAI's chat tells them to.\n\n"
         "| client | release | before the simulated provider | before llama.cpp's server |\n"
         "|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )
