@@ -38,8 +38,8 @@ _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _LATEST: Final = "no-cache"
 Guard = Callable[[Request], None]
 Routes = Callable[[], Awaitable[dict[str, Any]]]
-"""Tells each route's `tiers` (cheap to strong), `thresholds` in force, `baseline`, `mode`, and
-whether they are `live`: moved by the gateway itself."""
+"""Tells each route's `tiers` (cheap to strong), `thresholds` in force, `baseline`, `mode`, whether
+they are `live`: moved by the gateway itself, and the `floor` of quality that they are to keep."""
 
 
 def add_dashboard(
@@ -69,6 +69,7 @@ def describe(routes: Mapping[str, Route]) -> dict[str, Any]:
             "baseline": route.baseline_tier.name,
             "mode": route.mode,
             "live": route.target is not None,
+            "floor": route.target.quality if route.target else None,
         }
         for name, route in routes.items()
     }

@@ -199,7 +199,11 @@ Still serving on {root} (Ctrl-C stops it). Ask it yourself:
       model="waterfall", messages=[{{"role": "user", "content": "What is 47+38?"}}]
   )
 
-The x-waterfall headers say which tier answered, why, and what it cost.
+The x-waterfall headers say which tier answered, why, and what it cost. What this demo came to, in
+a browser (the token is for this run):
+
+  {served.admin_url}/dashboard/#token={served.gateway.admin_secret}
+
 Next: {stage.FOLDER}/waterfall.yaml is its configuration and {stage.FOLDER}/recipes/small.yaml the
 small tier's recipe (edit either while it runs), {stage.FOLDER}/waterfall.db its ledger,
 {served.admin_url}/metrics its metrics; docs/map.md says how it works.""",

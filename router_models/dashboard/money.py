@@ -10,7 +10,7 @@ from gateway.store.blocks import Block, Row
 from gateway.store.totals import Totals
 from router_models.dashboard.asking import Asked
 from router_models.dashboard.hourly import about, added, rolled, stepped
-from router_models.report.bill import UNKNOWN, saved_share
+from router_models.report.bill import UNKNOWN, Interval, saved_share
 from router_models.report.places import cost_table
 
 _SPENT: Final = ("cost", "shadow_cost", "gateway_cost")
@@ -20,11 +20,14 @@ _SUMS: Final = (
     *("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens"),
 )
 _BLOCKS: Final = 100
+LEAST: Final = 10
+"""Hours that an interval can be told from."""
 
 
 def money(asked: Asked) -> dict[str, Any]:
     """Say it. Money is in whole nano-dollars, shares are 0..1; the interval of the saved share
-    draws the period's blocks of hours anew, as `waterfall report` does with blocks of requests."""
+    draws the period's blocks of hours anew, as `waterfall report` does with blocks of requests, and
+    is None where there are too few."""
     rows = rolled(asked)
     served: Counter[str] = Counter()
     for row in rows:
@@ -34,7 +37,7 @@ def money(asked: Asked) -> dict[str, Any]:
         **about(asked),
         "requests": sums["requests"],
         "bill": bill,
-        "saved_share": saved_share(_blocks(rows)) if bill["baseline"] else dict(UNKNOWN),
+        "saved_share": _saved(rows) if bill["baseline"] else dict(UNKNOWN),
         "served": dict(served.most_common()),
         "sums": sums,
         "over_time": [_step(at, part) for at, part in stepped(asked, rows)],
@@ -62,6 +65,14 @@ def bill_of(rows: Sequence[Row]) -> dict[str, int]:
         "actual": actual,
         "saved": sums["baseline_cost"] - actual,
     }
+
+
+def _saved(rows: Sequence[Row]) -> Interval:
+    """The saved share; of fewer than `LEAST` hours without an interval: drawn anew, they would all
+    be the same few."""
+    blocks = _blocks(rows)
+    found = saved_share(blocks)
+    return found if len(blocks.blocks) >= LEAST else {**UNKNOWN, "value": found["value"]}
 
 
 def _blocks(rows: Sequence[Row]) -> Totals:

@@ -23,7 +23,8 @@ BINS: Final = 10
 def quality(asked: Asked) -> dict[str, Any]:
     """Say it. Mean labels and the difference to the baseline tier are those of `waterfall report`,
     over the newest judged requests; `calibration` holds the probability that the first tier is good
-    against what was said of its answers, in tenths, of requests drawn by chance."""
+    against what was said of its answers, in tenths, of requests drawn by chance. `baseline_label`
+    is the baseline tier's mean label, whoever served."""
     rows = rolled(asked)
     served: Counter[str] = Counter()
     baselines: Counter[str] = Counter()
@@ -34,6 +35,7 @@ def quality(asked: Asked) -> dict[str, Any]:
     for label in labels:
         baselines[label["baseline_tier"]] += label["labelled"]
     baseline = baselines.most_common(1)[0][0] if baselines else ""
+    own, judged_own = (sum(row[n] or 0 for row in labels) for n in ("large", "large_judged"))
     seed = asked.whole("seed", 0, 0, 2**31 - 1)
     count = asked.whole("sample", SAMPLE, 1, MOST)
     drawn = drawn_judged(asked.place, asked.period, count, seed)
@@ -41,6 +43,7 @@ def quality(asked: Asked) -> dict[str, Any]:
         **about(asked),
         "newest": NEWEST,
         "baseline_tier": baseline,
+        "baseline_label": float(own / judged_own) if judged_own >= LEAST else None,
         "served": dict(served.most_common()),
         **labelled.quality(labels, dict(served), baseline),
         "calibration": _calibration([each.record for each in drawn]),

@@ -1,5 +1,6 @@
 // Looks at the dashboard as people do, in a real browser; tells what it saw as JSON.
-// node dashboard.mjs '{"admin": URL, "token": KEY, "web": FOLDER, "browser": PATH, "out": FOLDER}'
+// node dashboard.mjs '{"admin": URL, "token": KEY, "web": FOLDER, "browser": PATH, "out": FOLDER, "name": WORD}'
+// With "look": true it changes nothing, and only looks at every section.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -35,7 +36,7 @@ async function settled(page) {
 async function look(page, section) {
   await page.goto(`${base}#/${section}?range=24h`);
   await settled(page);
-  if (section === "quality" || section === "routing") await page.waitForSelector("main .pair figure svg", { timeout: 20_000 });
+  if (section === "quality" || section === "routing") await page.waitForSelector("main .pair figure svg, main .empty", { timeout: 60_000 });
 }
 
 const text = (page) => page.evaluate(() => document.body.innerText);
@@ -69,13 +70,14 @@ for (const mode of ["light", "dark", "narrow"]) {
       titles: await page.$$eval("main h2", (all) => all.map((each) => each.textContent)),
       figures: await page.$$eval("[data-figure]", (all) => Object.fromEntries(all.map((each) => [each.dataset.figure, each.dataset.exact ?? each.textContent]))),
       charts: await page.$$eval("main figure svg polyline, main figure svg polygon", (all) => all.length),
+      empty: await page.$$eval("main .empty", (all) => all.length),
       wide: await page.evaluate(() => document.documentElement.scrollWidth),
       background: await page.evaluate(() => getComputedStyle(document.body).backgroundColor),
       faults: found.violations.filter((each) => ["serious", "critical"].includes(each.impact)).map((each) => `${each.id}: ${each.nodes.map((node) => node.target.join(" ")).join(", ")}`),
     };
-    await page.screenshot({ path: join(given.out, `dashboard-${section}-${mode}.png`), fullPage: true });
+    await page.screenshot({ path: join(given.out, `${given.name}-${section}-${mode}.png`), fullPage: true });
   }
-  if (mode === "light") await use(page);
+  if (mode === "light" && !given.look) await use(page);
   await page.context().close();
 }
 
@@ -121,7 +123,7 @@ async function use(page) {
   await page.waitForSelector(".ladder");
   told.ladder = await page.$$eval(".rung-name strong", (all) => all.map((each) => each.textContent));
   told.link = page.url();
-  await page.screenshot({ path: join(given.out, "dashboard-ladder-light.png"), fullPage: true });
+  await page.screenshot({ path: join(given.out, `${given.name}-ladder-light.png`), fullPage: true });
   await page.goto(`${base}#/explorer?range=24h`);
   await settled(page);
   told.explorer = await text(page);

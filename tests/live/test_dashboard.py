@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -79,11 +82,13 @@ def make_hostile(ledger):
         connection.execute("UPDATE request SET finish_reason = ?1, reason = ?1", (HOSTILE,))
 
 
-def browse(it, modules):
+def browse(admin, token, modules, **how):
     PICTURES.mkdir(parents=True, exist_ok=True)
     given = {
-        "admin": it.admin_url,
-        "token": it.token,
+        "name": "dashboard",
+        **how,
+        "admin": admin,
+        "token": token,
         "web": str(modules.parent),
         "browser": program("chromium", "chromium-browser", "google-chrome"),
         "out": str(PICTURES),
@@ -123,7 +128,8 @@ async def thresholds_seen(it):
 
 async def test_people_see_what_the_ledger_says(modules, tmp_path):
     found("prometheus")
-    async with Process(tmp_path, config(server__workers=2)) as it:
+    kept = {"tiers": ["small", "large"], "scorer": "rules", "threshold": {"target_quality": 0.98}}
+    async with Process(tmp_path, config(server__workers=2, routes__kept=kept)) as it:
         await it.ready()
         async with watching(tmp_path, it) as prometheus:
             await prometheus.scraped(1)
@@ -138,7 +144,7 @@ async def test_people_see_what_the_ledger_says(modules, tmp_path):
 
             assert await prometheus.until(scraped_all)
             await asyncio.to_thread(make_hostile, it.folder / "waterfall.db")
-            told = await asyncio.to_thread(browse, it, modules)
+            told = await asyncio.to_thread(browse, it.admin_url, it.token, modules)
         replay = await asyncio.to_thread(replayed, it, told["whatIf"])
         assert await thresholds_seen(it) == {"0.1"}
         it.signal()
@@ -161,22 +167,35 @@ async def _recorded(it, count):
             await asyncio.sleep(0.1)
 
 
+def test_a_demo_is_seen_whole(modules, tmp_path):
+    """What `waterfall demo` leaves on, and where it says that it can be looked at."""
+    log = tmp_path / "said"
+    with log.open("wb") as file:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "demo", "--simulated"],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        )
+    try:
+        place = re.compile(r"(http://\S+)/dashboard/#token=(\S+)")
+        until = time.monotonic() + 200
+        while not (where := place.search(log.read_text())):
+            assert child.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.1)
+        told = browse(*where.groups(), modules, name="demo", look=True)
+        rows = read.requests(tmp_path / "waterfall-demo" / "waterfall.db")
+    finally:
+        child.send_signal(signal.SIGINT)
+        child.wait(30)
+    _all_is_there(told)
+    _figures_are_the_ledger_s(told, rows)
+
+
 def _nothing_is_wrong(told):
-    assert told["console"] == []
-    assert told["foreign"] == []
-    assert "not the admin key" in told["door"]
-    assert "$" not in told["door"]
-    for mode, sections in told["sections"].items():
-        for name, seen in sections.items():
-            assert seen["titles"], (mode, name)
-            assert seen["faults"] == [], (mode, name)
-            assert seen["charts"] > 0 or name == "explorer", (mode, name)
-            assert seen["wide"] == (320 if mode == "narrow" else 1280), (mode, name)
-    grounds = {
-        mode: {seen["background"] for seen in each.values()}
-        for mode, each in told["sections"].items()
-    }
-    assert grounds["light"] != grounds["dark"]
+    _all_is_there(told)
     for name, seen in told["keyboard"].items():
         assert seen["reached"] == seen["wanted"] > 10, name
     assert "UTC" in told["reading"]
@@ -186,6 +205,27 @@ def _nothing_is_wrong(told):
     assert HOSTILE in told["explorer"]
     assert told["injected"] == 0
     assert "request_id" in told["csv"]
+    light = told["sections"]["light"]
+    assert light["quality"]["figures"]["floor"] == "\u22122.0 points", "98 % of 100 %"
+    assert {"Upstreams", "Limits and budgets"} <= {*light["health"]["titles"]}
+
+
+def _all_is_there(told):
+    assert told["console"] == []
+    assert told["foreign"] == []
+    assert "not the admin key" in told["door"]
+    assert "$" not in told["door"]
+    for mode, sections in told["sections"].items():
+        for name, seen in sections.items():
+            assert seen["titles"], (mode, name)
+            assert seen["faults"] == [], (mode, name)
+            assert seen["charts"] > 0 or name == "explorer" or seen["empty"], (mode, name)
+            assert seen["wide"] == (320 if mode == "narrow" else 1280), (mode, name)
+    grounds = {
+        mode: {seen["background"] for seen in each.values()}
+        for mode, each in told["sections"].items()
+    }
+    assert grounds["light"] != grounds["dark"]
 
 
 def _figures_are_the_ledger_s(told, rows):

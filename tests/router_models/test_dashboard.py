@@ -72,6 +72,12 @@ def test_money_is_the_report_s_to_the_nano_dollar(ledger, ask, command):
     assert one(ledger, "SELECT sum(cost + shadow_cost) FROM request") == (bill["actual"],)
 
 
+def test_a_few_hours_have_no_interval(ask):
+    told = ask("money", since=FIRST, until=FIRST + 3 * 3600)["saved_share"]
+    assert 0 < told["value"] < 1
+    assert (told["low"], told["high"]) == (None, None)
+
+
 def test_what_is_over_time_adds_up_to_the_whole(ask):
     told = ask("money")
     assert 50 < len(told["over_time"]) <= 97
@@ -106,10 +112,12 @@ def test_routing_counts_all_and_draws_the_rest(ledger, ask):
     assert losing["rate"] > losing["break_even"]
 
 
-def test_quality_is_the_report_s(ask, command):
+def test_quality_is_the_report_s(ledger, ask, command):
     told, report = ask("quality"), command("report", "--sample", 0, "--format", "json")
     for name in ("tiers", "difference", "pairs", "labelled"):
         assert told[name] == report["quality"][name]
+    (own,) = one(ledger, "SELECT avg(score) FROM label WHERE tier = 'large'")
+    assert told["baseline_label"] == pytest.approx(own)
     assert sum(each["count"] for each in told["calibration"]) > 20
     assert all(0 <= each["found"] <= 1 for each in told["calibration"])
 

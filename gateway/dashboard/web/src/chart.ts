@@ -50,7 +50,7 @@ export function chart(plot: Plot): HTMLElement {
     key.append(h("li", {}, h("span", { class: `swatch ${each.tone}${each.dashed ? " dashed" : ""}`, "aria-hidden": "true" }), each.name));
   }
   const read = h("p", { class: "reading", role: "status" });
-  const drawn = plot.stacked ? stack(plot) : plot;
+  const drawn = widened(plot.stacked ? stack(plot) : plot);
   let last = 0;
   const draw = (): void => {
     const width = Math.floor(place.clientWidth);
@@ -69,6 +69,19 @@ export function chart(plot: Plot): HTMLElement {
     read,
     table(plot),
   );
+}
+
+/** One hour alone is drawn as wide as it is, not as a dot. */
+function widened(plot: Plot): Plot {
+  const places = new Set(plot.series.flatMap((each) => each.points.map(([x]) => x)));
+  if (!plot.time || places.size !== 1) return plot;
+  const twice = <T>(values: T[]): T[] => [...values, ...values];
+  const series = plot.series.map((each) => ({
+    ...each,
+    points: twice(each.points).map(([x, y], n): [number, number | null] => [n < each.points.length ? x : x + 3600, y]),
+    ...(each.low && each.high ? { low: twice(each.low), high: twice(each.high) } : {}),
+  }));
+  return { ...plot, series };
 }
 
 /** Series on top of each other: each line is the sum of those up to it. */

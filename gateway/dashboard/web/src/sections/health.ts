@@ -6,6 +6,7 @@ import { h } from "../dom";
 import { count, number, percent, seconds } from "../format";
 import { bars, card, empty, table, tiles, toneOf } from "../parts";
 import { ladder, metric, type Given, type Told } from "./section";
+import { limits, upstreams } from "./standing";
 
 const LEDGER: [string, string, (value: number) => string][] = [
   ["waterfall_ledger_oldest_unflushed_seconds", "Oldest row not yet in the database", seconds],
@@ -22,7 +23,7 @@ export async function health(given: Given): Promise<HTMLElement[]> {
   const made = [headline(given, told)];
   if (told.sums.requests) made.push(overTime(told), h("div", { class: "pair" }, latency(given, told), outcomes(given, told)));
   else made.push(empty("No requests in this period", "How the gateway stands just now is below."));
-  made.push(h("div", { class: "pair" }, ledger(given), drift(given)), rest(given));
+  made.push(upstreams(given), h("div", { class: "pair" }, limits(given), drift(given)), ledger(given), rest(given));
   return made;
 }
 

@@ -33,7 +33,7 @@ function headline(given: Given, told: Told): HTMLElement {
   const word = bill.saved >= 0 ? "Saved" : "Lost";
   const each = (bill.actual / told.requests) * 1000;
   const base = (bill.baseline / told.requests) * 1000;
-  const spread = share.value === null ? "no baseline in this period" : `${percent(share.value)} of the baseline; 95 % interval ${range(share)}`;
+  const spread = share.value === null ? "no baseline in this period" : share.low === null ? `${percent(share.value)} of the baseline; too few hours for an interval` : `${percent(share.value)} of the baseline; 95 % interval ${range(share)}`;
   return tiles([
     { id: "saved", name: word, value: usd(Math.abs(bill.saved)), exact: exact(bill.saved), note: spread, tone: sure },
     { id: "actual", name: "Spent", value: usd(bill.actual), exact: exact(bill.actual), note: "checks, shadows and discarded drafts included" },

@@ -15,7 +15,7 @@ export async function routing(given: Given): Promise<HTMLElement[]> {
     return [empty("Nothing was routed in this period", "Choose a longer one, or see what would happen to a prompt: ", code('waterfall route "your prompt"'), ".")];
   }
   const route = routeOf(given);
-  return [headline(given, told), shares(given, told), h("div", { class: "pair" }, difficulty(given, told, route), why(told)), escalation(told), whatIf(given, route)];
+  return [headline(given, told), shares(given, told), h("div", { class: "pair" }, difficulty(given, told, route), why(told)), escalation(given, told), whatIf(given, route)];
 }
 
 function headline(given: Given, told: Told): HTMLElement {
@@ -78,7 +78,11 @@ function why(told: Told): HTMLElement {
   );
 }
 
-function escalation(told: Told): HTMLElement {
+function verdict(saved: number): HTMLElement {
+  return saved ? h("span", { class: saved > 0 ? "chip good" : "chip bad" }, saved > 0 ? "pays" : "loses") : h("span", { class: "chip" }, "even");
+}
+
+function escalation(given: Given, told: Told): HTMLElement {
   const rows = told.escalation as Told[];
   const columns = [
     { name: "route", cell: (row: Told) => String(row.route) },
@@ -86,11 +90,14 @@ function escalation(told: Told): HTMLElement {
     { name: "requests", cell: (row: Told) => count(row.requests), number: true },
     { name: "escalated, e", cell: (row: Told) => percent(row.rate), number: true },
     { name: "break-even, e*", cell: (row: Told) => percent(row.break_even), number: true },
-    { name: "", cell: (row: Told) => h("span", { class: row.rate <= row.break_even ? "chip good" : "chip bad" }, row.rate <= row.break_even ? "pays" : "loses") },
+    { name: "saved", cell: (row: Told) => percent(1 - row.cost / row.baseline_cost), number: true },
+    { name: "", cell: (row: Told) => verdict(row.baseline_cost - row.cost) },
   ];
+  const many = Object.values(given.routes).some((each) => each.tiers.length > 2);
   return card(
     "Escalation beside break-even",
-    "e is the share of what starts at a tier that a higher one had to answer; e* is the most that may before starting there costs more than it saves.",
+    "e is the share of what starts at a tier that a higher one had to answer; e* is the most that may before starting there costs more than it saves. What escalates is often dear: whether it pays is what it saved." +
+      (many ? " Where a route has three tiers e* is approximate, and on the safe side: it takes every escalation for one to the baseline tier." : ""),
     rows.length ? table("Escalation rate beside break-even", columns, rows) : h("p", {}, "Nothing escalated in this period."),
   );
 }

@@ -9,6 +9,8 @@ export interface Route {
   baseline: string;
   mode: string;
   live: boolean;
+  /** What the threshold is to keep of the strong tier's quality, 0..1; null where nothing is asked. */
+  floor: number | null;
 }
 
 export interface Given {
@@ -30,9 +32,10 @@ export function ladder(given: Given, seen: string[] = []): string[] {
   return names;
 }
 
-/** The route that a threshold is tried of: the chosen one, else the only or the first. */
+/** The route that a threshold is tried of: the chosen one, else the default one, else the first. */
 export function routeOf(given: Given): string {
-  return given.view.route || Object.keys(given.routes).find((name) => (given.routes[name]?.tiers.length ?? 0) > 1) || "";
+  const names = Object.keys(given.routes).filter((name) => (given.routes[name]?.tiers.length ?? 0) > 1);
+  return given.view.route || names.find((name) => name === "waterfall") || names[0] || "";
 }
 
 /** The first threshold in force of a route, as the gateway says now. */
