@@ -75,6 +75,34 @@ async def test_a_stream_tells_its_usage_only_where_it_was_asked_for():
         assert [each["total_tokens"] for each in told] == ([] if strip else [2358])
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "used"),
+    [
+        ({"input_tokens": 41}, {"input_tokens": 0, "output_tokens": 7}, Usage(41, 7)),
+        ({"input_tokens": 0}, {"input_tokens": 41, "output_tokens": 7}, Usage(41, 7)),
+        (
+            {"input_tokens": 41, "cache_read_input_tokens": 9},
+            {"input_tokens": 0, "cache_read_input_tokens": 50, "output_tokens": 7},
+            Usage(50, 7, 50),
+        ),
+        (
+            {"input_tokens": 1, "cache_creation_input_tokens": 9, "service_tier": "priority"},
+            {"input_tokens": 0, "cache_creation_input_tokens": 0, "output_tokens": 7},
+            Usage(10, 7, cache_write=9, service="priority"),
+        ),
+    ],
+)
+async def test_a_prompt_that_is_counted_once_is_not_lost(start, end, used):
+    events = stream_of({"type": "text", "text": "Hello"})
+    for each in events:
+        if each["type"] == "message_start":
+            each["message"]["usage"] = {**start, "output_tokens": 1}
+        if each["type"] == "message_delta":
+            each["usage"] = end
+    heard = await answer(streamed(*named(events)), stream=True)
+    assert [delta.usage for delta in heard.deltas if delta.usage] == [used]
+
+
 async def test_a_client_s_own_request_and_reply_go_through_as_they_are():
     own = {**ASKED, "max_tokens": 9, "thinking": {"type": "adaptive"}}
     native = NativeRequest("messages", own, ASKED, headers={"anthropic-beta": "new-things"})

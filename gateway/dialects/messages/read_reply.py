@@ -199,8 +199,11 @@ class Events:
         return self._said({"thinking_blocks": [whole]})
 
     def _finish(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        told = _mapping(event.get("usage"))
-        self.usage.update({name: value for name, value in told.items() if value is not None})
+        told = {n: v for n, v in _mapping(event.get("usage")).items() if v is not None}
+        if not any(_count(told.get(name)) for name in _USED):
+            # No prompt is empty: servers that count it at the start alone say 0 at the end.
+            told = {name: value for name, value in told.items() if name not in _USED}
+        self.usage.update(told)
         return self._said({}, _finish(_mapping(event.get("delta"))))
 
     def _said(self, delta: dict[str, Any], more: dict[str, Any] | None = None) -> dict[str, Any]:
