@@ -9,6 +9,7 @@ from gateway.core.chat import ChatRequest
 from gateway.core.errors import BadRequest
 from gateway.core.native import NativeRequest
 from gateway.dialects.messages.read_turns import Turns
+from gateway.dialects.names import short
 from gateway.dialects.shapes import listed, mapping, name, text, wrong
 
 MOST_TOKENS: Final = 10_000_000
@@ -82,7 +83,7 @@ def _tools(value: object) -> tuple[list[dict[str, Any]], list[str]]:
             provided.append(f"tool {str(kind)[:60]}")
             own.append({"type": text(kind, f"{where}.type")})
             continue
-        function: dict[str, Any] = {"name": name(tool.get("name"), f"{where}.name")}
+        function: dict[str, Any] = {"name": short(name(tool.get("name"), f"{where}.name"))}
         if tool.get("description"):
             function["description"] = text(tool["description"], f"{where}.description")
         function["parameters"] = mapping(tool.get("input_schema"), f"{where}.input_schema")
@@ -98,7 +99,7 @@ def _choice(value: object) -> dict[str, Any]:
     choice = mapping(value, "tool_choice")
     kind = choice.get("type")
     if kind == "tool":
-        called = name(choice.get("name"), "tool_choice.name")
+        called = short(name(choice.get("name"), "tool_choice.name"))
         told: dict[str, Any] = {"tool_choice": {"type": "function", "function": {"name": called}}}
     elif kind in _CHOICES:
         told = {"tool_choice": _CHOICES[str(kind)]}
@@ -127,7 +128,7 @@ def _odds_and_ends(body: Mapping[str, Any]) -> dict[str, Any]:
     if body.get("metadata") is not None:
         user = mapping(body["metadata"], "metadata").get("user_id")
         if user is not None:
-            told["user"] = text(user, "metadata.user_id")
+            told["user"] = short(text(user, "metadata.user_id"))
     wanted = _config(body).get("format") or body.get("output_format")
     if wanted is not None:
         schema = mapping(wanted, "output_config.format").get("schema")

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import orjson
 
+from gateway.dialects.names import short
 from gateway.dialects.shapes import listed, mapping, name, text, told_and_shown, wrong
 
 MOST: Final = 100_000
@@ -113,7 +114,7 @@ class Turns:
         self._note_mark(block)
         arguments = mapping(block.get("input"), f"{where}.input")
         function = {
-            "name": name(block.get("name"), f"{where}.name"),
+            "name": short(name(block.get("name"), f"{where}.name")),
             "arguments": orjson.dumps(arguments).decode(),
         }
         called = name(block.get("id"), f"{where}.id")

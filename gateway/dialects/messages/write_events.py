@@ -17,6 +17,7 @@ from gateway.core.money import Usage
 from gateway.core.native import NativeEvent
 from gateway.dialects.dialect import sse
 from gateway.dialects.messages.write_reply import error_body, opening, stopped, usage_told
+from gateway.dialects.names import full_names
 
 _Event = dict[str, Any]
 
@@ -43,7 +44,7 @@ class Telling:
 
     def __init__(self, request: ChatRequest) -> None:
         """Begin with nothing told."""
-        self._request = request
+        self._request, self._full = request, full_names(request)
         self._begun = self._stopped = self._native = self._refused = False
         self._payload: Mapping[str, Any] = {}
         self._block = -1
@@ -165,7 +166,8 @@ class Telling:
         if not call.told:
             call.told = True
             own = call.call_id or f"toolu_{self._block + 1}"
-            block = {"type": "tool_use", "id": own, "name": call.name, "input": {}}
+            name = self._full.get(call.name, call.name)
+            block = {"type": "tool_use", "id": own, "name": name, "input": {}}
             yield from self._start("tool_use", block)
         for part in call.waiting:
             yield self._delta({"type": "input_json_delta", "partial_json": part})

@@ -11,6 +11,7 @@ import orjson
 from gateway.core.chat import ChatRequest, Delta
 from gateway.core.errors import ContextTooLong, GatewayError
 from gateway.core.money import Usage
+from gateway.dialects.names import full_names
 
 STOPPED: Final = {
     "stop": "end_turn",
@@ -61,7 +62,7 @@ def plain_reply(delta: Delta, request: ChatRequest, usage: Usage) -> bytes:
     return orjson.dumps(
         {
             **opening(payload),
-            "content": list(_blocks(said)),
+            "content": list(_blocks(said, full_names(request))),
             **stopped(choice, request, refused=bool(said.get("refusal"))),
             "usage": usage_told(payload.get("usage"), usage),
         }
@@ -122,17 +123,18 @@ def calls_of(said: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return list(said.get("tool_calls") or ([{"function": old}] if old else []))
 
 
-def _blocks(said: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _blocks(said: Mapping[str, Any], full: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
     yield from said.get("thinking_blocks") or ()
     for text in (_text(said.get("content")), said.get("refusal")):
         if text:
             yield {"type": "text", "text": text}
     for place, call in enumerate(calls_of(said)):
         function = call.get("function") or {}
+        named = function.get("name") or ""
         yield {
             "type": "tool_use",
             "id": call.get("id") or f"toolu_{place}",
-            "name": function.get("name") or "",
+            "name": full.get(named, named),
             "input": arguments_of(function.get("arguments") or ""),
         }
 

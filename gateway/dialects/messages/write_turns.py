@@ -3,6 +3,7 @@ that take turns."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,9 @@ import orjson
 from gateway.core.errors import CannotCarry
 
 _SYSTEM = ("system", "developer")
+_PDF = "application/pdf"
+_MEDIA = {"image/jpg": "image/jpeg"}
+"""What Anthropic calls a kind of image that others know by another name too."""
 _Block = dict[str, Any]
 
 
@@ -161,7 +165,7 @@ def _source(url: str, where: str) -> dict[str, str]:
     media, *options = head.split(";")
     if not comma or "base64" not in options:
         raise CannotCarry(f"{where}: a data: URL must hold base64.", param=where)
-    return {"type": "base64", "media_type": media, "data": data}
+    return {"type": "base64", "media_type": _MEDIA.get(media, media), "data": data}
 
 
 def _document(file: Mapping[str, Any], where: str) -> _Block:
@@ -171,6 +175,22 @@ def _document(file: Mapping[str, Any], where: str) -> _Block:
             f"{where}: a file that OpenAI keeps cannot go to Anthropic; send file_data.",
             param=where,
         )
-    url = data if data.startswith("data:") else f"data:application/pdf;base64,{data}"
+    url = data if data.startswith("data:") else f"data:{_PDF};base64,{data}"
     named = {"title": file["filename"]} if file.get("filename") else {}
-    return {"type": "document", "source": _source(url, where), **named}
+    return {"type": "document", "source": _readable(_source(url, where), where), **named}
+
+
+def _readable(source: dict[str, str], where: str) -> dict[str, str]:
+    """Return a document's source as Anthropic reads it: a PDF as base64, a text as text. Raises
+    CannotCarry for what is neither."""
+    media = source.get("media_type", _PDF)
+    if media == _PDF:
+        return source
+    if not media.startswith("text/"):
+        told = f"{where}: Anthropic's Messages take PDFs and texts, no {media[:60]!r}."
+        raise CannotCarry(told, param=where)
+    try:
+        text = base64.b64decode(source["data"], validate=True).decode()
+    except ValueError as error:
+        raise CannotCarry(f"{where}: a text must be base64 of UTF-8.", param=where) from error
+    return {"type": "text", "media_type": "text/plain", "data": text}

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from gateway.core.chat import ChatRequest
+from gateway.dialects.names import short
 
 _BETWEEN: Final = "__"
 Spaces = Mapping[str, tuple[str, str]]
@@ -15,7 +16,7 @@ Spaces = Mapping[str, tuple[str, str]]
 
 def flat(namespace: object, name: str) -> str:
     """Return what a chat calls a function."""
-    return f"{namespace}{_BETWEEN}{name}" if namespace else name
+    return short(f"{namespace}{_BETWEEN}{name}") if namespace else name
 
 
 def spaces_of(request: ChatRequest) -> Spaces:
