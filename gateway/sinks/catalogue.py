@@ -65,7 +65,7 @@ TOKENS = _counter(
 COST = _counter(
     "cost_usd_total",
     "route tier model kind",
-    "Dollars spent: input, cache_read, cache_write, output, request, check, score, shadow",
+    "Dollars spent: input, cache_read, cache_write, output, request, check, score, shadow, gateway",
 )
 BASELINE = _counter(
     "baseline_cost_usd_total",

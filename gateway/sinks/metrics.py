@@ -126,8 +126,7 @@ class Metrics:
     def observe(self, entry: Entry) -> None:
         """Count one finished request."""
         route = self.names.route(entry.route)
-        tier = self.names.tier(entry.served_tier)
-        start = self.names.tier(entry.start_tier)
+        tier, start = map(self.names.tier, (entry.served_tier, entry.start_tier))
         self._requests.add((route, tier, among(entry.ending, OUTCOMES)))
         self._decisions.add((route, start, among(entry.start_reason, START_REASONS)))
         for move in escalations(entry.outcome):
@@ -141,6 +140,8 @@ class Metrics:
             self._observe_attempt(route, attempt)
             if attempt is not entry.outcome.served and (spent := attempt.spent):
                 self._discarded.add((route, discard_reason(attempt, entry)), spent)
+        if entry.gateway_cost:
+            self._cost.add((route, "none", "none", "gateway"), entry.gateway_cost)
         self._baseline.add((route, entry.baseline.basis), entry.baseline.cost)
         self._observe_times(entry, route, tier)
 
@@ -192,8 +193,7 @@ class Metrics:
 
     def collect(self) -> Iterator[Family]:
         """Read everything for export: the registry calls this at each scrape."""
-        own = [part for part in vars(self).values() if isinstance(part, Counts | Times)]
-        yield from (part.family() for part in own)
+        yield from (p.family() for p in vars(self).values() if isinstance(p, Counts | Times))
         yield from self._shapes.families()
         yield from self.resilience.families()
         yield from self.standing.families()
@@ -202,6 +202,7 @@ class Metrics:
         tiers = [tier.name for tier in route.tiers]
         for tier, outcome in product(("none", *tiers), OUTCOMES):
             self._requests.begin(route.name, tier, outcome)
+        self._cost.begin(route.name, "none", "none", "gateway")
         for lower, upper in combinations(tiers, 2):
             self._escalations.begin(route.name, lower, upper, "deferral", "low_confidence")
             self._escalations.begin(route.name, lower, upper, "fall_through", "timeout")

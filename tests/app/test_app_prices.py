@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, date, datetime
 
 import pytest
@@ -155,9 +156,23 @@ async def test_the_baseline_goes_by_its_policy_and_length(tmp_path, prompt):
 
 async def test_the_gateway_s_own_cost_stands_beside_the_calls(tmp_path):
     async with house(tmp_path, prices__gateway_cost=0.00002) as it:
+        before = await costs(it)
         entry = it.entry(await it.chat())
+        after = await costs(it)
     assert entry["gateway_cost"] == 20_000
     assert entry["cost"] == entry["calls"][0]["cost"]
+    assert (before["gateway"], after["gateway"]) == (0, 20_000)
+    assert sum(after.values()) == entry["cost"] + entry["gateway_cost"]
+
+
+async def costs(it):
+    """What /metrics says was spent, by kind, in nano-dollars."""
+    page = (await it.get("/metrics")).body.decode()
+    found = re.findall(r'^waterfall_cost_usd_total\{kind="(\w+)".*\} (\S+)$', page, re.MULTILINE)
+    told = dict.fromkeys((kind for kind, _ in found), 0)
+    for kind, dollars in found:
+        told[kind] += round(float(dollars) * 1e9)
+    return told
 
 
 async def test_what_was_drawn_has_its_chance_beside_it(tmp_path):
