@@ -2,7 +2,7 @@
 
 Open loop: requests are sent at fixed times, whatever the answers do. What limits the gateway is
 what is configured: how many requests a process has under way, or how many calls its upstream is
-given at once, each of which takes a fifth of a second. The peak is the best that any load brings;
+given at once, each of which takes two fifths of a second. The peak is the best that any load brings;
 the flood is ten times that.
 """
 
@@ -23,8 +23,8 @@ from loadtests.harness import Gateway, Proof, ask, gateway, get, percentile, spr
 from loadtests.openloop import CONNECTIONS
 from loadtests.stage import document
 
-SLOTS, TAKES = 4, 0.2
-"""Requests at once, and the seconds that each of them takes: twenty a second."""
+SLOTS, TAKES = 4, 0.4
+"""Requests at once, and the seconds that each of them takes: ten a second."""
 PEAK = SLOTS / TAKES
 TIMES, CALM = 10, 0.25
 """The flood's and the calm's load, in peaks."""

@@ -223,10 +223,9 @@ class UpstreamOverloaded(UpstreamError):
     kind = "overloaded"
 
 
-class NoSockets(UpstreamOverloaded):
-    """The gateway has no descriptors or ports left for a connection: our fault, for a while."""
-
-    code = "gateway_has_no_sockets"
+class NotAsked(UpstreamOverloaded):
+    """Nobody was asked: the upstream is left alone, or has all the calls it is given, or the
+    gateway has no socket for one more. To wait and ask there again would only be a longer line."""
 
 
 class UpstreamTimeout(UpstreamError):

@@ -9,7 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.core.errors import UpstreamBusy, UpstreamDown, UpstreamError, UpstreamOverloaded
+from gateway.core.errors import (
+    NotAsked,
+    UpstreamBusy,
+    UpstreamDown,
+    UpstreamError,
+    UpstreamOverloaded,
+)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds before the first retry at the same place, doubling from there, before jitter."""
@@ -73,7 +79,7 @@ def again(
     `left` are the seconds in which a reply must begin, `chance` is drawn from 0 to 1, and
     `elsewhere` says that another deployment could take it: that one is asked at once.
     """
-    if not is_safe(error):
+    if not is_safe(error) or (isinstance(error, NotAsked) and not elsewhere):
         return "unsafe"
     if tries > most:
         return "most"

@@ -18,7 +18,7 @@ from gateway.core.balance import Recent, is_outlier, load
 from gateway.core.breaker import Breaker
 from gateway.core.concurrency import Concurrency, expected_wait
 from gateway.core.errors import (
-    NoSockets,
+    NotAsked,
     UpstreamBusy,
     UpstreamError,
     UpstreamOverloaded,
@@ -113,7 +113,7 @@ class Deployment:
         self._tally.count("shed", self.name, self.model, "breaker")
         wait = max(self.breaker.until - now, 0.1)
         told = "The upstream has failed and is left alone for a while."
-        return UpstreamOverloaded(told, retry_after=wait, code="breaker_open")
+        return NotAsked(told, retry_after=wait, code="breaker_open")
 
     async def call(self, call: UpstreamCall, receive: Receive) -> None:
         """Make one call, in its turn; see `gateway.core.ports.Upstream`."""
@@ -178,7 +178,7 @@ class Deployment:
         return len(self._line) if displaced else self._direct
 
     async def _wait(self, call: UpstreamCall) -> None:
-        """Wait for a place, and take it. Raises UpstreamOverloaded where that is not worth it."""
+        """Wait for a place, and take it. Raises NotAsked where that is not worth it."""
         longest = min(self.how.queue_wait, call.start_within / 2)
         ahead = self._ahead(displaced=call.displaced)
         expected = expected_wait(ahead, self.concurrency.limit, self._held)
@@ -216,10 +216,10 @@ class Deployment:
             elif not each.displaced:
                 return
 
-    def _shed(self, why: str) -> UpstreamOverloaded:
+    def _shed(self, why: str) -> NotAsked:
         self._tally.count("shed", self.name, self.model, why)
         told = "The upstream has as many calls as it takes."
-        return UpstreamOverloaded(told, retry_after=max(self._held, 1.0), code="upstream_full")
+        return NotAsked(told, retry_after=max(self._held, 1.0), code="upstream_full")
 
     # ------------------------------------------------------------------ what came
 
@@ -240,7 +240,7 @@ class Deployment:
         if isinstance(error, UpstreamRefusedUs):
             self._refusing(error, ticket, now)
             return
-        if isinstance(error, NoSockets):
+        if isinstance(error, NotAsked):
             self.breaker.leave(ticket)  # it was never asked
             return
         busy = isinstance(error, UpstreamBusy)

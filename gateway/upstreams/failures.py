@@ -18,7 +18,7 @@ import orjson
 from gateway.core.errors import (
     ContentRefused,
     ContextTooLong,
-    NoSockets,
+    NotAsked,
     UpstreamBusy,
     UpstreamDown,
     UpstreamError,
@@ -138,7 +138,8 @@ def from_wire(error: HttpError) -> UpstreamError:
     if isinstance(error, TimedOut):
         return UpstreamTimeout(f"The upstream was too slow ({error.phase.replace('_', ' ')}).")
     if isinstance(error, ConnectFailed) and error.fault == "sockets":
-        return NoSockets("This gateway has no sockets left; try again soon.", retry_after=1.0)
+        told = "This gateway has no sockets left; try again soon."
+        return NotAsked(told, retry_after=1.0, code="no_sockets")
     if isinstance(error, ConnectFailed):
         return UpstreamDown(f"Cannot connect to the upstream ({error.fault}).", kind="connect")
     return nonsense(str(error), lasting=isinstance(error, TooLarge))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.errors import (
+    NotAsked,
     UpstreamBusy,
     UpstreamDown,
     UpstreamOverloaded,
@@ -33,6 +34,8 @@ def busy(wait):
         (DOWN, 1, 60.0, True, Again(0.0)),
         (DOWN, 1, 0.0, True, "no_time"),
         (UpstreamOverloaded("full"), 1, 60.0, False, Again(0.0375)),
+        (NotAsked("full"), 1, 60.0, False, "unsafe"),
+        (NotAsked("full"), 1, 60.0, True, Again(0.0)),
         (busy(None), 1, 60.0, False, Again(0.0375)),
         (busy(1.0), 1, 60.0, False, Again(1.0375)),
         (busy(1.0), 1, 1.0, False, "no_time"),
