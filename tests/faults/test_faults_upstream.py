@@ -264,7 +264,7 @@ async def test_f23_a_redirect(tmp_path):
 async def test_f24_all_tiers_down(tmp_path):
     """with the breakers open 503 with Retry-After in under 50 ms, and no calls but probes"""
     breaker = {"failures": 3, "pause": "1s"}
-    async with rigged(tmp_path, around={"breaker": breaker, "retries": "off"}) as rig:
+    async with rigged(tmp_path, around={"breaker": breaker}) as rig:
         for at in ("near", "far"):
             rig.script({"fault": "500"}, at=at)
         for _ in range(4):
