@@ -2,8 +2,8 @@
 
 Open loop: requests are sent at fixed times, whatever the answers do. What limits the gateway is
 what is configured: how many requests a process has under way, or how many calls its upstream is
-given at once, each of which takes two fifths of a second. The peak is the best that any load brings;
-the flood is ten times that.
+given at once, each of which takes two fifths of a second. The peak is the best that any load
+brings; the flood is ten times that.
 """
 
 from __future__ import annotations
