@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from gateway.core.money import Usage
@@ -71,7 +70,8 @@ class ChatRequest:
         return self.body.get("tools") or ()
 
 
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_NOTHING: Mapping[str, Any] = {}
+"""A mapping that can be written as JSON, as every payload; nobody writes into one."""
 
 
 @quick

@@ -20,7 +20,7 @@ from app.serving import Process, Wire, posted, until
 from faults.rig import CANARY_KEY, rigged
 
 from gateway.launcher import process, sockets
-from gateway.upstreams.simulated import Behaviour, serve_simulated
+from gateway.upstreams.simulated import Behaviour, Length, Model, Pace, serve_simulated
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Linux cuts who has stalled")
 
@@ -44,6 +44,8 @@ async def test_f30_takes_nothing(tmp_path, monkeypatch):
     before = psutil.Process().memory_info().rss
     async with rigged(tmp_path, around={"timeouts": {}}) as rig, AsyncExitStack() as stack:
         address = ("127.0.0.1", int(rig.served.base_url.split(":")[2].split("/")[0]))
+        slow = Model(length=Length(90, most=90, least=90), pace=Pace(0.0, 0.0, 0.3, 0.0))
+        rig.far.provider.direct(Behaviour(default=slow))
         for _ in range(20):
             client = stack.enter_context(contextlib.closing(socket.socket()))
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
