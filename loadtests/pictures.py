@@ -1,4 +1,4 @@
-"""Makes the docs' pictures of the dashboard: `python -m loadtests.pictures`.
+"""Makes the docs' pictures of the dashboard and the report: `python -m loadtests.pictures`.
 
 A real gateway serves the page to a real browser (Chromium, and what
 `npm --prefix gateway/dashboard/web ci` installs); its ledger is the made-up month of
@@ -8,6 +8,7 @@ A real gateway serves the page to a real browser (Chromium, and what
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gateway.cli import main
 from gateway.store.ledgers import ledger_at
 from gateway.store.rollups import roll_up
 from loadtests import made_up_ledger
@@ -25,7 +27,7 @@ KEY = "the-admin-key-of-these-pictures"
 ROWS = 20_000
 _TAKE = """
 import { createRequire } from "node:module";
-const [web, browser, url, key, out] = process.argv.slice(2);
+const [web, browser, url, key, out, report] = process.argv.slice(2);
 const { chromium } = createRequire(`${web}/package.json`)("playwright-core");
 const it = await chromium.launch({ executablePath: browser, args: ["--no-sandbox"] });
 const shots = [["money", "light"], ["money", "dark"], ["routing", "light"], ["ladder", "light"]];
@@ -42,6 +44,9 @@ for (const [name, colorScheme] of shots) {
   await page.screenshot({ path: `${out}/${name}-${colorScheme}.png` });
   await page.close();
 }
+const page = await it.newPage({ colorScheme: "light", viewport: { width: 1000, height: 1150 } });
+await page.goto(`file://${report}`);
+await page.screenshot({ path: `${out}/report-light.png` });
 await it.close();
 """
 
@@ -74,11 +79,16 @@ async def take(folder: Path) -> int:
         "routes": {name: {"tiers": each, "scorer": "rules"} for name, each in routes.items()},
     }
     FOLDER.mkdir(exist_ok=True)
+    report = folder / "report.html"
+    told = ["report", "--ledger", ledger.name, "--route", "waterfall", "--output", str(report)]
+    with contextlib.chdir(folder):  # the picture is to name no place of this machine
+        if main(told):
+            raise ProofError("there is no report")
     async with gateway(folder, document) as served:
         admin = await served.running.says(r"admin on (\S+)")
         child = await asyncio.create_subprocess_exec(
             *(node, "--input-type=module", "-"),
-            *(str(web), browser, f"{admin}/dashboard/", KEY, str(FOLDER)),
+            *(str(web), browser, f"{admin}/dashboard/", KEY, str(FOLDER), str(report)),
             stdin=asyncio.subprocess.PIPE,
         )
         await child.communicate(_TAKE.encode())

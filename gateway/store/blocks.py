@@ -27,6 +27,8 @@ PARTS: Final = {
     "calls": ("route", "purpose", "tier", "model", "status", "estimated", "served", "by_kind"),
 }
 """What a block is made of, and by which columns the rows of each part go."""
+_LATER: Final = {"requests": {"kept": 0, "kept_baseline": 0, "by_budget": 0}}
+"""Sums that hours lack which were added up before there were any: none of them had been met."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,10 @@ def unpack(text: str) -> Block:
     parts = orjson.loads(text)
     return Block(
         *(
-            [dict(zip(parts[name]["columns"], row, strict=True)) for row in parts[name]["rows"]]
+            [
+                {**_LATER.get(name, {}), **dict(zip(parts[name]["columns"], row, strict=True))}
+                for row in parts[name]["rows"]
+            ]
             for name in PARTS
         )
     )
@@ -181,6 +186,9 @@ SELECT r.route, r.mode, r.start_tier, r.tier, r.escalated, r.outcome, r.baseline
        sum(r.estimated) AS estimated, sum(r.degraded) AS degraded,
        coalesce(sum(a.cost), 0) AS served_cost, coalesce(sum(r.gateway_cost), 0) AS gateway_cost,
        coalesce(sum(r.baseline_cached_tokens), 0) AS baseline_cached_tokens,
+       sum(CASE WHEN r.reason = 'cached' THEN 1 ELSE 0 END) AS kept,
+       sum(CASE WHEN r.reason = 'cached' THEN r.baseline_cost ELSE 0 END) AS kept_baseline,
+       sum(CASE WHEN r.start_reason = 'budget' THEN 1 ELSE 0 END) AS by_budget,
        sum(coalesce(r.check_cost, (
            SELECT coalesce(sum(k.cost), 0) FROM check_result AS k
            JOIN attempt AS t ON t.request = k.request AND t.seq = k.attempt

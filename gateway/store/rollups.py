@@ -8,6 +8,7 @@ and what is marked later makes the hour due again. Nothing is ever added twice.
 from __future__ import annotations
 
 import secrets
+from operator import itemgetter
 from typing import Any, Final
 
 from gateway.store.blocks import Period, block_of_time, pack
@@ -111,7 +112,7 @@ def hours(place: Place, since: float, until: float) -> list[dict[str, Any]]:
         due = connection.execute(_DUE, {"since": max(since, start), "until": until}).fetchall()
         for each in due:
             rows += _added_up(connection, int(each[0]))
-    return sorted(rows, key=lambda row: [row[key] for key in KEYS])
+    return sorted(rows, key=itemgetter(*KEYS))
 
 
 def _for_reports(connection: Connection, hour: int) -> tuple[int, int, int, int, str]:

@@ -54,11 +54,8 @@ def _width_of(rows: Sequence[Row]) -> int:
 
 def added(rows: Iterable[Row], names: Sequence[str]) -> dict[str, int]:
     """Add up columns."""
-    sums = dict.fromkeys(names, 0)
-    for row in rows:
-        for name in names:
-            sums[name] += row[name]
-    return sums
+    rows = list(rows)
+    return {name: sum([row[name] for row in rows]) for name in names}
 
 
 def about(asked: Asked) -> dict[str, Any]:

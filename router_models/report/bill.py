@@ -23,18 +23,20 @@ _CUT_OFF = "unsettled"
 class Bill:
     """What `requests` came to, in nano-dollars.
 
-    `baseline` less `routing` and `cache`, plus the rest, is `actual`. `routing` is what cheaper
-    tiers took off the served replies at list price, `cache` what providers' caches took off those,
-    beyond what they would have taken off the baseline; either may be negative. `discarded` are
-    drafts that were not served, `checks` and `scoring` what judging and scoring cost, `cut_off`
-    calls of requests whose process died, `shadow` what was asked for the record alone, `gateway`
-    what the gateway itself cost, where somebody has said so.
+    `baseline` less `routing`, `cache` and `kept`, plus the rest, is `actual`. `routing` is what
+    cheaper tiers took off the served replies at list price, `cache` what providers' caches took off
+    those, beyond what they would have taken off the baseline; either may be negative. `kept` is the
+    baseline of what was said again and cost nothing. `discarded` are drafts that were not served,
+    `checks` and `scoring` what judging and scoring cost, `cut_off` calls of requests whose process
+    died, `shadow` what was asked for the record alone, `gateway` what the gateway itself cost,
+    where somebody has said so.
     """
 
     requests: int
     baseline: int
     routing: int
     cache: int
+    kept: int
     discarded: int
     checks: int
     scoring: int
@@ -46,7 +48,8 @@ class Bill:
     def actual(self) -> int:
         """What was spent."""
         spent = self.discarded + self.checks + self.scoring + self.cut_off
-        return self.baseline - self.routing - self.cache + spent + self.shadow + self.gateway
+        less = self.routing + self.cache + self.kept
+        return self.baseline - less + spent + self.shadow + self.gateway
 
     @property
     def saved(self) -> int:
@@ -67,12 +70,13 @@ def add_up(blocks: Iterable[Block], prices: Mapping[str, float] = {}, own: int =
     baseline = sum_of(requests, "baseline_cost")
     checks = sum_of(requests, "check_cost")
     served = by_serving - (checks - sum_of(vain, "cost"))
-    cache = cached_saving(blocks, prices)
+    cache, kept = cached_saving(blocks, prices), sum_of(requests, "kept_baseline")
     return Bill(
         requests=sum_of(requests, "requests"),
         baseline=baseline,
-        routing=baseline - served - cache,
+        routing=baseline - served - cache - kept,
         cache=cache,
+        kept=kept,
         discarded=discarded - sum_of(vain, "cost"),
         checks=checks,
         scoring=sum_of(whole, "cost") - by_serving - discarded,
@@ -159,12 +163,12 @@ def _weights(count: int, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 def sum_of(rows: Iterable[Row], name: str) -> int:
     """Add up a column."""
-    return sum(row[name] for row in rows)
+    return sum([row[name] for row in rows])
 
 
 def grouped(rows: Iterable[Row], names: Sequence[str]) -> dict[tuple[Any, ...], list[Row]]:
     """Rows by some of their columns, in the order in which they first come."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault(tuple(row[name] for name in names), []).append(row)
+        groups.setdefault(tuple([row[name] for name in names]), []).append(row)
     return groups

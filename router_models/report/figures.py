@@ -75,6 +75,8 @@ def figures(totals: Totals, asked: Asked, prices: Mapping[str, float] = {}) -> d
         "bad_answers": bad_answers(bill.saved, bill.requests, judged["difference"]),
         "certainty": certainty(blocks),
         "sensitivity": sensitivity(bill, blocks, own),
+        "kept": sum_of(requests, "kept"),
+        "by_budget": sum_of(requests, "by_budget"),
         "own_cost": own,
         "least_volume": least_volume(bill, own, days),
         "over_time": _over_time(totals),

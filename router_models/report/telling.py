@@ -25,6 +25,7 @@ Figures = Mapping[str, Any]
 STEPS = (
     ("routing", "cheaper tiers, at list price", -1),
     ("cache", "providers' caches", -1),
+    ("kept", "replies said again", -1),
     ("discarded", "discarded drafts", 1),
     ("checks", "checks", 1),
     ("scoring", "scorer's calls", 1),
@@ -141,9 +142,23 @@ def _bill(told: Figures) -> Section | None:
     dollars = [(name, begin / 1e9, end / 1e9) for name, begin, end in steps]
     return Section(
         "The bill, step by step",
+        text=_said_again(told),
         tables=[Table(("step", "USD", "of baseline"), rows, "lrr", bars)],
         plots=[Steps("From the baseline's bill to what was spent", dollars), *_over_time(told)],
     )
+
+
+def _said_again(told: Figures) -> list[str]:
+    """What the cache of replies and the budgets came to, where they came to anything."""
+    said = []
+    if told["kept"]:
+        share = percent(told["kept"] / told["requests"])
+        said.append(
+            f"{told['kept']:,} requests ({share}) were answered by a kept reply, at no cost."
+        )
+    if told["by_budget"]:
+        said.append(f"{told['by_budget']:,} requests started lower, for a budget was nearly spent.")
+    return said
 
 
 def _signed(nano: int, digits: int, *, whole: bool) -> str:

@@ -61,7 +61,7 @@ def test_money_is_the_report_s_to_the_nano_dollar(ledger, ask, command):
     bill, theirs = told["bill"], report["bill"]
     same = ("baseline", "discarded", "checks", "scoring", "cut_off", "shadow", "gateway", "actual")
     assert {name: bill[name] for name in same} == {name: theirs[name] for name in same}
-    assert bill["cheaper"] == theirs["routing"] + theirs["cache"]
+    assert bill["cheaper"] == theirs["routing"] + theirs["cache"] + theirs["kept"]
     assert bill["saved"] == theirs["saved"] > 0
     assert bill["discarded"] > 0 < bill["shadow"]
     assert told["saved_share"]["value"] == pytest.approx(report["saved_share"]["value"])

@@ -41,7 +41,13 @@ def one(path, columns, place="request", *values):
 
 def steps_of(bill):
     spent = ("discarded", "checks", "scoring", "cut_off", "shadow", "gateway")
-    return bill["baseline"] - bill["routing"] - bill["cache"] + sum(bill[name] for name in spent)
+    return (
+        bill["baseline"]
+        - bill["routing"]
+        - bill["cache"]
+        - bill["kept"]
+        + sum(bill[name] for name in spent)
+    )
 
 
 def test_the_bill_is_the_ledger_s_own_to_the_nano_dollar(ledger, report):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from contextlib import closing
 
 import pytest
-from api.serving import LARGE, REFUSES, SMALL, house
+from api.serving import LARGE, REFUSES, SMALL, ask_for, house
 
 from gateway.cli import main
 
@@ -91,3 +92,33 @@ async def test_shadows_of_what_is_observed(tmp_path, figures):
     assert told["bill"]["shadow"] > 0
     assert told["certainty"]["modes"] == {"observe": 7}
     assert told["bill"]["saved"] < 0  # all at the baseline, and shadows on top
+
+
+async def test_replies_that_are_kept_and_budgets(tmp_path, figures, capsys):
+    keys = [
+        {
+            "name": "app",
+            "hash": "sha256:" + hashlib.sha256(b"app").hexdigest(),
+            "limits": {"budget_usd": {"day": {"usd": 0.0007, "action": "downgrade"}}},
+        }
+    ]
+    async with house(tmp_path, keys=keys, routes__waterfall__cache={}) as it:
+        asked = [
+            await it.post(ask_for(**more), authorization="Bearer app")
+            for more in (
+                *({"stream": n % 2 == 1} for n in range(4)),
+                *({"seed": n} for n in range(9)),
+            )
+        ]
+        rows = [it.entry(each) for each in asked]
+    told = figures()
+    again = [row for row in rows if row["reason"] == "cached"]
+    poor = [row for row in rows if row["start_reason"] == "budget"]
+    assert (told["kept"], told["by_budget"]) == (len(again), len(poor))
+    assert (len(again), len(poor) > 0) == (3, True)
+    assert told["bill"]["kept"] == sum(row["baseline_cost"] for row in again) > 0
+    assert main(["report", "--config", str(tmp_path / "waterfall.yaml")]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "3 requests (23.1%) were answered by a kept reply" in text
+    assert f"{len(poor)} requests started lower, for a budget" in text
+    assert "replies said again" in text
