@@ -64,8 +64,8 @@ class KeptResponses:
         found = await self.find(response_id, key)
         if found is None and key.name:
             raise BadRequest(
-                f"Previous response with id {response_id[:100]!r} not found: it is none that this "
-                "key had made here and an upstream keeps. Send the conversation as input items.",
+                f"The previous_response_id {response_id[:100]!r} is of no response that this key "
+                "had made here and an upstream keeps. Send the conversation as input items.",
                 param="previous_response_id",
                 code="previous_response_not_found",
             )

@@ -6,6 +6,8 @@
 - `prediction` (the answer that the client expects, to get it faster) is a hint and changes no
   answer, so it goes only to a tier that takes one, and gives way where token log-probabilities are
   asked for to judge by: OpenAI refuses the two together.
+- What an upstream is to do in the background (of OpenAI's Responses) has no reply to judge yet, and
+  another tier would begin the same again: the plan's first tier has it alone.
 - Several choices are one reply: each is checked, a bad one defers all, a part of the reply is
   judged once each of them has begun, and each is paid for.
 """
@@ -30,7 +32,15 @@ def offers_tools(request: ChatRequest) -> bool:
 
 def demanded(plan: Plan, request: ChatRequest) -> Plan:
     """Return the plan with what the request demands of it."""
+    if _comes_later(request):
+        return plan.alone()
     return plan.held_whole() if offers_tools(request) else plan
+
+
+def _comes_later(request: ChatRequest) -> bool:
+    """Is the reply only that an upstream has begun, to be asked for afterwards?"""
+    native = request.native
+    return native is not None and "background" in native.only and not request.stream
 
 
 def without_hint(body: Mapping[str, Any], tier: Tier, *, logprobs: bool) -> Mapping[str, Any]:

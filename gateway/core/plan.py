@@ -104,6 +104,10 @@ class Plan:
         """Return the same plan, by which judged drafts are held whole."""
         return replace(self, whole=True)
 
+    def alone(self) -> Plan:
+        """Return the same plan with nobody to go on to: its first tier's reply is the answer."""
+        return replace(self, tiers=self.tiers[:1], below=(), speculate=None)
+
     def hold(self, tier: Tier) -> Hold:
         """How much of a judged draft of `tier` is held."""
         partly = tier.hold.policy in {"tokens", "sentence"}

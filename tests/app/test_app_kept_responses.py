@@ -44,6 +44,8 @@ class Keeper:
         own = {"id": made, "object": "response", "status": "completed", "output": [item]}
         own |= {"model": "m", "created_at": 7, "usage": {"input_tokens": 3, "output_tokens": 2}}
         self.kept[made] = own
+        if body.get("background"):
+            return JSONResponse({**own, "status": "queued", "output": []})
         if not body.get("stream"):
             return JSONResponse(own)
         events = (
@@ -173,3 +175,15 @@ async def test_what_is_not_to_be_kept_is_not_known(place):
     talk = asked(conversation="conv_1")
     refused = await client.post("/responses", json=talk, headers=KEYS["one"])
     assert refused.json()["error"]["code"] == "state_not_kept_by_key"
+
+
+async def test_what_goes_on_in_the_background_is_begun_once_and_found_when_it_is_done(place):
+    client, near, far, _ = place
+    begun = await client.post(
+        "/responses", json=asked("waterfall", background=True), headers=KEYS["one"]
+    )
+    assert (begun.status_code, begun.json()["status"]) == (200, "queued")
+    assert begun.headers["x-waterfall-degraded"] == "false"
+    assert (len(near.seen), len(far.seen)) == (1, 0)
+    done = await client.get(f"/responses/{begun.json()['id']}", headers=KEYS["one"])
+    assert (done.json()["status"], done.json()["output"][0]["id"]) == ("completed", "m")

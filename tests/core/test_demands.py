@@ -10,6 +10,7 @@ from core.tries import LARGE, MEDIUM, SMALL, plan
 from gateway.core.chat import ChatRequest
 from gateway.core.demands import demanded, offers_tools
 from gateway.core.dispatch import dispatch
+from gateway.core.native import NativeRequest
 from gateway.core.plan import Hold
 from gateway.core.verdict import Bar, CheckSpec
 
@@ -50,6 +51,20 @@ def test_a_reply_that_may_call_a_tool_is_held_whole(fields, whole, hold):
     held = demanded(plan((tier, LARGE)), request).hold(tier)
     partly = hold.policy in {"tokens", "sentence"}
     assert held == (Hold("reply") if whole and partly else hold)
+
+
+def test_what_comes_later_is_begun_once():
+    body, both = (
+        {"model": "m", "messages": []},
+        plan((MEDIUM, LARGE), below=(SMALL,), speculate=1.0),
+    )
+    for stream in (False, True):
+        own = NativeRequest("responses", {}, {}, only=("background",))
+        request = ChatRequest({**body, "stream": stream}, own)
+        alone = replace(both, tiers=(MEDIUM,), below=(), speculate=None)
+        assert demanded(both, request) == (both if stream else alone)
+    kept = NativeRequest("responses", {}, {}, only=("previous_response_id",))
+    assert demanded(both, ChatRequest(body, kept)) == both
 
 
 @pytest.mark.parametrize(
