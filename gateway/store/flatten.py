@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from gateway.store.encode import encode
 from gateway.store.schema import (
     ADDED_TO_CALL,
     ADDED_TO_CHECK,
@@ -34,10 +35,12 @@ def columns_of(columns: Iterable[str], values: dict[str, Any], **more: object) -
 
 def request_values(record: dict[str, Any]) -> Row:
     """Order a request's own values."""
-    lists = {name: json.dumps(record[name]) for name in ("p_good", "escalations")}
+    # By orjson: the standard library's took a quarter of what writing a row does.
+    packed = {name: encode(record[name]).decode() for name in ("p_good", "escalations")}
     decided = record.get("decided")
-    packed = decided and json.dumps(decided, separators=(",", ":"))
-    return columns_of(REQUEST, ADDED_TO_REQUEST | record, **lists, decided=packed)
+    packed["decided"] = decided and encode(decided).decode()
+    whole = ADDED_TO_REQUEST | record | packed
+    return tuple(map(whole.__getitem__, REQUEST))
 
 
 def prompt_of(record: dict[str, Any]) -> Iterator[Row]:
