@@ -12,7 +12,7 @@ from gateway.api import overrides
 from gateway.api.auth import Key
 from gateway.api.http import Scope, header
 from gateway.api.service import Service
-from gateway.api.sessions import conversation
+from gateway.api.sessions import Conversation
 from gateway.api.voice import read_request, resting
 from gateway.core.chat import ChatRequest
 from gateway.core.demands import demanded
@@ -20,7 +20,7 @@ from gateway.core.difficulty import Difficulty, start_index
 from gateway.core.errors import BadRequest, CeilingTooLow, GatewayError
 from gateway.core.ledger import Origin, scoring_cost
 from gateway.core.plan import Plan
-from gateway.core.quick import quick
+from gateway.core.quick import changed, quick
 from gateway.core.routing import Mode, Overrides, Route, make_plan
 from gateway.core.session import Past
 from gateway.core.signals import Signals, measure
@@ -65,9 +65,9 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
     require_thresholds(route, asked.thresholds or ())
     asked = overrides.within(asked, arrival.key.limits)
     session = overrides.session(arrival.scope)
-    who = conversation(request, arrival.key.name, session)
-    mode, chance = _mode(route, asked, session or arrival.key.name or who)
-    asked = replace(asked, mode=mode)
+    who = Conversation(request, arrival.key.name, session)
+    mode, chance = _mode(route, asked, session or arrival.key.name, who)
+    asked = changed(asked, mode=mode)
     began = clocks.monotonic()
     signals = measure(request)
     base = marked(service.scorers[route.name], signals)
@@ -168,7 +168,7 @@ def _decide(
 ) -> _Decided:
     difficulty, live = tuned.apply(route, difficulty)
     thresholds = asked.thresholds or live
-    wanted = replace(asked, thresholds=thresholds)
+    wanted = changed(asked, thresholds=thresholds)
     plan = demanded(make_plan(route, signals, difficulty, wanted, past, down), request)
     would = None
     if plan.reason == "mode" and asked.mode == "observe":
@@ -191,14 +191,18 @@ def _settle(
     return base if assessor is None or idle else assessor.settle(base)
 
 
-def _mode(route: Route, asked: Overrides, who: str) -> tuple[Mode, float]:
-    """Settle the mode: the request's own, or the route's for this share of its traffic; and the
-    chance there was of that one."""
+def _mode(
+    route: Route, asked: Overrides, who: str, conversation: Callable[[], str]
+) -> tuple[Mode, float]:
+    """Settle the mode: the request's own, or the route's for this share of its traffic, `who` asks
+    or else of conversations; and the chance there was of that one."""
     if asked.mode is not None:
         return asked.mode, 1.0
     if asked.tier is not None or route.mode != "enforce" or route.enforce_share >= 1:
         return route.mode, 1.0
-    digest = hashlib.blake2b(f"{route.name}\0{who}".encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(
+        f"{route.name}\0{who or conversation()}".encode(), digest_size=8
+    ).digest()
     share = int.from_bytes(digest) / 2**64
     if share < route.enforce_share:
         return "enforce", route.enforce_share

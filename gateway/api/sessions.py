@@ -23,6 +23,23 @@ SMALLEST_CACHE = 1_024
 _INSTRUCTING = ("system", "developer")
 
 
+class Conversation:
+    """Says, when it is first asked, what a request's conversation is known by: that is needed
+    where something was remembered or is to be, as of few requests, and hashes a prompt."""
+
+    __slots__ = ("_asked", "_name")
+
+    def __init__(self, request: ChatRequest, key: str, session: str) -> None:
+        self._asked = request, key, session
+        self._name = ""
+
+    def __call__(self) -> str:
+        """Return the name; see `conversation`."""
+        if not self._name:
+            self._name = conversation(*self._asked)
+        return self._name
+
+
 def conversation(request: ChatRequest, key: str, session: str) -> str:
     """Name a request's conversation so that no other key's can be mistaken for it.
 
@@ -68,11 +85,13 @@ class Sessions:
         self._clock = clock
         self._known: OrderedDict[tuple[str, str], _Remembered] = OrderedDict()
 
-    def past(self, route: Route, who: str, request: ChatRequest, *, named: bool) -> Past:
+    def past(
+        self, route: Route, who: Callable[[], str], request: ChatRequest, *, named: bool
+    ) -> Past:
         """Return what is remembered for a request of the conversation `who`. `named` says that the
         client gave it its name. Changes nothing."""
         begun = goes_on(request)
-        known = self._known.get((route.name, who)) if named or begun else None
+        known = self._known.get((route.name, who())) if named or begun else None
         if known is None:
             return NOTHING
         now = self._clock()
@@ -93,11 +112,14 @@ class Sessions:
         served, route = entry.outcome.served, job.route
         if served is None or job.plan.reason in {"override", "mode"}:
             return
-        place = (route.name, job.conversation)
+        worth = entry.outcome.escalated or _is_cached(served)
+        if not worth and not self._known:
+            return  # as nearly always: nothing was, and nothing is worth a place
+        place = (route.name, job.conversation())
         before = self._known.get(place)
         if before is None:
-            if not (entry.outcome.escalated or _is_cached(served)):
-                return  # as nearly always: nothing was, and nothing is worth a place
+            if not worth:
+                return
             before = _Remembered()
         after = self._latched(_warmed(before, served, self._clock()), job, entry)
         if after == _Remembered(served_at=after.served_at):

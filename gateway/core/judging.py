@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from gateway.core.outcome import Attempt
 from gateway.core.plan import Plan, Tier
+from gateway.core.quick import changed
 from gateway.core.verdict import FALL_DOWN, LAST_TIER, Evidence, Verdict, judge
 
 
@@ -29,8 +30,8 @@ def judged(plan: Plan, attempt: Attempt) -> Attempt:
         return attempt
     verdict = weigh(plan, tier, attempt.evidence)
     if attempt.released:
-        return replace(attempt, late=verdict)
-    return replace(attempt, verdict=verdict)
+        return changed(attempt, late=verdict)
+    return changed(attempt, verdict=verdict)
 
 
 def is_answered(attempt: Attempt) -> bool:

@@ -58,7 +58,7 @@ class UpstreamCall:
     (infinite: nobody waits); `on_retry` hears why a call has failed that is now made once more
     (without it none is); `displaced` says that it is made because another tier did not
     serve (see `Plan.is_displaced`), and `affinity` names its conversation, whose prompt a provider
-    may have in its cache.
+    may have in its cache, for whoever asks.
     """
 
     call_id: str
@@ -75,7 +75,7 @@ class UpstreamCall:
     start_within: float = inf
     on_retry: Callable[[UpstreamError], None] | None = None
     displaced: bool = False
-    affinity: str = ""
+    affinity: Callable[[], str] = str
     on_named: Callable[[str], None] = _unheard
 
 

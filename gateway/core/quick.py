@@ -9,10 +9,12 @@ assignments, and of its own class from then on: 0.8 µs for 14 fields instead of
 from __future__ import annotations
 
 from dataclasses import MISSING, fields
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 _T = TypeVar("_T")
 _become = object.__dict__["__class__"].__set__
+_KEPT: Final = object()
+_changing: Final[dict[type[Any], Any]] = {}
 
 
 def quick(cls: type[_T]) -> type[_T]:
@@ -23,7 +25,23 @@ def quick(cls: type[_T]) -> type[_T]:
     if told is None or not told.frozen or "__slots__" not in vars(cls) or not plain:
         raise TypeError(f"{cls.__name__} is no frozen dataclass with slots and without bases")
     cls.__init__ = _written(cls)  # type: ignore[method-assign]
+    _changing[cls] = _changer(cls)
     return cls
+
+
+def changed(value: _T, /, **given: Any) -> _T:
+    """Do what `dataclasses.replace` does, for a `quick` value, in a third of its time."""
+    made: _T = _changing[type(value)](value, **given)
+    return made
+
+
+def _changer(cls: type[Any]) -> Any:
+    names = [each.name for each in fields(cls)]
+    given = "".join(f", {name}=_kept" for name in names)
+    taken = ", ".join(f"_self.{name} if {name} is _kept else {name}" for name in names)
+    known: dict[str, Any] = {"_own": cls, "_kept": _KEPT}
+    exec(f"def changed(_self{given}):\n    return _own({taken})", known)  # noqa: S102 - as below
+    return known["changed"]
 
 
 def _written(cls: type[Any]) -> Any:

@@ -18,6 +18,7 @@ from gateway.core.judging import judged
 from gateway.core.ledger import Entry
 from gateway.core.outcome import Attempt, Outcome
 from gateway.core.ports import Assessment, Client, UpstreamCall
+from gateway.core.quick import changed
 from gateway.core.verdict import Evidence, Finding
 from gateway.engine.booking import BookedCalls
 from gateway.engine.checking import Examining
@@ -192,7 +193,7 @@ async def _consult(run: Run, step: Consult, examining: Examining) -> None:
     waiting = [name for name in step.checks if name in run.parts.examiners]
     at_once = [name for name in step.checks if name not in run.parts.examiners]
     evidence = last.evidence + tuple(run.ask(last.tier, name, reply) for name in at_once)
-    asked = replace(last, evidence=evidence)
+    asked = changed(last, evidence=evidence)
     if waiting:
         asked = await examining.put(asked, waiting, reply)
     run.attempts = (*before, judged(run.job.plan, asked))

@@ -63,7 +63,8 @@ class Job:
     `asked`, `past` and `thresholds` are what the plan was made with; `would` is as in Decided.
     `undecided` says that the plan is only the base's, and whom `Engine.assess` must ask.
     `candidate`, `agreement`, `fallback` and `propensity` are as in Entry, `down` as in Decided.
-    `conversation` is what the API knows it by.
+    `conversation` names it as the API
+    knows it, for whoever asks.
     """
 
     request: ChatRequest
@@ -86,7 +87,7 @@ class Job:
     candidate: Difficulty | None = None
     agreement: str = ""
     purpose: Purpose = "serve"
-    conversation: str = ""
+    conversation: Callable[[], str] = str
     propensity: float = 1.0
     down: tuple[str, ...] = ()
 

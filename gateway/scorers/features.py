@@ -301,4 +301,6 @@ def _context(signals: Signals) -> tuple[float, ...]:
         signals.wants_json,
         signals.max_tokens or 0,
     )
-    return tuple(log1p(min(max(count, 0), MOST)) for count in counts)
+    return tuple(
+        [log1p(count if 0 <= count <= MOST else min(max(count, 0), MOST)) for count in counts]
+    )

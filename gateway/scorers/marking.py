@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from gateway.core.difficulty import Difficulty
 from gateway.core.ports import Scorer
+from gateway.core.quick import changed
 from gateway.core.signals import Signals
 
 
@@ -16,4 +15,4 @@ def marked(scorer: Scorer, signals: Signals) -> Difficulty:
     """
     said = scorer.score(signals)
     has_met = getattr(scorer, "has_met", None)
-    return replace(said, met=has_met(signals.text)) if has_met else said
+    return changed(said, met=has_met(signals.text)) if has_met else said

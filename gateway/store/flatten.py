@@ -36,9 +36,11 @@ def columns_of(columns: Iterable[str], values: dict[str, Any], **more: object) -
 def request_values(record: dict[str, Any]) -> Row:
     """Order a request's own values."""
     # By orjson: the standard library's took a quarter of what writing a row does.
-    packed = {name: encode(record[name]).decode() for name in ("p_good", "escalations")}
+    packed: dict[str, str | None] = {
+        name: encode(record[name]).decode() for name in ("p_good", "escalations")
+    }
     decided = record.get("decided")
-    packed["decided"] = decided and encode(decided).decode()
+    packed["decided"] = encode(decided).decode() if decided else None
     whole = ADDED_TO_REQUEST | record | packed
     return tuple(map(whole.__getitem__, REQUEST))
 

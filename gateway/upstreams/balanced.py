@@ -138,8 +138,8 @@ class Balanced:
         able = [each for each in able if each.takes(displaced=call.displaced)] or able
         if len(able) == 1:
             return able[0]
-        if call.affinity and _has_a_cache(call.tier):
-            kept = able[preferred(call.affinity, [each.name for each in able])]
+        if _has_a_cache(call.tier) and (talk := call.affinity()):
+            kept = able[preferred(talk, [each.name for each in able])]
             total = sum(each.concurrency.in_flight for each in able)
             if keeps_to(kept.concurrency.in_flight, total, len(able)):
                 return kept

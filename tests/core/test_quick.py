@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError, asdict, dataclass, field, replace
 
 import pytest
 
-from gateway.core.quick import quick
+from gateway.core.quick import changed, quick
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,10 @@ def test_it_takes_what_the_slow_one_takes():
         assert asdict(replace(one, name="b")) == {"name": "b", "parts": [], "size": 5}
         assert repr(one) == f"{made.__name__}(name='a', parts=[], size=5)"
     assert Nothing() == Nothing()
+    assert changed(Quick("a", [1]), size=5) == Quick("a", [1], 5)
+    assert changed(Quick("a"), name="b", parts=[2]) == Quick("b", [2])
+    with pytest.raises(TypeError, match="unexpected keyword argument 'weight'"):
+        changed(Quick("a"), weight=1)
 
 
 @pytest.mark.parametrize("given", [(), ("a", [], 3, 4)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from functools import partial
 from random import Random
 
 from upstreams.playing import Bench, Inner
@@ -109,7 +110,7 @@ async def test_a_time_out_is_not_made_again_elsewhere():
 async def test_a_conversation_stays_where_its_prompt_is_cached():
     bench = Bench(Inner(), Inner(), Inner(), dice=lambda: 0.5)
     for number in range(30):
-        await bench.call(affinity=f"talk {number % 10}", price=CACHED)
+        await bench.call(affinity=partial(str, f"talk {number % 10}"), price=CACHED)
     rounds = [bench.sent[start : start + 10] for start in (0, 10, 20)]
     assert rounds[0] == rounds[1] == rounds[2]
     assert len(set(rounds[0])) > 1
@@ -118,14 +119,16 @@ async def test_a_conversation_stays_where_its_prompt_is_cached():
 async def test_where_a_cache_saves_nothing_it_goes_anywhere():
     bench = two(Inner(), Inner(), Inner())
     for _ in range(60):
-        await bench.call(affinity="talk", price=Price(10, 20))
+        await bench.call(affinity=lambda: "talk", price=Price(10, 20))
     assert len(set(bench.sent)) == 3
 
 
 async def test_a_crowd_is_not_sent_to_one_for_the_cache_s_sake():
     event = asyncio.Event()
     bench = two(Inner(event), Inner(event))
-    tasks = [asyncio.create_task(bench.call(affinity="talk", price=CACHED)) for _ in range(40)]
+    tasks = [
+        asyncio.create_task(bench.call(affinity=lambda: "talk", price=CACHED)) for _ in range(40)
+    ]
     await asyncio.sleep(0)
     assert min(Counter(bench.sent).values()) >= 12
     event.set()
