@@ -29,7 +29,7 @@ from loadtests.meter import cpu_ns, tree
 from loadtests.peers import Peer
 from loadtests.stage import instant
 
-ROWS = {"routed": "", "pinned": "small"}
+ROWS = {"routed": "", "pinned": "alone"}
 """What is asked of a gateway: a row's name, and the model."""
 _PLAIN = LOADS[0]
 

@@ -92,6 +92,7 @@ def configured(url: str) -> dict[str, Any]:
     tiers = {
         "small": tier,
         "large": {**tier, "price": {"input": 10, "output": 20}},
+        "alone": tier,  # of no route, so that nothing is scored for it
         "small-odds": {**tier, "bar": {"checks": [*free, "logprob"]}},
         "small-early": {**tier, "hold": {"tokens": 8}},
         "small-live": {**tier, "hold": "none"},
@@ -109,7 +110,7 @@ def configured(url: str) -> dict[str, Any]:
 
 def rows(served: Gateway) -> list[Peer]:
     """Name ourselves, once for each way to be asked."""
-    models = {**dict.fromkeys(OURS, ""), "pinned": "small"}
+    models = {**dict.fromkeys(OURS, ""), "pinned": "alone"}
     return [
         Peer(OURS[name], served.url, served.running.pid, model or name)
         for name, model in models.items()

@@ -25,6 +25,8 @@ Headers = list[tuple[bytes, bytes]]
 JSON = (b"content-type", b"application/json")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _MAX_DEPTH = 64
+_KNOWN = "waterfall.headers"
+"""Where a scope keeps its headers by their names."""
 _CHEAP_BRACKETS = 64
 _CONTAINERS = frozenset({dict, list})
 _LONGEST_NUMBER = 18
@@ -41,10 +43,11 @@ def stopping() -> NotReady:
 
 def header(scope: Scope, name: bytes) -> str | None:
     """Return a request header's value, the first if it was sent twice; None without one."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return str(value.decode("latin-1"))
-    return None
+    known = scope.get(_KNOWN)
+    if known is None:  # by name from now on: a dozen are asked for, and SDKs send as many more
+        known = scope[_KNOWN] = dict(reversed(list(scope["headers"])))
+    value = known.get(name)
+    return None if value is None else str(value.decode("latin-1"))
 
 
 def request_id(scope: Scope, otherwise: str) -> str:
