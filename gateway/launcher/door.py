@@ -75,6 +75,10 @@ class Door:
         """Hand connections to this one too; the first one opens the door."""
         self._lines.append(line)
         if not self._listening:
+            # What it accepts has this from it, and else keeps the port for a minute after its end:
+            # nobody could start again, nor listen here where such ends are left. Once this one
+            # listens, nobody else can, all the same.
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._sock.listen(BACKLOG)
             self._listening = True
         self._go_on()

@@ -11,10 +11,11 @@ import pytest
 from app.serving import until
 from fastapi import FastAPI
 
+from gateway.api.doors import StartError
 from gateway.launcher import door as doors
 from gateway.launcher.door import Door, Line
 from gateway.launcher.handed import serving_handed
-from gateway.launcher.sockets import listen
+from gateway.launcher.sockets import listen, reserve
 
 DRAIN = 2.0
 
@@ -197,6 +198,30 @@ async def test_when_it_shuts_who_has_come_is_still_handed_over(stack):
     assert len(it.take(it.lines[0])) == 5
     with pytest.raises(OSError, match="onnect"):
         await it.come()
+
+
+async def test_a_port_is_free_again_at_once_though_the_gateway_closed_first(stack):
+    address = "127.0.0.1", 0
+    for _ in range(3):  # the second and third find the ends of the one before
+        sock = reserve(*address)
+        address = sock.getsockname()
+        door, line = Door(sock), Line()
+        stack.callback(door.shut)
+        stack.callback(line.close)
+        with pytest.raises(StartError, match="in use"):
+            reserve(*address)
+        door.add(line)
+        with pytest.raises(StartError, match="in use"):
+            reserve(*address)
+        client = stack.enter_context(socket.socket())
+        client.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(client, address)
+        await until(lambda held=line: held.held)
+        _, given, _, _ = socket.recv_fds(line.theirs, 1, 1)
+        line.theirs.close()
+        socket.socket(fileno=given[0]).close()
+        client.close()
+        door.shut()
 
 
 # ------------------------------------------------------------------ a worker's end of it
