@@ -210,6 +210,52 @@ def test_as_events_it_says_the_same():
     assert len(plain) == len(held) - 1
 
 
+SAID = st.text(max_size=20)
+TOOLS = st.lists(
+    st.fixed_dictionaries({"id": SAID, "name": SAID, "arguments": SAID}), min_size=1, max_size=3
+)
+CHOICES = st.lists(
+    st.builds(Choice, SAID, finish=st.just("stop"))
+    | st.builds(Choice, SAID, finish=st.just("tool_calls"), tool_calls=TOOLS.map(tuple)),
+    min_size=1,
+    max_size=3,
+).map(tuple)
+COUNTS = st.integers(0, 10**6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(CHOICES, COUNTS, COUNTS, COUNTS)
+def test_whatever_was_said_is_said_again_whole_or_as_events(choices, prompt, completion, cached):
+    used = Usage(prompt, completion, cached=min(cached, prompt))
+    body = body_of(Reply(choices), used, "mini-1", "e1", 1700000000)
+    read = KeptReply.read(KeptReply("small", body, used, "e1").written())
+    whole = said_again(read, SMALL, request())
+    held = said_again(
+        read, SMALL, request(stream=True, stream_options={"include_usage": True})
+    ).held
+    draft = Draft()
+    for delta in held:
+        draft.add(delta)
+    told = draft.reply(complete=True)
+    assert whole.reply.choices == choices
+    assert [(each.text, each.finish) for each in told.choices] == [
+        (each.text, each.finish) for each in choices
+    ]
+    assert _tools(held) == [list(each.tool_calls) for each in choices]
+    assert (whole.said_again, held[-1].payload["usage"]) == (used, body["usage"])
+
+
+def _tools(held):
+    """Each choice's calls of tools, put together of its chunks as a client does."""
+    found = {}
+    for chunk in (each for delta in held for each in delta.payload["choices"]):
+        calls = found.setdefault(chunk["index"], [])
+        for call in chunk["delta"].get("tool_calls", ()):
+            assert call["index"] == len(calls)
+            calls.append({"id": call["id"], **call["function"]})
+    return [found[index] for index in sorted(found)]
+
+
 def test_its_baseline_is_what_the_first_one_s_would_have_been():
     route = Route("waterfall", (SMALL, LARGE))
     again = said_again(kept(), SMALL, request())
