@@ -212,6 +212,18 @@ def test_a_function_in_a_namespace_is_one_of_its_name_to_a_chat(stream):
 
 @given(replies(), SIZES)
 @settings(max_examples=20)
+def test_a_server_that_tells_arguments_only_when_they_are_whole_is_understood(reply, size):
+    reader, draft, whole = Events(), Draft(), Draft()
+    for _, event in heard(told(RESPONSES.stream(ASKED), chunks_of(reply, size)), 10**6):
+        bare = event["type"] == "response.function_call_arguments.delta"
+        if not bare and (chunk := reader.chunk(event)):
+            draft.add(Delta(pieces_of(chunk, "delta")))
+    whole.add(Delta(pieces_of(reply, "message")))
+    assert draft.reply(complete=True) == whole.reply(complete=True)
+
+
+@given(replies(), SIZES)
+@settings(max_examples=20)
 def test_a_server_that_tells_no_places_is_understood_by_its_items_ids(reply, size):
     stream = heard(told(RESPONSES.stream(ASKED), chunks_of(reply, size)), 10**6)
     placed, reader = Events(), Events()

@@ -148,6 +148,7 @@ class Events:
     service: object = None
     _start: Mapping[str, Any] = field(default_factory=dict)
     _calls: dict[int | str, int] = field(default_factory=dict)
+    _argued: set[int] = field(default_factory=set)
 
     def chunk(self, event: Mapping[str, Any]) -> _Item | None:
         """Return the chunk that an event comes to; None where a chat says nothing. What the last
@@ -164,7 +165,9 @@ class Events:
         if kind == "response.output_item.added":
             return self._item(event)
         if kind == "response.function_call_arguments.delta":
-            return self._arguments(event)
+            return self._arguments(event, "delta")
+        if kind == "response.function_call_arguments.done":
+            return self._unheard(event)
         if kind in _ENDS:
             return self._end(_mapping(event.get("response")))
         return None
@@ -181,12 +184,18 @@ class Events:
         number = self._calls[_place(event, item.get("id"))] = len(self._calls)
         return self._said({"tool_calls": [{"index": number, **_call(item, "")}]})
 
-    def _arguments(self, event: Mapping[str, Any]) -> _Item | None:
+    def _arguments(self, event: Mapping[str, Any], name: str) -> _Item | None:
         number = self._calls.get(_place(event, event.get("item_id")))
         if number is None:
             return None  # a tool that the provider runs itself
-        part = {"index": number, "function": {"arguments": _text(event, "delta")}}
+        self._argued.add(number)
+        part = {"index": number, "function": {"arguments": _text(event, name)}}
         return self._said({"tool_calls": [part]})
+
+    def _unheard(self, event: Mapping[str, Any]) -> _Item | None:
+        """A call's arguments in one, from a server that has told no piece of them before."""
+        number = self._calls.get(_place(event, event.get("item_id")))
+        return None if number in self._argued else self._arguments(event, "arguments")
 
     def _end(self, response: Mapping[str, Any]) -> _Item:
         self.usage, self.ended = _mapping(response.get("usage")), True
