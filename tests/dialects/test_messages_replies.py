@@ -109,6 +109,27 @@ def _blocks(events):
     return blocks
 
 
+def test_a_call_without_arguments_has_an_empty_object_of_them_in_a_chat():
+    """Anthropic tells nothing between such a block's start and its end, or an empty piece."""
+    for pieces in ([], [""]):
+        reader = Events(7)
+        told = [
+            {"type": "content_block_start", "index": 3, "content_block": {**CALL, "input": {}}},
+            *(
+                {
+                    "type": "content_block_delta",
+                    "index": 3,
+                    "delta": {"type": "input_json_delta", "partial_json": piece},
+                }
+                for piece in pieces
+            ),
+            {"type": "content_block_stop", "index": 3},
+        ]
+        chunks = [chunk for event in told if (chunk := reader.chunk(event))]
+        (call,) = _reply(chunks).choices[0].tool_calls
+        assert (call["id"], call["arguments"]) == (CALL["id"], "{}")
+
+
 def test_calls_that_are_told_in_turns_are_blocks_that_follow_each_other():
     def part(number, **function):
         call = {"index": number, "id": f"c{number}", "function": function}

@@ -129,6 +129,7 @@ class Events:
     ended: bool = False
     _start: Mapping[str, Any] = field(default_factory=dict)
     _calls: dict[int, int] = field(default_factory=dict)
+    _argued: set[int] = field(default_factory=set)
     _thought: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def chunk(self, event: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -163,6 +164,8 @@ class Events:
         if kind == "tool_use":
             self._calls[place] = len(self._calls)
             given = block.get("input")
+            if given:
+                self._argued.add(place)
             call = _call(block, orjson.dumps(given).decode() if given else "")
             return self._said({"tool_calls": [{"index": self._calls[place], **call}]})
         if kind == "redacted_thinking":
@@ -180,9 +183,7 @@ class Events:
         if kind == "input_json_delta":
             if place not in self._calls:
                 return None  # a tool that the provider runs itself
-            function = {"arguments": _text(delta, "partial_json")}
-            part = {"index": self._calls[place], "function": function}
-            return self._said({"tool_calls": [part]})
+            return self._argue(place, _text(delta, "partial_json"))
         thought = self._thought.get(place)
         if thought is not None and kind == "thinking_delta":
             thought["thinking"].append(_text(delta, "thinking"))
@@ -191,7 +192,17 @@ class Events:
             thought["signature"] += _text(delta, "signature")
         return None
 
+    def _argue(self, place: int, words: str) -> dict[str, Any]:
+        if words:
+            self._argued.add(place)
+        part = {"index": self._calls[place], "function": {"arguments": words}}
+        return self._said({"tool_calls": [part]})
+
     def _close(self, place: int) -> dict[str, Any] | None:
+        if place in self._calls and place not in self._argued:
+            return self._argue(
+                place, "{}"
+            )  # a call without arguments tells none; a chat's has them
         thought = self._thought.pop(place, None)
         if thought is None:
             return None
