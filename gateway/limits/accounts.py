@@ -82,6 +82,9 @@ class Accounts:
             elif not wanted and now - account.touched > account.keep:
                 account.gone = True
                 del self._known[name]
+        if not told and not self.line.up:
+            with contextlib.suppress(SharedDown):  # nobody may come who would find out
+                await self.line.ask(lambda shared: shared.get("there?"))
         for begin in range(0, len(told), _AT_ONCE):
             await self._tell(told[begin : begin + _AT_ONCE])
 

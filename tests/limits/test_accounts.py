@@ -39,6 +39,11 @@ class Flaky:
             raise SharedDown
         return await self.real.draw(draws)
 
+    async def get(self, name):
+        if self.down:
+            raise SharedDown
+        return await self.real.get(name)
+
 
 @pytest.fixture
 def clock():
@@ -153,6 +158,20 @@ async def test_while_it_is_down_each_goes_on_by_what_it_knew(shared, clock):
     assert mine.remaining() == 0
     assert await spend(mine, 1) == 0
     await close(one, other)
+
+
+async def test_that_it_is_there_again_is_seen_though_nobody_comes(shared, clock):
+    one = worker(shared, "a", clock)
+    account = one.get("x", Terms("rate", 20, 1.0), "open", 60)
+    shared.down = True
+    assert await spend(account, 1) == 1
+    assert account.holding.idle
+    for down, up in ((True, False), (False, True)):
+        shared.down = down
+        clock.now += 2
+        await one.report()
+        assert one.line.up == up
+    await close(one)
 
 
 async def test_a_limit_that_is_to_be_closed_then_is(shared, clock):
