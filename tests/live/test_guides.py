@@ -197,8 +197,10 @@ async def gateway_before(backend, folder):
     """A gateway with a provider behind it; yields its process, and the large tier's upstream."""
     async with backend() as (upstreams, (small, large)):
         document = config(upstreams=upstreams)
+        # Greedily, a tiny model that may ramble on does the same each time.
+        (folder / "greedy.yaml").write_text("version: 1\nparams: {temperature: 0}\n")
         for tier, upstream in (("small", small), ("large", large)):
-            document["tiers"][tier]["upstream"] = upstream
+            document["tiers"][tier] |= {"upstream": upstream, "recipe": "greedy.yaml"}
         async with Process(folder, document) as process:
             await process.ready()
             yield process, upstreams[large]
