@@ -2,8 +2,8 @@
 
 A ledger is made up, and `waterfall report` is run over it as a user would: before its hours are
 added up (as after an upgrade), after that (as a gateway leaves it), and without the sweep over
-thresholds. `python -m loadtests.reporting --ledger FILE` does the same with a file that is made
-once, and used again.
+thresholds. `python -m loadtests.reporting --ledger URL_OR_FILE` does the same with one that is made
+once, and used again: a database that is given has its rows already.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from loadtests.databases import Opening, postgres_server, sqlite_file
 from loadtests.harness import Proof
 from loadtests.made_up_ledger import write
 from loadtests.telling import show
+from router_models.commands.common import ledger_place
 
 TURNS = 5
 LIMIT = 5.0
@@ -132,13 +133,15 @@ def main() -> int:
     """Do it over a file. Exit code 1 where a promise is broken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=500_000)
-    parser.add_argument("--ledger", type=Path, required=True)
+    parser.add_argument("--ledger", required=True)
     args = parser.parse_args()
-    if not args.ledger.exists():
-        write(args.ledger, args.rows)
+    if "://" not in args.ledger and not Path(args.ledger).exists():
+        write(Path(args.ledger), args.rows)
+    place = ledger_place(args.ledger)
     proof = Proof("reporting")
     with tempfile.TemporaryDirectory() as folder:
-        _judge("SQLite", args.ledger, Path(folder), proof, strict=True)
+        name = "SQLite" if isinstance(place, Path) else "PostgreSQL"
+        _judge(name, place, Path(folder), proof, strict=True)
     show(proof)
     print(f"load average {os.getloadavg()[0]:.1f}")
     return 0 if proof.holds else 1

@@ -105,8 +105,15 @@ def block(connection: Connection, low: int, end: int, period: Period) -> Block:
 def block_of_time(connection: Connection, period: Period) -> Block:
     """Add up a period's requests. It is read from the first to the last of their numbers, so that
     it should be short."""
+    ends = numbers(connection, period)
+    return Block() if ends is None else block(connection, ends[0], ends[1] + 1, period)
+
+
+def numbers(connection: Connection, period: Period) -> tuple[int, int] | None:
+    """Return the first and the last number of a bounded period's requests, of whatever route; None
+    where there are none."""
     low, high = connection.execute(_NUMBERS, period.values).fetchone()
-    return Block() if low is None else block(connection, low, high + 1, period)
+    return None if low is None else (low, high)
 
 
 def pack(sums: Block) -> str:
@@ -174,8 +181,9 @@ def _number(value: Decimal) -> int | float:
     return int(value) if value == int(value) else float(value)
 
 
+# Not of the bare column: a server would walk its index from either end until one is of the time.
 _NUMBERS: Final = """
-SELECT min(id), max(id) FROM request WHERE started_at >= :since AND started_at < :until"""
+SELECT min(id + 0), max(id + 0) FROM request WHERE started_at >= :since AND started_at < :until"""
 _SQL: Final = {
     "requests": """
 SELECT r.route, r.mode, r.start_tier, r.tier, r.escalated, r.outcome, r.baseline_tier,

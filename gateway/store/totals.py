@@ -149,7 +149,8 @@ def _cut(pieces: Sequence[Block], blocks: int) -> Iterator[Block]:
 
 def _edges(connection: Connection, period: Period, blocks: int) -> list[tuple[int, int]]:
     """Cut the numbers of the period's requests into at most so many parts of about one size."""
-    query = f"SELECT min(r.id), max(r.id) FROM request AS r WHERE 1 = 1{period.where}"  # noqa: S608
+    number = "r.id + 0" if period.where else "r.id"  # see blocks.numbers
+    query = f"SELECT min({number}), max({number}) FROM request AS r WHERE 1 = 1{period.where}"  # noqa: S608
     low, high = connection.execute(query, period.values).fetchone()
     if low is None:
         return []
