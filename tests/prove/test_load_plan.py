@@ -8,7 +8,7 @@ from itertools import pairwise
 import orjson
 import pytest
 
-from loadtests import gates, scenario
+from loadtests import beside, gates, scenario
 from loadtests.arrivals import Arrival, ScenarioError, arrivals
 from loadtests.compare import OURS, PAGE
 from loadtests.compared import HOP, NGINX, Compared, Figures, page, picture_of, table
@@ -244,3 +244,19 @@ def test_the_meter_counts_what_is_burnt():
 def test_a_process_that_is_gone_has_used_nothing():
     assert tree(2**22 + 1) == []
     assert cpu_ns([2**22 + 1]) == 0
+
+
+# ------------------------------------------------------------------ two trees side by side
+
+
+def test_two_trees_are_compared_by_their_least_and_by_pairs():
+    found = {"bare hop": [50.0, 60.0]}
+    for row in beside.ROWS:
+        found |= {f"{row}, this": [150.0, 90.0], f"{row}, other": [200.0, 180.0]}
+    lines = beside.told(found)
+    assert "  1.8 x bare hop" in lines[1]
+    assert lines[-1] == (
+        "pinned: this tree costs 0.500 of the other's least, 0.625 of its batch beside it"
+    )
+    alone = beside.told({k: v for k, v in found.items() if not k.endswith("other")})
+    assert len(alone) == 1 + len(beside.ROWS)

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from loadtests import scenario
-from loadtests.harness import gateway
+from loadtests import beside, scenario
+from loadtests.harness import ROOT, gateway
 from loadtests.run import main
 from loadtests.stage import document, instant, perform
 from loadtests.tables import broken, table
@@ -52,3 +52,9 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path, capsys):
     told = json.loads((tmp_path / "hop.json").read_text())
     assert told["phases"]["steady"]["all"]["hdr"]["latency"]
     assert main(["nothing"]) == 2
+
+
+def test_a_tree_is_measured_beside_another(capsys):
+    assert beside.main([str(ROOT), "--batches", "1", "--count", "32"]) == 0
+    told = capsys.readouterr().out
+    assert "pinned: this tree costs" in told
