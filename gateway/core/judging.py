@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from gateway.core.outcome import Attempt
 from gateway.core.plan import Plan, Tier
@@ -25,7 +24,7 @@ def judged(plan: Plan, attempt: Attempt) -> Attempt:
     if attempt.reply is None or attempt.failure is not None or attempt.left:
         return attempt
     if not plan.judges(tier):
-        return replace(attempt, verdict=FALL_DOWN if tier in plan.below else LAST_TIER)
+        return changed(attempt, verdict=FALL_DOWN if plan.falls_to(tier) else LAST_TIER)
     if not is_answered(attempt):
         return attempt
     verdict = weigh(plan, tier, attempt.evidence)

@@ -115,7 +115,7 @@ class Plan:
 
     def escalates_to(self, tier: Tier) -> bool:
         """Is a call of `tier` an escalation: over the tier that the plan starts at?"""
-        return tier in self.tiers[1:]
+        return any(each.name == tier.name for each in self.tiers[1:])
 
     def is_displaced(self, tier: Tier) -> bool:
         """Is a call of `tier` made because the tier under it did not serve: an escalation, or a
@@ -124,10 +124,14 @@ class Plan:
 
     def above(self, tier: Tier) -> Tier | None:
         """Return the next usable tier over `tier`; None for the last, or one from `below`."""
-        names = [each.name for each in self.tiers]
-        if tier.name not in names[:-1]:
-            return None
-        return self.tiers[names.index(tier.name) + 1]
+        for place, each in enumerate(self.tiers[1:]):
+            if self.tiers[place].name == tier.name:
+                return each
+        return None
+
+    def falls_to(self, tier: Tier) -> bool:
+        """Is it one of those under the start? By name: whole tiers take long to compare."""
+        return any(each.name == tier.name for each in self.below)
 
     def judges(self, tier: Tier) -> bool:
         """Is a reply of `tier` held to its bar? The last tier's, and a fallen-to one's, is not."""

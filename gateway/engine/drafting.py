@@ -182,7 +182,7 @@ class Drafting:
 
     def _beginning(self) -> Outcome:
         """Who serves it, as known when its first byte leaves."""
-        fallen = self._tier in self._job.plan.below
+        fallen = self._job.plan.falls_to(self._tier)
         verdict = FALL_DOWN if fallen else self._gate.verdict
         served = Attempt(self._tier, verdict=verdict, released=True)
         return Outcome((*self._before, served), served, degraded=fallen)
@@ -254,7 +254,7 @@ class Drafting:
             fitted=self._fitted,
             bare=self._bare,
             left=deferred or outrun,
-            fallen=self._tier in self._job.plan.below,
+            fallen=self._job.plan.falls_to(self._tier),
             rival=rival,
         )
 

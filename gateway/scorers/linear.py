@@ -196,4 +196,7 @@ def norms(vectors: Array) -> Array:
 def logistic(value: float, curve: tuple[float, float]) -> float:
     """Return a probability from a head's raw value."""
     slope, offset = curve
-    return 1.0 / (1.0 + exp(-min(max(slope * value + offset, -_STEEPEST), _STEEPEST)))
+    steep = slope * value + offset
+    if not -_STEEPEST < steep < _STEEPEST:
+        steep = min(max(steep, -_STEEPEST), _STEEPEST)
+    return 1.0 / (1.0 + exp(-steep))
