@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 from gateway.store.connection import Connection
+from gateway.store.doubts import DOUBT, IN_DOUBT
 
 Row = Mapping[str, Any]
 _FAR: Final = 1e15
@@ -24,11 +25,24 @@ PARTS: Final = {
     ),
     "attempts": ("route", "start_tier", "tier", "recipe", "shadow", "failure", "verdict", "reason"),
     "checks": ("route", "served_by", "tier", "shadow"),
-    "calls": ("route", "purpose", "tier", "model", "status", "estimated", "served", "by_kind"),
+    "calls": (
+        "route",
+        "purpose",
+        "tier",
+        "model",
+        "status",
+        "estimated",
+        "served",
+        "by_kind",
+        "doubt",
+    ),
 }
 """What a block is made of, and by which columns the rows of each part go."""
-_LATER: Final = {"requests": {"kept": 0, "kept_baseline": 0, "by_budget": 0}}
-"""Sums that hours lack which were added up before there were any: none of them had been met."""
+_LATER: Final = {
+    "requests": {"kept": 0, "kept_baseline": 0, "by_budget": 0},
+    "calls": {"doubt": "", "completion_tokens": 0},
+}
+"""What hours lack that were added up before it was kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +87,8 @@ class Block:
     attempt that served cost, `check_cost`, what all checks but a shadow's did, and `first` and
     `last`, when the first and the last of them started, UNIX times in seconds; `attempts` are
     those that did not serve, shadows too; `checks` are theirs that cost something; `calls` are
-    those that used a cache, or did not end well, or whose tokens are estimated.
+    those that used a cache, or did not end well, or whose tokens are estimated or cost in doubt
+    (`doubt` says why, in the words of `doubts`).
     """
 
     requests: Sequence[Row] = ()
@@ -98,7 +113,7 @@ def block(connection: Connection, low: int, end: int, period: Period) -> Block:
     """Add up a period's requests among those numbered from `low` to before `end`."""
     values = period.values | {"low": low, "high": end}
     here = f"r.id >= :low AND r.id < :high{period.where}"
-    found = (connection.execute(sql.format(here=here), values) for sql in _SQL.values())
+    found = (connection.execute(sql.format(here=here, **_DOUBTS), values) for sql in _SQL.values())
     return Block(*([plain(row) for row in rows] for rows in found))
 
 
@@ -181,6 +196,7 @@ def _number(value: Decimal) -> int | float:
     return int(value) if value == int(value) else float(value)
 
 
+_DOUBTS: Final = {"doubt": DOUBT, "in_doubt": IN_DOUBT}
 # Not of the bare column: a server would walk its index from either end until one is of the time.
 _NUMBERS: Final = """
 SELECT min(id + 0), max(id + 0) FROM request WHERE started_at >= :since AND started_at < :until"""
@@ -220,15 +236,17 @@ WHERE a.request >= :low AND a.request < :high AND a.served = 0 AND k.cost > 0 AN
 GROUP BY 1, 2, 3, 4""",
     "calls": """
 SELECT r.route, c.purpose, c.tier, c.model, c.status, c.estimated, coalesce(a.served, 0) AS served,
-       CASE WHEN c.input_cost IS NULL THEN 0 ELSE 1 END AS by_kind,
+       CASE WHEN c.input_cost IS NULL THEN 0 ELSE 1 END AS by_kind, {doubt} AS doubt,
        count(*) AS calls, sum(c.cost) AS cost, sum(c.prompt_tokens) AS prompt_tokens,
        sum(c.cached_tokens) AS cached_tokens, sum(c.cache_write_tokens) AS cache_write_tokens,
+       sum(c.completion_tokens) AS completion_tokens,
        coalesce(sum(c.input_cost), 0) AS input_cost,
        coalesce(sum(c.cached_input_cost), 0) AS cached_input_cost,
        coalesce(sum(c.audio_input_tokens + c.image_input_tokens), 0) AS other_input_tokens
 FROM "call" AS c JOIN request AS r ON r.id = c.request
 LEFT JOIN attempt AS a ON a.request = c.request AND a.seq = c.attempt
 WHERE c.request >= :low AND c.request < :high AND {here}
-  AND (c.cached_tokens > 0 OR c.cache_write_tokens > 0 OR c.estimated = 1 OR c.status <> 'ok')
-GROUP BY 1, 2, 3, 4, 5, 6, 7, 8""",
+  AND (c.cached_tokens > 0 OR c.cache_write_tokens > 0 OR c.estimated = 1 OR c.status <> 'ok'
+       OR {in_doubt})
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9""",
 }

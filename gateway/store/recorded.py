@@ -8,6 +8,7 @@ from typing import Any, Final
 from gateway.core.rows import COST_COLUMNS
 from gateway.store.blocks import plain
 from gateway.store.connection import Place
+from gateway.store.doubts import DOUBT
 from gateway.store.ledgers import ledger_at, reading
 from gateway.store.rollups import kept_from
 
@@ -15,21 +16,21 @@ HOUR: Final = 3600
 _KINDS = ", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in COST_COLUMNS)
 # A server rounds where SQLite cuts.
 _HOUR: Final = ("CAST(started_at / 3600 AS INTEGER)", "CAST(floor(started_at / 3600) AS BIGINT)")
-_KEYS: Final = ("hour", "upstream", "model", "status", "error", "estimated")
+_KEYS: Final = ("hour", "upstream", "model", "status", "error", "estimated", "doubt")
 _CALLS = f"""
-SELECT {{hour}} AS hour, upstream, model, status, error, estimated,
+SELECT {{hour}} AS hour, upstream, model, status, error, estimated, {DOUBT} AS doubt,
        count(*) AS calls, sum(prompt_tokens) AS prompt_tokens,
        sum(cached_tokens) AS cached_tokens, sum(cache_write_tokens) AS cache_write_tokens,
        sum(completion_tokens) AS completion_tokens, sum(cost) AS cost, {_KINDS}
-FROM "call" WHERE started_at >= :since AND started_at < :until
-GROUP BY 1, 2, 3, 4, 5, 6"""  # noqa: S608 - ours
+FROM "call" AS c WHERE started_at >= :since AND started_at < :until
+GROUP BY 1, 2, 3, 4, 5, 6, 7"""  # noqa: S608 - ours
 
 
 def recorded_calls(place: Place, since: float, until: float) -> list[Mapping[str, Any]]:
     """Add up the calls that started in [since, until), UNIX times in whole hours: by hour (so many
-    since 1970), upstream, model, status, error, and whether their tokens are estimated. Money is
-    in nano-dollars; by kind it is 0 where an older version kept none. Raises OSError when there is
-    no ledger of this layout."""
+    since 1970), upstream, model, status, error, whether their tokens are estimated, and what is in
+    doubt of their cost (`doubts`). Money is in nano-dollars; by kind it is 0 where an older version
+    kept none. Raises OSError when there is no ledger of this layout."""
     asked = {"since": since, "until": until}
     sql = _CALLS.format(hour=ledger_at(place).forms(_HOUR))
     with reading(place) as connection:

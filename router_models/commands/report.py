@@ -25,6 +25,7 @@ _FLOORS = {
     "max_discarded": "the most of what was spent that goes into discarded drafts",
     "max_estimated": "the most of what was spent that rests on estimated tokens",
     "max_unsettled": "the most of what was spent on calls that never settled",
+    "max_unpriced": "the most calls without a price, of all requests: 0%%",
     "max_unserved": "the most requests without an answer",
 }
 
@@ -80,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
     from router_models.report.figures import Asked, figures
     from router_models.report.floors import judge
     from router_models.report.telling import document
+    from router_models.report.telling_doubts import warnings
 
     settings, path = place(args.config, args.ledger)
     period = _period(args)
@@ -89,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
     told["floors"] = judge(told, {name: getattr(args, name) for name in _FLOORS})
     told["what_if"] = _what_if(args, path, period, told)
     write(args, told, document)
+    for warning in warnings(told):
+        common.tell(f"waterfall: {warning}")
     broken = [each for each in told["floors"] if not each["held"]]
     for each in broken:
         common.tell(f"waterfall: {each['what']}: {each['found']}, not {each['limit']}")

@@ -50,6 +50,8 @@ def _whys(row: Row, local: datetime) -> list[str]:
         whys = ["retried"]
     if row["estimated"] and row["status"] != "unsettled":
         whys.append("estimated")
+    if row["doubt"]:
+        whys.append(row["doubt"])
     if local.hour < _NEAR or local.hour >= 24 - _NEAR:
         whys.append("near midnight")
     return whys

@@ -15,6 +15,8 @@ _WHY = {
     "failed": "failed: most providers bill none, we book what was reported",
     "retried": "sent anew on a fresh connection: the provider may have seen both",
     "estimated": "without usage from the provider: tokens are our estimate",
+    "missing_price": "no price is known: recorded at $0",
+    "missing_rate": "of a tier of service without a price: recorded at the common one",
     "near midnight": "within an hour of midnight: may stand on the other day of the bill",
 }
 _MOST_DAYS = 31
@@ -26,6 +28,8 @@ _ROUNDED = 5_000_000
 def document(told: Figures) -> Document:
     """Tell it."""
     verdict, tone = _verdict(told)
+    if unpriced := told["unsure"].get("missing_price"):
+        verdict += f" {unpriced['calls']:,} recorded calls have no price and stand at $0."
     days = " to ".join(told["days"]) or "no days"
     sections = [_models(told), _gap(told), _days(told), _unsure(told), _rests(told)]
     return Document(

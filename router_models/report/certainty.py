@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.store.blocks import Block
+from gateway.store.blocks import Block, Row
+from gateway.store.doubts import MISSING_PRICE, MISSING_RATE
 from router_models.report.bill import Bill, grouped, sum_of
 
 
@@ -15,7 +16,9 @@ def certainty(blocks: Sequence[Block]) -> dict[str, Any]:
 
     `estimated_cost` is of calls whose tokens the upstream did not report, `unsettled_cost` of
     those whose end nobody saw; `unserved` are requests that ended without an answer: they cost,
-    and their baseline is nothing.
+    and their baseline is nothing. `unpriced` and `off_rate` say by model how many calls, and how
+    many tokens, are booked at nothing for want of a price, and at the common price for want of one
+    of their tier of service, with what that came to.
     """
     requests = [row for block in blocks for row in block.requests]
     calls = [row for block in blocks for row in block.calls]
@@ -25,11 +28,14 @@ def certainty(blocks: Sequence[Block]) -> dict[str, Any]:
             [row for row in requests if row["recipe"] is not None], "price_version"
         ),
         "baseline": {
-            f"{tier}, {policy or 'same_prompt'}, {basis or 'estimated'}": sum_of(rows, "requests")
+            f"{tier}, {policy or 'same_prompt'}, {basis}": sum_of(rows, "requests")
             for (tier, policy, basis), rows in grouped(
-                requests, ("baseline_tier", "baseline_policy", "baseline_basis")
+                [{**row, "basis": _basis(row)} for row in requests],
+                ("baseline_tier", "baseline_policy", "basis"),
             ).items()
         },
+        "unpriced": _doubtful(calls, MISSING_PRICE),
+        "off_rate": _doubtful(calls, MISSING_RATE),
         "modes": _counts(requests, "mode"),
         "estimated_requests": sum_of(requests, "estimated"),
         "estimated_cost": sum_of((call for call in calls if call["estimated"]), "cost"),
@@ -39,6 +45,28 @@ def certainty(blocks: Sequence[Block]) -> dict[str, Any]:
         "unserved": sum_of(unserved, "requests"),
         "unserved_cost": sum_of(unserved, "cost"),
     }
+
+
+def _basis(row: Row) -> str:
+    """What a baseline rests on: that of an answer which nobody has priced is no measure."""
+    if row["recipe"] is not None and not row["price_version"]:
+        return "unpriced"
+    return row["baseline_basis"] or "estimated"
+
+
+def _doubtful(calls: Sequence[Row], doubt: str) -> list[dict[str, Any]]:
+    """By model, the one with the most tokens first."""
+    models = grouped((call for call in calls if call["doubt"] == doubt), ("model",))
+    told = [
+        {
+            "model": model,
+            "calls": sum_of(rows, "calls"),
+            "tokens": sum_of(rows, "prompt_tokens") + sum_of(rows, "completion_tokens"),
+            "cost": sum_of(rows, "cost"),
+        }
+        for (model,), rows in models.items()
+    ]
+    return sorted(told, key=lambda each: (-each["tokens"], -each["calls"], each["model"]))
 
 
 def _counts(requests: Sequence[Mapping[str, Any]], name: str) -> dict[str, int]:

@@ -37,6 +37,11 @@ def _of_spent(name: str) -> Callable[[Figures], float | None]:
     return find
 
 
+def _unpriced(told: Figures) -> float | None:
+    calls = sum(row["calls"] for row in told["certainty"]["unpriced"])
+    return calls / told["requests"] if told["requests"] else None
+
+
 def _escalation(told: Figures) -> float | None:
     started = sum(row["requests"] for row in told["starts"])
     return sum(row["escalated"] for row in told["starts"]) / started if started else None
@@ -59,6 +64,7 @@ FLOORS = (
     Floor("max_discarded", "discarded of what was spent", False, _discarded),
     Floor("max_estimated", "estimated of what was spent", False, _of_spent("estimated_cost")),
     Floor("max_unsettled", "unsettled of what was spent", False, _of_spent("unsettled_cost")),
+    Floor("max_unpriced", "calls without a price, of all requests", False, _unpriced),
     Floor("max_unserved", "requests without an answer", False, _over_requests("unserved")),
 )  # fmt: skip
 """Each is an option; its value is a share."""

@@ -19,6 +19,7 @@ from router_models.report.document import (
     points,
     usd,
 )
+from router_models.report.telling_doubts import doubts, warnings
 from router_models.report.telling_places import escalation, money_lost, spent, what_if
 
 Figures = Mapping[str, Any]
@@ -41,6 +42,7 @@ def document(told: Figures) -> Document:
     sections = [
         _floors(told),
         _bill(told),
+        doubts(told),
         _quality(told),
         escalation(told),
         money_lost(told),
@@ -51,11 +53,9 @@ def document(told: Figures) -> Document:
         _assumptions(told),
     ]
     verdict, tone = verdict_of(told)
-    if told["missing"]:
-        verdict += (
-            f" This is not all: up to {told['missing']:,} requests of the period have been deleted "
-            "from the ledger and are in no figure here."
-        )
+    verdict = " ".join([verdict, *warnings(told)])
+    if tone == "good" and told["certainty"]["unpriced"]:
+        tone = "open"
     return Document(
         title="Waterfall report",
         about=_about(told),
