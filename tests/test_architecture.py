@@ -56,6 +56,7 @@ WORKSHOP_MAY_USE = (
     "gateway.demo.llama",
     "gateway.store.blocks",
     "gateway.store.connection",
+    "gateway.store.doubts",
     "gateway.store.glance",
     "gateway.store.histories",
     "gateway.store.read",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from gateway.core.believing import believed
 from gateway.core.money import Usage
 from gateway.core.native import NativeEvent, NativeRequest
 from gateway.core.quick import quick
@@ -292,16 +293,14 @@ class Draft:
         ordered = (self._choices[index].choice() for index in sorted(self._choices))
         return Reply(tuple(ordered), complete)
 
-    def spent(self, prompt_estimate: int) -> Usage:
-        """What was used: as reported, else estimated from the prompt and what has arrived.
+    def spent(self, prompt_estimate: int, context: int | None = None) -> Usage:
+        """What was used: as reported where that can be, else estimated from the prompt and what has
+        arrived; see `believing`. `context` is the model's window in tokens, where it is known."""
+        choices = len(self._choices) if self.tokens else 0
+        return believed(self.usage, prompt_estimate, self._said, choices=choices, context=context)
 
-        Where something has come, a prompt or a reply of no tokens is no report.
-        """
-        used = self.usage
-        if used is not None and (not self.tokens or (used.prompt and used.completion)):
-            return used
-        completion = sum(choice.tokens() for choice in self._choices.values())
-        return Usage(prompt_estimate, completion, estimated=True)
+    def _said(self) -> int:
+        return sum(choice.tokens() for choice in self._choices.values())
 
 
 def _fuller(first: Usage | None, second: Usage | None) -> Usage | None:

@@ -197,7 +197,7 @@ class Drafting:
         plan, tier = self._job.plan, self._tier
         if tier.bar.combiner and worth_buying(plan, tier, self._prefix, self._judged):
             return False
-        run, drafted = self._run, self._gate.draft.spent(self._prompt)
+        run, drafted = self._run, self._spent()
         cost = self._tier.price.cost(drafted).total
         return may_escalate(self._job.plan, run.attempts, self._tier, run.elapsed(), cost)
 
@@ -227,7 +227,7 @@ class Drafting:
 
     def _retried(self, error: UpstreamError) -> None:
         """Close the books on a call that is made once more."""
-        read = None if error.kind in UNBILLED else self._gate.draft.spent(self._prompt)
+        read = None if error.kind in UNBILLED else self._spent()
         self._book.retried(error, read)
 
     def attempt(self, *, outrun: bool = False, rival: bool = False) -> Attempt:
@@ -264,4 +264,7 @@ class Drafting:
         unbilled = self._failure is not None and self._failure.kind in UNBILLED
         if draft.usage is None and unbilled and draft.tokens == 0:
             return None
-        return draft.spent(self._prompt)
+        return self._spent()
+
+    def _spent(self) -> Usage:
+        return self._gate.draft.spent(self._prompt, self._tier.context)

@@ -38,7 +38,7 @@ PARTS: Final = {
     ),
 }
 """What a block is made of, and by which columns the rows of each part go."""
-_LATER: Final = {
+_LATER: Final[Mapping[str, Row]] = {
     "requests": {"kept": 0, "kept_baseline": 0, "by_budget": 0},
     "calls": {"doubt": "", "completion_tokens": 0},
 }

@@ -23,9 +23,10 @@ class Dialect:
     """Where a dialect keeps what.
 
     `parts` has the fields of Usage by where they are: by a key of the usage, and by a key of a
-    mapping within it. A part that is told twice is what the larger one says. Those in `beside` are
-    not within the prompt, but on top of it. `total` is where the sum of all is, for a dialect whose
-    servers do not agree on what is within what.
+    mapping within it; `cache_write_5m` is no field, but a part of `cache_write`. A part that is
+    told twice is what the larger one says. Those in `beside` are not within the prompt, but on top
+    of it. `total` is where the sum of all is, for a dialect whose servers do not agree on what is
+    within what.
     """
 
     prompt: str
@@ -64,7 +65,10 @@ ANTHROPIC = Dialect(
     parts={
         "cache_read_input_tokens": "cached",
         "cache_creation_input_tokens": "cache_write",
-        "cache_creation": {"ephemeral_1h_input_tokens": "cache_write_1h"},
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": "cache_write_5m",
+            "ephemeral_1h_input_tokens": "cache_write_1h",
+        },
         "output_tokens_details": {"thinking_tokens": "reasoning"},
     },
     beside=frozenset({"cached", "cache_write"}),
@@ -107,6 +111,9 @@ def read_usage(reported: object, dialect: Dialect, service: object = None) -> Us
         return None
     parts: dict[str, int] = {}
     _collect(reported, dialect.parts, parts)
+    written = parts.pop("cache_write_5m", 0) + parts.get("cache_write_1h", 0)
+    if written > parts.get("cache_write", 0):  # told by how long it is kept, and not in all
+        parts["cache_write"] = written
     prompt, completion = reported.get(dialect.prompt), reported.get(dialect.completion)
     if type(prompt) is int:
         prompt += sum(parts.get(name, 0) for name in dialect.beside)

@@ -99,6 +99,14 @@ OF_ANTHROPIC = {
         {"input_tokens": 0, "cache_read_input_tokens": 9, "output_tokens": 3},
         Usage(9, 3, 9),
     ),
+    "written, told by how long it is kept alone": (
+        {
+            "input_tokens": 7,
+            "cache_creation": {"ephemeral_5m_input_tokens": 600, "ephemeral_1h_input_tokens": 50},
+            "output_tokens": 3,
+        },
+        Usage(657, 3, cache_write=650, cache_write_1h=50),
+    ),
     "no input": ({"cache_read_input_tokens": 9, "output_tokens": 3}, None),
     "negative": ({"input_tokens": -7, "output_tokens": 3}, None),
 }
