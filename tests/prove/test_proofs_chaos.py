@@ -118,7 +118,7 @@ def told(due, took=0.2, status=200):
 
 def flood_judged(answers, peak=1.0):
     proof = Proof("overload")
-    overload._judge(proof, "p", peak, answers, 10.0, strict=True)
+    overload._judge(proof, "the process", peak, answers, 10.0, strict=True)
     return proof.holds
 
 
