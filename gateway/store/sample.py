@@ -14,6 +14,11 @@ from gateway.store.ledgers import reading
 
 AT_ONCE: Final = 500
 """So many rows are asked for by their numbers in one statement."""
+NEAR: Final = 20_000
+"""Numbers within which a time's first and last requests are looked for at a ledger's ends."""
+_ALL: Final = "SELECT (SELECT min(id) FROM request), (SELECT max(id) FROM request)"
+_BEFORE: Final = "SELECT id FROM request WHERE started_at < :at ORDER BY started_at DESC LIMIT 1"
+_AFTER: Final = "SELECT id FROM request WHERE started_at >= :at ORDER BY started_at LIMIT 1"
 _PARTS: Final = {
     "attempt": "SELECT * FROM attempt WHERE request IN ({ids}) ORDER BY request, seq",
     "call": 'SELECT * FROM "call" WHERE request IN ({ids}) ORDER BY request, attempt, seq',
@@ -44,14 +49,41 @@ def draw_numbers(
 ) -> list[int]:
     """Draw numbers between the period's first and last: all of them, where they are few."""
     # Of any route: their numbers lie among each other's, and to look at the route is to read all.
-    time = Period(period.since, period.until)
-    span = f"SELECT min(r.id), max(r.id) FROM request AS r WHERE 1 = 1{time.where}"  # noqa: S608
-    low, high = connection.execute(span, time.values).fetchone()
-    if low is None:
+    low, high = _first_and_last(connection, Period(period.since, period.until))
+    if low is None or high is None:
         return []
     numbers = range(low, high + 1)
     wanted = max(16 * count, AT_ONCE)
     return chance.sample(numbers, len(numbers) if len(numbers) < 2 * wanted else wanted)
+
+
+def _first_and_last(connection: Connection, time: Period) -> tuple[int | None, int | None]:
+    """The least and the greatest number of a time's requests. Numbers nearly follow time, so that
+    what is of nearly all of a ledger is told from its ends, and not by looking at all of it."""
+    least, greatest = connection.execute(_ALL).fetchone()
+    if least is None:
+        return None, None
+    sides = (time.since, _BEFORE, "ASC", "<=", least), (time.until, _AFTER, "DESC", ">=", greatest)
+    found: list[int] = []
+    for bound, outside, order, within, end in sides:
+        there = bound is not None and connection.execute(outside, {"at": bound}).fetchone()
+        if there and abs(there[0] - end) > NEAR:
+            break
+        # The plus keeps the database from going by the time, and sorting all there is.
+        query = (
+            f"SELECT r.id FROM request AS r WHERE r.id {within} :edge"  # noqa: S608 - ours
+            f"{time.where.replace('r.started_at', '+r.started_at')} ORDER BY r.id {order} LIMIT 1"
+        )
+        edge = end + (2 * NEAR if order == "ASC" else -2 * NEAR)
+        row = connection.execute(query, time.values | {"edge": edge}).fetchone()
+        if row is None:
+            break
+        found.append(row[0])
+    if len(found) == len(sides):
+        return found[0], found[1]
+    span = f"SELECT min(r.id), max(r.id) FROM request AS r WHERE 1 = 1{time.where}"  # noqa: S608
+    low, high = connection.execute(span, time.values).fetchone()
+    return low, high
 
 
 def _labelled(
