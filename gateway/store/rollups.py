@@ -49,10 +49,12 @@ GROUP BY {", ".join(f"r.{key}" for key in KEYS[1:])}"""  # noqa: S608 - ours
 _PUT = f"""
 INSERT INTO rollup_hour ({", ".join((*KEYS, *_NUMBERS))})
 VALUES ({", ".join(f":{name}" for name in (*KEYS, *_NUMBERS))})"""  # noqa: S608 - ours
-_ROLLED = """
-SELECT * FROM rollup_hour WHERE hour >= :since AND hour < :until
+_HERE = """
+FROM rollup_hour WHERE hour >= :since AND hour < :until
 AND NOT EXISTS (SELECT 1 FROM rollup_due WHERE rollup_due.hour = rollup_hour.hour
                 AND rollup_due.hour >= :kept_from)"""
+_ROLLED = f"SELECT * {_HERE}"
+_SERVED = f"SELECT route, tier, sum(requests) AS requests {_HERE} GROUP BY route, tier"
 _OLDEST = """
 SELECT min(hour) FROM rollup_due
 WHERE hour <= ? AND hour NOT IN (SELECT hour FROM rollup_due WHERE taken > ?)"""
@@ -109,14 +111,24 @@ def hours(place: Place, since: float, until: float) -> list[dict[str, Any]]:
     A row for each combination of `rollup_tables.KEYS`. What is not rolled up yet is added up here:
     the sums are always those of the requests. Raises OSError.
     """
+    return sorted(_rows(place, _ROLLED, since, until), key=itemgetter(*KEYS))
+
+
+def served(place: Place, since: float, until: float) -> list[dict[str, Any]]:
+    """Count the `requests` of the same hours by `route` and `tier`; in no order, and more than one
+    row for the same where hours are not rolled up yet. Raises OSError."""
+    return _rows(place, _SERVED, since, until)
+
+
+def _rows(place: Place, rolled: str, since: float, until: float) -> list[dict[str, Any]]:
     with reading(place) as connection:
         start = kept_from(connection)
         asked = {"since": since, "until": until, "kept_from": start}
-        rows = [dict(row) for row in connection.execute(_ROLLED, asked).fetchall()]
+        rows = [dict(row) for row in connection.execute(rolled, asked).fetchall()]
         due = connection.execute(_DUE, {"since": max(since, start), "until": until}).fetchall()
         for each in due:
             rows += _added_up(connection, int(each[0]))
-    return sorted(rows, key=itemgetter(*KEYS))
+    return rows
 
 
 def _for_reports(connection: Connection, hour: int) -> tuple[int, int, int, int, str]:

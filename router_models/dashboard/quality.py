@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
+from gateway.store import rollups
 from gateway.store.totals import judged
 from router_models.dashboard.asking import Asked
-from router_models.dashboard.hourly import about, rolled
+from router_models.dashboard.hourly import about
 from router_models.dashboard.what_if import MOST, SAMPLE
 from router_models.replay.recorded import Record
 from router_models.report import quality as labelled
@@ -25,12 +26,12 @@ def quality(asked: Asked) -> dict[str, Any]:
     over the newest judged requests; `calibration` holds the probability that the first tier is good
     against what was said of its answers, in tenths, of requests drawn by chance. `baseline_label`
     is the baseline tier's mean label, whoever served."""
-    rows = rolled(asked)
     served: Counter[str] = Counter()
     baselines: Counter[str] = Counter()
     labels = judged(asked.place, asked.period, NEWEST)
-    for row in rows:
-        served[row["tier"]] += row["requests"]
+    for row in rollups.served(asked.place, asked.since, asked.until):
+        if asked.route in {None, row["route"]}:
+            served[row["tier"]] += int(row["requests"])
     served.pop("none", None)
     for label in labels:
         baselines[label["baseline_tier"]] += label["labelled"]
