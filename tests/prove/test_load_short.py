@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from loadtests import beside, scenario
+from loadtests import beside, scenario, steps
 from loadtests.harness import ROOT, gateway
 from loadtests.run import main
 from loadtests.stage import document, instant, perform
@@ -58,3 +58,9 @@ def test_a_tree_is_measured_beside_another(capsys):
     assert beside.main([str(ROOT), "--batches", "1", "--count", "32"]) == 0
     told = capsys.readouterr().out
     assert "pinned: this tree costs" in told
+
+
+async def test_a_request_takes_no_more_steps_of_python_than_it_did(tmp_path):
+    found = await steps.count(tmp_path, "waterfall")
+    assert 5_000 < sum(found.values()) < 25_000  # 22,400 under Python 3.11
+    assert "instructions a request" in steps.told(found, 3)[0]

@@ -217,6 +217,21 @@ def test_idle_rounds_read_little():
     assert max(limits) == 100
 
 
+@pytest.mark.parametrize(("chosen", "after"), [(route(), 10.0), (route(share(0.2)), 1.0)])
+def test_busy_traffic_is_fitted_anew_every_second_for_a_target_and_seldom_for_drift_alone(
+    chosen, after
+):
+    world = World(chosen)
+    world.ask(1000)
+    world.round(1.0)
+    (made,) = world.archive.rows
+    for seconds, rows in ((after - 0.1, 1), (after + 0.1, 2)):
+        world.ask(200)
+        world.now = made.made_at + seconds
+        world.keepers[0].round()
+        assert len(world.archive.rows) == rows
+
+
 def test_a_young_route_is_looked_at_between_rounds_while_it_is_asked_for():
     world = World(route(share(0.2)), keepers=2)
     first, second = world.keepers

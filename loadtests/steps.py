@@ -1,0 +1,111 @@
+"""Steps of Python that a plain request takes: `python -m loadtests.steps [--model M] [--top N]`.
+
+Counts the bytecode instructions that the gateway runs for a request, from ASGI in to ASGI out, by
+function: no clock, so that a busy machine says the same as a quiet one, and a change of one in a
+hundred is seen. What C does (the parser, numpy, the socket) counts as the one instruction that
+calls it, and uvicorn is not in it; for those see `loadtests.beside`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import uvloop
+
+from gateway.app import Gateway, read_settings
+from loadtests.compare import LOADS, configured
+from loadtests.stage import instant
+
+PATH = "/v1/chat/completions"
+_WARM, _COUNTED = 40, 10
+_HEADERS = ((b"host", b"127.0.0.1"), (b"content-type", b"application/json"))
+
+
+async def ask(app: Any, body: bytes) -> None:
+    """Put one request to an ASGI app. Raises AssertionError unless it is answered with 200."""
+    sent: list[Mapping[str, Any]] = []
+    arriving = [{"type": "http.request", "body": body, "more_body": False}]
+    stays = asyncio.get_running_loop().create_future()
+
+    async def receive() -> Any:
+        return arriving.pop() if arriving else await stays
+
+    async def send(message: Mapping[str, Any]) -> None:
+        sent.append(message)
+
+    headers = [*_HEADERS, (b"content-length", b"%d" % len(body))]
+    await app({"type": "http", "method": "POST", "path": PATH, "headers": headers}, receive, send)
+    assert sent[0]["status"] == 200, sent
+
+
+async def count(folder: Path, model: str) -> dict[CodeType, float]:
+    """Count the instructions of each function, a request."""
+    found: Counter[CodeType] = Counter()
+
+    def within(frame: FrameType, event: str, _: object) -> Any:
+        if event == "opcode":
+            found[frame.f_code] += 1
+        return within
+
+    def entered(frame: FrameType, *_: object) -> Any:
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return within
+
+    async with instant(folder) as provider:
+        config = folder / "waterfall.yaml"
+        ledger = {"url": f"sqlite:///{folder / 'waterfall.db'}"}
+        config.write_text(json.dumps(configured(provider.url) | {"ledger": ledger}), "utf-8")
+        config.chmod(0o600)
+        with (folder / "log").open("wb") as log:
+            gateway = Gateway(read_settings(config), None, log.fileno())
+            try:
+                app, bodies = gateway.main(), LOADS[0].bodies(model)
+                for body in bodies[:_WARM]:
+                    await ask(app, body)
+                sys.settrace(entered)
+                try:
+                    for body in bodies[:_COUNTED]:
+                        await ask(app, body)
+                finally:
+                    sys.settrace(None)
+            finally:
+                await gateway.close()
+    return {code: times / _COUNTED for code, times in found.items()}
+
+
+def told(found: Mapping[CodeType, float], top: int) -> list[str]:
+    """Write the sum, and the functions that take most of it."""
+    rows = sorted(found.items(), key=lambda each: -each[1])[:top]
+    lines = [f"{sum(found.values()):9,.0f} instructions a request"]
+    for code, times in rows:
+        place = "/".join(Path(code.co_filename).parts[-2:])
+        lines.append(f"{times:9,.0f} {place} {code.co_qualname}")
+    return lines
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.steps", description=__doc__)
+    parser.add_argument("--model", default="waterfall", help="what is asked for")
+    parser.add_argument("--top", type=int, default=30, help="functions that are listed")
+    chosen = parser.parse_args(arguments)
+    with (
+        tempfile.TemporaryDirectory(prefix="waterfall-steps-") as folder,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        found = runner.run(count(Path(folder), chosen.model))
+    print("\n".join(told(found, chosen.top)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
