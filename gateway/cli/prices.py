@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gateway.prices.imported import Change, Draft
 
 DEFAULT_FILE = Path("litellm-prices.yaml")
+_WORDS = {"gone": "gone, kept", "later": "stays, from"}
 _SHOWN = 8
 """Names told of those that were left out for one reason."""
 
@@ -177,11 +178,17 @@ def run_import(args: argparse.Namespace) -> int:
 def _settle(args: argparse.Namespace, draft: Draft, own: dict[str, Price]) -> int:
     shown = [change for change in draft.changes if change.kind != "same"]
     same = len(draft.changes) - len(shown)
+    later = sum(change.kind == "later" for change in shown)
     if shown:
         common.show(
             common.columns([("", "model", "in", "out", "else", "yours"), *_told(shown, own)])
         )
-    common.show(f"{len(shown)} differ from {args.to}, {same} are the same")
+    common.show(f"{len(shown) - later} differ from {args.to}, {same} are the same")
+    if later:
+        common.show(
+            f"{later} prices that are to hold from a later day on stay in it: remove them by "
+            "hand if they are no more to come"
+        )
     if not draft.differs:
         return 0
     if not args.yes and not _approved(args.to):
@@ -201,7 +208,7 @@ def _approved(path: Path) -> bool:
 def _told(changes: list[Change], own: dict[str, Price]) -> list[tuple[str, ...]]:
     return [
         (
-            "gone, kept" if change.kind == "gone" else change.kind,
+            _WORDS.get(change.kind, change.kind) + (f" {change.since}" if change.since else ""),
             change.model,
             _moved(change, "input"),
             _moved(change, "output"),

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -21,17 +22,19 @@ HEADER = "# Written by `waterfall prices import`. Your own prices belong into a 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./+-]*")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
-Kind = Literal["new", "changed", "same", "gone"]
+Kind = Literal["new", "changed", "same", "gone", "later"]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What becomes of one model: its price before and after, where it has one."""
+    """What becomes of one model: its price before and after, where it has one. A price that is
+    `later` was there and stays; it takes over on the day `since`."""
 
     model: str
     kind: Kind
     before: Price | None
     after: Price | None
+    since: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,8 @@ class NotOurs(ValueError):
 
 def merge(path: Path, found: Found, since: date) -> Draft:
     """Draft the price file at `path` with what was found: a new model's price holds from the first
-    day on, a changed one's from `since` on; what was not found is kept.
+    day on, a changed one's from `since` on; what was not found is kept, and so is what is to hold
+    from a later day on.
 
     Raises NotOurs for a file that was not written by an import, ConfigError for one that is
     broken, OSError for one that cannot be read.
@@ -72,6 +76,7 @@ def merge(path: Path, found: Found, since: date) -> Draft:
         changes.append(Change(model, kind, before, after))
         if kind != "same":
             models[model] = _dated(models.get(model), entry, since)
+        changes += _later(model, old.get(model), since)
     gone = sorted(m for m in set(old) - set(found.prices) if matches(m, found.patterns))
     changes += [Change(model, "gone", _at(old[model], since), None) for model in gone]
     book = _book(found.version, since, names, models)
@@ -122,11 +127,22 @@ def _entries(given: Any) -> list[Said]:
 
 
 def _dated(given: Any, entry: Said, since: date) -> Any:
-    """Put a price behind those that there are; one that would begin on the same day gives way."""
-    if given is None:
-        return entry
-    kept = [each for each in _entries(given) if str(each.get("since", "")) < since.isoformat()]
-    return [*kept, {"since": since.isoformat(), **entry}] if kept else entry
+    """Put a price among those that there are; one that would begin on the same day gives way."""
+    own, day = _entries(given) if given else [], since.isoformat()
+    before = [each for each in own if str(each.get("since", "")) < day]
+    later = [each for each in own if str(each.get("since", "")) > day]
+    new = {"since": day, **entry} if before else entry
+    return [*before, new, *later] if before or later else new
+
+
+def _later(model: str, timeline: Timeline | None, since: date) -> list[Change]:
+    """Name the prices that take over after a day."""
+    steps = pairwise([None, *timeline]) if timeline else ()
+    return [
+        Change(model, "later", before.price if before else None, after.price, after.since)
+        for before, after in steps
+        if after is not None and after.since > since
+    ]
 
 
 def _at(timeline: Timeline | None, on: date) -> Price | None:

@@ -102,6 +102,14 @@ def test_a_changed_price_is_told_in_percent_and_holds_from_its_day(place, capsys
     lines = said(capsys).splitlines()
     assert lines[1].split()[:6] == ["acme-large", "*", "1.5", "0.1", "10.0", "always"]
     assert lines[2].split()[:5] == ["acme-large", "3.0", "0.2", "10.0", "2999-01-01"]
+    entries["acme-large"] |= {"input_cost_per_token": 2e-6}
+    (place / "prices.json").write_text(json.dumps(entries))
+    assert main((*IMPORT, "--yes")) == 0
+    told = said(capsys)
+    assert "1.5 -> 2.0 (+33%)" in told
+    assert "stays, from 2999-01-01" in told
+    assert "1 prices that are to hold from a later day on stay in it" in told
+    assert "2999-01-01" in (place / "litellm-prices.yaml").read_text()
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,35 @@ def test_a_second_import_tells_what_has_changed_and_dates_it(file, target):
     assert told == [10**9, 4 * 10**9]
 
 
+def test_what_is_to_hold_from_a_later_day_on_stays_and_is_shown(file, target):
+    def found(price, since):
+        file.write_text(json.dumps({"plain": {**CHAT, "input_cost_per_token": price}}))
+        draft = merge(target, read_prices(file, ["plain"]), since)
+        target.write_text(draft.text)
+        lines = read_timelines(draft.text, "p")["plain"]
+        return draft, [(each.since, each.price.input // 10**9) for each in lines]
+
+    next_year, now, past = date(2027, 1, 1), date(2026, 11, 26), date(2026, 11, 1)
+    found(1e-6, now)
+    found(2e-6, next_year)
+    draft, lines = found(3e-6, now)
+    assert lines == [(date.min, 1), (now, 3), (next_year, 2)]
+    assert [(c.kind, c.since) for c in draft.changes] == [("changed", None), ("later", next_year)]
+    later = draft.changes[1]
+    assert (later.before.input, later.after.input) == (10**9, 2 * 10**9)
+    draft, lines = found(4e-6, past)  # what was dated back changes nothing of what came after
+    assert lines == [(date.min, 1), (past, 4), (now, 3), (next_year, 2)]
+    assert [c.since for c in draft.changes if c.kind == "later"] == [now, next_year]
+    target.write_text(
+        draft.text.replace(
+            "    - {source: prices-example-com, input: 1.0,",
+            "    - {since: 2026-06-01, source: prices-example-com, input: 1.0,",
+        )
+    )
+    _, lines = found(9e-6, date(2026, 1, 1))
+    assert lines[:2] == [(date.min, 9), (date(2026, 6, 1), 1)]
+
+
 def test_somebody_s_own_file_is_not_written_over(file, target):
     target.write_text("models: {plain: {input: 1, output: 2}}\n")
     with pytest.raises(NotOurs, match="name another file with --to"):
