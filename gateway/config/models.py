@@ -191,7 +191,7 @@ class RemoteKeys(Strict):
     artefact: Filled
     api_key: Secret = None
     timeout: Seconds = 0.3
-    price: Usd = 0
+    price: Usd
 
 
 class RemoteScorerKeys(Strict):

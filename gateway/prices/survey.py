@@ -16,6 +16,7 @@ from gateway.prices.book import Dated, Timeline, in_force, open_books, today
 
 STALE_DAYS = 90
 """Vendors change their prices several times a year."""
+NOTHING = "costs nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class Survey:
     def findings(self) -> list[str]:
         """Say what is stale, missing or odd."""
         now = self.in_force()
+        sourced = {(row.model, row.dated.price) for row in self.rows if row.dated.source}
         told = [
             f"{book.name}: looked up on {book.effective}, over {STALE_DAYS} days ago"
             for book in self.books
@@ -98,14 +100,18 @@ class Survey:
             if model not in now
         ]
         for model, price in now.items():
-            told += [f"{model}: {odd}" for odd in oddities(price)]
+            told += [
+                f"{model}: {odd}"
+                for odd in oddities(price)
+                if odd != NOTHING or (model, price) not in sourced  # its vendor says so
+            ]
         return told
 
 
 def oddities(price: Price) -> Iterator[str]:
     """Say what no vendor's price is like."""
     if not (price.input or price.output or price.request):
-        yield "costs nothing"
+        yield NOTHING
     if price.cached_input is not None and price.cached_input > price.input:
         yield "reading from the cache is dearer than reading"
     under = price

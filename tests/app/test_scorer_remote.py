@@ -222,6 +222,7 @@ def _document(folder):
         "url": "http://127.0.0.1:9/e",
         "model": "toy-embed",
         "artefact": str(folder / "heads"),
+        "price": 0,
     }
     return config(routes__waterfall__scorer={"remote": remote})
 

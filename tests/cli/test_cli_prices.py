@@ -149,6 +149,12 @@ def test_show_by_name_by_hash_and_as_json(place, capsys):
     assert "prices.json" in said(capsys)
 
 
+def test_check_finds_nothing_in_the_built_in_book(place, capsys):
+    (place / "waterfall.yaml").unlink()
+    assert main(("prices", "check")) == 0
+    assert "Nothing is wrong" in said(capsys)
+
+
 def test_check_finds_what_is_missing_stale_or_odd(place, capsys):
     assert main(("prices", "check")) == 1
     assert "tier large: no price is known for acme-large" in said(capsys)

@@ -179,7 +179,9 @@ PLACES = {
     "routes.session": BASE.replace("[small, large]", "[small, large], session: {%s}"),
     "routes.python": BASE.replace("large]", "large], scorer: {python: a.b, %s}"),
     "routes.remote": BASE.replace(
-        "large]", 'large], scorer: {remote: {url: "http://127.0.0.1/e", model: m, artefact: ., %s}}'
+        "large]",
+        'large], scorer: {remote: {url: "http://127.0.0.1/e", model: m, artefact: ., price: 1, '
+        "%s}}",
     ),
     "routes.llm": BASE.replace("large]", "large], scorer: {llm: {tier: small, %s}}"),
 }

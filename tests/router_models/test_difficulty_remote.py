@@ -106,7 +106,8 @@ async def test_it_is_trained_and_served_over_one_endpoint(trained, tmp_path):
     async with Scripted(reply) as server:
         url = f"{server.url}/embeddings"
         found = await asyncio.to_thread(over_http(url, "toy-embed", "sk-1"), ["prove it"])
-        remote = {"url": url, "model": "toy-embed", "artefact": str(folder), "timeout": "5s"}
+        remote = {"url": url, "model": "toy-embed", "artefact": str(folder), "timeout": "5s",
+                  "price": 0}  # fmt: skip
         async with house(tmp_path, config(routes__waterfall__scorer={"remote": remote})) as it:
             answer = await it.chat()
     assert found.shape == (1, DIMENSIONS)
