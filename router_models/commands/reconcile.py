@@ -109,8 +109,11 @@ def run(args: argparse.Namespace) -> int:
     }
     total = told["total"]
     told["captured"] = total["captured_tokens"] if total["billed"] is None else total["captured"]
-    told["held"] = _held(args, told["captured"])
+    told["held"] = _held(args, told["captured"], told["without_cost"])
     write(args, told, document)
+    if told["without_cost"]:
+        names = ", ".join(told["without_cost"])
+        common.tell(f"waterfall: the export has no cost of {names}: no floor is held by that")
     return 0 if told["held"] else 1
 
 
@@ -135,9 +138,11 @@ def _require_kept(path: Place, days: list[str], zone: tzinfo) -> None:
         )
 
 
-def _held(args: argparse.Namespace, captured: float | None) -> bool:
+def _held(args: argparse.Namespace, captured: float | None, without_cost: list[str]) -> bool:
     if captured is None:
         return args.min_capture is None
+    if without_cost and not (args.min_capture is None and args.max_capture is None):
+        return False
     low = args.min_capture is None or captured >= args.min_capture
     return low and (args.max_capture is None or captured <= args.max_capture)
 

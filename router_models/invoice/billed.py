@@ -48,17 +48,35 @@ def _sum(one: int | None, other: int | None) -> int | None:
     return other if one is None else one if other is None else one + other
 
 
-def count(text: object, place: str) -> int | None:
-    """Read a number of tokens or requests; None for nothing. Raises InvoiceError."""
-    if text is None or text == "":
+LARGEST = 10**15
+"""Tokens, requests or US dollars of one line."""
+_LONGEST = 64
+_SMALLEST = -_LONGEST
+_YEARS = range(2000, 2101)
+
+
+def _number(text: object) -> Decimal | None:
+    """Read a number that a line of a bill can have, quickly whatever it says; else None."""
+    written = str(text).replace(",", "")
+    if isinstance(text, bool) or len(written) > _LONGEST:
         return None
     try:
-        number = Decimal(str(text).replace(",", ""))
-        whole = int(number)
-    except (InvalidOperation, ValueError, OverflowError):
-        whole, number = -1, Decimal(0)
-    if whole != number or whole < 0:
-        raise InvoiceError(f"{place}: {text!r} is no count.")
+        number = Decimal(written)
+    except InvalidOperation:
+        return None
+    if not number.is_finite() or number.copy_abs() > LARGEST:  # abs() itself would overflow
+        return None
+    return number if number.adjusted() >= _SMALLEST else Decimal(0)
+
+
+def count(text: object, place: str) -> int | None:
+    """Read a number of tokens or requests; None for nothing. `place` is the file, line and field.
+    Raises InvoiceError."""
+    if text is None or text == "":
+        return None
+    number = _number(text)
+    if number is None or number < 0 or number != (whole := int(number)):
+        raise InvoiceError(f"{place}: {_short(text)} is no count.")
     return whole
 
 
@@ -67,13 +85,15 @@ def money(text: object, place: str, parts: int = 1) -> int | None:
     negative. Raises InvoiceError."""
     if text is None or text == "":
         return None
-    try:
-        value = Decimal(str(text).replace(",", "").removeprefix("$"))
-        if not value.is_finite():
-            raise InvalidOperation
-        return nano(value / parts)
-    except InvalidOperation:
-        raise InvoiceError(f"{place}: {text!r} is no amount.") from None
+    value = _number(text.removeprefix("$") if isinstance(text, str) else text)
+    if value is None:
+        raise InvoiceError(f"{place}: {_short(text)} is no amount.")
+    return nano(value / parts)
+
+
+def _short(text: object) -> str:
+    shown = repr(text)
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
 
 
 def day(text: object, place: str) -> str:
@@ -82,11 +102,15 @@ def day(text: object, place: str) -> str:
     written = str(text or "").strip()
     try:
         if re.fullmatch(r"\d{9,11}(\.\d+)?", written):
-            return datetime.fromtimestamp(float(written), UTC).date().isoformat()
-        found = datetime.fromisoformat(written)
-        return (found.astimezone(UTC) if found.tzinfo else found).date().isoformat()
+            found = datetime.fromtimestamp(float(written), UTC)
+        else:
+            found = datetime.fromisoformat(written)
+        found = found.astimezone(UTC) if found.tzinfo else found
     except (ValueError, OverflowError):
-        raise InvoiceError(f"{place}: {written!r} is no day.") from None
+        raise InvoiceError(f"{place}: {_short(written)} is no day.") from None
+    if found.year not in _YEARS:
+        raise InvoiceError(f"{place}: {_short(written)} is no day of a bill.")
+    return found.date().isoformat()
 
 
 def table(lines: Iterable[Billed]) -> dict[tuple[str, str], Billed]:

@@ -92,6 +92,7 @@ def hold(
         "models": [_total([row for row in rows if row["model"] == m], m) for m in sorted(models)],
         "total": _total(rows, "all"),
         "not_recorded": sorted(models - set(names)),
+        "without_cost": _without_cost(rows),
         "not_billed": _not_billed(ours, models),
         "unsure": _unsure([each for key, each in ours.items() if key[0] in models]),
     }
@@ -166,13 +167,16 @@ def _at_our_prices(line: Billed, rates: Mapping[str, float], calls: int) -> int 
 
 
 def _total(rows: Sequence[Row], name: str) -> dict[str, Any]:
-    """The sums; a gap is split as far as it can be, and `not_split` is the rest."""
+    """The sums; a gap is split as far as it can be, and `not_split` is the rest. Costs are held
+    against each other where both are told: `recorded_of_billed` leaves out what was recorded of
+    lines without a cost."""
     told: dict[str, Any] = {"model": name}
     for column in ("recorded", "recorded_tokens", "recorded_calls"):
         told[column] = sum(row[column] for row in rows)
     for column in ("billed", "billed_tokens", "billed_requests"):
         known = [row[column] for row in rows if row[column] is not None]
         told[column] = sum(known) if known else None
+    told["recorded_of_billed"] = sum(row["recorded"] for row in rows if row["billed"] is not None)
     split = [row for row in rows if row["token_gap"] is not None and row["price_gap"] is not None]
     told["token_gap"] = sum(row["token_gap"] for row in split)
     told["price_gap"] = sum(row["price_gap"] for row in split)
@@ -180,15 +184,25 @@ def _total(rows: Sequence[Row], name: str) -> dict[str, Any]:
         told["token_gap"] = sum(row["token_gap"] or 0 for row in rows)
         told["not_split"] = None
     else:
-        whole = told["billed"] - told["recorded"]
+        whole = told["billed"] - told["recorded_of_billed"]
         told["not_split"] = whole - told["token_gap"] - told["price_gap"]
-    told["captured"] = _ratio(told["recorded"], told["billed"])
+    told["captured"] = _ratio(told["recorded_of_billed"], told["billed"])
     told["captured_tokens"] = _ratio(told["recorded_tokens"], told["billed_tokens"])
     return told
 
 
 def _ratio(part: int, of: int | None) -> float | None:
     return part / of if of else None
+
+
+def _without_cost(rows: Sequence[Row]) -> list[str]:
+    """Name the models of which some days have no cost where others of the bill do; but for those
+    that cost nothing by our prices."""
+    missing = [row for row in rows if row["billed"] is None]
+    if len(missing) == len(rows):
+        return []
+    known_free = (row["recorded_tokens"] and not row["recorded"] for row in missing)
+    return sorted({row["model"] for row, free in zip(missing, known_free, strict=True) if not free})
 
 
 def _not_billed(ours: Mapping[tuple[str, str], Recorded], models: set[str]) -> dict[str, int]:

@@ -50,10 +50,19 @@ def _verdict(told: Figures) -> tuple[str, Tone]:
     if total["billed"] is None:
         tokens = f"{total['recorded_tokens']:,} of {total['billed_tokens']:,} billed tokens"
         return f"Recorded {tokens}: {percent(share, 2)}. The export has no costs.", tone
-    whole = f"{usd(total['recorded'])} of {usd(total['billed'])} billed"
-    gap = total["billed"] - total["recorded"]
+    whole = f"{usd(total['recorded_of_billed'])} of {usd(total['billed'])} billed"
+    gap = total["billed"] - total["recorded_of_billed"]
     word = "more than" if gap < 0 else "short of"
-    return f"Recorded {whole}: {percent(share, 2)}, {usd(abs(gap))} {word} the bill.", tone
+    said = f"Recorded {whole}: {percent(share, 2)}, {usd(abs(gap))} {word} the bill."
+    return f"{said}{_left_out(told)}", tone
+
+
+def _left_out(told: Figures) -> str:
+    if not told["without_cost"]:
+        return ""
+    apart = told["total"]["recorded"] - told["total"]["recorded_of_billed"]
+    names = ", ".join(told["without_cost"])
+    return f" The export has no cost of {names}: {usd(apart)} recorded of them are not held to it."
 
 
 def _models(told: Figures) -> Section:
@@ -87,7 +96,8 @@ def _gap(told: Figures) -> Section:
         rows.append(("not to be split: billed without tokens, or never recorded",
                      usd(total["not_split"], digits)))  # fmt: skip
     if total["billed"] is not None:
-        rows.append(("billed less recorded", usd(total["billed"] - total["recorded"], digits)))
+        gap = total["billed"] - total["recorded_of_billed"]
+        rows.append(("billed less recorded", usd(gap, digits)))
     return Section("What the gap is made of", items=list(_hints(told)),
                    tables=[Table(("part", "USD"), rows, "lr")])  # fmt: skip
 

@@ -193,3 +193,25 @@ def test_days_are_utc_unless_it_is_said(ledger, reconcile, tmp_path):
     assert datetime.fromisoformat(first).tzinfo is None
     told = reconcile(bill(tmp_path / "i.csv", days))
     assert told["timezone"] == str(UTC)
+
+
+def test_costs_are_held_to_costs_alone_and_no_floor_holds_without_them(
+    ledger, tmp_path, capsys, reconcile
+):
+    days = days_of(ledger)
+    path = bill(tmp_path / "i.csv", days)
+    *lines, _ = path.read_text().replace("\r", "").split("\n")
+    lines = [line.rpartition(",")[0] + "," if "mini-1" in line else line for line in lines]
+    path.write_text("\n".join(lines) + "\n")
+    told = reconcile(path)
+    assert told["without_cost"] == ["mini-1"]
+    assert (told["captured"], told["total"]["not_split"]) == (1, 0)
+    recorded = told["total"]["recorded"]
+    mini = next(row for row in told["models"] if row["model"] == "mini-1")
+    assert recorded - told["total"]["recorded_of_billed"] == mini["recorded"] > 0
+    reconcile(path, options=["--min-capture", "97%"], code=1)
+    asked = ["reconcile", "--ledger", str(ledger), "--invoice", str(path), "--max-capture", "103%"]
+    assert main(asked) == 1
+    said = capsys.readouterr()
+    assert "The export has no cost of mini-1" in " ".join(said.out.split())
+    assert "the export has no cost of mini-1: no floor is held" in said.err
