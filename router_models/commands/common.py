@@ -130,6 +130,20 @@ def count(least: int, most: int | None = None) -> Callable[[str], int]:
     return read
 
 
+def amount(over: float, most: float, *, least: bool = False) -> Callable[[str], float]:
+    """Return a reader of numbers over one and up to another; from it on, where `least` says so."""
+
+    def read(written: str) -> float:
+        number = float(written)
+        if not (over < number <= most or (least and number == over)):
+            low = f"{over:g}" if least else f"over {over:g}"
+            raise argparse.ArgumentTypeError(f"{written} is not {low} to {most:,.0f}")
+        return number
+
+    read.__name__ = "number"
+    return read
+
+
 def add_seed(parser: argparse.ArgumentParser) -> None:
     """Add --seed."""
     reader = count(0, LAST_SEED)

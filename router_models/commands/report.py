@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 FORMATS = ("terminal", "markdown", "json", "html")
 _ENDINGS = {".md": "markdown", ".json": "json", ".html": "html", ".htm": "html"}
 SAMPLE = 300
+_LONGEST = 36_525
+"""Days of a period."""
+_DEAREST = 1e9
+"""US dollars in thirty days."""
 _FLOORS = {
     "min_saving": "the least that is saved of the baseline's bill",
     "max_quality_loss": "the most quality that is lost against the baseline tier, by labels",
@@ -44,13 +48,16 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     parser.add_argument("--until", type=common.moment, metavar="DATE", help="UTC, not included")
     parser.add_argument(
-        "--days", type=float, metavar="N", help="so many days before --until, or now"
+        "--days",
+        type=common.amount(0, _LONGEST),
+        metavar="N",
+        help="so many days before --until, or now",
     )
     parser.add_argument("--route", help="of this route alone")
     parser.add_argument("--format", choices=FORMATS, help="default: by --output, else terminal")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write it there")
     parser.add_argument(
-        "--own-cost", type=float, default=0.0, metavar="USD",
+        "--own-cost", type=common.amount(0, _DEAREST, least=True), default=0.0, metavar="USD",
         help="what the gateway itself costs in 30 days, beside what the ledger says",
     )  # fmt: skip
     parser.add_argument(

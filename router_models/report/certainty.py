@@ -104,7 +104,7 @@ def sensitivity(bill: Bill, blocks: Sequence[Block], own: int) -> list[dict[str,
         share = 1 - actual / baseline if baseline else None
         return {"what": what, "saved": round(baseline - actual), "share": share}
 
-    names = ", ".join(sorted(bases))
+    names = ", ".join(sorted(filter(None, bases)))
     rows = [
         told(f"{names} {change:.0%} dearer" if change > 0 else f"{names} {-change:.0%} cheaper",
              baseline * (1 + change), actual + at_base * change)

@@ -51,7 +51,7 @@ def figures(totals: Totals, asked: Asked, prices: Mapping[str, float] = {}) -> d
     baselines = Counter({row["baseline_tier"]: 0 for row in requests})
     for row in requests:
         baselines[row["baseline_tier"]] += row["requests"]
-    baseline = baselines.most_common(1)[0][0] if baselines else ""
+    baseline = next((name for name, _ in baselines.most_common() if name), "")
     judged = quality(totals.labels, dict(served.most_common()), baseline)
     return {
         "period": {
@@ -64,7 +64,7 @@ def figures(totals: Totals, asked: Asked, prices: Mapping[str, float] = {}) -> d
         "route": asked.period.route,
         "requests": bill.requests,
         "baseline_tier": baseline,
-        "baseline_tiers": sorted(baselines),
+        "baseline_tiers": sorted(filter(None, baselines)),  # a dead process told none
         "served": dict(served.most_common()),
         "bill": {**asdict(bill), "actual": bill.actual, "saved": bill.saved},
         "saved_share": saved_share(totals, own, asked.seed) if bill.baseline else dict(UNKNOWN),

@@ -25,7 +25,8 @@ def quality(labels: Sequence[Row], served: dict[str, int], baseline: str) -> dic
     what was served less that of the baseline tier's answer to the same request, 0 to 1, over all
     traffic: what the baseline tier served itself counts as no difference, each other tier by its
     share and the mean over its requests that have labels of both (normal approximation, each tier
-    a stratum). It holds as far as requests are labelled by chance. `why` says why it is unknown.
+    a stratum). It holds as far as requests are labelled by chance. `why` says why it is unknown, or
+    what it goes by where it is known without labels.
     """
     tiers = {tier: rows for (tier,), rows in grouped(labels, ("tier",)).items()}
     judged = {tier: sum_of(rows, "judged") for tier, rows in tiers.items()}
@@ -55,6 +56,8 @@ def quality(labels: Sequence[Row], served: dict[str, int], baseline: str) -> dic
         variance += (count / total) ** 2 * spread / (pairs + 2)
     if not total:
         return told | {"why": "nothing was served"}
+    if {*served} <= {baseline}:
+        told["why"] = f"all answers are those of {baseline} itself, which no label is needed for"
     half = _Z * sqrt(variance)
     return told | {"difference": {"value": value, "low": value - half, "high": value + half}}
 

@@ -102,6 +102,8 @@ def _quality_sentence(told: Figures) -> str:
     found = quality["difference"]
     if found["value"] is None:
         return "What that did to the answers is unknown: too few labels."
+    if quality.get("why"):
+        return f"Nothing was lost by that: {quality['why']}."
     spread = f"{points(found['low'])} to {points(found['high'])}"
     against = f"points of quality against {told['baseline_tier']} ({spread})"
     unsure = ", not to be told from none" if found["low"] <= 0 <= found["high"] else ""
@@ -191,7 +193,7 @@ def _quality(told: Figures) -> Section:
     text = [_quality_sentence(told)]
     if quality["difference"]["value"] is None:
         text = [f"Unknown against {told['baseline_tier']}: {quality['why']}."]
-    else:
+    elif not quality["why"]:
         text.append(
             f"By {quality['pairs']:,} answers of other tiers to requests of which the answer of "
             f"{told['baseline_tier']} is labelled too; as far as those were labelled by chance."

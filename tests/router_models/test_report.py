@@ -108,6 +108,7 @@ def test_a_request_whose_process_died_is_a_step_of_its_own(ledger, report, tmp_p
         connection.execute("DELETE FROM check_result WHERE request = ?", found)
         connection.execute(
             "UPDATE request SET outcome = 'unsettled', tier = 'none', baseline_cost = 0,"
+            " baseline_tier = '',"
             " discarded_cost = 0, cost = 777001, shadow_cost = 0 WHERE id = ?", found,
         )  # fmt: skip
         connection.execute(
@@ -116,7 +117,8 @@ def test_a_request_whose_process_died_is_a_step_of_its_own(ledger, report, tmp_p
         )  # fmt: skip
     told = report(path=path)
     assert told["bill"]["cut_off"] == 777_001
-    assert told["bill"]["scoring"] == 0
+    assert (told["bill"]["scoring"], told["baseline_tiers"]) == (0, ["large"])
+    assert told["sensitivity"][0]["what"] == "large 25% dearer"
     assert told["certainty"]["unsettled_cost"] >= 777_001
     assert (
         steps_of(told["bill"])
@@ -288,6 +290,16 @@ def test_an_empty_ledger_and_a_wrong_use_say_so(tmp_path, capsys, report):
     ):
         assert main(["report", *asked]) == 2
         assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--days", "--own-cost"])
+@pytest.mark.parametrize("value", ["nan", "-1", "inf", "1e300", "x"])
+def test_numbers_that_cannot_be_are_refused(ledger, capsys, option, value):
+    with pytest.raises(SystemExit, match="2"):
+        main(["report", "--ledger", str(ledger), f"{option}={value}"])
+    assert f"argument {option}" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["report", "--ledger", str(ledger), "--days=0"])
 
 
 def test_the_same_seed_says_the_same(report):

@@ -56,7 +56,10 @@ def test_the_difference_is_that_of_the_tiers_by_their_shares():
 
 
 def test_what_the_baseline_served_itself_is_no_difference_and_needs_no_label():
-    assert quality([], {"large": 10}, "large")["difference"] == {"value": 0, "low": 0, "high": 0}
+    told = quality([], {"large": 10}, "large")
+    assert told["difference"] == {"value": 0, "low": 0, "high": 0}
+    assert told["why"].startswith("all answers are those of large itself")
+    assert quality([labels("small", 30)], {"small": 1, "large": 1}, "large")["why"] == ""
 
 
 @pytest.mark.parametrize(
@@ -194,6 +197,14 @@ def test_the_verdict_is_no_better_than_its_interval(figures, tone, words):
     said, sound = verdict_of(figures)
     assert sound == tone
     assert words in said
+
+
+def test_a_verdict_without_labels_says_what_it_goes_by():
+    figures = told(0.4, 0.3, 0.5, (0.0, 0.0, 0.0))
+    figures["quality"]["why"] = quality([], {"large": 10}, "large")["why"]
+    said, _ = verdict_of(figures)
+    assert "Nothing was lost by that: all answers are those of large itself" in said
+    assert "points" not in said
 
 
 def test_amounts_and_shares_are_written_for_people():
