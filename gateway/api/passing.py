@@ -35,6 +35,7 @@ from gateway.core.errors import (
     NotFound,
 )
 from gateway.core.ledger import Origin, refusal
+from gateway.core.money import UNPRICED
 from gateway.core.passing import Group, Passage, group_of
 from gateway.core.trace import read_traceparent
 
@@ -72,7 +73,9 @@ class PassThrough:
                 whole = _is_json(scope)
                 body = _Body(scope, place.receive if whole else receive, passing.max_upload)
                 raw = await _json_of(body, service.max_body) if whole else None
-                await admit_passing(service.admission, key, own_id, len(raw.data) if raw else 0)
+                price = passing.prices.get(raw.model, UNPRICED) if raw else UNPRICED
+                size = len(raw.data) if raw else 0
+                await admit_passing(service.admission, key, own_id, size, price)
             except ClientGone:
                 return
             except GatewayError as error:

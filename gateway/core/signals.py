@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gateway.core.accepts import demands_of
 from gateway.core.chat import CHARS_PER_TOKEN, ChatRequest, Message
+from gateway.core.prompt_size import beside_text, size_of
 from gateway.core.quick import quick
 
 VERSION = 2
@@ -21,7 +22,9 @@ _INSTRUCTING = ("system", "developer")
 @quick
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """`text` is the last user message; `prompt_tokens` an estimate for the whole prompt.
+    """`text` is the last user message; `prompt_tokens` an estimate for the whole prompt, with all
+    that its upstream will bill as one (core/prompt_size.py); `file_tokens` is what its files would
+    be of that if every four characters of them were a token, the most that is reckoned with.
 
     `schema_chars` is the length of the tools' schemas as JSON, `system_chars` of the system's and
     developer's messages. `max_tokens` bounds each of the `choices`; their number is for the price,
@@ -40,21 +43,26 @@ class Signals:
     schema_chars: int = 0
     system_chars: int = 0
     demands: tuple[str, ...] = ()
+    file_tokens: int = 0
 
 
 def measure(request: ChatRequest) -> Signals:
     """Measure a request; linear in its size."""
-    messages = request.messages
-    chars = sum(len(text_of(message)) for message in messages)
-    tools = request.tools
+    messages, tools = request.messages, request.tools
+    texts = [text_of(message) for message in messages]
+    beside = beside_text(request)
     schema_chars = len(json.dumps(tools)) if tools else 0
     images = sum(_images(message) for message in messages)
+    size = sum(map(size_of, texts)) + schema_chars + beside.chars
+    file_tokens = beside.files // CHARS_PER_TOKEN
+    said = list(zip(messages, texts, strict=True))
     return Signals(
-        text=next((text_of(m) for m in reversed(messages) if m.get("role") == "user"), ""),
-        prompt_chars=chars,
-        prompt_tokens=(chars + schema_chars) // CHARS_PER_TOKEN
+        text=next((text for m, text in reversed(said) if m.get("role") == "user"), ""),
+        prompt_chars=sum(map(len, texts)),
+        prompt_tokens=size // CHARS_PER_TOKEN
         + 4 * len(messages)
-        + IMAGE_TOKENS * images,
+        + IMAGE_TOKENS * images
+        + file_tokens,
         turns=sum(message.get("role") == "user" for message in messages),
         tools=len(tools),
         images=images,
@@ -62,8 +70,9 @@ def measure(request: ChatRequest) -> Signals:
         max_tokens=request.max_tokens,
         choices=request.choices,
         schema_chars=schema_chars,
-        system_chars=sum(len(text_of(m)) for m in messages if m.get("role") in _INSTRUCTING),
+        system_chars=sum(len(text) for m, text in said if m.get("role") in _INSTRUCTING),
         demands=demands_of(request),
+        file_tokens=file_tokens,
     )
 
 

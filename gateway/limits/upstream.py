@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from gateway.core.chat import CHARS_PER_TOKEN, Delta
+from gateway.core.chat import CHARS_PER_TOKEN, ChatRequest, Delta
 from gateway.core.errors import LimitsUnknown, UpstreamBusy
 from gateway.core.money import Usage
 from gateway.core.plan import Tier
 from gateway.core.ports import Receive, Upstream, UpstreamCall
-from gateway.core.signals import text_of
+from gateway.core.signals import measure
 from gateway.limits.account import Account
 from gateway.limits.accounts import Accounts
 from gateway.limits.admission import Told
@@ -108,5 +108,5 @@ class _Watch:
 
 def _prompt_tokens(call: UpstreamCall) -> int:
     """Estimate a call's prompt, and at least one token."""
-    chars = sum(len(text_of(message)) for message in call.body.get("messages") or ())
-    return chars // CHARS_PER_TOKEN + 1
+    body = {"messages": (), **call.body}
+    return measure(ChatRequest(body, call.native)).prompt_tokens + 1

@@ -160,6 +160,7 @@ async def test_what_it_is_told(tmp_path, module):
         "schema_chars": 0,
         "system_chars": 0,
         "demands": [],
+        "file_tokens": 0,
     }
     assert 'scorer_version="own_scorer.long_is_hard@3.1"' in info
 

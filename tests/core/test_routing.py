@@ -111,6 +111,15 @@ def test_an_unknown_window_takes_anything():
     assert names(planned(signals=Signals(prompt_tokens=99_999), route=route))[0] == "small"
 
 
+def test_a_file_s_size_decides_what_it_may_cost_and_not_whether_it_fits():
+    much = SMALL.context + 100
+    filed = Signals(prompt_tokens=much, file_tokens=200)
+    assert names(planned(signals=filed))[0].split()[0] == "small"
+    unfiled = replace(filed, file_tokens=0)
+    assert names(planned(signals=unfiled))[0].split()[0] != "small"
+    assert expected_cost(SMALL, filed) == expected_cost(SMALL, Signals(prompt_tokens=much))
+
+
 @pytest.mark.parametrize(
     ("signals", "wants"),
     [(Signals(tools=1), "tools"), (Signals(images=1), "images")],
