@@ -75,7 +75,8 @@ class ReplyCache:
         try:
             line = await self._open()
             entry_id = entry.origin.entry_id
-            if may_be_kept(entry.outcome):
+            whole = not job.request.stream
+            if may_be_kept(entry.outcome, entry.start_reason, rebuilt=not whole):
                 usage = served.calls[-1].usage
                 body = _body(job.request, entry, served)
                 data = KeptReply(served.tier.name, body, usage, entry_id).written()

@@ -12,6 +12,7 @@ from gateway.api.planning import replan
 from gateway.api.service import Service
 from gateway.core.chat import CHARS_PER_TOKEN
 from gateway.core.errors import GatewayError
+from gateway.core.money import UNPRICED, Price, Usage
 from gateway.core.reserve import downgraded, reserve_of
 from gateway.core.routing import make_plan, reply_tokens
 from gateway.core.shadow import drawn
@@ -46,16 +47,22 @@ async def admit(service: Service, admission: Admission, key: Key, job: Job) -> t
     return job, [*rate_headers(admitted), *told]
 
 
-async def admit_passing(admission: Admission | None, key: Key, entry_id: str, size: int) -> None:
-    """Put aside what is passed through may use; `size` is its body's in bytes, where it is known.
+async def admit_passing(
+    admission: Admission | None, key: Key, entry_id: str, size: int, price: Price = UNPRICED
+) -> None:
+    """Put aside what is passed through may use; `size` is its body's in bytes, where it is known,
+    and `price` its model's.
 
-    What it will cost nobody can say before: a budget that is not spent lets it pass, and is charged
-    for what it did cost. Raises RateLimited, BudgetSpent or LimitsUnknown.
+    What it reads is put aside by its size; what it will write, or where it has no price, nobody can
+    say before: a budget that is not spent lets that pass, and is charged for what it did cost.
+    Raises RateLimited, BudgetSpent or LimitsUnknown.
     """
     if admission is None or key.limits is None:
         return
     scope = Scope("key", key.name, key.limits)
-    await admission.admit(entry_id, [scope], size // CHARS_PER_TOKEN + 1, 1, 1)
+    tokens = size // CHARS_PER_TOKEN + 1
+    cost = max(price.cost(Usage(tokens, 0)).total, 1) if size else 1
+    await admission.admit(entry_id, [scope], tokens, cost, cost)
 
 
 def _scopes(key: Key, job: Job) -> list[Scope]:
@@ -78,10 +85,11 @@ def _shadow(job: Job) -> int:
 
 
 def _within(service: Service, job: Job, ceiling: int) -> Job:
-    """Plan anew with less to spend: it may have to start lower for that."""
+    """Plan anew with less to spend: it may have to start lower for that. What the client asked for
+    stays what it was: by that its reply is kept, and found."""
     asked = replace(job.asked, ceiling=ceiling)
     plan = replace(job.plan, ceiling=ceiling)
-    return replan(service, replace(job, plan=plan, asked=asked))
+    return replace(replan(service, replace(job, plan=plan, asked=asked)), asked=job.asked)
 
 
 def _downgraded(job: Job) -> Job:

@@ -78,7 +78,8 @@ _NOTHING: Mapping[str, Any] = {}
 @quick
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One choice's part of a delta."""
+    """One choice's part of a delta; `more` says that it holds what none of these fields does, such
+    as thoughts, notes or a call in the words of old."""
 
     index: int = 0
     text: str = ""
@@ -86,6 +87,7 @@ class Piece:
     finish: str | None = None
     logprobs: tuple[float, ...] = ()
     tool_calls: tuple[Mapping[str, Any], ...] = ()
+    more: bool = False
 
 
 class Delta(NamedTuple):
@@ -170,13 +172,15 @@ def _within(logprobs: object, text: str) -> list[Any]:
 @quick
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One complete choice of a reply. `logprobs` are natural logarithms, one a token."""
+    """One complete choice of a reply. `logprobs` are natural logarithms, one a token; `more` is as
+    a piece's."""
 
     text: str = ""
     refusal: str = ""
     finish: str | None = None
     logprobs: tuple[float, ...] = ()
     tool_calls: tuple[Mapping[str, Any], ...] = ()
+    more: bool = False
 
 
 @quick
@@ -218,7 +222,7 @@ class _CallDraft:
 
 
 class _ChoiceDraft:
-    __slots__ = ("finish", "logprobs", "refusal", "text", "tool_calls")
+    __slots__ = ("finish", "logprobs", "more", "refusal", "text", "tool_calls")
 
     def __init__(self) -> None:
         self.text: list[str] = []
@@ -226,12 +230,14 @@ class _ChoiceDraft:
         self.logprobs: list[float] = []
         self.finish: str | None = None
         self.tool_calls: dict[int, _CallDraft] = {}
+        self.more = False
 
     def add(self, piece: Piece) -> None:
         self.text.append(piece.text)
         self.refusal.append(piece.refusal)
         self.logprobs.extend(piece.logprobs)
         self.finish = piece.finish or self.finish
+        self.more = self.more or piece.more
         for position, part in enumerate(piece.tool_calls):
             number = call_number(part, position)
             if number not in self.tool_calls:
@@ -245,6 +251,7 @@ class _ChoiceDraft:
             self.finish,
             tuple(self.logprobs),
             tuple(self.tool_calls[number].call() for number in sorted(self.tool_calls)),
+            self.more,
         )
 
     def tokens(self) -> int:

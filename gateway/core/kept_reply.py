@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -57,7 +57,7 @@ def name_of(tenant: str, route: str, config: str, asked: Overrides, request: Cha
     by its digest (models, recipes, bars), what it asked of the policy, and every field that it
     sent, in its own dialect too; not how the reply is to be sent."""
     fields = {name: value for name, value in request.body.items() if name not in _HOW}
-    wanted = [asked.tier, asked.thresholds, asked.mode]
+    wanted = [asked.tier, asked.thresholds, asked.mode, asked.ceiling, asked.deadline]
     own = None
     if request.native is not None:
         sent = {name: value for name, value in request.native.body.items() if name not in _HOW}
@@ -66,13 +66,27 @@ def name_of(tenant: str, route: str, config: str, asked: Overrides, request: Cha
     return sha256(text.encode()).hexdigest()
 
 
-def may_be_kept(outcome: Outcome) -> bool:
+def may_be_kept(outcome: Outcome, start: str, *, rebuilt: bool) -> bool:
     """Was it served whole, by its bar, and as good as it gets? What was deferred, failed, cut off,
-    degraded or judged by half may not be said again; nor what nobody knows the usage of."""
+    degraded or judged by half may not be said again; nor what nobody knows the usage of, nor what
+    started lower than it should because of money (`start`): who has more is owed a better one.
+
+    One that was streamed is `rebuilt`: it must be no more than can be put together again.
+    """
     served = outcome.served
     if served is None or outcome.error is not None or outcome.cancelled or outcome.degraded:
         return False
+    if start == "budget" or (rebuilt and not _can_be_rebuilt(served)):
+        return False
     return _is_good(served) and _is_whole(served)
+
+
+def _can_be_rebuilt(served: Attempt) -> bool:
+    """Is it text, calls of tools and common tokens, and nothing else?"""
+    used = served.calls[-1].usage if served.calls else Usage()
+    told = Usage(**{name: getattr(used, name) for name in _USAGE}, estimated=used.estimated)
+    choices = served.reply.choices if served.reply is not None else ()
+    return told == replace(used, service="") and not any(each.more for each in choices)
 
 
 def _is_good(served: Attempt) -> bool:
@@ -109,7 +123,10 @@ def body_of(reply: Reply, usage: Usage, model: str, call_id: str, created: int) 
             "prompt_tokens": usage.prompt,
             "completion_tokens": usage.completion,
             "total_tokens": usage.prompt + usage.completion,
-            "prompt_tokens_details": {"cached_tokens": usage.cached},
+            "prompt_tokens_details": {
+                "cached_tokens": usage.cached,
+                **({"cache_write_tokens": usage.cache_write} if usage.cache_write else {}),
+            },
             "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
         },
     }

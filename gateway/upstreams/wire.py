@@ -16,6 +16,8 @@ from gateway.upstreams.usage import OPENAI, read_usage
 MAX_CHOICES = 128
 _ROUNDING = 1e-3
 """By how much the logarithm of a chance of 1 may come out over 0."""
+_SAID = frozenset({"role", "content", "refusal", "tool_calls"})
+"""What a piece has fields for; where a message says anything else, it is more than its piece."""
 _NULL_USAGE = b',"usage":null'
 # An escaped character of JSON: a surrogate pair, half a pair, or anything else.
 _ESCAPE = re.compile(
@@ -135,7 +137,8 @@ def _piece(choice: object, part: str) -> Piece:
         return Piece(index, content, "", finish, odds)  # nearly every piece there is
     text, refusal = (content, "") if type(content) is str else _content(content)
     refusal += _text(message.get("refusal"), "refusal")
-    return Piece(index, text, refusal, finish, odds, _tool_calls(message))
+    more = any(message[name] for name in message.keys() - _SAID) or isinstance(content, list)
+    return Piece(index, text, refusal, finish, odds, _tool_calls(message), more)
 
 
 def _content(content: object) -> tuple[str, str]:

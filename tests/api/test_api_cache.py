@@ -220,3 +220,19 @@ def _words(answer):
 
 def _figures(answer):
     return max(re.findall(rb'"output_tokens":(\d+)', answer.body), key=int)
+
+
+async def test_what_money_kept_small_is_not_said_again_to_who_has_it(tmp_path):
+    """A request that may spend little is served small; the same without that is another one. And a
+    session that is over its budget keeps nothing for one that is not."""
+    session = {"session": {"usd": 0.00000001, "action": "downgrade"}}
+    keys = [{**KEYS[0], "limits": {"budget_usd": session}}]
+    changes = {"keys": keys, "routes__waterfall__threshold": 0}
+    async with house(tmp_path, config(**CACHE, **changes)) as served:
+        said = {"authorization": "Bearer one"}
+        for more in ({"x_waterfall_max_cost_usd": "0.0001"}, {"x_waterfall_session": "s"}):
+            asked = ask_for(content=str(more), max_tokens=12)
+            small = await served.post(asked, **said, **more)
+            assert (small.told("tier"), small.told("start")) == ("small", "small; budget")
+            whole = await served.post(asked, **said)
+            assert (whole.told("tier"), whole.told("cache")) == ("large", "miss")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.baseline import reckon
-from gateway.core.chat import ChatRequest, Choice, Draft, Reply
+from gateway.core.chat import ChatRequest, Choice, Delta, Draft, Piece, Reply
 from gateway.core.errors import UpstreamDown
 from gateway.core.kept_reply import (
     CACHED,
@@ -43,8 +43,34 @@ def outcome(served=SERVED, **more):
 
 
 def test_what_was_accepted_whole_may_be_kept():
-    assert may_be_kept(outcome())
-    assert may_be_kept(outcome(replace(SERVED, late=PASSED)))
+    for rebuilt in (False, True):
+        assert may_be_kept(outcome(), "score", rebuilt=rebuilt)
+        assert may_be_kept(outcome(replace(SERVED, late=PASSED)), "score", rebuilt=rebuilt)
+
+
+def test_what_started_low_for_money_may_not():
+    assert not may_be_kept(outcome(), "budget", rebuilt=False)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reply": Reply((replace(REPLY.choices[0], more=True),))},
+        {"calls": (replace(CALL, usage=replace(USED, audio_output=3)),)},
+    ],
+    ids=["thoughts", "sound"],
+)
+def test_what_cannot_be_put_together_again_is_kept_only_as_it_was(changes):
+    served = outcome(replace(SERVED, **changes))
+    assert may_be_kept(served, "score", rebuilt=False)
+    assert not may_be_kept(served, "score", rebuilt=True)
+
+
+def test_a_draft_with_more_to_it_says_so():
+    draft = Draft()
+    draft.add(Delta((Piece(text="a", more=True),)))
+    draft.add(Delta((Piece(text="b"),)))
+    assert draft.reply(complete=True).choices[0].more
 
 
 def choice(**changes):
@@ -78,7 +104,8 @@ def choice(**changes):
     ids=range(20),
 )
 def test_nothing_else_may(bad):
-    assert not may_be_kept(bad)
+    for rebuilt in (False, True):
+        assert not may_be_kept(bad, "score", rebuilt=rebuilt)
 
 
 def test_what_is_more_than_text_is_not_asked_for():
@@ -102,6 +129,8 @@ ASKED = st.builds(
     tier=st.none() | st.sampled_from(["small", "large"]),
     thresholds=st.none() | st.just((0.5,)),
     mode=st.none() | st.sampled_from(["enforce", "observe"]),
+    ceiling=st.none() | st.just(7),
+    deadline=st.none() | st.just(2.5),
 )
 BODY = st.fixed_dictionaries(
     {"model": st.sampled_from(["a", "b"]), "messages": st.lists(JSON, max_size=2)},
@@ -181,6 +210,8 @@ def test_whole_it_is_the_same():
     (delta,) = again.held
     assert delta.payload == body_of(REPLY, USED, "mini-1", "e1", 1700000000)
     assert delta.payload["usage"]["total_tokens"] == 50
+    written = body_of(REPLY, replace(USED, cache_write=4), "mini-1", "e1", 1)["usage"]
+    assert written["prompt_tokens_details"] == {"cached_tokens": 10, "cache_write_tokens": 4}
     assert (again.reply, again.verdict, again.said_again) == (REPLY, CACHED, USED)
     assert (again.calls, again.spent) == ((), 0)
 

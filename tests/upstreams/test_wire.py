@@ -44,7 +44,15 @@ MESSAGES = {
     "absent": ({"role": "assistant"}, Piece(finish="stop")),
     "parts": (
         {"content": [{"type": "text", "text": "a"}, "b", {"type": "refusal", "refusal": "no"}]},
-        Piece(text="ab", refusal="no", finish="stop"),
+        Piece(text="ab", refusal="no", finish="stop", more=True),
+    ),
+    "thoughts": (
+        {"content": "a", "reasoning_content": "hm"},
+        Piece(text="a", finish="stop", more=True),
+    ),
+    "no thoughts": (
+        {"content": "a", "reasoning_content": None, "annotations": []},
+        Piece(text="a", finish="stop"),
     ),
     "refusal": ({"content": None, "refusal": "no"}, Piece(refusal="no", finish="stop")),
     "tools": ({"content": None, "tool_calls": [CALL]}, Piece(finish="stop", tool_calls=(CALL,))),
@@ -55,6 +63,7 @@ MESSAGES = {
             tool_calls=(
                 {"index": 0, "type": "function", "function": {"name": "f", "arguments": "{}"}},
             ),
+            more=True,
         ),
     ),
     "arguments as JSON": (
