@@ -2,13 +2,16 @@
 is billed once.
 
 What is kept of a request is its answer as it went out, for a day, by the asking key and the
-client's own. While the shared state is not to be had requests are served without that.
+client's own. While the shared state is not to be had requests are served without that; a claim that
+may have arrived there all the same is let go of when the request has ended.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
+import os
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -28,6 +31,8 @@ MOST = 1 << 20
 BEYOND = 180.0
 """Seconds beyond its deadline for which a request counts as under way where nothing is heard of
 its end: its process was killed."""
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+"""Seconds between two tries to let go of a claim: in all, as long as it could last."""
 REPLAYED = (b"x-waterfall-replayed", b"true")
 _NAME = b"idempotency-key"
 _FORM = re.compile(r"[\x21-\x7e]{1,255}")
@@ -54,9 +59,13 @@ class Once:
     """One request under its key, from its claim to its answer. `answer` is one that is there
     already: status, headers, body."""
 
-    def __init__(self, line: Line, name: str, asked: bytes, kept: bytes | None) -> None:
-        """`kept` is what was there; None where this request has claimed the name."""
-        self._line, self._name, self._asked = line, name, asked
+    def __init__(
+        self, line: Line, name: str, claim: bytes, kept: bytes | None, *, sure: bool = True
+    ) -> None:
+        """`kept` is what was there; None where this request has claimed the name, by a value that
+        is no other's. Where it is not `sure`, nobody has answered to the claim."""
+        self._line, self._name, self._claim, self._sure = line, name, claim, sure
+        self._asked = claim[1:_MARK]
         self._good = self._stored = False
         self.answer = None if kept is None else _read(kept)
 
@@ -90,29 +99,49 @@ class Once:
 
     async def end(self) -> None:
         """Let the name go, unless an answer is kept under it: it may be asked again."""
-        if self.answer is None and not self._stored:
-            await _tried(self._line.ask(lambda shared: shared.drop(self._name)))
+        if self.answer is not None or self._stored:
+            return
+        if not self._sure or not await _tried(
+            self._line.ask(lambda shared: shared.drop(self._name))
+        ):
+            self._line.later(_let_go(self._line, self._name, self._claim))
+
+
+async def _let_go(line: Line, name: str, claim: bytes) -> None:
+    """Drop a claim once it can be: also one that only arrives meanwhile, and no other's."""
+    for pause in PAUSES:
+        await asyncio.sleep(pause)
+        try:
+            kept = await line.ask(lambda shared: shared.get(name))
+            if kept == claim:
+                await line.ask(lambda shared: shared.drop(name))
+            if kept is not None:
+                return
+        except SharedDown:
+            continue
 
 
 async def begin(
     open_line: OpenLine, key: Key, token: str, scope: Scope, body: dict[str, Any], deadline: float
 ) -> Once | None:
-    """Claim a request's name, or find its answer; None where nobody can say.
+    """Claim a request's name, or find its answer; None where nobody is asked.
 
     Raises Conflict while the same is under way, BadRequest (422) where something else was asked
     under the name.
     """
     owner = hashlib.sha256(f"{key.name}\0{token}".encode()).hexdigest()
     name, asked = f"once:{owner}", _asked(scope, body)
+    claim = _UNDER_WAY + asked + os.urandom(8)
+    line, rested = None, True
     try:
         line = await open_line()
-        claim = _UNDER_WAY + asked
+        rested = line.rests
         kept = await line.ask(lambda shared: shared.claim(name, claim, deadline + BEYOND))
     except SharedDown:
         _log.warning("A request with an Idempotency-Key is served without its protection.")
-        return None
+        return None if line is None or rested else Once(line, name, claim, None, sure=False)
     if kept is None:
-        return Once(line, name, asked, None)
+        return Once(line, name, claim, None)
     if kept[1:_MARK] != asked:
         raise _reused()
     if kept[:1] == _UNDER_WAY:
@@ -121,7 +150,7 @@ async def begin(
             param="Idempotency-Key",
             retry_after=1.0,
         )
-    return Once(line, name, asked, kept)
+    return Once(line, name, claim, kept)
 
 
 def _asked(scope: Scope, body: dict[str, Any]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 from gateway.core.allowance import Bucket, Drawn, Holding, Pool, Terms
@@ -127,14 +128,23 @@ class Account:
     def remaining(self) -> int:
         """What is left, as far as this worker knows: in hand, and in the pool when it was asked
         last."""
+        return max(0, self._left())
+
+    def reset(self) -> float:
+        """Seconds after which a rate is full again, what is owed of it included."""
+        terms = self.holding.terms
+        return (terms.capacity - self._left()) / terms.per_second
+
+    def _left(self) -> int:
+        """What is left; less than nothing where more was used than there was."""
         holding, known = self.holding, self.holding.known
         capacity = holding.terms.capacity
         if isinstance(known, Bucket):
             level = known.level + (self._clock() - known.at) * holding.terms.per_second
-            return max(0, min(capacity, int(level) + holding.held))
+            return min(capacity, math.floor(level) + holding.held)
         if isinstance(known, Pool):
-            return max(0, capacity - known.claimed - holding.used - holding.reserved)
-        return max(0, capacity - holding.reserved)
+            return capacity - known.claimed - holding.used - holding.reserved
+        return capacity - holding.reserved
 
     def sync(self, *, keep: bool) -> Draw:
         """Write down what to tell the pool of it; nobody draws until `synced`."""

@@ -108,4 +108,5 @@ class Accounts:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        await self.line.drop_errands()
         await self.report(keep_all=False)

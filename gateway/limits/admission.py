@@ -241,11 +241,10 @@ def rate_headers(admitted: Admitted) -> list[tuple[bytes, bytes]]:
     headers: list[tuple[bytes, bytes]] = []
     for name, (left, account) in found.items():
         terms = account.holding.terms
-        reset = (terms.capacity - left) / terms.per_second
         headers += [
             (b"x-ratelimit-limit-" + name, b"%d" % terms.capacity),
             (b"x-ratelimit-remaining-" + name, b"%d" % left),
-            (b"x-ratelimit-reset-" + name, _duration(reset)),
+            (b"x-ratelimit-reset-" + name, _duration(account.reset())),
         ]
     return headers
 

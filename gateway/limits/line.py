@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 from gateway.core.allowance import Drawn
 from gateway.shared import Draw, MemoryShared, Shared, SharedDown
@@ -31,6 +31,7 @@ class Line:
         self._clock, self._timeout, self._rest_until = clock, timeout, 0.0
         self._failed_at: float | None = None
         self._met = False
+        self._errands: set[asyncio.Task[None]] = set()
 
     @property
     def up(self) -> bool:
@@ -49,7 +50,7 @@ class Line:
 
     async def ask(self, work: Callable[[Shared], Awaitable[T]]) -> T:
         """Make one trip. Raises SharedDown, at once while it rests."""
-        if self._clock() < self._rest_until:
+        if self.rests:
             raise SharedDown("It did not answer a moment ago.")
         self.trips += 1
         began = self._clock()
@@ -64,6 +65,24 @@ class Line:
             self._failed_at, self._rest_until = None, 0.0
             self.alone.forget_pools()
         return found
+
+    @property
+    def rests(self) -> bool:
+        """Is it left alone just now?"""
+        return self._clock() < self._rest_until
+
+    def later(self, errand: Coroutine[Any, Any, None]) -> None:
+        """Run an errand beside everything else, until `drop_errands` at the latest."""
+        task = asyncio.create_task(errand)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    async def drop_errands(self) -> None:
+        """Cancel what is still running."""
+        running = [*self._errands]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
     def failed(self, began: float) -> None:
         """Count a trip that `began` then and came to nothing. One alone may have been bad luck: it

@@ -23,7 +23,13 @@ from gateway.shared.port import Draw, SharedDown
 
 T = TypeVar("T")
 MOST = 100_000
-"""Rows that are kept; over that the ones whose time is over first go."""
+"""Rows that are kept of what may go; over that a tenth of them do, the longest unused first."""
+_MAY_GO = {
+    "pool": ("name LIKE '%:usd:session %'",),
+    "kept": ("name LIKE 'reply%'", "NOT (name LIKE 'once:%' AND substr(state, 1, 1) = x'75')"),
+}
+"""What may go before its time, in this order. Pools of sessions: of all others there are as many as
+there are limits. Cached replies, and then all but the claims of requests that are under way."""
 LARGEST = 512 << 20
 """Bytes of values that are kept, likewise."""
 _EVERY = 256
@@ -145,10 +151,11 @@ class FileShared:
             self._connection.execute(f"DELETE FROM {table} WHERE until < ?", (self._wall(),))  # noqa: S608 (two names of ours)
             counted = f"SELECT count(*), coalesce(sum(length(state)), 0) FROM {table}"  # noqa: S608 (as above)
             count, size = self._connection.execute(counted).fetchone()
-            much = max(count - MOST, count // 4 if size > LARGEST else 0)
-            oldest = f"(SELECT name FROM {table} ORDER BY until LIMIT ?)"  # noqa: S608 (as above)
-            if much > 0:
-                self._connection.execute(
-                    f"DELETE FROM {table} WHERE name IN {oldest}",  # noqa: S608 (as above)
-                    (much,),
-                )
+            much = count - MOST * 9 // 10 if count > MOST else 0
+            much = max(much, count // 4 if size > LARGEST else 0)
+            for what in _MAY_GO[table]:
+                if much <= 0:
+                    break
+                oldest = f"(SELECT name FROM {table} WHERE {what} ORDER BY until LIMIT ?)"  # noqa: S608 (as above)
+                deleting = f"DELETE FROM {table} WHERE name IN {oldest}"  # noqa: S608 (as above)
+                much -= self._connection.execute(deleting, (much,)).rowcount

@@ -80,19 +80,37 @@ class RedisShared:
     def __init__(self, url: str, timeout: float) -> None:
         """`timeout` is for an answer, in seconds, and a second at least: who wants it sooner leaves
         earlier. Connects when it is asked first. Raises ValueError for what is no such address."""
+        self._url, self._longest = url, max(timeout, 1.0)
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._connect()
+
+    def _connect(self) -> None:
         # Imported here: who has no such server need not have its library.
         from redis.asyncio import Redis  # noqa: PLC0415
 
-        self._timeout = timeout
         self._redis: Redis = Redis.from_url(
-            url,
-            socket_timeout=max(timeout, 1.0),
-            socket_connect_timeout=max(timeout, 1.0),
+            self._url,
+            socket_timeout=self._longest,
+            socket_connect_timeout=self._longest,
             health_check_interval=0,
             retry=None,
             client_name="waterfall",
         )
         self._script = self._redis.register_script(DRAW)
+
+    def _connect_anew(self) -> None:
+        """Leave every connection there is. One that somebody is using stays open until he is done:
+        the library does not survive that it is closed under him."""
+        task = asyncio.create_task(self._leave(self._redis))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+        self._connect()
+
+    async def _leave(self, client: Redis) -> None:
+        try:
+            await asyncio.sleep(2 * self._longest)
+        finally:
+            await client.aclose()
 
     async def draw(self, draws: Sequence[Draw]) -> list[Drawn]:
         """See the port."""
@@ -131,18 +149,23 @@ class RedisShared:
 
     async def aclose(self) -> None:
         """See the port."""
+        leaving = [*self._leaving]
+        for task in leaving:
+            task.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
         await self._redis.aclose()
 
     async def _run(self, command: Callable[[], Awaitable[T]]) -> T:
         from redis.exceptions import ReadOnlyError, RedisError  # noqa: PLC0415 (as above)
 
+        asked = self._redis
         try:
-            async with asyncio.timeout(max(self._timeout, 1.0)):
+            async with asyncio.timeout(self._longest):
                 return await command()
         except (RedisError, OSError, TimeoutError) as error:
-            if isinstance(error, ReadOnlyError):
+            if isinstance(error, ReadOnlyError) and asked is self._redis:
                 # Its role has been given to another under the same name: connect there anew.
-                await self._redis.connection_pool.disconnect()
+                self._connect_anew()
             raise SharedDown(type(error).__name__) from error
 
 

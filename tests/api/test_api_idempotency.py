@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 
 import pytest
 from api.serving import LIMIT, REFUSES, ask_for, config, house
 
 from gateway.api import idempotency
+from gateway.api.auth import OPEN
+from gateway.limits.line import Line
+from gateway.shared import MemoryShared, SharedDown
 
 KEYS = {"upstreams__sim__first_token": 0.05}
 
@@ -115,3 +119,63 @@ async def test_without_the_shared_state_it_is_served_all_the_same(tmp_path):
             answers = [await ask(served) for _ in range(2)]
         assert [each.status for each in answers] == [200, 200]
         assert len(served.entries()) == 2
+
+
+class Late:
+    """A shared state whose answers to claims come too late, though the claims arrive."""
+
+    def __init__(self, real, gone):
+        self._real, self._gone = real, gone
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+    async def claim(self, name, value, seconds):
+        if self._gone:
+            await self._real.claim(name, value, seconds)
+            raise SharedDown
+        return await self._real.claim(name, value, seconds)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_a_claim_whose_answer_came_too_late_leaves_no_ghost(kept, monkeypatch):
+    """Its retry finds the answer, or is served anew; never that something is under way."""
+    monkeypatch.setattr(idempotency, "PAUSES", (0.01,) * 20)
+    shared = MemoryShared(time.perf_counter)
+    line = Line(Late(shared, gone=True), "a", time.monotonic, 1.0)
+    scope = {"path": "/v1/chat/completions", "headers": []}
+
+    async def opened():
+        return line
+
+    async def begin():
+        return await idempotency.begin(opened, OPEN, "once", scope, {}, 5.0)
+
+    async def send(message):
+        pass
+
+    once = await begin()
+    assert once.answer is None
+    if kept:
+        once.good()
+        note = once.recording(send)
+        await note({"type": "http.response.start", "status": 200, "headers": []})
+        await note({"type": "http.response.body", "body": b"said"})
+    await once.end()
+    line.shared = shared
+    async with asyncio.timeout(LIMIT):
+        while not kept and await shared.get(once._name):  # noqa: ASYNC110 (nobody tells of it)
+            await asyncio.sleep(0.01)
+    again = await begin()
+    assert (again.answer and again.answer[2]) == (b"said" if kept else None)
+    await again.end()
+    await line.drop_errands()
+
+
+async def test_a_claim_that_is_let_go_of_late_is_no_other_s(monkeypatch):
+    monkeypatch.setattr(idempotency, "PAUSES", (0.0,) * 3)
+    shared = MemoryShared(time.perf_counter)
+    line = Line(shared, "a", time.monotonic, 1.0)
+    await shared.put("once:x", b"another's", 5)
+    await idempotency._let_go(line, "once:x", b"mine")
+    assert await shared.get("once:x") == b"another's"

@@ -81,6 +81,17 @@ async def test_most_requests_make_no_trip(shared, clock):
     await close(one)
 
 
+async def test_what_is_owed_of_a_rate_is_in_the_time_to_its_reset(shared, clock):
+    """A minute's worth is 60 and 600 more were used: full again in eleven minutes, not in one."""
+    one = worker(shared, "a", clock)
+    account = one.get("r", Terms("rate", 60, 1.0), "open", 60)
+    got = await account.take(60, 60)
+    account.settle(got, got + 600)
+    assert account.remaining() == 0
+    assert account.reset() == pytest.approx(660, abs=1)
+    await close(one)
+
+
 async def test_many_at_once_draw_once(shared, clock):
     shared.slow = 0.01
     one = worker(shared, "a", clock)

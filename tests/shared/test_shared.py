@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import sqlite3
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shared.redis_server import needs_redis, redis
 
+from gateway.api import idempotency
 from gateway.core.allowance import Ask, Drawn, Terms
 from gateway.shared import (
     Draw,
@@ -183,4 +185,64 @@ async def test_a_redis_that_is_stopped_or_frozen_is_down_in_time(redis, tmp_path
         await shared.draw([Draw("b", BUDGET, Ask("a"), 60)])
     redis.start()
     assert (await shared.draw([Draw("b", BUDGET, Ask("a"), 60)]))[0].left == 100
+    await shared.aclose()
+
+
+@pytest.mark.live
+@needs_redis
+async def test_a_change_of_roles_is_down_for_whoever_asks_and_nothing_else(redis, tmp_path):
+    """A connection that is closed under its user made the library fail in ways of its own."""
+    shared = open_shared(redis.url, tmp_path, wall, 0.2)
+    told = []
+
+    async def ask(number):
+        for turn in range(60):
+            try:
+                await shared.claim(f"{number} {turn}", b"1", 60)
+                told.append("good")
+            except SharedDown:
+                told.append("down")
+            await asyncio.sleep(0.001)
+
+    async def change_roles():
+        for line in ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE") * 3:
+            await asyncio.sleep(0.01)
+            await asyncio.to_thread(redis.say, line)
+
+    await asyncio.gather(change_roles(), *(ask(number) for number in range(12)))
+    assert {*told} == {"good", "down"}
+    await shared.put("x", b"1", 60)
+    await shared.aclose()
+
+
+async def test_what_is_in_force_never_goes_for_what_is_much(tmp_path, monkeypatch):
+    """Pools of sessions go when there are too many, and cached replies: no rate, no budget of a
+    day, no claim of a request under way."""
+    monkeypatch.setattr("gateway.shared.file.MOST", 300)
+    monkeypatch.setattr("gateway.shared.file._EVERY", 2)
+    shared = FileShared(tmp_path / "x.shared", wall, 1.0)
+    in_force = [
+        Draw("key:a:rpm", RATE, Ask("a", want=100, least=1), 5),
+        Draw("key:a:concurrency", SLOTS, Ask("a", want=3, least=1), 5),
+        Draw("key:a:usd:2026-11-26", BUDGET, Ask("a", want=100, least=1), 5),
+    ]
+    await shared.draw(in_force)
+    claim = idempotency._UNDER_WAY + b"x" * 40
+    await shared.claim("once:under-way", claim, 5)
+    await shared.put("once:done", idempotency._DONE + b"x" * 40, 60)
+    for batch in range(4):
+        sessions = (f"key:b:usd:session {batch} {number}" for number in range(200))
+        await shared.draw([Draw(name, BUDGET, Ask("b", want=1, least=1), 60) for name in sessions])
+    for number in range(400):
+        await shared.put(f"reply:{number}", b"x", 60)
+    found = await shared.draw([replace(each, ask=Ask("c", want=1, least=1)) for each in in_force])
+    assert [each.granted for each in found] == [0, 0, 0]
+    assert await shared.get("once:under-way") == claim
+    assert await shared.get("once:done") is not None
+    rows = sqlite3.connect(tmp_path / "x.shared").execute
+    counts = [
+        rows(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 (two names of ours)
+        for table in ("pool", "kept")
+    ]
+    assert [200 < count <= 501 for count in counts] == [True, True], counts
     await shared.aclose()
