@@ -224,6 +224,7 @@ class Gateway:
             restart=refuse_restart,
             figures=self.figures,
             routes=at_once(lambda: describe(self.switch.service.routes)),
+            configured=lambda: self.settings,
             keys=key_desk(self.settings, CLOCKS),
         )
         return admin_app(controls, CLOCKS)

@@ -22,6 +22,7 @@ from gateway.api.figures import Figures
 from gateway.api.http import header, read_json
 from gateway.api.key_admin import add_keys
 from gateway.api.planning import Clocks
+from gateway.config import Settings
 from gateway.core.difficulty import are_thresholds
 from gateway.core.errors import BadRequest, Forbidden, Unauthorized
 from gateway.core.ledger import Refusal
@@ -43,7 +44,8 @@ class Controls:
     `restart` replaces every process and returns how many, or raises BadRequest; `figures` answers
     the dashboard, and `routes` tells it what is configured. What speaks for
     several processes may raise GatewayError where not all of them could be asked. `keys` is where
-    keys of the store are made, None where there is no store of them."""
+    keys of the store are made, None where there is no store of them; `configured` returns the
+    configuration that they stand beside, and may block."""
 
     secret: str
     is_local: bool
@@ -54,6 +56,7 @@ class Controls:
     restart: Callable[[], Awaitable[int]]
     figures: Figures
     routes: Routes
+    configured: Callable[[], Settings]
     keys: KeyDesk | None = None
 
 
@@ -70,7 +73,7 @@ def admin_app(controls: Controls, clocks: Clocks) -> FastAPI:
     guards = admin.let_in, admin.guard
     add_dashboard(app, controls.figures, controls.routes, controls.render_metrics, guards)
     if controls.keys is not None:
-        add_keys(app, controls.keys, admin.guard, clocks.wall)
+        add_keys(app, controls.keys, admin.guard, clocks.wall, controls.configured)
     return app
 
 

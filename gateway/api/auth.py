@@ -84,6 +84,13 @@ def authenticate(scope: Scope, keys: Iterable[Key], stored: Stored | None = None
     own = stored.find(token) if stored is not None and not found else None
     if not found and own is None:
         raise Unauthorized("This key is not known here.")
+    if own is not None and any(key.name == own.name for key in keys):
+        # Budgets and replies are kept by a key's name, so there can be but one of each.
+        raise Unauthorized(
+            f"The configuration has had a key {own.name!r} since this one was made, and that is "
+            "the one that is good. Give the configuration's another name.",
+            code="key_name_taken",
+        )
     return own or found[0]
 
 

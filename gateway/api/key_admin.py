@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from gateway.api.http import read_json
-from gateway.config import ConfigError
+from gateway.config import ConfigError, Settings
 from gateway.config.quantities import kept_for
 from gateway.config.stored_keys import stored_key
 from gateway.core.errors import BadRequest, NotReady
@@ -21,10 +21,15 @@ _LIMIT = 64 * 1024
 
 
 def add_keys(
-    app: FastAPI, desk: KeyDesk, guard: Callable[[Request], None], wall: Callable[[], float]
+    app: FastAPI,
+    desk: KeyDesk,
+    guard: Callable[[Request], None],
+    wall: Callable[[], float],
+    configured: Callable[[], Settings],
 ) -> None:
-    """Add the endpoints; `guard` raises for who may not."""
-    own = _Keys(desk, guard, wall)
+    """Add the endpoints; `guard` raises for who may not, `configured` returns what is configured
+    now, and may block."""
+    own = _Keys(desk, guard, wall, configured)
     app.add_route("/admin/keys", own.create, ["POST"])
     app.add_route("/admin/keys", own.list, ["GET"])
     app.add_route("/admin/keys/{name:path}/rotate", own.rotate, ["POST"])
@@ -33,9 +38,14 @@ def add_keys(
 
 class _Keys:
     def __init__(
-        self, desk: KeyDesk, guard: Callable[[Request], None], wall: Callable[[], float]
+        self,
+        desk: KeyDesk,
+        guard: Callable[[Request], None],
+        wall: Callable[[], float],
+        configured: Callable[[], Settings],
     ) -> None:
         self._desk, self._guard, self._wall = desk, guard, wall
+        self._configured = configured
 
     async def create(self, request: Request) -> Response:
         self._guard(request)
@@ -43,13 +53,20 @@ class _Keys:
         name, lasts = body.pop("name", None), body.pop("expires_in", None)
         if not isinstance(name, str):
             raise BadRequest("name must be the key's name.", param="name")
+        seconds = _seconds(lasts, "expires_in")
+        made = await _in_thread(lambda: self._create(name, body, seconds))
+        return self._made(made, 201)
+
+    def _create(self, name: str, wanted: dict[str, Any], seconds: float | None) -> Made:
+        settings = self._configured()
         try:
-            stored_key(name, body)
+            stored_key(name, wanted, settings.routes)
         except ConfigError as error:
             raise BadRequest(f"No such key can be made: {error}") from error
-        seconds = _seconds(lasts, "expires_in")
-        made = await _in_thread(lambda: self._desk.create(name, body, seconds))
-        return self._made(made, 201)
+        if any(key.name == name for key in settings.keys):
+            # What is kept for a key is kept by its name: two of one name would share it.
+            raise BadRequest(f"The configuration has a key {name!r} already.", param="name")
+        return self._desk.create(name, wanted, seconds)
 
     async def list(self, request: Request) -> Response:
         self._guard(request)

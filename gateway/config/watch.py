@@ -19,6 +19,9 @@ _ENTRIES = 1_000
 AGAIN_SECONDS = 60.0
 """After so long a time that has come is told again."""
 
+EVERY = 0.4
+"""Seconds between two looks: what a change takes away, as a key, is gone within two seconds."""
+
 Facts = tuple[int, int, int]
 Look = Mapping[Path, Facts | None]
 """Each file's (modification time in ns, size, inode), None while it is not there."""
@@ -43,7 +46,7 @@ class Watcher:
         on_change: OnChange,
         until: float | None = None,
         *,
-        interval: float = 1.0,
+        interval: float = EVERY,
         now: Callable[[], float] = _now,
     ) -> None:
         """`until` is that UNIX time, if there is one, as `now` has it; `interval` is the seconds

@@ -19,8 +19,8 @@ from fastapi import FastAPI
 from gateway.api.admin import Controls, admin_app
 from gateway.api.doors import StartError, refuse_open_door
 from gateway.api.figures import figures_of
-from gateway.app import CLOCKS
-from gateway.config import ServerSettings, Settings, Watcher, is_loopback
+from gateway.app import CLOCKS, read_settings
+from gateway.config import ConfigError, ServerSettings, Settings, Watcher, is_loopback
 from gateway.core.errors import BadRequest, GatewayError, NotReady
 from gateway.core.ledger import Refusal
 from gateway.launcher.crew import Worker
@@ -52,7 +52,7 @@ class Supervisor:
         """Bind the addresses. Raises StartError, and leaves nothing bound then."""
         self.settings = replace(settings, server=server)
         refuse_open_door(self.settings)
-        self.stopping = asyncio.Event()
+        self.stopping, self._path = asyncio.Event(), path
         self.admin_secret = server.admin_key or secrets.token_urlsafe(24)
         with contextlib.ExitStack() as bound:
             kept = bound.enter_context(reserve(server.host, server.port))
@@ -136,9 +136,17 @@ class Supervisor:
             restart=self.restart,
             figures=self._figures,
             routes=self.team.routes,
+            configured=self._configured,
             keys=key_desk(self.settings, CLOCKS),
         )
         return [(admin_app(controls, CLOCKS), self._admin)]
+
+    def _configured(self) -> Settings:
+        """Read what is configured now; what was at first, while the file is a bad one. Blocks."""
+        try:
+            return read_settings(self._path)
+        except ConfigError:
+            return self.settings
 
     async def restart(self) -> int:
         """Replace every worker by a new process, one after the other, without losing a request;

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.core.errors import BadRequest, NotFound
+from gateway.core.errors import BadRequest, GatewayError, NotFound
 from gateway.store.connection import Place
 from gateway.store.keys import KeyTable, StoredKey, digest_of, make_pepper, new_key
 
@@ -49,15 +50,33 @@ class KeyDesk:
         return self._table.all()
 
     def rotate(self, name: str, grace: float = 0.0) -> Made:
-        """Make another key in a key's place; the old one is good for `grace` seconds more.
+        """Make another key in a key's place; the old one is good for `grace` seconds more. Without
+        a grace none but the new one is good.
 
-        Raises NotFound where there is none that is good.
+        Raises NotFound where there is none that is good; BadRequest for a grace while that of the
+        last rotation is not over: the key before would lose the rest of what it was promised.
         """
         text, shown = new_key()
         digest = digest_of(text, make_pepper(self._pepper, self._file))
-        if not self._table.rotate(name, digest, shown, self._wall() + grace):
-            raise _unknown(name)
-        return Made(text, next(key for key in self._table.all() if key.name == name))
+        now = self._wall()
+        alone = now if grace else None
+        if not self._table.rotate(name, digest, shown, now + grace, alone):
+            raise self._refused(name, now)
+        return Made(text, self._named(name)[0])
+
+    def _named(self, name: str) -> builtins.list[StoredKey]:
+        return [key for key in self._table.all() if key.name == name]
+
+    def _refused(self, name: str, now: float) -> GatewayError:
+        for key in self._named(name):
+            if key.state(now) != "revoked" and key.old_until is not None:
+                return BadRequest(
+                    f"The key {name!r} was rotated a moment ago: the one before is good for "
+                    f"{max(key.old_until - now, 0):.0f} seconds more. Wait for that, or rotate "
+                    "without a grace, which ends both at once.",
+                    param="grace",
+                )
+        return _unknown(name)
 
     def revoke(self, name: str) -> None:
         """Make a key good no more. Raises NotFound where there is none that is."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import logging
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,17 +30,24 @@ class Keyring:
         pepper_file: Path,
         wall: Callable[[], float],
         every: float = EVERY,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`pepper` is the configuration's, in the place of the file's; `wall` is UNIX time."""
+        """`pepper` is the configuration's, in the place of the file's; `wall` is UNIX time, `clock`
+        never goes back."""
         self._table, self._given, self._file = table, pepper, pepper_file
         self._wall, self._every = wall, every
         self._pepper: bytes | None = None
         self._known: dict[str, StoredKey] = {}
-        self.failing = True
-        """Could the store not be read when it was tried last?"""
+        self._clock, self._failed, self._known_at = clock, True, 0.0
         self._told = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keys", daemon=True)
+
+    @property
+    def failing(self) -> bool:
+        """Is what is known too old to say of a key that there is none? The store could not be read
+        when it was tried last, or has not answered for two looks."""
+        return self._failed or self._clock() - self._known_at > 2 * self._every
 
     def start(self) -> None:
         """Look once, and from now on."""
@@ -73,6 +81,7 @@ class Keyring:
 
     def look(self) -> None:
         """Read the store."""
+        began = self._clock()
         try:
             if self._pepper is None:
                 self._pepper = read_pepper(self._given, self._file)
@@ -80,7 +89,7 @@ class Keyring:
         except OSError as error:
             if not self._told:
                 _log.error("The keys cannot be read, those that are known stay: %s", error)
-            self.failing = self._told = True
+            self._failed = self._told = True
             return
         known = {key.digest: key for key in found}
         known |= {key.old_digest: key for key in found if key.old_digest}
@@ -90,7 +99,8 @@ class Keyring:
             digest: before[key.name] if before.get(key.name) == key else key
             for digest, key in known.items()
         }
-        self.failing = self._told = False
+        self._failed = self._told = False
+        self._known_at = began
 
     def _run(self) -> None:
         while not self._closing.wait(self._every):
@@ -98,4 +108,4 @@ class Keyring:
                 self.look()
             except Exception:  # noqa: BLE001 (the next look tries again)
                 _log.exception("The keys could not be read.")
-                self.failing = True
+                self._failed = True

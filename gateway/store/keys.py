@@ -41,6 +41,7 @@ ON CONFLICT (name) DO NOTHING"""
 _ROTATE = """
 UPDATE client_key SET old_digest = digest, old_until = ?, digest = ?, shown = ?
 WHERE name = ? AND revoked_at IS NULL"""
+_ROTATE_ALONE = f"{_ROTATE} AND (old_until IS NULL OR old_until <= ?)"
 _REVOKE = "UPDATE client_key SET revoked_at = ? WHERE name = ? AND revoked_at IS NULL"
 
 
@@ -91,9 +92,14 @@ class KeyTable:
             self._ledger.prepare()
         return self._change(_ADD, values)
 
-    def rotate(self, name: str, digest: str, shown: str, old_until: float) -> bool:
-        """Put another key in a key's place; False where there is none that is good."""
-        return self._change(_ROTATE, (old_until, digest, shown, name))
+    def rotate(
+        self, name: str, digest: str, shown: str, old_until: float, now: float | None = None
+    ) -> bool:
+        """Put another key in a key's place; False where there is none that is good, or where one
+        before it still is at `now`."""
+        if now is None:
+            return self._change(_ROTATE, (old_until, digest, shown, name))
+        return self._change(_ROTATE_ALONE, (old_until, digest, shown, name, now))
 
     def revoke(self, name: str, at: float) -> bool:
         """Make a key good no more; False where there is none that is."""

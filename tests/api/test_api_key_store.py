@@ -8,6 +8,7 @@ import logging
 import time
 
 import pytest
+import yaml
 from api.serving import ask_for, config, house
 
 from gateway.cli import main
@@ -41,6 +42,21 @@ async def chat(served, key, **fields):
     return await served.post(ask_for(**fields), authorization=f"Bearer {key}")
 
 
+TAKEN = [{"name": "taken", "hash": "sha256:" + "0" * 64}]
+
+
+async def test_a_key_whose_name_the_configuration_has_taken_is_good_no_more(tmp_path, capsys):
+    """Two of one name would have one budget, and hear each other's replies."""
+    async with house(tmp_path, config(**WITH)) as served:
+        key = create(served, capsys, "taken")
+        await known(served)
+        assert (await chat(served, key)).status == 200
+        (tmp_path / "waterfall.yaml").write_text(yaml.safe_dump(config(**WITH, keys=TAKEN)))
+        assert await served.gateway.reload()
+        refused = await chat(served, key)
+        assert (refused.status, refused.error["code"]) == (401, "key_name_taken")
+
+
 async def test_a_key_s_life(tmp_path, capsys):
     async with house(tmp_path, config(**WITH)) as served:
         assert (await served.chat()).status == 401
@@ -56,6 +72,10 @@ async def test_a_key_s_life(tmp_path, capsys):
         other = capsys.readouterr().out.strip()
         await known(served)
         assert [(await chat(served, each)).status for each in (key, other)] == [200, 200]
+        assert command(served, "rotate", "app", "--grace", "1h") == 1
+        assert "rotated a moment ago" in capsys.readouterr().err
+        await known(served)
+        assert (await chat(served, key)).status == 200, "it keeps what it was promised"
         assert command(served, "rotate", "app") == 0
         third = capsys.readouterr().out.strip()
         await known(served)
@@ -105,8 +125,7 @@ async def test_what_a_key_may(tmp_path, capsys):
     ],
 )
 async def test_what_no_key_can_be_made_of(tmp_path, capsys, words, told):
-    taken = [{"name": "taken", "hash": "sha256:" + "0" * 64}]
-    async with house(tmp_path, config(**WITH, keys=taken)) as served:
+    async with house(tmp_path, config(**WITH, keys=TAKEN)) as served:
         assert command(served, "create", *words) == 2
         assert told in capsys.readouterr().err
 
@@ -120,7 +139,7 @@ async def test_without_a_store_there_are_no_commands(tmp_path, capsys):
 
 
 async def test_the_admin_listener_does_the_same(tmp_path):
-    async with house(tmp_path, config(**WITH)) as served:
+    async with house(tmp_path, config(**WITH, keys=TAKEN)) as served:
         secret = {"authorization": f"Bearer {served.gateway.admin_secret}"}
 
         async def ask(path, body=None, method="POST", **headers):
@@ -141,7 +160,8 @@ async def test_the_admin_listener_does_the_same(tmp_path):
         assert turned.json["key"] != key
         bad = [{"name": 5}, {"name": "b", "limits": {"rpm": -1}}, {"name": "b", "more": 1}]
         bad += [{"name": "b", "expires_in": "soon"}, {"name": "app"}]
-        assert [(await ask("/admin/keys", each, **secret)).status for each in bad] == [400] * 5
+        bad += [{"name": "taken"}, {"name": "b", "routes": ["nope"]}]
+        assert [(await ask("/admin/keys", each, **secret)).status for each in bad] == [400] * 7
         gone = await ask("/admin/keys/app", method="DELETE", **secret)
         assert gone.json == {"name": "app", "state": "revoked"}
         assert (await ask("/admin/keys/app", method="DELETE", **secret)).status == 404
@@ -210,12 +230,26 @@ class Table:
         return list(self.rows)
 
 
-def ring(*rows, now=1000.0):
+def ring(*rows, now=1000.0, clock=time.monotonic):
     table = Table()
     table.rows = rows
-    found = keyring.Keyring(table, "pepper-of-16-chars", None, lambda: now)
+    found = keyring.Keyring(table, "pepper-of-16-chars", None, lambda: now, clock=clock)
     found.look()
     return found
+
+
+def test_a_store_that_does_not_answer_is_one_that_cannot_be_read():
+    """It hangs: the look that would find a new key does not come back. Until it is overdue what was
+    known is new enough; after that nobody can say of a key that there is none."""
+    at = [0.0]
+    known = ring(clock=lambda: at[0])
+    assert not known.failing
+    at[0] = 2.0
+    assert not known.failing
+    at[0] = 2.1
+    assert known.failing
+    known.look()
+    assert not known.failing
 
 
 def kept(text, **more):
@@ -259,6 +293,8 @@ def test_keys_in_postgresql(postgres_url):
     assert table.all() == [key]
     assert table.rotate("a", "d", "wf-other-o", 7.0)
     assert (table.all()[0].old_digest, table.all()[0].digest) == (key.digest, "d")
+    assert not table.rotate("a", "e", "wf-third-o", 9.0, 6.0)
+    assert table.rotate("a", "e", "wf-third-o", 9.0, 7.0)
     assert table.revoke("a", 9.0)
     assert not table.revoke("a", 10.0)
     assert table.all()[0].state(0.0) == "revoked"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 
+import httpx
 import pytest
 from api.serving import config
 from app.serving import Process
@@ -75,3 +76,23 @@ def test_bash_completes(tmp_path, capsys, typed, offered):
     )
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [offered]
+
+
+async def test_a_key_comes_out_of_a_file(gateway, monkeypatch, capsys, tmp_path):
+    """Never out of an argument: those are for everybody on the machine to see."""
+    sent = []
+    monkeypatch.setattr(httpx.Client, "__init__", noting(sent, httpx.Client.__init__))
+    file = tmp_path / "key"
+    file.write_text("wf-secret\n")
+    code, *_ = talk(monkeypatch, capsys, gateway, "", "--key-file", str(file), "Say hello.")
+    assert (code, sent) == (0, ["Bearer wf-secret"])
+    code, _, told = talk(monkeypatch, capsys, gateway, "", "--key-file", str(tmp_path / "no"), "x")
+    assert (code, "--key-file" in told) == (2, True)
+
+
+def noting(sent, begin):
+    def noted(self, **options):
+        sent.append(options["headers"].get("authorization"))
+        begin(self, **options)
+
+    return noted
