@@ -77,8 +77,9 @@ class Process:
         return (self.folder / "stderr").read_text()
 
     async def ready(self):
-        """Wait until it serves; return after how many seconds it did."""
-        async with asyncio.timeout(LIMIT):
+        """Wait until it serves; return after how many seconds it did. A machine that is full of
+        other tests takes its time to start Python: it is waited for as for a hang."""
+        async with asyncio.timeout(3 * LIMIT):
             while "admin token" not in self.stderr:
                 assert self.child.returncode is None, self.stderr
                 await asyncio.sleep(0.01)
