@@ -110,6 +110,11 @@ def _object(field: str, value: object) -> None:
         raise _wrong(field, "an object")
 
 
+def _modalities(field: str, value: object) -> None:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise _wrong(field, "a list of strings")
+
+
 def _stop(field: str, value: object) -> None:
     if isinstance(value, str):
         return
@@ -130,6 +135,7 @@ def _fields(caps: Caps) -> Mapping[str, Callable[[str, object], None]]:
         "top_logprobs": _integer(0, caps.top_logprobs),
         "tools": _both(_sized(list, caps.tools, "a list of tools"), _tools),
         "response_format": _typed_object,
+        "modalities": _modalities,
         "stop": _both(_stop, _some(list, caps.stop)),
         "logit_bias": _sized(dict, caps.logit_bias, "an object"),
     }

@@ -35,6 +35,8 @@ _PREFIXES = {
 _OWN_PATH = {"ollama": "/v1", "azure": "/openai/v1"}
 """What comes behind LiteLLM's api_base, which for these is the server's own address."""
 _NAME = re.compile(r"[A-Za-z0-9._:/@+-]{1,128}")
+_ANSWERING = (None, "chat", "completion", "responses")
+_OTHER_KINDS = re.compile(r"(^|[/-])(embed(ding)?s?|whisper|tts|dall-e|rerank|moderation)\b")
 _KNOWN = {"model", "api_base", "api_key", "api_version", "input_cost_per_token"}
 _COSTS = {
     "input": "input_cost_per_token",
@@ -91,13 +93,16 @@ def _model(carrying: _Carrying, entry: Any) -> None:
         told = "a second deployment: list both in the tier's `upstream` where that is wanted"
         carrying.left.append(f"model {name} at {params.get('api_base') or params['model']}: {told}")
         return
+    info = entry.get("model_info")
+    facts = {**(info if isinstance(info, dict) else {}), **params}
+    if facts.get("mode", "chat") not in _ANSWERING or _OTHER_KINDS.search(str(params["model"])):
+        told = "it answers no chat: see `passthrough` in docs/config.md"
+        carrying.left.append(f"model {name} ({facts.get('mode') or params['model']}): {told}")
+        return
     upstream, model = _upstream(carrying, name, params)
     if upstream is None:
         return
-    info = entry.get("model_info")
-    price = _price(
-        carrying, name, upstream, model, {**(info if isinstance(info, dict) else {}), **params}
-    )
+    price = _price(carrying, name, upstream, model, facts)
     if price is None:
         return
     rest = sorted(params.keys() - _KNOWN - set(_COSTS.values()))

@@ -67,6 +67,9 @@ def _carry_over(source: Path, path: Path) -> int:
     except OSError as error:
         common.tell(f"waterfall: {source} cannot be read: {error.strerror}")
         return 2
+    except UnicodeDecodeError as error:
+        common.tell(f"waterfall: {source} is no text in UTF-8 (byte {error.start})")
+        return 2
     except CannotCarry as error:
         common.tell(f"waterfall: {source}: {error}")
         return 2

@@ -19,6 +19,7 @@ from gateway.core.database_url import DatabaseUrl
 ADMIN_KEY_VARIABLE = "WATERFALL_ADMIN_KEY"
 PEPPER_VARIABLE = "WATERFALL_KEY_PEPPER"
 SHORTEST_PEPPER = 16
+_ANY = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - told apart, not listened at
 
 
 def server(draft: Draft) -> ServerSettings | None:
@@ -34,6 +35,12 @@ def server(draft: Draft) -> ServerSettings | None:
             f"off this machine the admin listener needs server.admin_key (or {ADMIN_KEY_VARIABLE} "
             "in the environment); or listen on 127.0.0.1, or say off",
         )
+    if keys.admin is not None and _is_same_place(keys.admin, (keys.host, keys.port)):
+        draft.complain(
+            ("server", "admin"),
+            f"port {keys.port} is server.port's already; choose another, such as {keys.port + 1}, "
+            "or say off",
+        )
     return ServerSettings(
         host=keys.host,
         port=keys.port,
@@ -48,6 +55,14 @@ def server(draft: Draft) -> ServerSettings | None:
         log="human" if keys.log == "human" else "json",
         docs=keys.docs,
     )
+
+
+def _is_same_place(one: tuple[str, int], other: tuple[str, int]) -> bool:
+    """Would two listeners want one port of one address? 0 is whichever is free."""
+    if one[1] != other[1] or one[1] == 0:
+        return False
+    hosts = {one[0], other[0]}
+    return len(hosts) == 1 or bool(hosts & _ANY) or all(is_loopback(host) for host in hosts)
 
 
 def ledger(draft: Draft) -> LedgerSettings | None:

@@ -72,6 +72,11 @@ RESPONSES = Accepts(refuse=frozenset({"n", "stop", "logit_bias", "audio", "web_s
 """What OpenAI's Responses take of a chat."""
 BY_WIRE: Mapping[Wire, Accepts] = {"messages": MESSAGES, "responses": RESPONSES}
 
+_PARAMS = {
+    "json_object": "response_format",
+    "json_schema": "response_format",
+    "web_search": "web_search_options",
+}
 _KEPT_AT: Final = "kept at "
 
 
@@ -96,6 +101,11 @@ def foreign(wire: Wire, demands: Sequence[str]) -> list[str]:
     return [name for other, _, name in named if other != wire]
 
 
+def param_of(demand: str) -> str:
+    """Name the chat's field that makes a demand; most are called by it, else it is a message."""
+    return _PARAMS.get(demand, demand if demand in _FIELDS else "messages")
+
+
 def elsewhere(upstreams: Sequence[str], demands: Sequence[str]) -> list[str]:
     """Name the demands that rest on what none of these upstreams keeps."""
     places = (each for each in demands if each.startswith(_KEPT_AT))
@@ -113,7 +123,8 @@ def _in_fields(body: Mapping[str, Any]) -> Iterator[str]:
     kind = form.get("type") if isinstance(form, Mapping) else None
     if kind in ("json_object", "json_schema"):
         yield kind
-    if "audio" in (body.get("modalities") or ()):
+    modalities = body.get("modalities")
+    if isinstance(modalities, Sequence) and "audio" in modalities:
         yield "audio"
     for name in ("n", "logprobs", "logit_bias", "stop"):
         if name in body and not _is_at_rest(name, body[name]):

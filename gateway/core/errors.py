@@ -18,7 +18,8 @@ GatewayError                      status  type
 │   ├── UpstreamRejected          4xx     the client's own fault: a bigger model won't help
 │   │   ├── ContextTooLong        400     ... unless the next tier's window is larger
 │   │   ├── ContentRefused        400     ... unless the next tier's moderation differs
-│   │   └── CannotCarry           400     ... unless the next tier speaks another dialect
+│   │   ├── CannotCarry           400     ... unless the next tier speaks another dialect
+│   │   └── NotFoundThere         404     ... unless the next tier's upstream has what it names
 │   ├── UpstreamBusy              429     rate_limit_error
 │   ├── UpstreamOverloaded        503     overloaded
 │   ├── UpstreamTimeout           504     timeout
@@ -168,6 +169,11 @@ class UpstreamError(GatewayError):
     lasting = False
     """Would the same call surely fail so again?"""
 
+    @property
+    def has_own_code(self) -> bool:
+        """Is its code the upstream's, for a limit of its own or a model that it has not?"""
+        return self.kind in {"rate_limited", "auth"} and self.code != type(self).code
+
 
 class UpstreamRejected(UpstreamError):
     """The upstream says the request itself is wrong; its status, code and param are kept."""
@@ -179,7 +185,7 @@ class UpstreamRejected(UpstreamError):
     def __init__(
         self, message: str, *, status: int = 400, param: str | None = None, code: str | None = None
     ) -> None:
-        """`status` is the upstream's own: 400, 413 or 422."""
+        """`status` is the upstream's own: 400, 404, 413 or 422."""
         super().__init__(message, param=param, code=code)
         self.status = status
 
@@ -187,26 +193,29 @@ class UpstreamRejected(UpstreamError):
 class ContextTooLong(UpstreamRejected):
     """The prompt does not fit this model's window; a tier with a larger one may take it."""
 
-    kind = "context_length"
-    falls_through = True
+    kind, falls_through = "context_length", True
 
 
 class ContentRefused(UpstreamRejected):
     """The upstream's moderation refused; another tier's may not."""
 
-    kind = "content_filter"
-    falls_through = True
+    kind, falls_through = "content_filter", True
 
 
 class CannotCarry(UpstreamRejected):
     """The tier's dialect cannot say what the request asks for; another tier's may."""
 
-    kind = "unsupported"
-    falls_through = True
+    kind, falls_through = "unsupported", True
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
         """`param` names the request field at fault."""
         super().__init__(message, param=param, code="unsupported_by_dialect")
+
+
+class NotFoundThere(UpstreamRejected):
+    """The upstream has not what the request names (a file, an item); another's may."""
+
+    type, falls_through = "not_found", True
 
 
 class UpstreamBusy(UpstreamError):
@@ -238,12 +247,11 @@ class UpstreamTimeout(UpstreamError):
 class UpstreamRefusedUs(UpstreamError):
     """Our credentials (401, 403) or our model name (404) were refused: our fault, never theirs."""
 
-    code = "upstream_refused_gateway"
-    kind = "auth"
+    code, kind = "upstream_refused_gateway", "auth"
 
-    def __init__(self, message: str, *, credentials: bool = False) -> None:
+    def __init__(self, message: str, *, credentials: bool = False, code: str | None = None) -> None:
         """`credentials`: it is surely those, and would be for every other call."""
-        super().__init__(message)
+        super().__init__(message, code=code)
         self.credentials = credentials
 
 
@@ -282,9 +290,12 @@ class Exhausted(GatewayError):
     """Every tier failed; `failures` holds (tier name, error) in the order they came."""
 
     def __init__(self, failures: Sequence[tuple[str, UpstreamError]]) -> None:
-        """Take the status that tells the client most about what to do next."""
+        """Take the status that tells the client most about what to do next; and the upstreams' own
+        code for a limit or the lack of a model, where they agree."""
         told = "; ".join(f"{tier}: {error.message}" for tier, error in failures)
-        super().__init__(f"Every tier failed. {told}", code="exhausted")
+        codes = {error.code if error.has_own_code else None for _, error in failures}
+        code = (codes.pop() if len(codes) == 1 else None) or "exhausted"
+        super().__init__(f"Every tier failed. {told}", code=code)
         self.failures = tuple(failures)
         errors = [error for _, error in failures]
         waits = [error.retry_after for error in errors if error.retry_after is not None]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
-from gateway.core.accepts import elsewhere, foreign
+from gateway.core.accepts import elsewhere, foreign, param_of
 from gateway.core.caching import Caching
 from gateway.core.chat import CHARS_PER_TOKEN
 from gateway.core.difficulty import Difficulty, start_index
@@ -251,7 +251,8 @@ def _capable(tiers: Sequence[Tier], signals: Signals) -> list[Tier]:
     capable = [tier for tier in tiers if not lacking(tier, signals)]
     if not capable:
         missed = {each: None for tier in tiers for each in lacking(tier, signals)}
-        raise BadRequest(f"No tier of this route takes {' and '.join(missed)}.", param="messages")
+        told = f"No tier of this route takes {' and '.join(missed)}."
+        raise BadRequest(told, param=param_of(next(iter(missed))))
     return capable
 
 

@@ -56,6 +56,11 @@ def takes_sampling(model: str) -> bool:
     return _claude(model) < (4, 7)
 
 
+def takes_both(model: str) -> bool:
+    """Does a Claude model take temperature and top_p beside each other? None since 4.1 does."""
+    return _claude(model) < (4, 1)
+
+
 def thinks(model: str) -> Thinks:
     """How a Claude model thinks: not before 3.7, by a budget before 4.6, then by an effort."""
     version = _claude(model)

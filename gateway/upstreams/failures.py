@@ -19,6 +19,7 @@ from gateway.core.errors import (
     ContentRefused,
     ContextTooLong,
     NotAsked,
+    NotFoundThere,
     UpstreamBusy,
     UpstreamDown,
     UpstreamError,
@@ -67,6 +68,8 @@ _CONTEXT_CODES = frozenset(
     "context_length_exceeded exceed_context_size_error context_window_exceeded "
     "model_context_window_exceeded prompt_too_long".split()
 )
+_MERELY_BUSY = (None, "rate_limit_error")
+"""Codes of a 429 that say no more than its status."""
 _WORDLESS = (None, "invalid_request_error")
 """Codes that do not tell one client's fault from another."""
 # How OpenAI, vLLM, llama.cpp, TGI, SGLang, Anthropic and Google say it when no code does.
@@ -91,6 +94,20 @@ class Told:
     param: str | None = None
     codes: tuple[str, ...] = ()
     status: int | None = None
+
+
+# What a request may name by its own id, as OpenAI and Anthropic say that they have none such. Only
+# how a message begins counts: further on are the client's own words.
+_OWN_THING = re.compile(
+    r"(no such )?(file|(previous )?response|item|conversation|prompt|container|vector store|skill)"
+    r"( object)?( with id\b|: | not found: | ['\"`])",
+    re.IGNORECASE,
+)
+_OURS_CODES = frozenset("model_not_found deploymentnotfound model_not_available".split())
+_OURS_WORDS = re.compile(
+    r"\b(models?|deployments?|endpoints?|urls?|routes?|paths?)\b", re.IGNORECASE
+)
+_NOTHING_SAID = re.compile(r"(404|file|page|resource)?:?\s*(not found)?\.?", re.IGNORECASE)
 
 
 def from_reply(status: int, headers: Mapping[bytes, bytes], body: bytes) -> UpstreamError:
@@ -179,7 +196,7 @@ def retry_after(value: bytes | None, now: float) -> float | None:
 
 
 def _meaning(status: int, told: Told, wait: float | None) -> UpstreamError:
-    if status in {400, 403, 413, 422}:
+    if status in {400, 403, 404, 413, 422}:
         special = _rejected(status, told)
         if special is not None:
             return special
@@ -188,7 +205,8 @@ def _meaning(status: int, told: Told, wait: float | None) -> UpstreamError:
         why = f"The upstream refuses the gateway's credentials or model{note}."
         return UpstreamRefusedUs(why, credentials=status in {401, 402})
     if status == 429:
-        return UpstreamBusy(f"The upstream limits its rate{note}.", retry_after=wait)
+        said = None if told.code in _MERELY_BUSY else told.code
+        return UpstreamBusy(f"The upstream limits its rate{note}.", retry_after=wait, code=said)
     if status in {503, 529}:
         return UpstreamOverloaded(f"The upstream is overloaded{note}.", retry_after=wait)
     if status in {408, 504}:
@@ -196,14 +214,32 @@ def _meaning(status: int, told: Told, wait: float | None) -> UpstreamError:
     return UpstreamDown(f"The upstream failed{note}.", kind="server")
 
 
+def _not_found(told: Told) -> UpstreamError | None:
+    """Read a 404: about what the request names, or (None too) about the model or address that we
+    ask for, as is one that says nothing else."""
+    if not _OURS_CODES.isdisjoint(told.codes):
+        return UpstreamRefusedUs(
+            f"The upstream has no such model{_note(404, told)}.", code=told.code
+        )
+    if _OWN_THING.match(told.message):
+        return NotFoundThere(**_words(404, told))
+    if _NOTHING_SAID.fullmatch(told.message.strip()) or _OURS_WORDS.search(told.message):
+        return None
+    why = f"The upstream does not find what the request names{_note(404, told)}."
+    return NotFoundThere(why, status=404, code=told.code)
+
+
 def _rejected(status: int, told: Told) -> UpstreamError | None:
     """Read a 4xx that may be about the request itself; None when it is not."""
+    if status == 404:
+        return _not_found(told)
     if not _CONTENT_CODES.isdisjoint(told.codes):
         return ContentRefused(**_words(status, told))
     if status not in _REJECTIONS:
         return None
     if "rate_limit_exceeded" in told.codes:  # some say 413 to more tokens than a minute allows
-        return UpstreamBusy(f"The upstream limits its rate{_note(status, told)}.")
+        why = f"The upstream limits its rate{_note(status, told)}."
+        return UpstreamBusy(why, code="rate_limit_exceeded")
     if _is_context(told):
         words = _words(status, told)
         if told.code in _WORDLESS:  # clients of OpenAI's know it by its code alone
@@ -214,7 +250,7 @@ def _rejected(status: int, told: Told) -> UpstreamError | None:
 
 def _words(status: int, told: Told) -> dict[str, Any]:
     message = told.message or f"The upstream rejects the request ({status})."
-    kept = status if status in _REJECTIONS else 400
+    kept = status if status in {*_REJECTIONS, 404} else 400
     return {"message": message, "status": kept, "param": told.param, "code": told.code}
 
 

@@ -67,6 +67,8 @@ FAULTS = {
     ),
     "context, as Anthropic says it": (CLAUDE_S, 400, "context_length_exceeded", None),
     "rejected": (refused(422, "odd_thing", "That is odd."), 422, "odd_thing", None),
+    "quota": (refused(429, "insufficient_quota", "Spent."), 429, "insufficient_quota", "1"),
+    "a file of the request's": (refused(404, "gone", "File not found: file_m"), 404, "gone", None),
     "200 and HTML": (HTML, 502, None, None),
     "200 and nothing": (whole(b""), 502, None, None),
     "events that are none": (streamed(events(b"<html>")), 502, None, None),

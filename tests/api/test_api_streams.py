@@ -104,7 +104,7 @@ async def test_a_held_stream_that_breaks_goes_on_at_the_next_tier(tmp_path, faul
         ("500", 502, "upstream_error"),
         ("401", 502, "upstream_error"),
         ("403", 502, "upstream_error"),
-        ("404", 502, "upstream_error"),
+        ("404,code=model_not_found", 502, "upstream_error"),
         ("429,retry_after=7", 429, "rate_limit_error"),
         ("503,retry_after=3", 503, "overloaded"),
         ("529", 503, "overloaded"),

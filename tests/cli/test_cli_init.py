@@ -104,6 +104,11 @@ model_list:
     litellm_params: {model: "openai/*"}
   - model_name: bed
     litellm_params: {model: bedrock/anthropic.claude-v2}
+  - model_name: vectors
+    litellm_params: {model: openai/gpt-5-nano}
+    model_info: {mode: embedding}
+  - model_name: small-vectors
+    litellm_params: {model: openai/text-embedding-3-small}
   - model_name: unpriced
     litellm_params: {model: openai/never-heard-of}
 router_settings: {routing_strategy: simple-shuffle, num_retries: 2}
@@ -118,6 +123,7 @@ def test_a_litellm_proxy_s_configuration_is_carried_over(bare, capsys, tmp_path,
     assert main(["init", "--from-litellm", "proxy.yaml"]) == 0
     told = capsys.readouterr().out
     for left in ("model *:", "provider bedrock", "never-heard-of", "second deployment", "rpm of",
+                 "model vectors (embedding): it answers no chat", "model small-vectors",
                  "router_settings.num_retries"):  # fmt: skip
         assert left in told, left
     written = (tmp_path / "waterfall.yaml").read_text()
@@ -139,11 +145,12 @@ def test_a_litellm_proxy_s_configuration_is_carried_over(bare, capsys, tmp_path,
     [
         ("model_list: [", "not YAML"),
         ("a: 1", "no model_list"),
+        (b"model_list: \xff", "no text in UTF-8 (byte 12)"),
         ("model_list: [{model_name: a}]", "none of its models"),
     ],
 )
 def test_what_cannot_be_carried_over(bare, capsys, tmp_path, text, told):
-    (tmp_path / "proxy.yaml").write_text(text)
+    (tmp_path / "proxy.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
     assert main(["init", "--from-litellm", "proxy.yaml"]) == 2
     assert told in capsys.readouterr().err
     assert main(["init", "--from-litellm", "nowhere.yaml"]) == 2

@@ -52,6 +52,7 @@ def asks(*content, **fields):
         ({"response_format": {"type": "json_object"}}, ("json_object",)),
         ({"response_format": {"type": "json_schema"}}, ("json_schema",)),
         ({"modalities": ["text", "audio"]}, ("audio",)),
+        ({"modalities": True}, ()),
         ({"n": 1, "logprobs": False, "logit_bias": {}, "stop": None}, ()),
         (
             {"n": 2, "logprobs": True, "logit_bias": {"1": 5}, "stop": ["x"]},

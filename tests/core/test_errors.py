@@ -9,6 +9,7 @@ from gateway.core.errors import (
     UpstreamBusy,
     UpstreamDown,
     UpstreamOverloaded,
+    UpstreamRefusedUs,
     UpstreamRejected,
     UpstreamTimeout,
 )
@@ -63,6 +64,22 @@ def test_down_says_in_which_way():
 def test_exhausted_tells_what_helps_most(failures, status, kind, wait):
     error = Exhausted([(f"tier-{n}", each) for n, each in enumerate(failures)])
     assert (error.status, error.type, error.retry_after) == (status, kind, wait)
+
+
+@pytest.mark.parametrize(
+    ("failures", "code"),
+    [
+        ([UpstreamBusy("b", code="insufficient_quota")], "insufficient_quota"),
+        ([UpstreamBusy("b", code="x"), UpstreamBusy("b", code="x")], "x"),
+        ([UpstreamBusy("b", code="x"), UpstreamBusy("b", code="y")], "exhausted"),
+        ([UpstreamBusy("b", code="x"), DOWN], "exhausted"),
+        ([UpstreamRefusedUs("m", code="model_not_found")], "model_not_found"),
+        ([UpstreamRefusedUs("m")], "exhausted"),
+        ([BUSY], "exhausted"),
+    ],
+)
+def test_exhausted_keeps_a_code_that_its_upstreams_agree_on(failures, code):
+    assert Exhausted([("tier", each) for each in failures]).code == code
 
 
 def test_exhausted_lists_every_failure():

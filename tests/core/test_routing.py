@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from core.tries import LARGE, MEDIUM, SMALL, TIERS
 
+from gateway.core.accepts import Accepts
 from gateway.core.difficulty import Difficulty
 from gateway.core.errors import BadRequest, CeilingTooLow
 from gateway.core.plan import Tier
@@ -128,6 +129,22 @@ def test_what_no_tier_takes_is_refused(signals, wants):
     tier = replace(SMALL, takes_tools=False, takes_images=False)
     with pytest.raises(BadRequest, match=f"takes {wants}"):
         planned(signals=signals, route=replace(ROUTE, tiers=(tier,)))
+
+
+@pytest.mark.parametrize(
+    ("demand", "param"),
+    [
+        ("json_object", "response_format"),
+        ("web_search", "web_search_options"),
+        ("stop", "stop"),
+        ("files", "messages"),
+    ],
+)
+def test_what_no_tier_takes_is_refused_by_its_field(demand, param):
+    tier = replace(SMALL, accepts=Accepts(refuse=frozenset({demand})))
+    with pytest.raises(BadRequest) as refused:
+        planned(signals=Signals(demands=(demand,)), route=replace(ROUTE, tiers=(tier,)))
+    assert refused.value.param == param
 
 
 def test_a_pin_to_no_tier_is_refused_with_the_names_there_are():

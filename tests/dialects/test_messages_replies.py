@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import orjson
+import pytest
 from dialects.samples import CALL, MESSAGE, THOUGHT, stream_of
 from dialects.telling import chunks_of, delta_of, heard, replies, told
 from hypothesis import given, settings
@@ -25,6 +26,7 @@ from gateway.dialects.messages.write_reply import error_body, plain_reply
 from gateway.upstreams.wire import pieces_of
 
 SIZES = st.integers(1, 40)
+CHAT_CALL = {"id": "c", "function": {"name": "f", "arguments": "{}"}}
 ASKED = ChatRequest({"model": "m", "messages": [], "stop": ["END"]})
 
 
@@ -194,6 +196,23 @@ def test_a_stop_sequence_is_told_where_the_upstream_names_it():
     assert payload["choices"][0]["finish_reason"] == "stop"
     again = orjson.loads(plain_reply(delta_of(payload), ASKED, Usage()))
     assert (again["stop_reason"], again["stop_sequence"]) == ("stop_sequence", "END")
+
+
+@pytest.mark.parametrize(
+    "said", [{"tool_calls": [CHAT_CALL]}, {"function_call": CHAT_CALL["function"]}]
+)
+def test_a_call_that_was_forced_ends_a_message_by_tool_use(said):
+    """Chats say `stop` after one; agents of Messages go on only by `tool_use`."""
+    for finish, reason in (("stop", "tool_use"), ("length", "max_tokens")):
+        choice = {"index": 0, "finish_reason": finish}
+        plain = {"choices": [{**choice, "message": {"content": None, **said}}]}
+        assert orjson.loads(plain_reply(delta_of(plain), ASKED, Usage()))["stop_reason"] == reason
+        telling = MESSAGES.stream(ASKED)
+        out = telling.feed(delta_of({"choices": [{**choice, "delta": said}]})) + telling.end(
+            Usage()
+        )
+        (ended,) = [event for name, event in heard(out, 10**6) if name == "message_delta"]
+        assert ended["delta"]["stop_reason"] == reason
 
 
 def test_a_refusal_is_one():

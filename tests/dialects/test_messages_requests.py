@@ -54,8 +54,9 @@ TOOL = {"name": "weather", "description": "What it is like.", "parameters": PLAC
 FIELDS = st.fixed_dictionaries(
     {"model": st.just("claude-sonnet-4-5"), "max_tokens": st.integers(1, 9999)},
     optional={
-        "temperature": st.floats(0, 1),
-        "top_p": st.floats(0, 1),
+        "temperature": st.floats(
+            0, 1
+        ),  # top_p, of which one of the two is taken, is in a row below
         "stop": st.lists(WORDS, min_size=1, max_size=2),
         "user": WORDS,
         "odd": st.just([1, None]),
@@ -138,6 +139,15 @@ def test_a_field_in_the_words_of_messages(fields, expected):
         ({"seed": 7, "presence_penalty": 1}, {"seed", "presence_penalty"}),
         ({"temperature": 1.7}, {"temperature"}),
         ({"model": "claude-opus-4-7", "temperature": 0.2, "top_p": 1}, {"temperature", "top_p"}),
+        ({"temperature": 0.2, "top_p": 0.5}, {"top_p"}),
+        ({"temperature": 1, "top_p": 0.5}, {"temperature"}),
+        ({"model": "claude-3-7-sonnet", "temperature": 1, "top_p": 0.5}, set()),
+        ({"reasoning_effort": "low", "top_p": 0.5, "top_k": 3}, {"top_p", "top_k"}),
+        ({"reasoning_effort": "low", "top_p": 0.97}, set()),
+        (
+            {"model": "claude-opus-4-6", "reasoning_effort": "low", "temperature": 0.5},
+            {"temperature"},
+        ),
         ({"model": "claude-3-5-haiku-latest", "reasoning_effort": "high"}, {"reasoning_effort"}),
         ({"metadata": {"a": "b"}, "service_tier": "flex"}, {"metadata", "service_tier"}),
         ({"logit_bias": {"1": 2}, "n": 1, "stream_options": {}}, {"logit_bias"}),
@@ -147,7 +157,9 @@ def test_a_field_in_the_words_of_messages(fields, expected):
 def test_what_is_harmless_is_dropped_by_name(fields, dropped):
     told, names = write_request(asked(**fields))
     assert set(names) == dropped
-    assert not set(told) & (set(fields) - {"model", "temperature"})
+    assert set(told) & dropped <= {"temperature"}, "at most 1"
+    kept = {"temperature", "top_p", "top_k"} & set(fields) - dropped
+    assert {name: told[name] for name in kept} == {name: fields[name] for name in kept}
 
 
 @pytest.mark.parametrize(
@@ -158,6 +170,7 @@ def test_what_is_harmless_is_dropped_by_name(fields, dropped):
         ({"response_format": {"type": "json_object"}}, "response_format"),
         ({"modalities": ["text", "audio"]}, "modalities"),
         ({"web_search_options": {}}, "web_search_options"),
+        ({"tools": [{"type": "custom", "custom": {"name": "sh"}}]}, "tools[0]"),
         ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages[0]"),
         (
             {
@@ -284,6 +297,8 @@ def test_what_only_messages_can_do_is_known(fields, only):
         ({"messages": []}, "messages"),
         ({"messages": [7]}, "messages[0]"),
         ({"messages": [{"role": "tool", "content": ""}]}, "messages[0].role"),
+        ({"messages": [{"role": [], "content": ""}]}, "messages[0].role"),
+        ({"messages": [{"role": {}, "content": ""}]}, "messages[0].role"),
         ({"messages": [{"role": "user", "content": 7}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": [{"text": "a"}]}]}, "messages[0].content[0]"),
         ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0]"),

@@ -236,6 +236,15 @@ def test_a_request_is_read_as_a_chat_s():
     )
 
 
+@pytest.mark.parametrize("tools", [[], None])
+@pytest.mark.parametrize("choice", ["auto", "none"])
+def test_a_choice_of_no_tools_is_not_told_to_a_chat(tools, choice):
+    asked = {"model": "m", "input": "hi", "tools": tools, "parallel_tool_calls": True}
+    body = read_request({**asked, "tool_choice": choice}, {}).body
+    assert not {"tools", "tool_choice", "parallel_tool_calls"} & set(body)
+    assert read_request({**asked, "tool_choice": "required"}, {}).body["tool_choice"] == "required"
+
+
 @pytest.mark.parametrize(
     ("fields", "only"),
     [

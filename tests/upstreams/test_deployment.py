@@ -8,6 +8,7 @@ import pytest
 from upstreams.playing import Bench, Inner
 
 from gateway.core.errors import (
+    NotFoundThere,
     UpstreamBusy,
     UpstreamDown,
     UpstreamOverloaded,
@@ -103,6 +104,15 @@ async def test_one_request_s_own_refusal_sets_nothing_aside():
     for _ in range(6):
         await bench.call()
     assert not bench.all[0].set_aside
+
+
+async def test_what_a_request_names_and_is_not_there_sets_nothing_aside():
+    bench = Bench(Inner(*[NotFoundThere("no file", status=404)] * 9, "ok"), **OFF)
+    for _ in range(9):
+        assert (await bench.call()).status == 404
+    assert bench.all[0].breaker.closed
+    assert not bench.all[0].set_aside
+    assert await bench.call() is None
 
 
 async def test_with_the_breaker_off_it_is_asked_whatever_it_says():

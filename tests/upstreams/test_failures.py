@@ -8,6 +8,7 @@ import pytest
 from gateway.core.errors import (
     ContentRefused,
     ContextTooLong,
+    NotFoundThere,
     UpstreamBusy,
     UpstreamDown,
     UpstreamOverloaded,
@@ -114,6 +115,61 @@ def test_a_message_is_found_in_every_usual_shape(body):
 def test_a_structured_message_is_kept_as_json():
     error = from_reply(422, {}, b'{"detail": [{"loc": ["n"], "msg": "too many"}]}')
     assert error.message == '[{"loc":["n"],"msg":"too many"}]'
+
+
+# ------------------------------------------------------------------ what is not found
+
+OURS = {
+    "openai": {"message": "The model `x` does not exist", "code": "model_not_found"},
+    "anthropic": {"type": "not_found_error", "message": "model: claude-x"},
+    "vllm": {"message": "The model `x` does not exist.", "type": "NotFoundError", "code": 404},
+    "ollama": {"message": 'model "x" not found, try pulling it first', "type": "api_error"},
+    "azure": {"code": "DeploymentNotFound", "message": "The API deployment does not exist."},
+    "azure's path": {"code": "404", "message": "Resource not found"},
+    "google": {"code": 404, "message": "models/x is not found for API version v1"},
+    "openrouter": {"code": 404, "message": "No endpoints found for x."},
+    "llama.cpp's path": {"code": 404, "message": "File Not Found", "type": "not_found_error"},
+    "openai's path": {"message": "Invalid URL (POST /v1/x)", "type": "invalid_request_error"},
+    "fastapi": "Not Found",
+}
+OF_THE_REQUEST = [
+    ("File not found: file_x", "not_found_error"),
+    ("File not found: file_model", "gone"),
+    ("Item with id 'rs_model' not found.", "not_found"),
+    ("Response with id 'resp_1' not found.", "x"),
+    ("No such File object: file-1", "t"),
+]
+
+
+@pytest.mark.parametrize("error", OURS.values(), ids=OURS)
+def test_a_404_of_the_model_or_address_is_ours(error):
+    found = told(404, error)
+    assert type(found) is UpstreamRefusedUs
+    assert not found.credentials
+
+
+def test_a_model_that_is_not_there_keeps_its_code():
+    assert told(404, OURS["openai"]).code == "model_not_found"
+
+
+@pytest.mark.parametrize(("message", "code"), OF_THE_REQUEST)
+def test_a_404_of_what_the_request_names_is_told_as_it_came(message, code):
+    found = told(404, {"message": message, "type": code})
+    assert (type(found), found.status, found.code) == (NotFoundThere, 404, code)
+    assert (found.message, found.falls_through) == (message, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ({"code": "rate_limit_exceeded"}, "rate_limit_exceeded"),
+        ({"type": "insufficient_quota"}, "insufficient_quota"),
+        ({"type": "rate_limit_error"}, "rate_limited"),
+        ({}, "rate_limited"),
+    ],
+)
+def test_a_limit_keeps_its_code(error, code):
+    assert told(429, error).code == code
 
 
 # ------------------------------------------------------------------ what falls through

@@ -23,6 +23,7 @@ from upstreams.scripted import (
 from gateway.core.errors import (
     ContentRefused,
     ContextTooLong,
+    NotFoundThere,
     UpstreamBusy,
     UpstreamDown,
     UpstreamOverloaded,
@@ -40,6 +41,7 @@ def refused(status, body=ERROR, **headers):
     return [whole(body, status, **headers)]
 
 
+NO_MODEL = b'{"error":{"message":"The model `m` does not exist","code":"model_not_found"}}'
 HASTY = replace(PATIENT, first_token=0.3)
 FAULTS = {
     "F-02 reset before the head": (["reset"], UpstreamDown, "bad_response"),
@@ -82,7 +84,8 @@ FAULTS = {
         ContentRefused,
         "content_filter",
     ),
-    "F-06 404": (refused(404), UpstreamRefusedUs, "auth"),
+    "F-06 404 of the model": (refused(404, NO_MODEL), UpstreamRefusedUs, "auth"),
+    "F-06 404 of anything else": (refused(404), NotFoundThere, "rejected"),
     "F-06 422": (refused(422), UpstreamRejected, "rejected"),
     "F-08 401": (refused(401), UpstreamRefusedUs, "auth"),
     "F-08 403": (refused(403), UpstreamRefusedUs, "auth"),

@@ -47,7 +47,9 @@ def read_request(body: Mapping[str, Any], headers: Mapping[str, str]) -> ChatReq
     chat |= {key: body[key] for key in ("temperature", "top_p") if body.get(key) is not None}
     if tools:
         chat["tools"] = tools
-    chat |= _choice(body.get("tool_choice"))
+    choice = _choice(body.get("tool_choice"))
+    if tools or choice.get("tool_choice") not in ("auto", "none"):
+        chat |= choice  # without tools a chat takes none that asks for nothing either
     chat |= _odds_and_ends(body)
     others = body.keys() - _READ - set(_UNHEARD) - set(_RESTED_ON)
     chat |= {key: body[key] for key in body if key in others}

@@ -50,7 +50,7 @@ class Turns:
             role = mapping(turn, where).get("role")
             if role == "assistant":
                 self._said(turn.get("content"), f"{where}.content")
-            elif role in {"user", "system"}:
+            elif role in ("user", "system"):  # no set: it may be anything
                 self._heard(str(role), turn.get("content"), f"{where}.content")
             else:
                 raise wrong(f"{where}.role", "user, assistant or system")

@@ -183,7 +183,9 @@ class Telling:
             yield from self._close()
         yield {
             "type": "message_delta",
-            "delta": stopped(self._choice, self._request, refused=self._refused),
+            "delta": stopped(
+                self._choice, self._request, refused=self._refused, called=bool(self._calls)
+            ),
             "usage": usage_told(self._usage, usage),
         }
         yield {"type": "message_stop"}

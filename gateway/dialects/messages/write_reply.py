@@ -63,7 +63,12 @@ def plain_reply(delta: Delta, request: ChatRequest, usage: Usage) -> bytes:
         {
             **opening(payload),
             "content": list(_blocks(said, full_names(request))),
-            **stopped(choice, request, refused=bool(said.get("refusal"))),
+            **stopped(
+                choice,
+                request,
+                refused=bool(said.get("refusal")),
+                called=bool(calls_of(said)),
+            ),
             "usage": usage_told(payload.get("usage"), usage),
         }
     )
@@ -80,13 +85,18 @@ def opening(payload: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def stopped(choice: Mapping[str, Any], request: ChatRequest, *, refused: bool) -> dict[str, Any]:
-    """Say why a reply ended; a stop sequence is known where the upstream names it."""
+def stopped(
+    choice: Mapping[str, Any], request: ChatRequest, *, refused: bool, called: bool
+) -> dict[str, Any]:
+    """Say why a reply ended; a stop sequence is known where the upstream names it. A chat that was
+    made to call a tool ends its call by `stop`; who speaks Messages goes on by `tool_use` alone."""
     finish = choice.get("finish_reason")
     sequence = choice.get("stop_reason")
     stops = request.body.get("stop") or ()
     if finish == "stop" and isinstance(sequence, str) and sequence in stops:
         return {"stop_reason": "stop_sequence", "stop_sequence": sequence}
+    if called and finish in {"stop", None}:
+        return {"stop_reason": "tool_use", "stop_sequence": None}
     reason = "refusal" if refused else STOPPED.get(str(finish), "end_turn")
     return {"stop_reason": reason, "stop_sequence": None}
 

@@ -7,12 +7,14 @@ from typing import Any, Final
 
 from gateway.core.errors import CannotCarry
 from gateway.core.native import NativeRequest
-from gateway.dialects.accepts import DROPPED, SILENT, takes_sampling, thinks
+from gateway.dialects.accepts import DROPPED, SILENT, takes_both, takes_sampling, thinks
 from gateway.dialects.messages.write_turns import turns
 from gateway.dialects.shapes import written
 
 MAX_TOKENS: Final = 8192
 """What a reply may have where the client sets no bound: Messages want one always."""
+LEAST_TOP_P: Final = 0.95
+"""What Anthropic takes beside thinking; from there to 1."""
 _SERVICE: Final = {"auto": "auto", "default": "standard_only"}
 _CHOICES: Final = {"auto": "auto", "none": "none", "required": "any"}
 _SCHEMALESS: Final = {"type": "object", "properties": {}}
@@ -119,7 +121,8 @@ def _bound(body: Mapping[str, Any]) -> int:
 
 
 def _sampling(body: Mapping[str, Any], dropped: list[str]) -> dict[str, Any]:
-    """Messages' temperature ends at 1, where the chat's goes on to 2; the newest take none."""
+    """Messages' temperature ends at 1, where the chat's goes on to 2; of it and top_p newer models
+    take one, the newest none."""
     given = {n: body[n] for n in ("temperature", "top_p", "top_k") if body.get(n) is not None}
     if not takes_sampling(str(body["model"])):
         dropped += given
@@ -127,11 +130,15 @@ def _sampling(body: Mapping[str, Any], dropped: list[str]) -> dict[str, Any]:
     if given.get("temperature", 0) > 1:
         dropped.append("temperature")
         given["temperature"] = 1
+    if {"temperature", "top_p"} <= given.keys() and not takes_both(str(body["model"])):
+        less = "temperature" if given["temperature"] == 1 and given["top_p"] != 1 else "top_p"
+        dropped.append(less)
+        del given[less]
     return given
 
 
 def _tools(body: Mapping[str, Any]) -> dict[str, Any]:
-    offered = [_tool(tool) for tool in body.get("tools") or ()]
+    offered = [_tool(tool, f"tools[{n}]") for n, tool in enumerate(body.get("tools") or ())]
     offered += [_function(function) for function in body.get("functions") or ()]
     choice = body.get("tool_choice", body.get("function_call"))
     if isinstance(choice, Mapping) and choice.get("type") == "allowed_tools":
@@ -147,7 +154,10 @@ def _tools(body: Mapping[str, Any]) -> dict[str, Any]:
     return {"tools": offered} | ({"tool_choice": chosen} if chosen else {})
 
 
-def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
+def _tool(tool: Mapping[str, Any], where: str) -> dict[str, Any]:
+    if "custom" in tool:
+        told = f"{where}: Anthropic's Messages have no tools that take a text in place of JSON."
+        raise CannotCarry(told, param=where)
     if tool.get("type") != "function":
         return dict(tool)  # one of the provider's own
     made = _function(tool["function"])
@@ -183,9 +193,7 @@ def _format(body: Mapping[str, Any]) -> dict[str, Any]:
     return {"output_config": {**config, "format": {"type": "json_schema", "schema": schema}}}
 
 
-def _thinking(
-    body: Mapping[str, Any], told: Mapping[str, Any], dropped: list[str]
-) -> dict[str, Any]:
+def _thinking(body: Mapping[str, Any], told: dict[str, Any], dropped: list[str]) -> dict[str, Any]:
     """Say how much to think. A budget lies within the reply's bound, which grows by it; it cannot
     be asked for in the middle of a turn of tools whose thoughts the client has not kept."""
     effort = body.get("reasoning_effort")
@@ -193,6 +201,7 @@ def _thinking(
         return {}
     how = thinks(str(body["model"]))
     if how.adaptive and effort in {"low", "medium", "high", "xhigh", "max"}:
+        _unsample(told, dropped)
         config = {**(told.get("output_config") or {}), "effort": effort}
         return {"thinking": {"type": "adaptive"}, "output_config": config}
     budget = (how.budgets or {}).get(effort)
@@ -200,19 +209,24 @@ def _thinking(
         if effort not in {"none", "minimal"}:
             dropped.append("reasoning_effort")
         return {}
+    _unsample(told, dropped)
     return {
         "thinking": {"type": "enabled", "budget_tokens": budget},
         "max_tokens": told["max_tokens"] + budget,
-        **_unsampled(told, dropped),
     }
 
 
-def _unsampled(told: Mapping[str, Any], dropped: list[str]) -> dict[str, Any]:
-    """Where a model thinks by budget, its temperature is 1."""
-    if told.get("temperature", 1) == 1:
-        return {}
-    dropped.append("temperature")
-    return {"temperature": 1}
+def _unsample(told: dict[str, Any], dropped: list[str]) -> None:
+    """Take out what a model that thinks does not take: its temperature is 1, its top_p close to
+    that, and it has no top_k."""
+    refused = {
+        "temperature": told.get("temperature", 1) != 1,
+        "top_p": told.get("top_p", 1) < LEAST_TOP_P,
+        "top_k": "top_k" in told,
+    }
+    for name in (name for name, is_refused in refused.items() if is_refused):
+        dropped.append(name)
+        del told[name]
 
 
 def _lost_its_thoughts(messages: Sequence[Mapping[str, Any]]) -> bool:

@@ -37,6 +37,8 @@ def turns(messages: Sequence[Mapping[str, Any]]) -> tuple[str | list[_Block], li
         else:
             _add(told, "user", _parts(message.get("content"), where))
     _trim_end(told)
+    if not told and system:  # there is no asking without a turn of the user's
+        return "", [{"role": "user", "content": system}]
     return _joined(system), told
 
 
@@ -80,9 +82,19 @@ def _said(message: Mapping[str, Any], where: str, names: dict[str, str]) -> Iter
     calls = message.get("tool_calls") or ()
     old = message.get("function_call")
     if old and not calls:
-        calls = [{"id": f"call_{old['name']}", "type": "function", "function": old}]
+        calls = [{"id": _old_id(old["name"], names), "type": "function", "function": old}]
     for place, call in enumerate(calls):
         yield _call(call, f"{where}.tool_calls[{place}]", names)
+
+
+def _old_id(name: str, names: Mapping[str, str]) -> str:
+    """Return an id for a function's call, which has none: another one for each of the same name."""
+    first = f"call_{name}"
+    before = names.get(name, "")
+    if before != first and not before.startswith(f"{first}_"):
+        return first
+    count = before.removeprefix(first).lstrip("_")
+    return f"{first}_{int(count or 1) + 1}"
 
 
 def _call(call: Mapping[str, Any], where: str, names: dict[str, str]) -> _Block:

@@ -53,6 +53,10 @@ def read_request(body: Mapping[str, Any], headers: Mapping[str, str]) -> ChatReq
         chat["tools"] = tools
     choice, forced = _choice(body.get("tool_choice"))
     chat |= choice
+    if not tools:  # a chat takes neither beside no tools, where they ask for nothing either
+        chat.pop("parallel_tool_calls", None)
+        if chat.get("tool_choice") in ("auto", "none"):
+            del chat["tool_choice"]
     formed, unsaid = _form(body)
     chat |= formed
     chat |= _stream(body.get("stream"))
