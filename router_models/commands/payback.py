@@ -76,7 +76,15 @@ def run(args: argparse.Namespace) -> int:
         return parse_plan(deepcopy(opened), book, known, figures)
 
     told = weigh(plan_of(measured))
-    told["measured"] = None if measured is None else {"tier": args.tier, **measured}
+    told["measured"] = (
+        None
+        if measured is None
+        else {
+            "tier": args.tier,
+            "says_volume": args.volume is None,
+            **measured,
+        }
+    )
     told["band"] = None if measured is None else _band(told, plan_of, measured, days)
     write(args, told, document)
     best = min(told["against"].values(), key=lambda found: found["cost"])

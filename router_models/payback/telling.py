@@ -21,9 +21,12 @@ Figures = Mapping[str, Any]
 _SHORT = {
     "prompted": "prompting",
     "cached": "cached prompting",
-    "large": "large model",
-    "large_bare": "large, bare prompt",
+    "large": "large",
+    "large_cached": "large, cached",
+    "large_bare": "large, bare",
 }
+_ENOUGH_DAYS = 7
+"""Of a ledger, for a month's volume: weeks have their ends."""
 _WHY = {
     "dearer": "never: no cheaper",
     "upkeep": "never: upkeep",
@@ -41,6 +44,7 @@ _REASONS = {
 def document(told: Figures) -> Document:
     """Tell what was weighed."""
     verdict, tone = _verdict(told)
+    verdict += _stretched(told)
     sections = [_against(told), _curve(told), _conditions(told), _sensitivity(told), _rests(told)]
     return Document(
         title="Does fine-tuning pay back?",
@@ -66,6 +70,19 @@ def _verdict(told: Figures) -> tuple[str, Tone]:
     others = [ALTERNATIVES[key] for key, each in told["against"].items() if each["within"]]
     beside = f" Within {told['horizon']:g} months it does against {', and against '.join(others)}."
     return f"Not against the cheapest alternative, {name}: {word}.{beside * bool(others)}", "bad"
+
+
+def _stretched(told: Figures) -> str:
+    """Say where a month's volume is made of few days."""
+    found = told.get("measured")
+    days = 0.0 if not found else (found["last"] - found["first"]) / 86_400
+    if not found or not found["says_volume"] or days >= _ENOUGH_DAYS:
+        return ""
+    length = f"{days:.1f} days" if days >= 0.1 else f"{days * 1_440:,.0f} minutes"
+    return (
+        f" A month's volume is reckoned from {found['calls']:,} calls in {length}: too short to "
+        "go by; say --volume, or ask again later."
+    )
 
 
 def _months(found: Figures) -> str:

@@ -26,6 +26,7 @@ ALTERNATIVES = {
     "prompted": "the same small model with the whole prompt, nothing cached",
     "cached": "the same small model, its instructions in the provider's cache",
     "large": "the large model with the whole prompt",
+    "large_cached": "the large model, its instructions in the provider's cache",
     "large_bare": "the large model with the user's prompt alone",
 }
 """What may answer instead, in words."""
@@ -70,7 +71,10 @@ def costs_of(given: Weighed) -> tuple[float, dict[str, float]]:
     if "large" in prices:
         large = request_cost(prices["large"], tokens)
         bare = replace(tokens, instructions=0.0)
-        costs |= {"large": large, "large_bare": request_cost(prices["large"], bare)}
+        costs["large"] = large
+        if given.cached is not None:
+            costs["large_cached"] = request_cost(prices["large"], tokens, given.cached)
+        costs["large_bare"] = request_cost(prices["large"], bare)
         if given.escalation is not None:
             before, after = given.escalation
             for name in {"prompted", "cached"} & costs.keys():

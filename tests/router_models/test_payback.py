@@ -20,6 +20,7 @@ from gateway.core.economics import Tokens
 from gateway.core.money import NANO, Price, nano
 from loadtests.made_up_ledger import make
 from router_models.commands.payback_file import parse_plan
+from router_models.payback.telling import document
 from router_models.payback.weigh import scaled, weigh
 
 ROOT = Path(__file__).parents[2]
@@ -190,6 +191,9 @@ def test_a_ledger_says_what_a_mean_request_is(tmp_path, payback):
     assert told["cached"] == pytest.approx(cached / 300)
     assert told["volume"] == 7
     assert told["measured"]["calls"] == calls
+    stretched = "A month's volume is reckoned from"
+    assert stretched in document(payback(*asked)).verdict
+    assert stretched not in document(told).verdict
 
 
 def test_a_ledger_that_has_nothing_of_the_tier_is_refused(tmp_path, capsys):
@@ -248,9 +252,9 @@ def test_the_page_s_example_comes_to_the_page_s_table(tmp_path, capsys):
     rows = re.findall(
         r"^\| (?:the .*?) \| \$([0-9.]+) \| \$([0-9.]+) \| (.*) \|$", page, re.MULTILINE
     )
-    assert len(rows) == 4
+    assert len(rows) == 5
     for name, (cost, tuned, paid) in zip(
-        ("large", "large_bare", "prompted", "cached"), rows, strict=True
+        ("large", "large_cached", "large_bare", "prompted", "cached"), rows, strict=True
     ):
         found = told["against"][name]
         assert f"{found['cost'] / NANO:.6f}" == cost
