@@ -99,18 +99,17 @@ def asks(dice: random.Random, names: Sequence[str], leaving: int) -> list[Ask]:
 def document(urls: Mapping[str, str]) -> dict[str, Any]:
     """Write the gateway's configuration."""
     checks = ["shape", "refusal", "format", "tools", "logprob"]
-    tier = {
-        "hold": {"tokens": HOLD},
-        "bar": {"accept": 0.72, "checks": checks},
-        "price": {"input": 1, "output": 4},
-    }
+    tier = {"price": {"input": 1, "output": 4}}
+    judged = {"hold": {"tokens": HOLD}, "bar": {"accept": 0.72, "checks": checks}}
+    *first, last = ({**tier, "upstream": name, "model": name} for name in TIERS)
+    tiers = [{**each, **judged} for each in first] + [last]
     patience = {"connect": "5s", "first_token": "20s", "silence": "3s", "total": "60s"}
     return {
         "upstreams": {
             name: {"kind": "openai", "base_url": f"{url}/v1", "timeouts": patience}
             for name, url in urls.items()
         },
-        "tiers": {name: {**tier, "upstream": name, "model": name} for name in TIERS},
+        "tiers": dict(zip(TIERS, tiers, strict=True)),
         "routes": {"waterfall": {"tiers": list(TIERS), "scorer": "rules"}},
     }
 
