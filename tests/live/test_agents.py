@@ -24,7 +24,7 @@ TOOLS = {
     "Codex": ("exec_command", lambda path: {"cmd": f"cat {path}"}),
 }
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # most of a gigabyte to fetch
 
 
 def chunks(*deltas, finish):
