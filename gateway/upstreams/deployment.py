@@ -86,6 +86,7 @@ class Deployment:
         self._direct = 0
         self._held = 0.0
         self._refused = 0
+        self._refusal = UpstreamRefusedUs("The upstream has refused the gateway's credentials.")
 
     @property
     def waiting(self) -> int:
@@ -109,7 +110,8 @@ class Deployment:
         """Say why it may not be asked."""
         if self.set_aside:
             self._tally.count("shed", self.name, self.model, "credentials")
-            return UpstreamRefusedUs("The upstream has refused the gateway's credentials.")
+            why = self._refusal
+            return UpstreamRefusedUs(why.message, credentials=why.credentials, code=why.code)
         self._tally.count("shed", self.name, self.model, "breaker")
         wait = max(self.breaker.until - now, 0.1)
         told = "The upstream has failed and is left alone for a while."
@@ -260,7 +262,7 @@ class Deployment:
         if not error.credentials and self._refused < REFUSALS:
             self.breaker.leave(ticket)
             return
-        self.set_aside = True
+        self.set_aside, self._refusal = True, error
         self._open("refuses our credentials or model: set aside", now + ASIDE_FOR)
 
     def _open(self, why: str, until: float) -> None:

@@ -84,13 +84,13 @@ async def test_it_stays_away_when_told_to(wait, for_):
 
 @pytest.mark.parametrize(("credentials", "after"), [(True, 1), (False, 3)])
 async def test_refused_credentials_are_set_aside_until_they_are_taken(credentials, after):
-    refused = UpstreamRefusedUs("no", credentials=credentials)
+    refused = UpstreamRefusedUs("no", credentials=credentials, code="model_not_found")
     bench = Bench(Inner(*[refused] * after, "ok"), **OFF)
     for _ in range(after):
         assert await bench.call() is refused
     assert bench.all[0].set_aside
     error = await bench.call()
-    assert error.status == 502
+    assert (error.status, error.message, error.code) == (502, "no", "model_not_found"), "as before"
     assert len(bench.sent) == after
     assert bench.counted("shed") == {"credentials": 1}
     bench.clock.now += 60.0
