@@ -1,9 +1,8 @@
-"""Every block of the drop-in guides, run as it stands by the client that it is for: the newest
-release of each, in an environment of its own, against a gateway as it is really served, with the
-simulated provider and with llama.cpp's own server behind it.
+"""Every block of the drop-in guides, run by the newest release of the client it is for, each in its
+own environment, against a gateway as it is served, with the simulated provider and with llama.cpp.
 
-What was run is docs/compatibility.md: `WRITE_TABLE=1 pytest -m live tests/live/test_guides.py`
-writes it anew; without that the test holds it to what the guides have.
+`WRITE_TABLE=1 pytest -m live tests/live/test_guides.py` writes anew what was run into
+docs/compatibility.md; without that the test holds it to what the guides have.
 """
 
 from __future__ import annotations
@@ -88,9 +87,8 @@ def client_of(case):
 
 
 def _run(command, **options):
-    return subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=LIMIT, **options
-    )
+    asked = {"capture_output": True, "text": True, "timeout": LIMIT, **options}
+    return subprocess.run(command, check=False, **asked)
 
 
 def _python(name, packages):
