@@ -19,7 +19,7 @@ _ENTRIES = 1_000
 AGAIN_SECONDS = 60.0
 """After so long a time that has come is told again."""
 
-EVERY = 0.4
+EVERY = 0.25
 """Seconds between two looks: what a change takes away, as a key, is gone within two seconds."""
 
 Facts = tuple[int, int, int]

@@ -195,21 +195,24 @@ async def test_a_change_of_roles_is_down_for_whoever_asks_and_nothing_else(redis
     shared = open_shared(redis.url, tmp_path, wall, 0.2)
     told = []
 
+    over = asyncio.Event()
+
     async def ask(number):
-        for turn in range(60):
+        while not over.is_set():
             try:
-                await shared.claim(f"{number} {turn}", b"1", 60)
+                await shared.claim(f"{number} {len(told)}", b"1", 60)
                 told.append("good")
             except SharedDown:
                 told.append("down")
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.0007 * number)
 
     async def change_roles():
-        for line in ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE") * 3:
-            await asyncio.sleep(0.01)
+        for line in ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE") * 2:
+            await asyncio.sleep(0.15)
             await asyncio.to_thread(redis.say, line)
+        over.set()
 
-    await asyncio.gather(change_roles(), *(ask(number) for number in range(12)))
+    await asyncio.gather(change_roles(), *(ask(number) for number in range(20)))
     assert {*told} == {"good", "down"}
     await shared.put("x", b"1", 60)
     await shared.aclose()
