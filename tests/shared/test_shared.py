@@ -214,7 +214,7 @@ async def test_a_change_of_roles_is_down_for_whoever_asks_and_nothing_else(redis
 
     await asyncio.gather(change_roles(), *(ask(number) for number in range(20)))
     assert {*told} == {"good", "down"}
-    await shared.put("x", b"1", 60)
+    await shared.put("after", b"1", 60)
     await shared.aclose()
 
 
