@@ -34,6 +34,11 @@ class Breaker:
         """Is all well?"""
         return not self._open
 
+    @property
+    def ticket(self) -> int:
+        """The ticket of a call that goes on: what comes of it from now on counts again."""
+        return self._generation
+
     def state(self, now: float) -> BreakerState:
         """Return how it stands; half open is also what waits for somebody to probe with."""
         if not self._open:

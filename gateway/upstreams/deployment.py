@@ -16,6 +16,7 @@ from typing import Protocol
 from gateway.config import Resilience
 from gateway.core.balance import Recent, is_outlier, load
 from gateway.core.breaker import Breaker
+from gateway.core.chat import Delta
 from gateway.core.concurrency import Concurrency, expected_wait
 from gateway.core.errors import (
     NotAsked,
@@ -131,19 +132,33 @@ class Deployment:
         if ticket is None:  # it opened while this stood in line
             self._leave(call)
             raise self.refusal(now)
+        tickets = [ticket]
+        if not self.breaker.closed:
+            receive = self._proving(receive, tickets)
         try:
             await self._inner.call(call, receive)
         except UpstreamError as error:
-            self._failed(error, ticket)
+            self._failed(error, tickets[-1])
             raise
         except BaseException:
-            self.breaker.leave(ticket)
+            self.breaker.leave(tickets[-1])
             raise
         else:
-            self._answered(ticket)
+            self._answered(tickets[-1])
         finally:
             self._held += _SMOOTH * (self._clock() - now - self._held)
             self._leave(call)
+
+    def _proving(self, receive: Receive, tickets: list[int]) -> Receive:
+        """A probe's first delta proves that it answers again: its end may be long in coming, and
+        waits for its client too. From there on it has a ticket as any other call."""
+
+        async def heard(delta: Delta) -> bool:
+            if self._proved(tickets[-1]):
+                tickets.append(self.breaker.ticket)
+            return await receive(delta)
+
+        return heard
 
     def _leave(self, call: UpstreamCall) -> None:
         self.concurrency.leave(displaced=call.displaced)
@@ -227,12 +242,18 @@ class Deployment:
 
     def _answered(self, ticket: int) -> None:
         self.recent.note(self._clock(), failed=False)
-        self._refused = 0
         self.concurrency.answered()
+        self._proved(ticket)
+
+    def _proved(self, ticket: int) -> bool:
+        """It answers; has that closed its breaker?"""
+        self._refused = 0
         self.set_aside = False
-        if self.breaker.succeed(ticket):
+        closed = self.breaker.succeed(ticket)
+        if closed:
             self._tally.count("breaker", self.name, self.model, "closed")
             _log.warning("%s answers again", self._who)
+        return closed
 
     def _failed(self, error: UpstreamError, ticket: int) -> None:
         if isinstance(error, UpstreamRejected):
@@ -262,7 +283,7 @@ class Deployment:
         if not error.credentials and self._refused < REFUSALS:
             self.breaker.leave(ticket)
             return
-        self.set_aside, self._refusal = True, error
+        self.set_aside, self._refusal = bool(self.how.breaker_failures), error
         self._open("refuses our credentials or model: set aside", now + ASIDE_FOR)
 
     def _open(self, why: str, until: float) -> None:

@@ -80,6 +80,15 @@ def test_it_says_what_it_changed():
     assert breaker.succeed(probe)
 
 
+def test_a_call_that_goes_on_counts_again_by_its_new_ticket():
+    breaker = Breaker(failures=1, pause=2.0)
+    breaker.fail(breaker.enter(0.0), 0.0)
+    probe = breaker.enter(2.0)
+    assert breaker.succeed(probe), "its first word"
+    assert not breaker.fail(probe, 3.0), "of before"
+    assert breaker.fail(breaker.ticket, 3.0)
+
+
 @given(st.lists(st.tuples(st.sampled_from("sfl"), st.floats(0, 3)), max_size=60))
 def test_it_always_comes_back(ends):
     """Whatever happened: once all is well, a call after the pause closes it; and while it is open

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from upstreams.playing import Bench, Inner
+from upstreams.playing import SAID, Bench, Inner
 
 from gateway.core.errors import (
     NotFoundThere,
@@ -41,6 +41,43 @@ async def test_it_is_left_alone_after_failures_and_probed_by_one_call():
     assert await probe is None
     assert await bench.call() is None
     assert bench.counted("breaker") == {"open": 1, "closed": 1}
+
+
+class Slow(Inner):
+    """Says something at once where its script has an Event, and ends when that is set."""
+
+    async def call(self, call, receive):
+        if isinstance(self.script[0], asyncio.Event):
+            await receive(SAID)
+        await super().call(call, receive)
+
+
+async def test_the_first_word_of_a_probe_lets_the_others_in_and_its_end_still_counts():
+    event = asyncio.Event()
+    bench = Bench(Slow(*[DOWN] * 5, event, "ok", *[DOWN] * 4, "ok"), **OFF)
+    for _ in range(5):
+        await bench.call()
+    bench.clock.now += 5.0
+    probe = asyncio.create_task(bench.call())
+    await asyncio.sleep(0)
+    assert bench.all[0].breaker.closed, "it streams: nobody waits for its end"
+    assert await bench.call() is None
+    for _ in range(4):
+        assert await bench.call() is DOWN
+    probe.cancel()  # as nobody's fault as ever
+    await asyncio.wait([probe])
+    assert bench.all[0].breaker.closed
+    assert bench.counted("breaker") == {"open": 1, "closed": 1}
+
+
+async def test_a_probe_that_breaks_off_counts_as_a_failure():
+    bench = Bench(Inner(*[DOWN] * 5, (SAID, DOWN), *[DOWN] * 4, "ok"), **OFF)
+    for _ in range(5):
+        await bench.call()
+    bench.clock.now += 5.0
+    for _ in range(5):
+        assert await bench.call() is DOWN
+    assert not bench.all[0].breaker.closed, "the broken probe was the first of five"
 
 
 @pytest.mark.parametrize(
@@ -123,6 +160,7 @@ async def test_with_the_breaker_off_it_is_asked_whatever_it_says():
     for _ in range(15):
         await bench.call()
     assert len(bench.sent) == 15
+    assert not bench.all[0].set_aside, "who is asked is not said to be set aside"
 
 
 # ------------------------------------------------------------------ the line
