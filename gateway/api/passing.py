@@ -23,6 +23,7 @@ from gateway.api.http import (
     stopping,
 )
 from gateway.api.kept_responses import missing
+from gateway.api.multipliers import check_passed
 from gateway.api.passage import Run
 from gateway.api.planning import Clocks
 from gateway.api.service import Service, Switch
@@ -37,6 +38,7 @@ from gateway.core.errors import (
 from gateway.core.ledger import Origin, refusal
 from gateway.core.money import UNPRICED
 from gateway.core.passing import Group, Passage, group_of
+from gateway.core.room import Caps
 from gateway.core.trace import read_traceparent
 
 METHODS = ("GET", "POST", "DELETE")
@@ -72,7 +74,7 @@ class PassThrough:
                 # What is read whole takes up room; what is streamed does not.
                 whole = _is_json(scope)
                 body = _Body(scope, place.receive if whole else receive, passing.max_upload)
-                raw = await _json_of(body, service.max_body) if whole else None
+                raw = await _json_of(body, service, passage.group) if whole else None
                 price = passing.prices.get(raw.model, UNPRICED) if raw else UNPRICED
                 size = len(raw.data) if raw else 0
                 await admit_passing(service.admission, key, own_id, size, price)
@@ -157,9 +159,10 @@ def _headers(scope: Scope) -> Mapping[str, str]:
 class Raw:
     """A JSON body as it came, and the model it names."""
 
-    def __init__(self, data: bytes) -> None:
-        """Raises BadRequest for what is no JSON object."""
+    def __init__(self, data: bytes, group: Group, caps: Caps) -> None:
+        """Raises BadRequest for what is no JSON object, or over a cap."""
         body = json_object(data)
+        check_passed(group, body, caps)
         model = body.get("model")
         if model is not None and not isinstance(model, str):
             raise BadRequest("model must be the name of a model.", param="model")
@@ -167,10 +170,10 @@ class Raw:
         self.stream = bool(body.get("stream") or body.get("stream_format") == "sse")
 
 
-async def _json_of(body: _Body, limit: int) -> Raw:
-    body.limit = limit
+async def _json_of(body: _Body, service: Service, group: Group) -> Raw:
+    body.limit = service.max_body
     blocks = [block async for block in body]
-    return Raw(b"".join(blocks))
+    return Raw(b"".join(blocks), group, service.caps)
 
 
 class _Body:

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from gateway.api.http import Headers, Scope, header
+from gateway.api.multipliers import check_parts
 from gateway.api.wire import parse
 from gateway.core.chat import ChatRequest, Delta
 from gateway.core.errors import BadRequest, GatewayError
@@ -25,6 +26,7 @@ def read_request(
     dialect: Dialect | None, scope: Scope, body: dict[str, Any], caps: Caps
 ) -> ChatRequest:
     """Read a request. Raises BadRequest naming the field and what it must be."""
+    check_parts(dialect.api if dialect else "", body, caps)
     if dialect is None:
         return parse(body, caps)
     request = dialect.read(body, _own_headers(dialect, scope))

@@ -130,6 +130,7 @@ def _fields(caps: Caps) -> Mapping[str, Callable[[str, object], None]]:
         "logprobs": _boolean,
         "stream_options": _object,
         "n": _integer(1, caps.n),
+        "best_of": _integer(1, caps.n),  # no OpenAI field: vLLM makes as many and keeps `n`
         "max_tokens": _integer(1, caps.max_tokens),
         "max_completion_tokens": _integer(1, caps.max_tokens),
         "top_logprobs": _integer(0, caps.top_logprobs),

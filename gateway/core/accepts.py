@@ -148,7 +148,7 @@ def _in_messages(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         content = message.get("content")
         if isinstance(content, list):
             for part in content:
-                kind = part.get("type") if isinstance(part, Mapping) else None
+                kind = part.get("type") if isinstance(part, (dict, Mapping)) else None
                 if kind in _PARTS:
                     yield _PARTS[kind]
                 if kind == "file" and (part.get("file") or {}).get("file_id"):

@@ -97,7 +97,7 @@ def _call(call: object) -> int:
 def _parts(content: Sequence[Any]) -> tuple[int, int]:
     chars = files = 0
     for part in content:
-        kind = part.get("type") if isinstance(part, Mapping) else None
+        kind = part.get("type") if isinstance(part, (dict, Mapping)) else None
         if kind in _SHOWN:
             continue
         if kind == "file":

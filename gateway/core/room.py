@@ -10,12 +10,14 @@ class Caps:
     """The most of everything in a request that multiplies work or money."""
 
     messages: int = 10_000
+    parts: int = 10_000
     tools: int = 2_000
     n: int = 128
     max_tokens: int = 10_000_000
     stop: int = 64
     logit_bias: int = 10_000
     top_logprobs: int = 20
+    inputs: int = 10_000
 
 
 CAPS = Caps()

@@ -17,6 +17,8 @@ IMAGE_TOKENS = 765
 """What one image of common size costs in tokens (OpenAI's high-detail figure for 1024 x 1024)."""
 
 _INSTRUCTING = ("system", "developer")
+_OBJECT = (dict, Mapping)
+"""The plain one first: to ask an abstract class alone costs five times as much, at every part."""
 
 
 @quick
@@ -82,7 +84,7 @@ def text_of(message: Message) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, Sequence):
-        texts = (part.get("text") for part in content if isinstance(part, Mapping))
+        texts = (part.get("text") for part in content if isinstance(part, _OBJECT))
         return "\n".join(text for text in texts if isinstance(text, str))
     return ""
 
@@ -91,7 +93,7 @@ def _images(message: Message) -> int:
     content = message.get("content")
     if isinstance(content, str) or not isinstance(content, Sequence):
         return 0
-    return sum(isinstance(part, Mapping) and part.get("type") == "image_url" for part in content)
+    return sum(isinstance(part, _OBJECT) and part.get("type") == "image_url" for part in content)
 
 
 def _wants_json(response_format: object) -> bool:

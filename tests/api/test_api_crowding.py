@@ -44,8 +44,11 @@ async def test_bytes_under_way_are_bounded_too(tmp_path):
         assert (await it.chat(messages=long)).status == 200
 
 
+USER = {"role": "user"}
+PART = {"type": "text", "text": "a"}
 CAPS = {
-    "messages": {"messages": [{"role": "user", "content": "a"}] * 3},
+    "messages": {"messages": [{**USER, "content": "a"}] * 3},
+    "parts": {"messages": [{**USER, "content": [PART]}, {**USER, "content": [PART, PART]}]},
     "tools": {"tools": [{"type": "function", "function": {"name": "f"}}] * 3},
     "n": {"n": 3},
     "max_tokens": {"max_tokens": 3},
@@ -55,15 +58,65 @@ CAPS = {
 }
 
 
+NAMED = {"parts": "messages"}
+"""Caps that bound a field of another name."""
+
+
 @pytest.mark.parametrize("cap", CAPS)
 async def test_each_cap_is_kept_before_anything_is_spent(tmp_path, cap):
     document = config()
     document["server"]["caps"] = {cap: 2}
     async with house(tmp_path, document) as it:
         refused = await it.post(ask_for(**CAPS[cap]))
-        assert (refused.status, refused.error["param"]) == (400, cap)
+        assert (refused.status, refused.error["param"]) == (400, NAMED.get(cap, cap))
         assert it.sent == []
         document["server"]["caps"] = {cap: 3}
         it.write(document)
     async with house(tmp_path, document) as it:
         assert (await it.post(ask_for(**CAPS[cap]))).status == 200
+
+
+TOLD = {
+    "/v1/chat/completions": [
+        ({"messages": [{**USER, "content": [PART] * 300_000}]}, "messages", "parts"),
+        (
+            {"messages": [{"role": "assistant", "tool_calls": [{"id": "a"}] * 4}]},
+            "messages",
+            "parts",
+        ),
+        ({"messages": [{**USER, "content": "a"}], "best_of": 3}, "best_of", "from 1 to 2"),
+        ({"messages": [{**USER, "content": "a"}], "best_of": "3"}, "best_of", "from 1 to 2"),
+    ],
+    "/v1/messages": [
+        ({"messages": [{**USER, "content": [PART] * 4}]}, "messages", "parts"),
+        ({"messages": [{**USER, "content": "a"}], "system": [PART] * 4}, "system", "parts"),
+        ({"messages": [{**USER, "content": "a"}] * 5}, "messages", "messages"),
+        (
+            {"messages": [{**USER, "content": [{"type": "tool_result", "content": [PART] * 3}]}]},
+            "messages",
+            "parts",
+        ),
+    ],
+    "/v1/responses": [
+        ({"input": [{**USER, "content": "a"}] * 4}, "input", "parts"),
+        ({"input": [{**USER, "content": [PART] * 3}]}, "input", "parts"),
+    ],
+}
+
+
+async def test_multipliers_are_refused_before_anything_walks_through_them(tmp_path):
+    """In every dialect, by the name of the field and of the limit; and what is just within passes,
+    whatever a chat has under a name that only another dialect knows."""
+    document = config(server__caps={"parts": 3, "messages": 4, "n": 2})
+    async with house(tmp_path, document) as it:
+        for path, wrong in TOLD.items():
+            for body, param, limit in wrong:
+                refused = await it.post({"model": "waterfall", "max_tokens": 20, **body}, path)
+                error = refused.json["error"]
+                assert (refused.status, error["param"]) == (400, param), path
+                assert limit in error["message"]
+        assert it.sent == []
+        parts = [{**USER, "content": [PART, PART]}, {**USER, "content": [PART]}]
+        assert (await it.post(ask_for(messages=parts, best_of=2, input=[1] * 9))).status == 200
+        turns = {"model": "waterfall", "max_tokens": 20, "messages": parts[:1], "system": [PART]}
+        assert (await it.post(turns, "/v1/messages")).status == 200

@@ -45,6 +45,7 @@ async def place(tmp_path):
             passthrough=dict.fromkeys(GROUPS, "far") | {"max_upload": "5MB"},
             prices={"file": "prices.yaml"},
             server__max_body="1MB",
+            server__caps={"inputs": 3, "n": 2},
             keys=[
                 {"name": "all", "hash": KEYS["everything"]},
                 {"name": "bound", "hash": KEYS["bound"], "routes": ["waterfall"]},
@@ -219,3 +220,26 @@ async def test_it_is_under_its_key_s_limits(place):
     codes = [each.json()["error"]["code"] for each in replies[2:]]
     assert codes == ["insufficient_quota"] * 4
     assert sum(row["cost"] for row in await recorded(folder, 2)) == nano("0.00004")
+
+
+async def test_what_multiplies_is_bounded(place):
+    _, provider, client, _ = place
+    wrong = [
+        ("images/generations", {"model": "image-1", "prompt": "a", "n": 3}, "n"),
+        ("images/generations", {"model": "image-1", "prompt": "a", "n": "1"}, "n"),
+        ("embeddings", {"model": "embed-1", "input": ["a"] * 4}, "inputs"),
+        ("embeddings", {"model": "embed-1", "input": [[1], [2], [3], [4]]}, "inputs"),
+        ("moderations", {"model": "mod-1", "input": ["a"] * 4}, "inputs"),
+    ]
+    for path, body, cap in wrong:
+        error = (await client.post(f"/{path}", json=body)).json()["error"]
+        assert error["param"] == cap.removesuffix("s"), body
+        assert f"server.caps.{cap}" in error["message"]
+    assert provider.seen == []
+    right = [
+        ("images/generations", {"model": "image-1", "prompt": "a", "n": 2}),
+        ("embeddings", {"model": "embed-1", "input": ["a"] * 3, "n": 9}),
+        ("embeddings", {"model": "embed-1", "input": [1, 2, 3, 4]}),  # one text, as tokens
+    ]
+    for path, body in right:
+        assert (await client.post(f"/{path}", json=body)).status_code == 200, body
