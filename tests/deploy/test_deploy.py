@@ -102,6 +102,30 @@ def test_prometheus_and_grafana_find_each_other():
     assert named == {each["name"] for each in alerts["receivers"]}
 
 
+def test_the_image_s_user_owns_what_compose_mounts_a_volume_on():
+    text = (DEPLOY / "Dockerfile").read_text()
+    (user,) = re.findall(r"^USER (\d+:\d+)$", text, re.MULTILINE)
+    owner, group = user.split(":")
+    made = re.findall(rf"^RUN install -d -o {owner} -g {group} (.+)$", text, re.MULTILINE)
+    mounts = [mount.split(":") for mount in SERVICES["gateway"]["volumes"]]
+    volumes = {target for source, target, *_ in mounts if source in COMPOSE["volumes"]}
+    assert volumes
+    assert volumes <= {folder for line in made for folder in line.split()}
+
+
+def test_the_commands_of_the_docs_make_every_secret_that_kubernetes_wants():
+    (container,) = KUBERNETES["Deployment/waterfall"]["spec"]["template"]["spec"]["containers"]
+    wanted = {each["secretRef"]["name"] for each in container["envFrom"] if "secretRef" in each}
+    variables = set()
+    for name in ("waterfall.yaml", "deployment.yaml"):
+        text = (DEPLOY / "kubernetes" / name).read_text()
+        variables |= set(re.findall(r"(?m)^[^#\n]*\$\{(\w+)", text))
+    for path in (ROOT / "docs" / "deploy.md", DEPLOY / "kubernetes" / "kustomization.yaml"):
+        text = path.read_text()
+        assert set(re.findall(r"create secret generic (\S+)", text)) == wanted, path
+        assert variables <= set(re.findall(r"--from-literal=(\w+)=", text)), path
+
+
 def test_kubernetes_runs_it_with_as_few_rights_as_it_needs():
     spec = KUBERNETES["Deployment/waterfall"]["spec"]["template"]["spec"]
     (container,) = spec["containers"]
