@@ -220,7 +220,7 @@ class Gateway:
             render_metrics=at_once(self.metrics.render),
             reload=self.reload_or_refuse,
             set_thresholds=at_once(self.set_thresholds),
-            refuse=self.refuse,
+            refuse=self.log.write,
             restart=refuse_restart,
             figures=self.figures,
             routes=at_once(lambda: describe(self.switch.service.routes)),

@@ -42,7 +42,8 @@ class Controls:
     """What the admin listener can do. `reload` returns the new configuration's digest and raises
     BadRequest when it is refused; `set_thresholds` takes a route's name and its thresholds;
     `restart` replaces every process and returns how many, or raises BadRequest; `figures` answers
-    the dashboard, and `routes` tells it what is configured. What speaks for
+    the dashboard, and `routes` tells it what is configured. `refuse` logs what was turned away
+    here, which is none of the clients' requests and counts among none. What speaks for
     several processes may raise GatewayError where not all of them could be asked. `keys` is where
     keys of the store are made, None where there is no store of them; `configured` returns the
     configuration that they stand beside, and may block."""

@@ -22,7 +22,6 @@ from gateway.api.figures import figures_of
 from gateway.app import CLOCKS, read_settings
 from gateway.config import ConfigError, ServerSettings, Settings, Watcher, is_loopback
 from gateway.core.errors import BadRequest, GatewayError, NotReady
-from gateway.core.ledger import Refusal
 from gateway.launcher.crew import Worker
 from gateway.launcher.door import Door
 from gateway.launcher.servers import first_of, serving, signals
@@ -132,7 +131,7 @@ class Supervisor:
             render_metrics=self.team.metrics,
             reload=self.team.reload,
             set_thresholds=self.team.set_thresholds,
-            refuse=self._refuse,
+            refuse=self._log.write,
             restart=self.restart,
             figures=self._figures,
             routes=self.team.routes,
@@ -215,10 +214,6 @@ class Supervisor:
         """Let go of the addresses and of the log."""
         self._bound.close()
         self._log.close()
-
-    def _refuse(self, refused: Refusal) -> None:
-        self._metrics.refuse(refused)
-        self._log.write(refused)
 
     def _look_after(self, worker: Worker) -> None:
         keeper = asyncio.create_task(self._keep(worker))

@@ -87,9 +87,14 @@ async def test_a_ledger_that_cannot_be_read_is_said_to_be(tmp_path):
         path = served.settings.ledger.place
         path.rename(path.with_suffix(".away"))
         answer = await mine.get(f"{API}money")
+        wrong = await mine.get(f"{API}money", headers={"authorization": "Bearer wrong"})
+        page = served.gateway.metrics.render().decode()
         path.with_suffix(".away").rename(path)
     assert answer.status_code == 503
     assert "cannot be read" in answer.json()["error"]["message"]
+    assert wrong.status_code == 401
+    counted = re.findall(r"^waterfall_requests_total{.*} (\S+)$", page, re.MULTILINE)
+    assert {*counted} == {"0.0"}, "what the admin listener refuses is no client's request"
 
 
 async def test_off_loopback_the_files_are_anybody_s_and_the_figures_the_key_s(tmp_path):
