@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.cli import common
@@ -38,12 +36,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser = commands.add_parser("chat", help="talk to a waterfall, and see what each answer took")
     parser.add_argument("--url", default=URL, help="default: %(default)s")
     parser.add_argument("--model", default="waterfall", help="a route or tier; default: waterfall")
-    parser.add_argument(
-        "--key-file",
-        type=Path,
-        metavar="FILE",
-        help=f"where your key stands alone; default: {KEY_VARIABLE} of the environment",
-    )
+    common.add_key_file(parser, "your key", KEY_VARIABLE)
     parser.add_argument("prompt", nargs="?", help="ask this alone, and end")
     parser.set_defaults(run=run)
 
@@ -53,13 +46,9 @@ def run(args: argparse.Namespace) -> int:
     the last request."""
     import httpx
 
-    # A key is no argument: arguments are for everybody on the machine to see.
-    try:
-        key = args.key_file.read_text().strip() if args.key_file else ""
-    except (OSError, UnicodeDecodeError) as error:
-        common.tell(f"--key-file {args.key_file}: {error}")
+    key = common.read_key(args, KEY_VARIABLE)
+    if key is None:
         return 2
-    key = key or os.environ.get(KEY_VARIABLE, "")
     headers = {"x-waterfall-details": "true"} | ({"authorization": f"Bearer {key}"} if key else {})
     talk, well = Talk(args.model), True
     with httpx.Client(

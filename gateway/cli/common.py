@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,6 +49,33 @@ def read(args: argparse.Namespace) -> Settings | None:
     except ConfigError as error:
         tell(str(error))
         return None
+
+
+def add_key_file(parser: argparse.ArgumentParser, whose: str, variable: str) -> None:
+    """Add --key-file. A key is no argument: those are for everybody on the machine to see."""
+    parser.add_argument(
+        "--key-file",
+        type=Path,
+        metavar="FILE",
+        help=f"where {whose} stands alone; default: {variable} of the environment",
+    )
+
+
+def read_key(args: argparse.Namespace, variable: str) -> str | None:
+    """Read the key that --key-file names or `variable` of the environment has, empty where there
+    is none; None, with the reason told, when it cannot be read or sent."""
+    path: Path | None = args.key_file
+    try:
+        key = path.read_text(encoding="utf-8").strip() if path else ""
+    except (OSError, UnicodeDecodeError) as error:
+        tell(f"--key-file {path}: {error}")
+        return None
+    place = f"--key-file {path}" if key else variable
+    key = key or os.environ.get(variable, "").strip()
+    if not re.fullmatch("[!-~]*", key):
+        tell(f"{place}: no key of a gateway has spaces, or other letters than ASCII's")
+        return None
+    return key
 
 
 def tell(text: str) -> None:

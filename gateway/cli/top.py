@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +29,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     """Add this command."""
     parser = commands.add_parser("top", help="how a running gateway stands, anew all the time")
     parser.add_argument("--url", default=URL, help="its admin listener (default: %(default)s)")
-    parser.add_argument("--key", help=f"the admin key, or this run's token (default: ${KEY})")
+    common.add_key_file(parser, "the admin key, or this run's token,", KEY)
     parser.add_argument(
         "--every", type=float, default=2.0, metavar="SECONDS", help="default: %(default)s"
     )
@@ -43,7 +42,9 @@ def run(args: argparse.Namespace) -> int:
     """Show it until interrupted. Exit code 1 where the gateway cannot be asked."""
     import httpx
 
-    key = args.key or os.environ.get(KEY, "")
+    key = common.read_key(args, KEY)
+    if key is None:
+        return 2
     headers = {"authorization": f"Bearer {key}"}
     try:
         with httpx.Client(base_url=args.url, headers=headers, timeout=_LATE * 2) as client:
@@ -120,7 +121,7 @@ def _look(
 def _get(client: httpx.Client, name: str) -> Any:
     answer = client.get(f"/dashboard/api/{name}")
     if answer.status_code == 401:
-        raise _Refused(f"it wants its admin key, or this run's token: --key, or ${KEY}")
+        raise _Refused(f"it wants its admin key, or this run's token: --key-file, or ${KEY}")
     if answer.status_code != 200:
         raise _Refused(f"it says {answer.status_code}: {answer.text[:200]}")
     return answer.json()

@@ -131,25 +131,32 @@ async def test_the_page_and_its_files_are_served_with_their_kinds(tmp_path):
     assert all(each.status_code == 404 for each in missing), missing
 
 
-async def test_top_says_what_the_page_says(tmp_path, capsys):
+async def test_top_says_what_the_page_says(tmp_path, monkeypatch, capsys):
     async with listening(tmp_path) as served:
         async with httpx.AsyncClient(base_url=served.base_url.removesuffix("/v1")) as there:
             for fields in ({}, {}, REFUSES):
                 assert (await there.post(CHAT, json=ask_for(**fields))).status_code == 200
         await asyncio.to_thread(served.gateway.store.flush)
-        asked = ["top", "--url", served.admin_url, "--key", served.admin_secret]
+        asked = ["top", "--url", served.admin_url]
+        monkeypatch.setenv(top.KEY, served.admin_secret)
         codes = [await asyncio.to_thread(main, [*asked, how]) for how in ("--json", "--once")]
-        wrong = await asyncio.to_thread(main, [*asked, "--key", "x", "--once"])
+        file = tmp_path / "key"
+        tries = []
+        for key in (served.admin_secret, "x", "ключ"):
+            file.write_text(f"{key}\n", encoding="utf-8")
+            asking = [*asked, "--key-file", str(file), "--once"]
+            tries.append(await asyncio.to_thread(main, asking))
         nobody = await asyncio.to_thread(main, ["top", "--url", "http://127.0.0.1:1", "--once"])
         rows = read.requests(served.settings.ledger.place)
     said = capsys.readouterr()
     told, end = json.JSONDecoder().raw_decode(said.out)
-    assert (codes, wrong, nobody) == ([0, 0], 1, 1)
+    assert (codes, tries, nobody) == ([0, 0], [0, 1, 2], 1)
     assert told["money"]["bill"]["actual"] == sum(row["cost"] for row in rows)
     assert (told["tiers"]["small"]["requests"], told["tiers"]["large"]["requests"]) == (2, 1)
     assert told["thresholds"] == {"waterfall": 0.8}
     assert "3 requests, 33.3% escalated" in said.out[end:]
-    assert "--key" in said.err
+    assert "--key-file, or $WATERFALL_ADMIN_KEY" in said.err
+    assert "ASCII" in said.err
 
 
 def test_top_follows_with_rates(monkeypatch, capsys):
