@@ -53,7 +53,7 @@ def flag(value: object) -> bool:
 def name(value: object) -> str:
     """A name that fits a header, a metric's label and a URL."""
     if not (isinstance(value, str) and _NAME.fullmatch(value)):
-        raise ValueError("must be a name of letters, digits and . _ - : / @ +")
+        raise ValueError("must be a letter or digit, then letters, digits and . _ - : / @ +")
     return str(value)
 
 
@@ -63,7 +63,7 @@ def secret(value: object) -> str | None:
         return None
     if not (isinstance(value, str) and _VISIBLE.fullmatch(value)):
         raise ValueError(
-            "must be text without spaces, line ends or control characters "
+            "must be ASCII text without spaces, line ends or control characters "
             "(is there a line end after the key?)"
         )
     return str(value)

@@ -49,6 +49,16 @@ await door.keyboard.press("Enter");
 await door.waitForSelector("[role=alert]");
 told.door = await text(door);
 told.console = []; // the browser itself tells of the 401
+await door.fill("#key", "ключ");
+await door.keyboard.press("Enter");
+await door.waitForFunction(() => document.querySelector("[role=alert]")?.textContent?.includes("ASCII"));
+await door.reload();
+await door.waitForSelector("#key");
+await door.goto("about:blank");
+await door.goto(`${base}#token=%`);
+await door.waitForSelector("[role=alert]");
+told.sign = await text(door);
+told.console = [];
 await door.fill("#key", given.token);
 const began = Date.now();
 await door.keyboard.press("Enter");
@@ -96,7 +106,15 @@ async function use(page) {
     reached.delete(-1);
     told.keyboard[section] = { wanted, reached: reached.size };
   }
+  const asking = page.waitForResponse((each) => each.url().includes("/api/money"));
+  await page.goto(`${base}#/money?range=toString`);
+  told.strange = (await asking).status();
   await look(page, "money");
+  told.hour = Math.floor(Date.now() / 3_600_000);
+  told.money = await page.$eval("main figure", (each) => each.parentElement.innerText);
+  await page.click("main figure summary");
+  const cells = await page.$$eval("main figure:first-of-type table", ([each]) => [...each.querySelectorAll("tbody tr")].map((row) => [...row.querySelectorAll("td")].map((cell) => cell.textContent)));
+  told.moneyTable = cells;
   await page.focus("main figure svg");
   await page.keyboard.press("End");
   told.reading = await page.textContent("main figure .reading");

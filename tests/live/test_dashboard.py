@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -137,6 +138,7 @@ async def test_people_see_what_the_ledger_says(modules, tmp_path):
             assert await thresholds_seen(it) == {"0.8"}
             rows = await _recorded(it, 64 + 16)
             cost = sum(row["cost"] for row in rows)
+            hour = datetime.now(tz=UTC).timestamp() // 3600
 
             async def scraped_all():
                 ((_, value),) = await prometheus.query("sum(waterfall_cost_usd_total)")
@@ -151,6 +153,9 @@ async def test_people_see_what_the_ledger_says(modules, tmp_path):
         assert await it.ended() == 0
     _nothing_is_wrong(told)
     _figures_are_the_ledger_s(told, rows)
+    assert ("hour is not over yet" in told["money"]) == (told["hour"] == hour)
+    spent = sum(float(spent.lstrip("$")) for _, spent in told["moneyTable"])
+    assert spent == pytest.approx(cost / 1e9, rel=0.01), "an hour that has begun is not made whole"
     same = replay.keys() & told["whatIf"].keys() - {"requests"}
     assert {n: told["whatIf"][n] for n in same} == {n: replay[n] for n in same}
     shown = float(told["whatIfFigures"]["what-if-up"].removesuffix("\u00a0%"))
@@ -199,6 +204,8 @@ def _nothing_is_wrong(told):
     for name, seen in told["keyboard"].items():
         assert seen["reached"] == seen["wanted"] > 10, name
     assert "UTC" in told["reading"]
+    assert "not the admin key" in told["sign"]
+    assert told["strange"] == 200
     assert told["ladder"][0] == "small"
     assert "large" in told["ladder"]
     assert "id=" in told["link"]

@@ -12,9 +12,13 @@ export class Failed extends Error {
   }
 }
 
+/** Said of a key that no header can carry, and that no configuration takes. */
+export const UNSENDABLE = "No admin key has spaces in it, or letters that are not ASCII's.";
+
 export type Json = Record<string, any>; // eslint-disable-line
 
 async function send(path: string, init: RequestInit): Promise<Response> {
+  if (!/^[!-~]*$/.test(key())) throw new Failed(UNSENDABLE, 401);
   const headers = { ...init.headers, authorization: `Bearer ${key()}` };
   let answer: Response;
   try {

@@ -1,6 +1,6 @@
 // The page: who may see it, which section is shown of which period, and when it is asked again.
 
-import { ask, download, Failed, questionOf, type Json } from "./api";
+import { ask, download, Failed, questionOf, UNSENDABLE, type Json } from "./api";
 import { clear, h } from "./dom";
 import { count, seconds } from "./format";
 import { code, empty } from "./parts";
@@ -38,16 +38,27 @@ async function start(): Promise<void> {
   if (!key()) return askForKey("");
   try {
     [about, now] = await Promise.all([ask("about"), ask("now") as Promise<Given["now"]>]);
+    about.routes = Object.assign(Object.create(null), about.routes); // no names but the routes'
   } catch (error) {
     const failed = error as Failed;
-    if (failed.status === 401) {
-      setKey("");
-      return askForKey("That is not the admin key of this gateway.");
-    }
-    return clear(app, h("main", {}, empty("The gateway cannot be asked", failed.message, " "), h("p", { class: "act" }, h("button", { type: "button", class: "primary", onclick: () => void start() }, "Try again"))));
+    if (failed.status === 401) return askAnew(failed, "That is not the admin key of this gateway.");
+    const again = h("button", { type: "button", class: "primary", onclick: () => void start() }, "Try again");
+    const other = h("button", { type: "button", class: "quiet", onclick: () => lock() }, "Another key");
+    return clear(app, h("main", {}, empty("The gateway cannot be asked", failed.message, " "), h("p", { class: "act" }, again, other)));
   }
   lay();
   await show();
+}
+
+/** Forget a key that was not taken. */
+function askAnew(failed: Failed, why: string): void {
+  lock(failed.message === UNSENDABLE ? UNSENDABLE : why);
+}
+
+function lock(why = ""): void {
+  setKey("");
+  leaving.abort();
+  askForKey(why);
 }
 
 function askForKey(wrong: string): void {
@@ -78,7 +89,7 @@ function lay(): void {
     body.focus();
   });
   const brand = h("a", { class: "brand", href: address({ ...read(), section: "money", extra: new URLSearchParams() }) }, h("span", { class: "drop", "aria-hidden": "true" }), "Waterfall");
-  const leave = h("button", { type: "button", class: "quiet", onclick: () => { setKey(""); leaving.abort(); askForKey(""); } }, "Lock");
+  const leave = h("button", { type: "button", class: "quiet", onclick: () => lock() }, "Lock");
   const foot = h("footer", {}, h("span", {}, `waterfall ${about.version}`), h("span", {}, `ledger ${about.ledger}`), h("span", {}, "times in UTC"));
   clear(app, skip, h("header", {}, h("div", { class: "bar-top" }, brand, nav, h("div", { class: "end" }, themeButton(), leave)), h("div", { class: "bar-low" }, controls, live)), body, foot);
   showLive();
@@ -156,10 +167,7 @@ async function show(again = false): Promise<void> {
 }
 
 function tell(failed: Failed): void {
-  if (failed.status === 401) {
-    setKey("");
-    return askForKey("The admin key has changed.");
-  }
+  if (failed.status === 401) return askAnew(failed, "The admin key has changed.");
   const again = h("p", { class: "act" }, h("button", { type: "button", class: "primary", onclick: () => void show() }, "Try again"));
   const made = empty("No figures", failed.message);
   made.setAttribute("role", "alert");

@@ -23,8 +23,16 @@ const OWN = new Set(["range", "since", "until", "route"]);
 export function takeToken(): void {
   const found = /[#&]token=([^&]+)/.exec(location.hash);
   if (!found?.[1]) return;
-  setKey(decodeURIComponent(found[1]));
+  setKey(decoded(found[1]));
   history.replaceState(null, "", `${location.pathname}#/money`);
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // a sign of per cent that is only that
+  }
 }
 
 export function key(): string {
@@ -49,7 +57,7 @@ export function read(): View {
   const asked = given.get("range") ?? "";
   const custom = since !== null && until !== null && since < until;
   const extra = new URLSearchParams([...given].filter(([name]) => !OWN.has(name)));
-  const range = custom ? "custom" : asked in RANGES ? asked : "7d";
+  const range = custom ? "custom" : Object.hasOwn(RANGES, asked) ? asked : "7d";
   return { section, range, since: custom ? since : null, until: custom ? until : null, route: given.get("route") ?? "", extra };
 }
 

@@ -60,12 +60,18 @@ function bill(told: Told): HTMLElement {
 
 function overTime(told: Told): HTMLElement {
   const rows = told.over_time as Told[];
-  const of = (name: string): [number, number][] => rows.map((row) => [row.at, row[name] / 1e9 / hoursOf(told, rows, row)]);
+  const of = (name: string): [number, number][] => rows.map((row) => [row.at, row[name] / 1e9]);
+  const last = rows.at(-1)!;
+  const running = last.at + step(rows) > Date.now() / 1000;
+  const short = [
+    rows[0]!.at < told.since ? "The first is of the period's hours alone." : "",
+    running ? `The last ${width(rows)} is not over yet.` : last.at + step(rows) > told.until ? "The last is of the period's hours alone." : "",
+  ];
   return card(
     "Actual against baseline",
-    `Dollars an hour, by ${width(rows)}, from ${when(told.since)} to ${when(told.until)} UTC.`,
+    [`Dollars by ${width(rows)}, from ${when(told.since)} to ${when(told.until)} UTC: together what is said above.`, ...short].filter(Boolean).join(" "),
     chart({
-      title: "Dollars an hour: spent, and what the baseline would have cost",
+      title: "Dollars spent, and what the baseline would have cost",
       says: `Spent ${usd(told.bill.actual)} in all, baseline ${usd(told.bill.baseline)}.`,
       time: true,
       show: dollars,
@@ -73,20 +79,18 @@ function overTime(told: Told): HTMLElement {
         { name: "baseline", tone: "base", points: of("baseline"), dashed: true },
         { name: "spent", tone: "t0", points: of("cost"), area: true },
       ],
+      marks: running ? [{ at: last.at, name: "not over yet" }] : [],
     }),
   );
 }
 
-/** How many of a step's hours lie in the period, and are over: the first and the last may be short. */
-function hoursOf(told: Told, rows: Told[], row: Told): number {
-  const step = rows.length > 1 ? rows[1]!.at - rows[0]!.at : 3600;
-  const end = Math.min(row.at + step, told.until, Math.max(Date.now() / 1000, row.at + 60));
-  return Math.max(60, end - Math.max(row.at, told.since)) / 3600;
+/** Seconds of a step. */
+function step(rows: Told[]): number {
+  return rows.length > 1 ? rows[1]!.at - rows[0]!.at : 3600;
 }
 
 export function width(rows: Told[]): string {
-  const seconds = rows.length > 1 ? rows[1]!.at - rows[0]!.at : 3600;
-  const hours = seconds / 3600;
+  const hours = step(rows) / 3600;
   return hours === 1 ? "hour" : hours % 24 ? `${hours} hours` : hours === 24 ? "day" : `${hours / 24} days`;
 }
 
