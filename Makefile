@@ -56,7 +56,7 @@ unit: dev ## the tests that need no server but their own (ARGS goes to pytest)
 
 live: dev ## the tests against real servers and clients
 	@echo "· live tests"
-	@$(BIN)/pytest -m live $(BESIDE_LIVE) $(ARGS)
+	@$(BIN)/pytest -m "live and not slow" $(BESIDE_LIVE) $(ARGS)
 
 core-coverage: dev ## gateway/core, wholly covered by its own tests
 	@echo "· coverage of the core by its own tests"

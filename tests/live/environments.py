@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import venv
 from pathlib import Path
@@ -13,14 +14,21 @@ CACHE = Path(__file__).resolve().parents[2] / ".cache"
 
 
 def python_with(*packages):
-    """The Python of an environment that has these packages and nothing of ours; made once."""
+    """The Python of an environment that has these packages and nothing of ours; made once, by
+    whichever of the tests that run beside each other wants it first."""
     home = CACHE / f"client-{'-'.join(packages)}"
     python, ready = home / "bin" / "python", home / "ready"
-    if not ready.exists():
-        venv.create(home, clear=True, with_pip=True)
-        install = [python, "-m", "pip", "install", "--quiet", "--upgrade", *packages]
-        done = subprocess.run(install, check=False, capture_output=True, text=True, timeout=LIMIT)
-        if done.returncode:
-            pytest.skip(f"{', '.join(packages)} cannot be installed: {done.stderr[-400:]}")
-        ready.touch()
+    CACHE.mkdir(exist_ok=True)
+    with home.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not ready.exists():
+            venv.create(home, clear=True, with_pip=True)
+            install = [python, "-m", "pip", "install", "--quiet", "--upgrade", *packages]
+            done = subprocess.run(
+                install, check=False, capture_output=True, text=True, timeout=LIMIT
+            )
+            if done.returncode:
+                told = f"{', '.join(packages)} cannot be installed: {done.stderr[-400:]}"
+                pytest.skip(told)
+            ready.touch()
     return python

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import random
 import subprocess
-import venv
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -16,14 +15,13 @@ from pathlib import Path
 
 import orjson
 import pytest
+from live.environments import python_with
 
 from gateway.core.money import NANO, Price, Usage
 from gateway.prices.book import read_timelines
 from gateway.prices.from_litellm import read_prices
 from gateway.prices.imported import merge
 
-ROOT = Path(__file__).resolve().parents[2]
-HOME = ROOT / ".cache" / "litellm"
 CASES = Path(__file__).with_name("litellm_cases.py")
 LIMIT = 600.0
 MIXES = 8
@@ -53,15 +51,7 @@ class Case:
 @pytest.fixture(scope="module")
 def python():
     """The Python of an environment that has litellm and nothing of ours."""
-    at, ready = HOME / "bin" / "python", HOME / "ready"
-    if not ready.exists():
-        venv.create(HOME, clear=True, with_pip=True)
-        install = [at, "-m", "pip", "install", "--quiet", "--upgrade", "litellm"]
-        done = subprocess.run(install, check=False, capture_output=True, text=True, timeout=LIMIT)
-        if done.returncode:
-            pytest.skip(f"litellm cannot be installed: {done.stderr[-400:]}")
-        ready.touch()
-    return at
+    return python_with("litellm")
 
 
 def calculate(python, cases):
