@@ -115,6 +115,9 @@ async function use(page) {
   await page.click("main figure summary");
   const cells = await page.$$eval("main figure:first-of-type table", ([each]) => [...each.querySelectorAll("tbody tr")].map((row) => [...row.querySelectorAll("td")].map((cell) => cell.textContent)));
   told.moneyTable = cells;
+  await look(page, "health");
+  told.drawn = await text(page);
+  await look(page, "money");
   await page.focus("main figure svg");
   await page.keyboard.press("End");
   told.reading = await page.textContent("main figure .reading");

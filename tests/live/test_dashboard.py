@@ -153,7 +153,8 @@ async def test_people_see_what_the_ledger_says(modules, tmp_path):
         assert await it.ended() == 0
     _nothing_is_wrong(told)
     _figures_are_the_ledger_s(told, rows)
-    assert ("hour is not over yet" in told["money"]) == (told["hour"] == hour)
+    assert ("The last is not over yet." in told["money"]) == (told["hour"] == hour)
+    assert f"Of all {len(rows)} requests" in told["drawn"]
     spent = sum(float(spent.lstrip("$")) for _, spent in told["moneyTable"])
     assert spent == pytest.approx(cost / 1e9, rel=0.01), "an hour that has begun is not made whole"
     same = replay.keys() & told["whatIf"].keys() - {"requests"}

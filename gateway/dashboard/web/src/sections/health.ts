@@ -5,7 +5,7 @@ import { chart } from "../chart";
 import { h } from "../dom";
 import { count, number, percent, seconds } from "../format";
 import { bars, card, empty, table, tiles, toneOf } from "../parts";
-import { ladder, metric, type Given, type Told } from "./section";
+import { ladder, metric, ofDrawn, type Given, type Told } from "./section";
 import { limits, upstreams } from "./standing";
 
 const LEDGER: [string, string, (value: number) => string][] = [
@@ -62,7 +62,7 @@ function latency(given: Given, told: Told): HTMLElement {
   const cell = (what: string, share: string) => (tier: string) => seconds(told.latency[tier][what][share]);
   return card(
     "Latency by tier",
-    `Of ${count(told.drawn)} requests drawn by chance; those that were answered.`,
+    `${ofDrawn(told.drawn, told.sums.requests)}; those that were answered.`,
     table("Latency by the tier that served", [
       { name: "tier", cell: (tier: string) => h("span", {}, tier === "all" ? "all" : h("span", { class: `swatch ${toneOf(tiers, tier)}`, "aria-hidden": "true" }), tier === "all" ? "" : tier) },
       { name: "median", cell: cell("seconds", "p50"), number: true },

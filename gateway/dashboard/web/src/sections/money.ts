@@ -65,7 +65,7 @@ function overTime(told: Told): HTMLElement {
   const running = last.at + step(rows) > Date.now() / 1000;
   const short = [
     rows[0]!.at < told.since ? "The first is of the period's hours alone." : "",
-    running ? `The last ${width(rows)} is not over yet.` : last.at + step(rows) > told.until ? "The last is of the period's hours alone." : "",
+    running ? "The last is not over yet." : last.at + step(rows) > told.until ? "The last is of the period's hours alone." : "",
   ];
   return card(
     "Actual against baseline",

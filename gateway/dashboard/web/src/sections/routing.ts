@@ -6,7 +6,7 @@ import { h } from "../dom";
 import { count, percent } from "../format";
 import { bars, card, code, empty, table, tiles, toneOf } from "../parts";
 import { width } from "./money";
-import { inForce, ladder, routeOf, type Given, type Told } from "./section";
+import { inForce, ladder, ofDrawn, routeOf, type Given, type Told } from "./section";
 import { whatIf } from "./what_if";
 
 export async function routing(given: Given): Promise<HTMLElement[]> {
@@ -60,7 +60,7 @@ function difficulty(given: Given, told: Told, route: string): HTMLElement {
   ]);
   return card(
     "Difficulty",
-    `Of ${count(told.drawn)} requests drawn by chance. ${threshold === null ? "Choose a route to see its threshold." : `From ${threshold.toFixed(2)} on they start above the first tier.`}`,
+    `${ofDrawn(told.drawn, told.requests)}. ${threshold === null ? "Choose a route to see its threshold." : `From ${threshold.toFixed(2)} on they start above the first tier.`}`,
     chart({ title: "Requests by difficulty", says: "Share of requests in each twentieth.", across: "difficulty", show: (value) => percent(value, 0), showAcross: (value) => value.toFixed(2), left: 0, right: 1, series: [{ name: "share of requests", tone: "t0", points, area: true }], marks: threshold === null ? [] : [{ at: threshold, name: `threshold ${threshold.toFixed(2)}` }] }),
   );
 }
@@ -70,7 +70,7 @@ function why(told: Told): HTMLElement {
   const starts = Object.entries(told.start_reasons as Record<string, number>).map(([name, value]) => ({ name, value, text: percent(value / told.drawn), tone: "t1" }));
   return card(
     "Why",
-    `Of ${count(told.drawn)} requests drawn by chance.`,
+    `${ofDrawn(told.drawn, told.requests)}.`,
     h("h3", {}, "Escalations by reason"),
     reasons.length ? bars("Escalations by reason", reasons) : h("p", {}, "None of them escalated."),
     h("h3", {}, "Starts by reason"),

@@ -1,6 +1,7 @@
 // What a section is given: the view, what is configured, and a signal that ends when it is left.
 
 import type { Json } from "../api";
+import { count } from "../format";
 import type { View } from "../state";
 
 export interface Route {
@@ -50,3 +51,8 @@ export function metric(given: Given, name: string): number | null {
 }
 
 export type Told = Json;
+
+/** Whose figures these are, where at most so many requests are looked at. */
+export function ofDrawn(drawn: number, all: number): string {
+  return drawn >= all ? `Of all ${count(all)} requests` : `Of ${count(drawn)} requests drawn by chance`;
+}
