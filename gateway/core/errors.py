@@ -215,7 +215,7 @@ class CannotCarry(UpstreamRejected):
 class NotFoundThere(UpstreamRejected):
     """The upstream has not what the request names (a file, an item); another's may."""
 
-    type, falls_through = "not_found", True
+    type, kind, falls_through = "not_found", "not_found", True
 
 
 class UpstreamBusy(UpstreamError):
@@ -268,8 +268,8 @@ class UpstreamDown(UpstreamError):
 
 
 UNBILLED = frozenset(
-    "rejected context_length content_filter unsupported rate_limited overloaded auth server "
-    "connect".split()
+    "rejected context_length content_filter unsupported not_found rate_limited overloaded auth "
+    "server connect".split()
 )
 """Kinds of failure for which nothing is billed; after any other, what was used is estimated."""
 

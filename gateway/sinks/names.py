@@ -27,6 +27,7 @@ FAILURES = (
     "context_length",
     "content_filter",
     "unsupported",
+    "not_found",
 )
 """Every `kind` of the core's upstream errors."""
 STATUSES = ("ok", "failed", "left", "cancelled")

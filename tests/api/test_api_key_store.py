@@ -119,7 +119,7 @@ async def test_what_a_key_may(tmp_path, capsys):
         (("x", "--allow", "everything"), "must be tier or threshold or mode"),
         (("x", "--limits", "{rpm: 0}"), "must be a whole number"),
         (("x", "--limits", "{"), "--limits"),
-        (("x y",), "must be a name"),
+        (("x y",), "must be a letter or digit"),
         (("x", "--expires", "soon"), "--expires must be a duration"),
         (("taken",), "The configuration has a key 'taken' already"),
     ],

@@ -89,3 +89,12 @@ def test_exhausted_lists_every_failure():
         {"tier": "small", "type": "timeout", "code": "upstream_timeout", "message": "t"},
         {"tier": "large", "type": "upstream_error", "code": "upstream_down", "message": "d"},
     ]
+
+
+def test_a_kind_says_whether_another_tier_is_asked():
+    """It is all that a ledger keeps of a failure: a replay has to go the same way by it."""
+    ways = {}
+    for each in vars(errors).values():
+        if isinstance(each, type) and issubclass(each, errors.UpstreamError):
+            ways.setdefault(each.kind, set()).add(each.falls_through)
+    assert {kind: way for kind, way in ways.items() if len(way) > 1} == {}

@@ -96,7 +96,7 @@ def replays(story):
         assert not step.bare
         if attempt.bare:
             first, kind = first_try(attempt, flat)
-            assert kind in {"rejected", "context_length", "content_filter"}
+            assert kind in {"rejected", "context_length", "content_filter", "not_found"}
             assert next_step(plan, (*done, first), 0.0) == Call(attempt.tier, bare=True)
         if attempt.evidence and not attempt.left:
             unasked = replace(attempt, evidence=(), verdict=None)

@@ -85,7 +85,7 @@ FAULTS = {
         "content_filter",
     ),
     "F-06 404 of the model": (refused(404, NO_MODEL), UpstreamRefusedUs, "auth"),
-    "F-06 404 of anything else": (refused(404), NotFoundThere, "rejected"),
+    "F-06 404 of anything else": (refused(404), NotFoundThere, "not_found"),
     "F-06 422": (refused(422), UpstreamRejected, "rejected"),
     "F-08 401": (refused(401), UpstreamRefusedUs, "auth"),
     "F-08 403": (refused(403), UpstreamRefusedUs, "auth"),
