@@ -71,7 +71,10 @@ async def _demo(console: Console, *, simulated: bool, leave: bool) -> int:
         if answers is None:
             return _INTERRUPTED
         await asyncio.to_thread(served.gateway.store.flush)
-        _report(console, settings.ledger.path, answers, simulated=simulated)
+        # Apart: it reads the whole ledger, and the gateway would tell of a loop that is blocked.
+        await asyncio.to_thread(
+            _report, console, settings.ledger.path, answers, simulated=simulated
+        )
         if not leave:
             _farewell(console, served)
             await served.stopping.wait()
