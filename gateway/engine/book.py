@@ -1,4 +1,5 @@
-"""The calls behind one draft, each from the mark before it leaves to its record."""
+"""The calls behind one draft, or one answer of a scorer's or check's model, each from the mark
+before it leaves to its record."""
 
 from __future__ import annotations
 
@@ -8,21 +9,29 @@ from gateway.core.errors import UpstreamDown, UpstreamError
 from gateway.core.money import FREE, Usage
 from gateway.core.outcome import CallRecord
 from gateway.core.plan import Tier
-from gateway.core.routing import reply_tokens
-from gateway.engine.marking import open_call
-from gateway.engine.state import Run
+from gateway.core.ports import OpenCall, Purpose
+from gateway.engine.state import Job, Parts
 
 Status = Literal["ok", "failed", "left", "cancelled"]
 
 
 class Book:
-    """One draft's: a first try, and whatever had to be sent anew. `prompt` is the estimate of the
-    prompt's tokens, by which a call is booked if nobody ever hears how it ended."""
+    """What is called for one purpose: a first try, and whatever had to be sent anew. A call is
+    booked as `guess` if nobody ever hears how it ended; the slots of all marks go to `slots`."""
 
-    def __init__(self, run: Run, tier: Tier, prompt: int, *, bare: bool) -> None:
-        self._run, self._tier, self._bare = run, tier, bare
-        self._parts, self._job = run.parts, run.job
-        self._guess = Usage(prompt, reply_tokens(run.job.signals))
+    def __init__(
+        self,
+        parts: Parts,
+        job: Job,
+        tier: Tier,
+        guess: Usage,
+        slots: list[int],
+        *,
+        purpose: Purpose,
+        bare: bool = False,
+    ) -> None:
+        self._parts, self._job, self._tier, self._bare = parts, job, tier, bare
+        self._guess, self._slots, self._purpose = guess, slots, purpose
         self._upstream = tier.upstream
         self._slot: int | None = None
         self._records: tuple[CallRecord, ...] = ()
@@ -49,11 +58,27 @@ class Book:
         if self._slot is not None:
             self._lose(UpstreamDown("Its connection was dead."), None)
         self._upstream = upstream or self._tier.upstream
-        self._slot = open_call(
-            *(self._parts, self._job, self.call_id, self._tier, self._guess, self._job.purpose),
-            self._upstream,
+        self._slot = self._parts.journal.open(self._mark())
+        self._slots.append(self._slot)
+
+    def _mark(self) -> OpenCall:
+        """What a crash in the middle of the call leaves to be booked by."""
+        price, guess = self._tier.price, self._guess
+        return OpenCall(
+            call_id=self.call_id,
+            entry_id=self._job.origin.entry_id,
+            route=self._job.route.name,
+            tier=self._tier.name,
+            upstream=self._upstream,
+            model=self._tier.model,
+            opened_at=self._parts.wall(),
+            prompt_estimate=guess.prompt,
+            completion_estimate=guess.completion,
+            cost_estimate=price.cost(guess).total,
+            purpose=self._purpose,
+            price_version=price.version,
+            price_hash=price.digest,
         )
-        self._run.slots.append(self._slot)
 
     def retried(self, error: UpstreamError, usage: Usage | None) -> None:
         """Close a call that is made once more, with what it used (None: nothing is billed); one

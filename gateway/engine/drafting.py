@@ -18,7 +18,7 @@ from gateway.core.money import Usage
 from gateway.core.outcome import Attempt, Outcome
 from gateway.core.plan import Tier
 from gateway.core.ports import UpstreamCall
-from gateway.core.routing import recipe_tokens
+from gateway.core.routing import recipe_tokens, reply_tokens
 from gateway.core.signals import text_of
 from gateway.core.verdict import EARLY, FALL_DOWN, Early, Evidence, Finding, Verdict
 from gateway.engine.book import Book, Status
@@ -50,7 +50,9 @@ class Drafting:
         self._judged: Verdict | None = None
         self._begun, self._paused = self._parts.clock(), run.paused
         self._prompt = self._prompt_estimate()
-        self._book = Book(run, tier, self._prompt, bare=bare)
+        guess = Usage(self._prompt, reply_tokens(self._job.signals))
+        known = self._parts, self._job, tier, guess, run.slots
+        self._book = Book(*known, purpose=self._job.purpose, bare=bare)
         self._failure: UpstreamError | None = None
         self._fitted = self._sent.fitted
         self._status: Status = "cancelled"
@@ -152,12 +154,11 @@ class Drafting:
         self._failure, self._status = error, "failed"
 
     async def _receive(self, delta: Delta) -> bool:
-        if not self._flows:
-            self._book.heard()
-        ready = self._gate.feed(delta)
         if self._flows:
-            await self._run.send(ready)
+            await self._run.send(self._gate.feed(delta))
             return True
+        self._book.heard()
+        ready = self._gate.feed(delta)
         if self._lane is not None and not self._gate.deferred and says_something(delta):
             self._lane.speak()
         if ready:
