@@ -33,9 +33,18 @@ async function settled(page) {
   await page.waitForFunction(() => !document.querySelector(".wait"), null, { timeout: 20_000 });
 }
 
-async function look(page, section) {
-  await page.goto(`${base}#/${section}?range=24h`);
+// The page hears of a new address in a turn of its own: until then what it showed before stands there,
+// settled. So it is marked, and waited for until the mark is gone with what bore it.
+async function go(page, address) {
+  const first = page.url() === address ? null : await page.$("main > *");
+  await first?.evaluate((each) => each.setAttribute("data-before", ""));
+  await page.goto(address);
+  await page.waitForFunction(() => !document.querySelector("main > [data-before]"), null, { timeout: 20_000 });
   await settled(page);
+}
+
+async function look(page, section) {
+  await go(page, `${base}#/${section}?range=24h`);
   if (section === "quality" || section === "routing") await page.waitForSelector("main .pair figure svg, main .empty", { timeout: 60_000 });
 }
 
@@ -107,7 +116,7 @@ async function use(page) {
     told.keyboard[section] = { wanted, reached: reached.size };
   }
   const asking = page.waitForResponse((each) => each.url().includes("/api/money"));
-  await page.goto(`${base}#/money?range=toString`);
+  await go(page, `${base}#/money?range=toString`);
   told.strange = (await asking).status();
   await look(page, "money");
   told.hour = Math.floor(Date.now() / 3_600_000);
@@ -122,8 +131,7 @@ async function use(page) {
   await page.keyboard.press("End");
   told.reading = await page.textContent("main figure .reading");
 
-  await page.goto(`${base}#/routing?range=24h&route=waterfall`);
-  await settled(page);
+  await go(page, `${base}#/routing?range=24h&route=waterfall`);
   await page.waitForSelector("[data-figure=what-if-up]");
   const answer = page.waitForResponse((each) => each.url().includes("threshold=0.1&") || each.url().endsWith("threshold=0.1"));
   await page.focus("#threshold");
@@ -138,15 +146,13 @@ async function use(page) {
   await page.waitForSelector(".done");
   told.done = await page.textContent(".done");
 
-  await page.goto(`${base}#/explorer?range=24h&escalated=true`);
-  await settled(page);
+  await go(page, `${base}#/explorer?range=24h&escalated=true`);
   await page.click("main tbody a");
   await page.waitForSelector(".ladder");
   told.ladder = await page.$$eval(".rung-name strong", (all) => all.map((each) => each.textContent));
   told.link = page.url();
   await page.screenshot({ path: join(given.out, `${given.name}-ladder-light.png`), fullPage: true });
-  await page.goto(`${base}#/explorer?range=24h`);
-  await settled(page);
+  await go(page, `${base}#/explorer?range=24h`);
   told.explorer = await text(page);
   told.injected = await page.$$eval("main img, main script, main iframe", (all) => all.length);
   const saving = page.waitForEvent("download");
