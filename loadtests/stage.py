@@ -100,6 +100,7 @@ async def _perform(
     pool = Pool(url, limit=CONNECTIONS)
     run = Run(pool, PATIENT, random.Random(scenario.seed))
     before, at_first = machine(), served and sample(served.running.pid)
+    tasks = await _tasks(served) if served else 0
     phases: dict[str, Any] = {}
     try:
         for number, phase in enumerate(scenario.phases):
@@ -118,7 +119,7 @@ async def _perform(
         "phases": phases,
     }
     if served and at_first:
-        report["process"] = await _afterwards(served, at_first, phases)
+        report["process"] = await _afterwards(served, at_first, tasks, phases)
     return report
 
 
@@ -210,11 +211,14 @@ class Watch:
         }
 
 
-async def _afterwards(served: Gateway, first: Sample, phases: Mapping[str, Any]) -> dict[str, Any]:
+async def _afterwards(
+    served: Gateway, first: Sample, tasks: int, phases: Mapping[str, Any]
+) -> dict[str, Any]:
     """See whether everything went back to where it was: within three seconds, or not."""
     for _ in range(30):
         last, open_now = sample(served.running.pid), await _under_way(served)
-        if last.fds <= first.fds + 2 and open_now == 0:
+        tasks_now = await _tasks(served)
+        if last.fds <= first.fds + 2 and open_now == 0 and tasks_now <= tasks:
             break
         await asyncio.sleep(0.1)
     peaks = [each["process"]["rss_peak"] for each in phases.values()]
@@ -225,6 +229,9 @@ async def _afterwards(served: Gateway, first: Sample, phases: Mapping[str, Any])
         "fds_before": first.fds,
         "fds_after": last.fds,
         "fds_more": last.fds - first.fds,
+        "tasks_before": tasks,
+        "tasks_after": tasks_now,
+        "tasks_more": tasks_now - tasks,
         "threads": last.threads,
         "under_way_after": open_now,
         "tracebacks": served.said().count("Traceback"),
@@ -233,6 +240,16 @@ async def _afterwards(served: Gateway, first: Sample, phases: Mapping[str, Any])
 
 async def _under_way(served: Gateway) -> int:
     """Requests and calls that the gateway believes open."""
+    return await _sum(served, "waterfall_in_flight_requests{", "waterfall_ledger_open_calls")
+
+
+async def _tasks(served: Gateway) -> int:
+    """Tasks of the event loops of its processes, once they have been counted."""
+    while not (count := await _sum(served, "waterfall_event_loop_tasks")):  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
+    return count
+
+
+async def _sum(served: Gateway, *wanted: str) -> int:
     told = (await served.metrics()).splitlines()
-    wanted = ("waterfall_in_flight_requests{", "waterfall_ledger_open_calls")
     return int(sum(float(line.rpartition(" ")[2]) for line in told if line.startswith(wanted)))

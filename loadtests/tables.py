@@ -56,6 +56,7 @@ def table(scenario: Scenario, report: Mapping[str, Any]) -> str:
         lines.append(
             f"afterwards: RSS {_mb(own['rss_before'])} → {_mb(own['rss_after'])}, "
             f"file descriptors {own['fds_before']} → {own['fds_after']}, "
+            f"tasks {own['tasks_before']} → {own['tasks_after']}, "
             f"{own['under_way_after']} requests under way, {own['tracebacks']} tracebacks"
         )
     return "\n".join(lines)

@@ -23,12 +23,15 @@ _log = logging.getLogger("waterfall")
 
 @contextlib.asynccontextmanager
 async def watching_lag(
-    note: Callable[[float], None], blocked: Callable[[], None] = lambda: None
+    note: Callable[[float], None],
+    blocked: Callable[[], None] = lambda: None,
+    tasks: Callable[[int], None] = lambda _: None,
 ) -> AsyncIterator[None]:
-    """Note twice a second, while inside, by how many seconds the loop was late; where it does not
-    come round for a second, log once what it is doing, and tell `blocked`, from a thread."""
+    """Note twice a second, while inside, by how many seconds the loop was late, and how many
+    `tasks` it has; where it does not come round for a second, log once what it is doing, and tell
+    `blocked`, from a thread."""
     dog = _Watchdog(threading.get_ident(), blocked)
-    task = asyncio.create_task(_watch(note, dog))
+    task = asyncio.create_task(_watch(note, tasks, dog))
     dog.start()
     try:
         yield
@@ -38,13 +41,16 @@ async def watching_lag(
         await asyncio.to_thread(dog.join)
 
 
-async def _watch(note: Callable[[float], None], dog: _Watchdog) -> None:
+async def _watch(
+    note: Callable[[float], None], tasks: Callable[[int], None], dog: _Watchdog
+) -> None:
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + EVERY
         await asyncio.sleep(EVERY)
         dog.turned = time.monotonic()
         note(max(0.0, loop.time() - due))
+        tasks(len(asyncio.all_tasks()))
 
 
 class _Watchdog(threading.Thread):

@@ -111,7 +111,11 @@ async def running(
         watch = asyncio.create_task(watcher.run()) if path is not None else None
         try:
             async with (
-                watching_lag(gateway.metrics.lagged, gateway.metrics.resilience.blocked),
+                watching_lag(
+                    gateway.metrics.lagged,
+                    gateway.metrics.resilience.blocked,
+                    gateway.metrics.standing.tasked,
+                ),
                 serving(list(zip(apps, sockets, strict=True)), server.drain),
             ):
                 try:

@@ -69,7 +69,11 @@ async def _serve(channel: Channel, orders: dict[str, Any], door: socket.socket) 
         try:
             app = gateway.main(lambda: _page(channel))
             async with (
-                watching_lag(gateway.metrics.lagged, gateway.metrics.resilience.blocked),
+                watching_lag(
+                    gateway.metrics.lagged,
+                    gateway.metrics.resilience.blocked,
+                    gateway.metrics.standing.tasked,
+                ),
                 serving_handed(app, door, server.drain) as handed,
             ):
                 gateway.on_settings.append(inside.enter_context(sparing()))

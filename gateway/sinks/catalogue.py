@@ -176,6 +176,7 @@ LOOP_LAG = _histogram(
     LAG,
     "How much later than asked for the event loop came round, twice a second",
 )
+LOOP_TASKS = _gauge("event_loop_tasks", "", "Tasks of the event loop, seen twice a second", "sum")
 PRICE_BOOK = _gauge(
     "price_book_timestamp_seconds",
     "",
@@ -292,6 +293,7 @@ CATALOGUE = (
     REQUESTS_SHED,
     LOOP_LAG,
     LOOP_BLOCKED,
+    LOOP_TASKS,
     PRICE_BOOK,
     RELOADS,
     WORKERS,

@@ -33,6 +33,7 @@ class Standing:
         if database:
             self._flushes.begin(database)
         self._in_flight: dict[str, int] = {}
+        self._tasks = 0
         self._thresholds: dict[str, float] = {}
         self._build: tuple[str, ...] = ()
         self._priced_at: float | None = None
@@ -53,6 +54,10 @@ class Standing:
         """Count requests in, or out."""
         self._in_flight[route] = self._in_flight.get(route, 0) + by
 
+    def tasked(self, count: int) -> None:
+        """Note how many tasks the event loop has."""
+        self._tasks = count
+
     def flushed(self, seconds: float) -> None:
         """Note what a batch of the ledger took: the ledger's own thread may say so."""
         self._flushes.observe((self._database,), seconds)
@@ -60,6 +65,7 @@ class Standing:
     def families(self) -> Iterator[Family]:
         """Read everything for export."""
         yield read_off(catalogue.IN_FLIGHT, _by_name(self._in_flight))
+        yield read_off(catalogue.LOOP_TASKS, [((), float(self._tasks))])
         tuning = self._tuning()
         live = tuning.get(catalogue.THRESHOLD.name, {})
         thresholds = {**dict(_by_name(self._thresholds)), **live}

@@ -26,6 +26,8 @@ async def test_a_scenario_runs(name, tmp_path):
         assert phase["process"]["cpu_us"] > 0
     own = report["process"]
     assert (own["tracebacks"], own["under_way_after"]) == (0, 0)
+    assert own["tasks_before"] > 0
+    assert own["tasks_more"] <= 5
     assert broken(short, report, quiet=False) == []
     assert name in table(short, report)
 

@@ -84,13 +84,16 @@ def test_boundaries_rise():
 
 async def test_a_blocked_loop_is_seen(monkeypatch):
     monkeypatch.setattr(lag, "EVERY", 0.01)
-    late = []
-    async with lag.watching_lag(late.append):
+    late, tasks = [], []
+    async with lag.watching_lag(late.append, tasks=tasks.append):
+        await asyncio.sleep(0.05)
+        more = [asyncio.create_task(asyncio.sleep(0.2)) for _ in range(7)]
         await asyncio.sleep(0.05)
         time.sleep(0.3)  # noqa: ASYNC251 (it is the point)
         await asyncio.sleep(0.05)
     assert max(late) > 0.25
     assert min(late) >= 0
+    assert max(tasks) - min(tasks) == len(more)
 
 
 async def test_a_gateway_watches_its_loop_and_says_how_old_its_prices_are(tmp_path, monkeypatch):
