@@ -134,6 +134,7 @@ def _fields(caps: Caps) -> Mapping[str, Callable[[str, object], None]]:
         "max_tokens": _integer(1, caps.max_tokens),
         "max_completion_tokens": _integer(1, caps.max_tokens),
         "top_logprobs": _integer(0, caps.top_logprobs),
+        "prompt_logprobs": _integer(0, caps.top_logprobs),  # vLLM's: as many for each prompt token
         "tools": _both(_sized(list, caps.tools, "a list of tools"), _tools),
         "response_format": _typed_object,
         "modalities": _modalities,

@@ -30,7 +30,8 @@ class Signals:
 
     `schema_chars` is the length of the tools' schemas as JSON, `system_chars` of the system's and
     developer's messages. `max_tokens` bounds each of the `choices`; their number is for the price,
-    and `demands` (core/accepts.py) are for the plan: no scorer reads either.
+    or that of those `made` where more are made than returned, and `demands` (core/accepts.py) are
+    for the plan: no scorer reads any of these.
     """
 
     text: str = ""
@@ -46,6 +47,7 @@ class Signals:
     system_chars: int = 0
     demands: tuple[str, ...] = ()
     file_tokens: int = 0
+    made: int = 1
 
 
 def measure(request: ChatRequest) -> Signals:
@@ -75,6 +77,8 @@ def measure(request: ChatRequest) -> Signals:
         system_chars=sum(len(text) for m, text in said if m.get("role") in _INSTRUCTING),
         demands=demands_of(request),
         file_tokens=file_tokens,
+        # Some servers make `best_of` and return the best `n`.
+        made=max(request.choices, int(request.body.get("best_of") or 1)),
     )
 
 

@@ -86,6 +86,16 @@ TOLD = {
         ),
         ({"messages": [{**USER, "content": "a"}], "best_of": 3}, "best_of", "from 1 to 2"),
         ({"messages": [{**USER, "content": "a"}], "best_of": "3"}, "best_of", "from 1 to 2"),
+        (
+            {"messages": [{**USER, "content": "a"}], "prompt_logprobs": 21},
+            "prompt_logprobs",
+            "from 0 to 20",
+        ),
+        (
+            {"messages": [{**USER, "content": "a"}], "prompt_logprobs": -1},
+            "prompt_logprobs",
+            "from 0 to 20",
+        ),
     ],
     "/v1/messages": [
         ({"messages": [{**USER, "content": [PART] * 4}]}, "messages", "parts"),

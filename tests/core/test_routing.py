@@ -164,6 +164,7 @@ def test_a_call_s_expected_cost():
     assert expected_cost(SMALL, ASKED) == 100_000 + 300 * ASSUMED_REPLY_TOKENS
     assert expected_cost(SMALL, replace(ASKED, max_tokens=10)) == 103_000
     assert expected_cost(SMALL, replace(ASKED, max_tokens=10, choices=4)) == 112_000
+    assert expected_cost(SMALL, replace(ASKED, max_tokens=10, choices=2, made=4)) == 112_000
     cooked = replace(SMALL, recipe=Recipe("r", 1, after="x" * 40))
     assert expected_cost(cooked, replace(ASKED, max_tokens=10)) == 104_000
 

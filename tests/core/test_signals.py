@@ -59,6 +59,10 @@ def test_json_is_wanted(wanted, is_json):
 
 def test_the_number_of_choices():
     assert [measured(**asked).choices for asked in ({}, {"n": 3})] == [1, 3]
+    assert [measured(**asked).made for asked in ({"best_of": None}, {"n": 3, "best_of": 4})] == [
+        1,
+        4,
+    ]
 
 
 def test_the_client_s_bound():
