@@ -211,8 +211,7 @@ def _check_costs(route: Route, signals: Signals) -> dict[tuple[str, str], int]:
 
 def reply_tokens(signals: Signals) -> int:
     """Estimate the tokens of all choices that are made for a reply."""
-    made = max(signals.choices, signals.made)
-    return (signals.max_tokens or ASSUMED_REPLY_TOKENS) * made
+    return (signals.max_tokens or ASSUMED_REPLY_TOKENS) * max(signals.choices, signals.made)
 
 
 def recipe_tokens(recipe: Recipe | None, *, escalated: bool = False) -> int:
