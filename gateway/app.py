@@ -145,7 +145,7 @@ class Gateway:
         spent = self._spending.open(settings)
         fleet = open_fleet(settings, open_upstream, CLOCKS.monotonic, self.metrics.resilience)
         upstreams = spent.limited(dict(fleet.upstreams))
-        opened = open_scorers(settings.routes, settings.tiers, upstreams)
+        opened = open_scorers(settings.routes, upstreams)
         try:
             examiners = open_examiners(settings.checks, upstreams, self._marker, alike)
         except BaseException:

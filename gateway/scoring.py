@@ -8,7 +8,6 @@ from pathlib import Path
 
 import gateway
 from gateway import scorers
-from gateway.core.plan import Tier
 from gateway.core.ports import Assessor, Receive, Scorer, Upstream, UpstreamCall
 from gateway.core.routing import Route
 from gateway.core.scorer_spec import LlmSpec, PythonSpec, RemoteSpec
@@ -65,14 +64,12 @@ class Scorers:
             function.close()
 
 
-def open_scorers(
-    routes: Mapping[str, Route], tiers: Mapping[str, Tier], upstreams: Mapping[str, Upstream]
-) -> Scorers:
-    """Open every route's scorers; a tier asked for by name is a route of its own, without steps.
+def open_scorers(routes: Mapping[str, Route], upstreams: Mapping[str, Upstream]) -> Scorers:
+    """Open every route's scorers. A tier of no route has none: no plan of its hangs on one.
 
     Raises one of UNUSABLE, and leaves no process then.
     """
-    opened = Scorers(dict.fromkeys(tiers, scorers.rules()))
+    opened = Scorers()
     try:
         _open_all(opened, routes, upstreams)
     except BaseException:
@@ -119,7 +116,7 @@ def try_scorers(routes: Mapping[str, Route]) -> Scorers:
     Raises one of UNUSABLE.
     """
     asked = [each.scorer for each in routes.values() if isinstance(each.scorer, LlmSpec)]
-    return open_scorers(routes, {}, {spec.tier.upstream: _NOWHERE for spec in asked})
+    return open_scorers(routes, {spec.tier.upstream: _NOWHERE for spec in asked})
 
 
 def open_base(route: Route) -> Scorer:

@@ -31,7 +31,9 @@ def decision(job: Job) -> Headers:
     return headers
 
 
-def _difficulty(difficulty: Difficulty) -> Headers:
+def _difficulty(difficulty: Difficulty | None) -> Headers:
+    if difficulty is None:
+        return []
     headers = [
         (b"x-waterfall-difficulty", b"%.4f" % difficulty.value),
         (b"x-waterfall-scorer", difficulty.scorer.encode()),

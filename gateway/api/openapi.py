@@ -119,7 +119,7 @@ def _schemas() -> Schema:
             {
                 "object": {"const": "waterfall.plan"},
                 "route": {"type": "string"},
-                "difficulty": {"type": "number"},
+                "difficulty": {"type": ["number", "null"]},
                 "start": {"type": "object"},
                 "tiers": {"type": "array"},
             },

@@ -16,7 +16,7 @@ from gateway.api.sessions import Conversation
 from gateway.api.voice import read_request, resting
 from gateway.core.chat import ChatRequest
 from gateway.core.demands import demanded
-from gateway.core.difficulty import Difficulty, start_index
+from gateway.core.difficulty import UNSCORED, Difficulty, start_index
 from gateway.core.errors import BadRequest, CeilingTooLow, GatewayError
 from gateway.core.ledger import Origin, scoring_cost
 from gateway.core.plan import Plan
@@ -70,7 +70,8 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
     asked = changed(asked, mode=mode)
     began = clocks.monotonic()
     signals = measure(request)
-    base = marked(service.scorers[route.name], signals)
+    scorer = service.scorers.get(route.name)
+    base = marked(scorer, signals) if scorer else UNSCORED
     settled = _settle(service, route, asked, base)
     past = service.sessions.past(route, who, request, named=bool(session))
     down = service.down(route.tiers)
@@ -93,7 +94,7 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
         route=route,
         mode=mode,
         signals=signals,
-        difficulty=decided.difficulty,
+        difficulty=decided.difficulty if scorer else None,
         plan=decided.plan,
         threshold=decided.thresholds[0] if decided.thresholds else None,
         arrived=arrival.at,
@@ -119,15 +120,16 @@ def replan(service: Service, job: Job) -> Job:
         left = max(plan.ceiling - scoring_cost(job.scoring.calls), 0)
         plan, asked = replace(plan, ceiling=left), replace(asked, ceiling=left)
     try:
+        difficulty = job.difficulty or UNSCORED
         decided = _decide(
-            *(service.tuned, job.route, job.signals, job.difficulty, asked, job.past, job.request),
+            *(service.tuned, job.route, job.signals, difficulty, asked, job.past, job.request),
             job.down,
         )
     except CeilingTooLow:
         return replace(job, plan=replace(plan, reason="budget"))
     return replace(
         job,
-        difficulty=decided.difficulty,
+        difficulty=decided.difficulty if job.difficulty else None,
         plan=decided.plan,
         threshold=decided.thresholds[0] if decided.thresholds else None,
         thresholds=decided.thresholds,

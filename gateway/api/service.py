@@ -77,9 +77,10 @@ class InFlight:
 class Service:
     """Everything that requests need of one configuration.
 
-    `scorers` is by route; so are `assessors`, for the routes whose scorer waits (the one in
-    `scorers` is its base), and `shadows`, the candidates on trial. `tuned` says how scores rank,
-    and which thresholds are in force. `simulated` names the tiers whose answers no model gave.
+    `scorers` is by route, and a tier of no route has none; so are `assessors`, for the routes whose
+    scorer waits (the one in `scorers` is its base), and `shadows`, the candidates on trial. `tuned`
+    says how scores rank, and which thresholds are in force. `simulated` names the tiers whose
+    answers no model gave.
     `close` lets go of its connections, once the last request has finished; `shadow_calls` are those
     under way for the record alone; `admission` keeps limits and budgets, where there are any;
     `line` opens the way to what processes share, `cache` has replies there; `passing` is what is

@@ -11,6 +11,7 @@ from gateway.api.http import Headers
 from gateway.api.planning import replan
 from gateway.api.service import Service
 from gateway.core.chat import CHARS_PER_TOKEN
+from gateway.core.difficulty import UNSCORED
 from gateway.core.errors import GatewayError
 from gateway.core.money import UNPRICED, Price, Usage
 from gateway.core.reserve import downgraded, reserve_of
@@ -97,6 +98,6 @@ def _downgraded(job: Job) -> Job:
     plan = job.plan
     with suppress(GatewayError):
         alone = replace(job.asked, tier=None, mode="enforce", ceiling=None)
-        plan = make_plan(job.route, job.signals, job.difficulty, alone, job.past)
+        plan = make_plan(job.route, job.signals, job.difficulty or UNSCORED, alone, job.past)
     bounded = replace(downgraded(plan), ceiling=None)
     return replace(job, plan=bounded, would=None, undecided=None)

@@ -43,6 +43,10 @@ class Difficulty:
         return self.p_good[min(index, len(self.p_good) - 1)]
 
 
+UNSCORED = Difficulty(0.0)
+"""What stands in where a plan hangs on no difficulty, and so none was measured."""
+
+
 def fallen_back(base: Difficulty) -> Difficulty:
     """Return the word of a base whose scorer could not give its own, marked as such."""
     return replace(base, scorer=f"{base.scorer}+fallback")

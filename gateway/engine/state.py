@@ -62,9 +62,9 @@ class Job:
 
     `asked`, `past` and `thresholds` are what the plan was made with; `would` is as in Decided.
     `undecided` says that the plan is only the base's, and whom `Engine.assess` must ask.
-    `candidate`, `agreement`, `fallback` and `propensity` are as in Entry, `down` as in Decided.
-    `conversation` names it as the API
-    knows it, for whoever asks.
+    `difficulty` is None where nobody scores, as for a tier of no route. `candidate`, `agreement`,
+    `fallback` and `propensity` are as in Entry, `down` as in Decided. `conversation` names it as
+    the API knows it, for whoever asks.
     """
 
     request: ChatRequest
@@ -72,7 +72,7 @@ class Job:
     route: Route
     mode: str
     signals: Signals
-    difficulty: Difficulty
+    difficulty: Difficulty | None
     plan: Plan
     threshold: float | None
     arrived: float

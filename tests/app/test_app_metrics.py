@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from api.serving import config, house
+from api.serving import ask_for, config, house
 
 
 async def build_of(it):
@@ -71,3 +71,21 @@ async def test_a_tier_of_no_route_has_its_own_name(tmp_path):
     assert 'waterfall_requests_total{outcome="ok",route="alone",tier="alone"} 1.0' in page
     assert 'waterfall_attempts_total{model="a-model",outcome="ok",tier="alone"} 1.0' in page
     assert 'waterfall_in_flight_requests{route="other"}' not in page
+
+
+async def test_a_tier_of_no_route_is_not_scored(tmp_path):
+    """Nothing hangs on it there; one of a route is scored whoever asks for it, for the record."""
+    alone = {"upstream": "sim", "model": "a-model", "price": {"input": 1, "output": 1}}
+    async with house(tmp_path, tiers__alone=alone) as it:
+        dry = (await it.post(ask_for(model="alone"), "/v1/route")).json
+        replies = [await it.chat(model=name) for name in ("alone", "large")]
+        entries = {each["route"]: each for each in it.entries()}
+        page = (await it.get("/metrics")).body.decode()
+    said = ("difficulty", "gain", "scorer")
+    assert [dry[name] for name in said] == [None, None, None]
+    assert [entries["alone"][name] for name in (*said, "score")] == [None, None, "", None]
+    assert [each.header("x-waterfall-scorer") for each in replies] == [None, "rules@1"]
+    assert replies[0].header("x-waterfall-difficulty") is None
+    told = replies[1].told("difficulty")
+    assert f"{entries['waterfall']['difficulty']:.4f}" == told
+    assert 'waterfall_difficulty_scores_total{bin="0",route="alone"}' not in page
