@@ -8,11 +8,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-import orjson
 
 from gateway.store.connection import Inserted, Ledger, LedgerUnusable, Writer
+from gateway.store.flatten import record_of
 from gateway.store.spool import Reading, Segment, Spool, read_segment
 
 BATCH_ROWS = 1000
@@ -195,7 +193,7 @@ def move_batch(writer: Writer, segment: Segment, offset: int) -> tuple[int, Inse
     payloads = reading.payloads[:BATCH_ROWS]
     whole = len(payloads) == len(reading.payloads)
     end = offset + (reading.end if whole else payloads[-1][1])
-    records = [record for payload, _ in payloads if (record := _parse(payload)) is not None]
+    records = [record for payload, _ in payloads if (record := record_of(payload)) is not None]
     with writer.transaction():
         done = writer.insert(records) + Inserted(malformed=len(payloads) - len(records))
         writer.write_offset(segment.path.name, end)
@@ -218,11 +216,3 @@ def _bad_bytes(reading: Reading, whole: bool, segment: Segment) -> int:
         return 0
     _log.warning("%d bytes of %s are torn and skipped.", reading.bad, segment.path)
     return reading.bad
-
-
-def _parse(payload: bytes) -> dict[str, Any] | None:
-    try:
-        record = orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        return None
-    return record if isinstance(record, dict) else None

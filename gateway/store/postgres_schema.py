@@ -47,12 +47,6 @@ def month_of(at: float) -> Month:
     return Month(f"p{start:%Y%m}", int(start.timestamp()), int(end.timestamp()))
 
 
-def columns(table: str) -> tuple[str, ...]:
-    """Name a table's columns as rows are written here."""
-    own = tuple(TABLES[table])
-    return own if table == "request" else (*own, REQUEST_AT)
-
-
 def create_statements() -> Iterator[str]:
     """Write the SQL that makes an empty ledger, without its partitions."""
     yield "CREATE SEQUENCE request_number"

@@ -12,6 +12,8 @@ import psycopg
 from gateway.store.columns import TABLES
 from gateway.store.connection import Connection, Inserted
 from gateway.store.flatten import (
+    ORDER,
+    attempt_values,
     calls_of,
     checks_of,
     columns_of,
@@ -22,13 +24,12 @@ from gateway.store.flatten import (
 )
 from gateway.store.postgres_schema import (
     KEYS,
+    REQUEST_AT,
     Month,
-    columns,
     month_of,
     partition_statements,
 )
 from gateway.store.rollup_tables import mark
-from gateway.store.schema import ADDED_TO_ATTEMPT, ATTEMPT, CALL, REQUEST
 
 PARTITIONS = 0x7761_7465_01
 """The advisory lock of whoever makes partitions."""
@@ -36,8 +37,8 @@ _UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, Rec
 # Of a record alone: what the tables lack (a partition that was dropped) is no fault of its own.
 _UNWRITABLE = (psycopg.DataError, psycopg.errors.NotNullViolation)
 _PROMPT = ("entry_id", "at", "signals")
-_STARTED = tuple(REQUEST).index("started_at")
-_ENTRY_ID = tuple(REQUEST).index("entry_id")
+_STARTED = ORDER["request"].index("started_at")
+_ENTRY_ID = ORDER["request"].index("entry_id")
 
 Values = tuple[Any, ...]
 
@@ -109,7 +110,8 @@ class PostgresWriter:
         else:
             self._add_shadow_cost(found[0], found[1], shadow_cost(calls))
         request, began = found
-        self._copy("call", [(*columns_of(CALL, each, request=request), began) for each in calls])
+        rows = [columns_of(ORDER["call"], each, request=request) for each in calls]
+        self._copy("call", [(*row, began) for row in rows])
         mark(self.connection, [began])
 
     def make_ready(self, now: float) -> None:
@@ -197,7 +199,7 @@ class PostgresWriter:
             raise ValueError(f"no request {record['shadow_of']} is known")
         request, began, place = found
         for seq, attempt in enumerate(record["attempts"], place):
-            whole = columns_of(ATTEMPT, ADDED_TO_ATTEMPT | attempt, request=request, seq=seq)
+            whole = attempt_values(attempt, request, seq)
             calls = calls_of(record, request, seq, attempt, "shadow")
             self._copy("attempt", [(*whole, began)])
             self._copy("call", [(*row, began) for row in calls])
@@ -218,7 +220,8 @@ class PostgresWriter:
             return []
         at = _STARTED if table == "request" else -1
         self._ensure(row[at] for row in rows)
-        names = ", ".join(f'"{name}"' for name in columns(table))
+        columns = ORDER[table] if table == "request" else (*ORDER[table], REQUEST_AT)
+        names = ", ".join(f'"{name}"' for name in columns)
         if table not in self._news:
             self._connection.execute(
                 f'CREATE TEMPORARY TABLE IF NOT EXISTS "new_{table}" ON COMMIT DELETE ROWS AS '  # noqa: S608
@@ -264,8 +267,7 @@ def _parts(record: dict[str, Any], request: int) -> Iterable[tuple[str, Values]]
     for row in scoring_of(record, request):
         yield "call", row
     for seq, attempt in enumerate(record["attempts"]):
-        whole = ADDED_TO_ATTEMPT | attempt
-        yield "attempt", columns_of(ATTEMPT, whole, request=request, seq=seq)
+        yield "attempt", attempt_values(attempt, request, seq)
         for row in calls_of(record, request, seq, attempt):
             yield "call", row
         for row in checks_of(request, seq, attempt):

@@ -9,10 +9,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from gateway.store.columns import blanks
 from gateway.store.connection import Inserted, Writer
 from gateway.store.drain import drain_segment
 from gateway.store.owner import Owner, adopt
-from gateway.store.schema import ADDED_TO_CALL, CALL, REQUEST
+from gateway.store.schema import CALL, REQUEST
 from gateway.store.slots import Mark, read_marks
 from gateway.store.spool import Segment
 
@@ -109,7 +110,7 @@ def _call_record(mark: Mark, seq: int) -> dict[str, Any]:
         "first_token": None,
         "bare": False,
     }
-    guess = ADDED_TO_CALL | guess | {"price_version": call.price_version}
+    guess = blanks("call") | guess | {"price_version": call.price_version}
     return (
         guess
         | (mark.settled or {})

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.store import rollup_tables
-from gateway.store.columns import TABLES, alterations, blanks
+from gateway.store.columns import TABLES, alterations
 
 VERSION = 8
 """Of the database's layout; a newer one than this is refused."""
 
 
 REQUEST, ATTEMPT, CALL, CHECK_RESULT = TABLES.values()
-ADDED_TO_REQUEST = {**blanks("request"), "prompt": None}
-ADDED_TO_ATTEMPT = blanks("attempt")
-ADDED_TO_CHECK = blanks("check_result")
-ADDED_TO_CALL = blanks("call")
-"""What a record lacks that a version before this one has left in its spool, its attempts, their
-checks, and all calls."""
 KEYS = {"request": "entry_id", "call": "call_id"}
 PARTS = {
     "attempt": "request",
@@ -77,9 +73,8 @@ def create_statements() -> list[str]:
     ]
 
 
-def insert_statement(table: str) -> str:
-    """Write an insert of every column of `table`, leaving a row that is there already."""
-    columns = TABLES[table]
+def insert_statement(table: str, columns: Sequence[str]) -> str:
+    """Write an insert into `table`, leaving a row that is there already."""
     names = ", ".join(f'"{name}"' for name in columns)
     marks = ", ".join("?" * len(columns))
     values = f"INTO {table} ({names}) VALUES ({marks})"

@@ -12,7 +12,9 @@ from typing import Any
 
 from gateway.store.connection import Inserted, LedgerUnusable
 from gateway.store.flatten import (
+    ORDER,
     Row,
+    attempt_values,
     calls_of,
     checks_of,
     columns_of,
@@ -22,15 +24,7 @@ from gateway.store.flatten import (
     shadow_cost,
 )
 from gateway.store.rollup_tables import mark
-from gateway.store.schema import (
-    ADDED_TO_ATTEMPT,
-    ATTEMPT,
-    CALL,
-    MIGRATIONS,
-    VERSION,
-    create_statements,
-    insert_statement,
-)
+from gateway.store.schema import MIGRATIONS, VERSION, create_statements, insert_statement
 
 BUSY_SECONDS = 1.0
 _INSERT_PROMPT = "INSERT INTO prompt VALUES (?, ?, ?) ON CONFLICT (entry_id) DO NOTHING"
@@ -39,7 +33,10 @@ SELECT id, started_at,
        (SELECT coalesce(max(seq) + 1, 0) FROM attempt WHERE attempt.request = request.id)
 FROM request WHERE entry_id = ?"""
 _ADD_SHADOW_COST = "UPDATE request SET shadow_cost = shadow_cost + ? WHERE id = ?"
-_INSERT = {name: insert_statement(name) for name in ("request", "attempt", "call", "check_result")}
+_INSERT = {
+    table: insert_statement(table, ("id", *columns) if table == "request" else columns)
+    for table, columns in ORDER.items()
+}
 _UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 _UNWRITABLE = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError)
 
@@ -132,7 +129,7 @@ def insert(connection: sqlite3.Connection, records: Sequence[dict[str, Any]]) ->
 
 def insert_request(connection: sqlite3.Connection, record: dict[str, Any]) -> int | None:
     """Write the request's own row; returns its rowid, None when it was there already."""
-    cursor = connection.execute(_INSERT["request"], request_values(record))
+    cursor = connection.execute(_INSERT["request"], (None, *request_values(record)))
     return cursor.lastrowid if cursor.rowcount == 1 else None
 
 
@@ -189,18 +186,12 @@ def _insert(connection: sqlite3.Connection, records: Sequence[dict[str, Any]]) -
     checks: list[Row] = []
     prompts: list[Row] = []
     written: list[float] = []
-    for record in records:
-        if "shadow_of" in record:
-            continue
-        request = insert_request(connection, record)
-        if request is None:
-            continue
+    for request, record in _insert_requests(connection, records):
         written.append(record["started_at"])
         prompts.extend(prompt_of(record))
         calls.extend(scoring_of(record, request))
         for seq, attempt in enumerate(record["attempts"]):
-            whole = ADDED_TO_ATTEMPT | attempt
-            attempts.append(columns_of(ATTEMPT, whole, request=request, seq=seq))
+            attempts.append(attempt_values(attempt, request, seq))
             calls.extend(calls_of(record, request, seq, attempt))
             checks.extend(checks_of(request, seq, attempt))
     connection.executemany(_INSERT["attempt"], attempts)
@@ -211,6 +202,21 @@ def _insert(connection: sqlite3.Connection, records: Sequence[dict[str, Any]]) -
     written.extend(began for began in shadows if began is not None)
     mark(connection, written)
     return Inserted(new=len(written), known=len(records) - len(written))
+
+
+def _insert_requests(
+    connection: sqlite3.Connection, records: Sequence[dict[str, Any]]
+) -> list[tuple[int, dict[str, Any]]]:
+    """Write the requests' own rows; return those that were not there already, with their rowids."""
+    ((last,),) = connection.execute("SELECT coalesce(max(id), 0) FROM request")
+    whole = (each for each in records if "shadow_of" not in each)
+    numbered = list(enumerate(whole, last + 1))
+    rows = [(number, *request_values(record)) for number, record in numbered]
+    if connection.executemany(_INSERT["request"], rows).rowcount != len(rows):
+        found = connection.execute("SELECT id FROM request WHERE id > ?", (last,))
+        new = {number for (number,) in found}
+        numbered = [each for each in numbered if each[0] in new]
+    return numbered
 
 
 def _insert_shadow(connection: sqlite3.Connection, record: dict[str, Any]) -> float | None:
@@ -228,8 +234,7 @@ def _insert_shadow(connection: sqlite3.Connection, record: dict[str, Any]) -> fl
         raise ValueError(f"no request {record['shadow_of']} is known")
     request, began, place = found
     for seq, attempt in enumerate(record["attempts"], place):
-        values = columns_of(ATTEMPT, ADDED_TO_ATTEMPT | attempt, request=request, seq=seq)
-        connection.execute(_INSERT["attempt"], values)
+        connection.execute(_INSERT["attempt"], attempt_values(attempt, request, seq))
         calls = calls_of(record, request, seq, attempt, "shadow")
         connection.executemany(_INSERT["call"], calls)
         connection.executemany(_INSERT["check_result"], checks_of(request, seq, attempt))
@@ -253,6 +258,6 @@ def put_calls(
         _add_shadow_cost(connection, request, shadow_cost(calls))
     else:
         began = record["started_at"]
-    rows = [columns_of(CALL, call, request=request) for call in calls]
+    rows = [columns_of(ORDER["call"], call, request=request) for call in calls]
     connection.executemany(_INSERT["call"], rows)
     mark(connection, [began])
