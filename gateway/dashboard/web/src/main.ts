@@ -158,7 +158,7 @@ async function show(again = false): Promise<void> {
   const page = PAGES[view.section] as Section;
   try {
     const made = await page({ view, routes: about.routes, now, signal });
-    if (!signal.aborted) clear(body, h("h1", { class: "unseen" }, NAMES[view.section] ?? ""), ...made);
+    if (!signal.aborted && !(again && busy())) clear(body, h("h1", { class: "unseen" }, NAMES[view.section] ?? ""), ...made);
   } catch (error) {
     if (!signal.aborted) tell(error as Failed);
   } finally {
