@@ -1,11 +1,12 @@
-"""Two trees side by side: `python -m loadtests.beside OTHER_TREE [--batches N] [--count N]`.
+"""Two trees side by side: `python -m loadtests.beside OTHER_TREE [--stream] [--batches N]`.
 
 A gateway out of this tree and one out of another (a worktree of the commit before, say), both
 running at once in front of one instant upstream, are asked in turns, batch by batch. Says the least
 and the median CPU µs a request of each, and the ratio: the least of many short batches is the one
 that the machine's neighbours disturbed least, so that changes of a few per cent can be seen where
 the comparison's medians move by half. Without OTHER_TREE only this one is measured. The bare hop is
-measured too, as the yardstick.
+measured too, as the yardstick. With --stream it is streams of 50 chunks, 2 ms between two (of more
+with --chunks), by how long they are held.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import uvloop
@@ -29,9 +31,10 @@ from loadtests.meter import cpu_ns, tree
 from loadtests.peers import Peer
 from loadtests.stage import instant
 
-ROWS = {"routed": "", "pinned": "alone"}
+PLAIN = {"routed": "waterfall", "pinned": "alone"}
 """What is asked of a gateway: a row's name, and the model."""
-_PLAIN = LOADS[0]
+STREAMS = {"held": "waterfall", "8 tokens held": "early", "not held": "live", "pinned": "alone"}
+"""The same for streams; what is pinned is not held either."""
 
 
 @asynccontextmanager
@@ -71,11 +74,10 @@ async def hop(folder: Path, url: str) -> AsyncIterator[Peer]:
 
 
 async def measure(
-    folder: Path, other: Path | None, batches: int, count: int
+    folder: Path, other: Path | None, rows: Mapping[str, str], load: Load, batches: int
 ) -> dict[str, list[float]]:
-    """CPU µs a request, batch by batch, of each row."""
+    """CPU µs a request of this load, batch by batch, of each row."""
     found: dict[str, list[float]] = {}
-    load = Load("plain", _PLAIN.stream, _PLAIN.pace, _PLAIN.width, count, count)
     async with AsyncExitStack() as stack:
         provider = await stack.enter_async_context(instant(folder))
         trees = {"this": ROOT} | ({"other": other} if other else {})
@@ -86,31 +88,31 @@ async def measure(
         bare = await stack.enter_async_context(hop(folder, provider.url))
         pinned(provider.process, [*gateways, bare])
         asked = [("bare hop", bare)]
-        for row, model in ROWS.items():
+        for row, model in rows.items():
             asked += [
-                (f"{row}, {each.label}", Peer(each.label, each.url, each.pid, model or "waterfall"))
+                (f"{row}, {each.label}", Peer(each.label, each.url, each.pid, model))
                 for each in gateways
             ]
         for turn in range(-2, batches):  # the first two warm and do not count
             for label, peer in asked:
                 before = cpu_ns(tree(peer.pid))
-                await burn(peer, load, count)
+                await burn(peer, load, load.count)
                 await asyncio.sleep(SETTLE)
                 if turn >= 0:
-                    used = (cpu_ns(tree(peer.pid)) - before) / 1e3 / count
+                    used = (cpu_ns(tree(peer.pid)) - before) / 1e3 / load.count
                     found.setdefault(label, []).append(used)
     return found
 
 
-def told(found: dict[str, list[float]]) -> list[str]:
+def told(found: dict[str, list[float]], rows: Iterable[str]) -> list[str]:
     """Write the figures."""
     base = min(found["bare hop"])
     lines = [
-        f"{label:16} least {min(values):7.0f} µs, median {statistics.median(values):7.0f} µs, "
+        f"{label:21} least {min(values):7.0f} µs, median {statistics.median(values):7.0f} µs, "
         f"{min(values) / base:5.1f} x bare hop"
         for label, values in found.items()
     ]
-    for row in ROWS:
+    for row in rows:
         mine, its = found[f"{row}, this"], found.get(f"{row}, other")
         if its:
             pairs = [a / b for a, b in zip(mine, its, strict=True)]
@@ -126,15 +128,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtests.beside", description=__doc__)
     parser.add_argument("other", nargs="?", type=Path, help="the other tree's root")
     parser.add_argument("--batches", type=int, default=12)
-    parser.add_argument("--count", type=int, default=400)
+    parser.add_argument("--count", type=int, help="requests in a batch: 400, or 40 streams")
+    parser.add_argument("--stream", action="store_true")
+    parser.add_argument("--chunks", type=int, default=50, help="of a stream, 50 or more")
     chosen = parser.parse_args(arguments)
+    rows, load = (STREAMS, LOADS[1]) if chosen.stream else (PLAIN, LOADS[0])
+    load = replace(load, count=chosen.count or (40 if chosen.stream else 400))
+    if chosen.stream:
+        load = replace(load, pace=f"0/2/{chosen.chunks}")
     with (
         tempfile.TemporaryDirectory(prefix="waterfall-beside-") as folder,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         other = chosen.other.resolve() if chosen.other else None
-        found = runner.run(measure(Path(folder), other, chosen.batches, chosen.count))
-    print("\n".join(told(found)))
+        found = runner.run(measure(Path(folder), other, rows, load, chosen.batches))
+    print("\n".join(told(found, rows)))
     return 0
 
 

@@ -1,9 +1,13 @@
-"""Steps of Python that a plain request takes: `python -m loadtests.steps [--model M] [--top N]`.
+"""Steps of Python that a request takes: `python -m loadtests.steps [--stream] [--model M]`.
 
 Counts the bytecode instructions that the gateway runs for a request, from ASGI in to ASGI out, by
 function: no clock, so that a busy machine says the same as a quiet one, and a change of one in a
 hundred is seen. What C does (the parser, numpy, the socket) counts as the one instruction that
 calls it, and uvicorn is not in it; for those see `loadtests.beside`.
+
+With --stream it says what a chunk takes: the difference between longer and shorter streams, whose
+chunks come one at a time. `--model waterfall` holds them to the end, `early` for 8 tokens, `live`
+and `alone` not at all.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -22,11 +27,16 @@ from typing import Any
 import uvloop
 
 from gateway.app import Gateway, read_settings
-from loadtests.compare import LOADS, configured
+from loadtests.compare import LOADS, Load, configured
 from loadtests.stage import instant
 
 PATH = "/v1/chat/completions"
-_WARM, _COUNTED = 40, 10
+_PLAIN = replace(LOADS[0], few=40, count=10)
+"""So many requests to warm with, and so many to count."""
+_SHORT, _LONG = 60, 160
+"""Chunks of a shorter and of a longer stream."""
+_GAP = 4
+"""Milliseconds between two chunks: one is done with before the next comes, though it is counted."""
 _HEADERS = ((b"host", b"127.0.0.1"), (b"content-type", b"application/json"))
 
 
@@ -47,8 +57,8 @@ async def ask(app: Any, body: bytes) -> None:
     assert sent[0]["status"] == 200, sent
 
 
-async def count(folder: Path, model: str) -> dict[CodeType, float]:
-    """Count the instructions of each function, a request."""
+async def count(folder: Path, load: Load, model: str) -> dict[CodeType, float]:
+    """Count the instructions of each function, a request of this load."""
     found: Counter[CodeType] = Counter()
 
     def within(frame: FrameType, event: str, _: object) -> Any:
@@ -68,24 +78,38 @@ async def count(folder: Path, model: str) -> dict[CodeType, float]:
         with (folder / "log").open("wb") as log:
             gateway = Gateway(read_settings(config), None, log.fileno())
             try:
-                app, bodies = gateway.main(), LOADS[0].bodies(model)
-                for body in bodies[:_WARM]:
+                app, bodies = gateway.main(), load.bodies(model)
+                for body in bodies[: load.few]:
                     await ask(app, body)
                 sys.settrace(entered)
                 try:
-                    for body in bodies[:_COUNTED]:
+                    for body in bodies[: load.count]:
                         await ask(app, body)
                 finally:
                     sys.settrace(None)
             finally:
                 await gateway.close()
-    return {code: times / _COUNTED for code, times in found.items()}
+    return {code: times / load.count for code, times in found.items()}
 
 
-def told(found: Mapping[CodeType, float], top: int) -> list[str]:
+async def a_chunk(folder: Path, model: str) -> dict[CodeType, float]:
+    """Count the instructions of each function, a chunk: what a longer stream takes more than a
+    shorter one."""
+    of: list[Counter[CodeType]] = []
+    for chunks in (_SHORT, _LONG):
+        load = Load("", stream=True, pace=f"0/{_GAP}/{chunks}", width=1, count=4, few=4)
+        home = folder / str(chunks)
+        home.mkdir()
+        of.append(Counter(await count(home, load, model)))
+    short, long = of
+    long.subtract(short)
+    return {code: times / (_LONG - _SHORT) for code, times in long.items()}
+
+
+def told(found: Mapping[CodeType, float], top: int, each: str) -> list[str]:
     """Write the sum, and the functions that take most of it."""
-    rows = sorted(found.items(), key=lambda each: -each[1])[:top]
-    lines = [f"{sum(found.values()):9,.0f} instructions a request"]
+    rows = sorted(found.items(), key=lambda row: -row[1])[:top]
+    lines = [f"{sum(found.values()):9,.0f} instructions a {each}"]
     for code, times in rows:
         place = "/".join(Path(code.co_filename).parts[-2:])
         lines.append(f"{times:9,.0f} {place} {code.co_qualname}")
@@ -96,14 +120,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.steps", description=__doc__)
     parser.add_argument("--model", default="waterfall", help="what is asked for")
+    parser.add_argument("--stream", action="store_true", help="what a chunk of a stream takes")
     parser.add_argument("--top", type=int, default=30, help="functions that are listed")
     chosen = parser.parse_args(arguments)
     with (
         tempfile.TemporaryDirectory(prefix="waterfall-steps-") as folder,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        found = runner.run(count(Path(folder), chosen.model))
-    print("\n".join(told(found, chosen.top)))
+        if chosen.stream:
+            found = runner.run(a_chunk(Path(folder), chosen.model))
+        else:
+            found = runner.run(count(Path(folder), _PLAIN, chosen.model))
+    print("\n".join(told(found, chosen.top, "chunk" if chosen.stream else "request")))
     return 0
 
 
