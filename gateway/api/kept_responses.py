@@ -16,7 +16,7 @@ from gateway.api.reply import PlainReply, StreamedReply
 from gateway.core.chat import ChatRequest, Delta
 from gateway.core.errors import BadRequest, GatewayError, NotFound, NotReady
 from gateway.core.ledger import Entry
-from gateway.core.ports import Head
+from gateway.core.streaming import Head
 from gateway.shared import SharedDown
 
 KEPT = 30 * 86_400.0
@@ -105,6 +105,15 @@ class Noting:
         """Hand it on, with its id in mind."""
         self._id = self._id or _first_id(deltas)
         await self._reply.send(deltas)
+
+    def pour(self, deltas: Sequence[Delta]) -> bool:
+        """Hand it on, with its id in mind."""
+        self._id = self._id or _first_id(deltas)
+        return self._reply.pour(deltas)
+
+    async def drained(self) -> None:
+        """Hand it on."""
+        await self._reply.drained()
 
     async def finish(self, entry: Entry) -> None:
         """Note what its upstream keeps, if it was answered in Responses; then hand it on."""

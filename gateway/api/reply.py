@@ -14,19 +14,20 @@ import orjson
 from gateway.api import headers
 from gateway.api.http import JSON, Headers, Send, answer, answer_error
 from gateway.api.keepalive import KeepAlive
+from gateway.api.sending import Unfinished, begun
 from gateway.api.voice import CHAT, Voice, used, wire_bytes
 from gateway.core.chat import Delta
 from gateway.core.errors import GatewayError
 from gateway.core.ledger import Entry
 from gateway.core.money import dollars
-from gateway.core.ports import Head
+from gateway.core.streaming import Head
 
 EVENTS: Headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
 DONE = b"data: [DONE]\n\n"
 
 
 class PlainReply:
-    """Sends one JSON body; fits core.ports.Client, though nothing is pushed into it."""
+    """Sends one JSON body; fits core.streaming.Client, though nothing is pushed into it."""
 
     def __init__(
         self, send: Send, base: Headers, simulated: frozenset[str], voice: Voice = CHAT
@@ -42,6 +43,14 @@ class PlainReply:
     async def send(self, deltas: Sequence[Delta]) -> None:
         """Not for a plain reply: it is whole in its entry."""
         raise AssertionError(deltas)
+
+    def pour(self, deltas: Sequence[Delta]) -> bool:
+        """Not for a plain reply: it is whole in its entry."""
+        raise AssertionError(deltas)
+
+    async def drained(self) -> None:
+        """Not for a plain reply: it is whole in its entry."""
+        raise AssertionError
 
     async def finish(self, entry: Entry) -> None:
         """Send the served reply's own bytes, or the error."""
@@ -61,7 +70,7 @@ class PlainReply:
 
 
 class StreamedReply:
-    """Sends events as they are released; fits core.ports.Client."""
+    """Sends events as they are released; fits core.streaming.Client."""
 
     def __init__(
         self,
@@ -79,6 +88,7 @@ class StreamedReply:
         self._telling = voice.telling
         self._details = details
         self._keepalive = keepalive
+        self._poured: Unfinished | None = None
         self.started = False
 
     async def start(self, head: Head) -> None:
@@ -91,13 +101,26 @@ class StreamedReply:
 
     async def send(self, deltas: Sequence[Delta]) -> None:
         """Send their events, all at once; returns when there is room for more."""
+        if not self.pour(deltas):
+            await self.drained()
+
+    def pour(self, deltas: Sequence[Delta]) -> bool:
+        """Send their events, all at once. False: there is no room; await `drained` before more."""
         if self._telling is not None:
             body = b"".join([self._telling.feed(delta) for delta in deltas])
         else:
             told = [wire_bytes(delta) for delta in deltas]
             body = b"".join([b"data: %b\n\n" % data for data in told if data])
         if body:
-            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+            message = {"type": "http.response.body", "body": body, "more_body": True}
+            self._poured = begun(self._send(message))
+        return self._poured is None
+
+    async def drained(self) -> None:
+        """Return when what was poured has left."""
+        poured, self._poured = self._poured, None
+        if poured is not None:
+            await poured
 
     async def finish(self, entry: Entry) -> None:
         """End the stream: `[DONE]` after a reply, an error event or an HTTP error after none."""
@@ -134,6 +157,7 @@ class StreamedReply:
         return self.started
 
     async def _event(self, data: bytes, *, more: bool = True) -> None:
+        await self.drained()
         await self._send({"type": "http.response.body", "body": data, "more_body": more})
 
 

@@ -13,11 +13,12 @@ from gateway.core.errors import UpstreamError
 from gateway.core.ledger import Entry
 from gateway.core.money import Usage
 from gateway.core.native import NativeRequest
-from gateway.core.outcome import CallRecord, Outcome
-from gateway.core.plan import Plan, Tier
+from gateway.core.outcome import CallRecord
+from gateway.core.plan import Tier
 from gateway.core.quick import quick
 from gateway.core.shadow import Shadow
 from gateway.core.signals import Signals
+from gateway.core.streaming import Intake
 from gateway.core.verdict import Finding
 
 Answer = TypeVar("Answer")
@@ -58,7 +59,8 @@ class UpstreamCall:
     (infinite: nobody waits); `on_retry` hears why a call has failed that is now made once more
     (without it none is); `displaced` says that it is made because another tier did not
     serve (see `Plan.is_displaced`), and `affinity` names its conversation, whose prompt a provider
-    may have in its cache, for whoever asks.
+    may have in its cache, for whoever asks. `intake` takes what follows a stream's first delta, for
+    an upstream that hands it on in the moment in which it reads it; else `receive` takes it too.
     """
 
     call_id: str
@@ -77,6 +79,7 @@ class UpstreamCall:
     displaced: bool = False
     affinity: Callable[[], str] = str
     on_named: Callable[[str], None] = _unheard
+    intake: Intake | None = None
 
 
 class Upstream(Protocol):
@@ -297,23 +300,3 @@ Sink = Callable[[Entry], None]
 """A reader of finished entries: metrics, log."""
 ShadowSink = Callable[[Shadow], None]
 """A reader of what was asked in the shadow."""
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What is known when a stream's first byte may leave: who serves it, and after what."""
-
-    plan: Plan
-    outcome: Outcome
-
-
-class Client(Protocol):
-    """Where a streamed reply goes. A plain reply is not pushed: it is in the entry's outcome."""
-
-    async def start(self, head: Head) -> None:
-        """Hear, once, before the first delta, what the headers need; all of it is final."""
-        ...
-
-    async def send(self, deltas: Sequence[Delta]) -> None:
-        """Send the next pieces of the served reply; returns when there is room for more."""
-        ...

@@ -17,8 +17,9 @@ from gateway.core.errors import GatewayError
 from gateway.core.judging import judged
 from gateway.core.ledger import Entry
 from gateway.core.outcome import Attempt, Outcome
-from gateway.core.ports import Assessment, Client, UpstreamCall
+from gateway.core.ports import Assessment, UpstreamCall
 from gateway.core.quick import changed
+from gateway.core.streaming import Client
 from gateway.core.verdict import Evidence, Finding
 from gateway.engine.booking import BookedCalls
 from gateway.engine.checking import Examining

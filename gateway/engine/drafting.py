@@ -41,6 +41,8 @@ class Drafting:
     ) -> None:
         """`request` is what to send, where that is not the client's own (a repair)."""
         self._lane, self._seen, self._ended, self._flows = lane, False, False, False
+        self._ready: list[Delta] = []
+        """What may leave, as soon as somebody can wait for it."""
         self._run, self._tier, self._bare = run, tier, bare
         self._parts, self._job = run.parts, run.job
         plan = self._job.plan
@@ -114,6 +116,7 @@ class Drafting:
             displaced=plan.is_displaced(self._tier),
             affinity=self._job.conversation,
             on_named=self._book.name,
+            intake=self,
         )
         try:
             async with asyncio.timeout(left) as self._deadline:
@@ -154,15 +157,30 @@ class Drafting:
         self._failure, self._status = error, "failed"
 
     async def _receive(self, delta: Delta) -> bool:
+        return self.take((delta,)) or await self.settle()
+
+    def take(self, deltas: Sequence[Delta]) -> bool:
+        """Take the next deltas; fits core.streaming.Intake. What is released first waits for its
+        turn, and for the head of the reply; from then on it leaves at once."""
+        gate = self._gate
         if self._flows:
-            await self._run.send(self._gate.feed(delta))
-            return True
+            return self._run.client.pour([each for delta in deltas for each in gate.feed(delta)])
         self._book.heard()
-        ready = self._gate.feed(delta)
-        if self._lane is not None and not self._gate.deferred and says_something(delta):
-            self._lane.speak()
+        for delta in deltas:
+            self._ready += gate.feed(delta)
+            if gate.deferred:
+                return False
+            if self._lane is not None and says_something(delta):
+                self._lane.speak()
+        return not self._ready
+
+    async def settle(self) -> bool:
+        """Send what is ready, or wait until there is room for more."""
+        ready, self._ready = self._ready, []
         if ready:
             await self._pass_on(ready)
+        elif self._flows:
+            await self._run.drained()
         return not self._gate.deferred
 
     async def _pass_on(self, ready: Sequence[Delta]) -> None:

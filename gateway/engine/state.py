@@ -16,10 +16,8 @@ from gateway.core.outcome import Attempt, CallRecord, Outcome
 from gateway.core.plan import Plan, Tier
 from gateway.core.ports import (
     Assessor,
-    Client,
     Counts,
     Examiner,
-    Head,
     Journal,
     Purpose,
     ShadowSink,
@@ -30,6 +28,7 @@ from gateway.core.quick import quick
 from gateway.core.routing import Overrides, Route
 from gateway.core.session import NOTHING, Past
 from gateway.core.signals import Signals
+from gateway.core.streaming import Client, Head
 from gateway.core.verdict import ABSTAIN, Check, Evidence
 
 LOGGER = logging.getLogger("waterfall")
@@ -121,13 +120,19 @@ class Parts:
 
 
 class _Nobody:
-    """The client of what no client hears of; fits core.ports.Client."""
+    """The client of what no client hears of; fits core.streaming.Client."""
 
     async def start(self, head: Head) -> None:
         raise AssertionError(head)
 
     async def send(self, deltas: Sequence[Delta]) -> None:
         raise AssertionError(deltas)
+
+    def pour(self, deltas: Sequence[Delta]) -> bool:
+        raise AssertionError(deltas)
+
+    async def drained(self) -> None:
+        raise AssertionError
 
 
 NOBODY = _Nobody()
@@ -170,6 +175,14 @@ class Run:
         since = self.parts.clock()
         try:
             await self.client.send(deltas)
+        finally:
+            self.paused += self.parts.clock() - since
+
+    async def drained(self) -> None:
+        """Wait for the client, to whom more was poured than it takes at once."""
+        since = self.parts.clock()
+        try:
+            await self.client.drained()
         finally:
             self.paused += self.parts.clock() - since
 

@@ -3,7 +3,7 @@ that is over them has failed as if the model's provider had said 429, before any
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gateway.core.chat import CHARS_PER_TOKEN, ChatRequest, Delta
@@ -12,6 +12,7 @@ from gateway.core.money import Usage
 from gateway.core.plan import Tier
 from gateway.core.ports import Receive, Upstream, UpstreamCall
 from gateway.core.signals import measure
+from gateway.core.streaming import Intake
 from gateway.limits.account import Account
 from gateway.limits.accounts import Accounts
 from gateway.limits.admission import Told
@@ -58,7 +59,8 @@ class _Limited:
             call.on_sent(upstream)
 
         try:
-            await self._inner.call(replace(call, on_sent=on_sent), watch.receive)
+            intake = None if call.intake is None else _WatchedIntake(watch, call.intake)
+            await self._inner.call(replace(call, on_sent=on_sent, intake=intake), watch.receive)
         finally:
             for word, account, units in taken:
                 used = watch.tokens(units) if word == "tpm" else units
@@ -97,13 +99,31 @@ class _Watch:
         self._usage: Usage | None = None
 
     async def receive(self, delta: Delta) -> bool:
+        self.hear(delta)
+        return await self._receive(delta)
+
+    def hear(self, delta: Delta) -> None:
         self._usage = delta.usage or self._usage
         self._chars += sum(len(piece.text) for piece in delta.pieces)
-        return await self._receive(delta)
 
     def tokens(self, prompt: int) -> int:
         used = self._usage
         return used.prompt + used.completion if used else prompt + self._chars // CHARS_PER_TOKEN
+
+
+class _WatchedIntake:
+    """Fits gateway.core.streaming.Intake."""
+
+    def __init__(self, watch: _Watch, intake: Intake) -> None:
+        self._watch, self._intake = watch, intake
+
+    def take(self, deltas: Sequence[Delta]) -> bool:
+        for delta in deltas:
+            self._watch.hear(delta)
+        return self._intake.take(deltas)
+
+    async def settle(self) -> bool:
+        return await self._intake.settle()
 
 
 def _prompt_tokens(call: UpstreamCall) -> int:

@@ -13,8 +13,9 @@ from gateway.config.presets import BEARER
 from gateway.core.chat import Delta
 from gateway.core.errors import UpstreamError
 from gateway.core.ports import Receive, UpstreamCall
+from gateway.core.streaming import Intake
 from gateway.upstreams import failures
-from gateway.upstreams.http1 import Exchange, HttpError, Pool, Timeouts
+from gateway.upstreams.http1 import Exchange, HttpError, Pool, Sink, Timeouts
 from gateway.upstreams.messages import COUNT_PATH, MESSAGES, counted, counting
 from gateway.upstreams.responses import RESPONSES
 from gateway.upstreams.speaking import CHAT, Reader, Speech
@@ -102,7 +103,7 @@ class OpenAIUpstream:
                 told = await _some_body(exchange)
                 raise failures.from_reply(exchange.status, exchange.headers, told)
             if call.stream:
-                await _stream(exchange, wire.reader(call), receive)
+                await _stream(exchange, wire.reader(call), receive, call.intake)
                 return
             raw = await exchange.read_all()
         # The connection is free again before anybody thinks about the reply.
@@ -113,49 +114,84 @@ class OpenAIUpstream:
         return replace(timeouts, total=call.timeout) if call.timeout < timeouts.total else timeouts
 
 
-class _Progress:
-    """Which choices of a stream have begun, and which have ended."""
+class _Events:
+    """One stream's events, read block by block: its deltas, and how it has ended."""
 
-    __slots__ = ("begun", "ended")
+    __slots__ = ("_begun", "_decoder", "_ended", "_reader", "error", "is_over")
 
-    def __init__(self) -> None:
-        self.begun: set[int] = set()
-        self.ended: set[int] = set()
+    def __init__(self, reader: Reader) -> None:
+        self._reader, self._decoder = reader, Decoder()
+        self._begun: set[int] = set()
+        self._ended: set[int] = set()
+        self.is_over = False
+        """Has its last event come, or its failure? Then nothing more of it is to be read."""
+        self.error: UpstreamError | None = None
 
-    def note(self, delta: Delta) -> None:
-        for piece in delta.pieces:
-            (self.ended if piece.finish else self.begun).add(piece.index)
+    def read_all(self, blocks: list[bytes]) -> list[Delta]:
+        """Read several blocks as one."""
+        return self.read(blocks[0] if len(blocks) == 1 else b"".join(blocks))
 
-    def check(self, *, marked: bool) -> None:
-        """Raise unless this is a proper end; `marked` says that its last event came."""
-        if not (self.begun or self.ended):
+    def read(self, block: bytes) -> list[Delta]:
+        """Read the deltas that a block completes, up to the end of the stream or its failure."""
+        deltas: list[Delta] = []
+        try:
+            for event in _decoded(self._decoder, block):
+                if event.name == b"error":
+                    raise failures.in_event(event.data)
+                delta = self._reader.read(event.data)
+                if delta is not None:
+                    deltas.append(delta)
+                    for piece in delta.pieces:
+                        (self._ended if piece.finish else self._begun).add(piece.index)
+                if self._reader.ended:
+                    self.is_over = True
+                    break
+        except UpstreamError as error:
+            self.error, self.is_over = error, True
+        return deltas
+
+    def check(self) -> None:
+        """Raise its failure, and unless this is a proper end: after the last event, or without it
+        when every choice has ended."""
+        if self.error is not None:
+            raise self.error
+        if not (self._begun or self._ended):
             raise failures.nonsense("its stream has no choices")
-        if not marked and self.begun - self.ended:
+        if not self.is_over and self._begun - self._ended:
             raise failures.nonsense("its stream ended early")
 
 
-async def _stream(exchange: Exchange, reader: Reader, receive: Receive) -> None:
-    """Push every event's delta until the last, a proper end without it, or `receive`'s False."""
-    decoder = Decoder()
-    progress = _Progress()
-    first = True
+async def _stream(
+    exchange: Exchange, reader: Reader, receive: Receive, intake: Intake | None
+) -> None:
+    """Push every event's delta until the last, a proper end without it, or somebody's False."""
+    events, first, heard = _Events(reader), True, False
     while block := await exchange.read():
         if first:
             first = False
             await _refuse_a_document(exchange, block)
-        for event in _decoded(decoder, block):
-            if event.name == b"error":
-                raise failures.in_event(event.data)
-            delta = reader.read(event.data)
-            if delta is not None:
-                progress.note(delta)
-                if not await receive(delta):
-                    return
-            if reader.ended:
-                progress.check(marked=True)
-                await _end(exchange, reader, receive)
+        for delta in events.read(block):
+            heard = True
+            if not await receive(delta):
                 return
-    progress.check(marked=False)
+        if heard and intake is not None and not events.is_over:
+            await exchange.pour(_poured(events, intake))
+            if not await intake.settle():
+                return
+        if events.is_over:
+            events.check()
+            await _end(exchange, reader, receive)
+            return
+    events.check()
+
+
+def _poured(events: _Events, intake: Intake) -> Sink:
+    """Read each block as it comes, and hand its deltas on."""
+
+    def sink(blocks: list[bytes]) -> bool:
+        return intake.take(events.read_all(blocks)) and not events.is_over
+
+    return sink
 
 
 def _decoded(decoder: Decoder, block: bytes) -> list[Event]:

@@ -102,6 +102,7 @@ class Scripted:
             self.closed.append(name)
 
     async def _stream(self, call, script, receive):
+        intake, heard = call.intake, False
         for item in script:
             if not isinstance(item, dict):
                 await happen(item)
@@ -109,7 +110,11 @@ class Scripted:
             delta = event_delta(
                 orjson.dumps(item), strip_usage=call.strip_usage, strip_logprobs=call.strip_logprobs
             )
-            if not await receive(delta):
+            if heard:  # as `gateway.upstreams.openai` does
+                more = intake.take([delta]) or await intake.settle()
+            else:
+                heard, more = True, await receive(delta)
+            if not more:
                 self.left.append(call.tier.name)
                 return
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 from upstreams.scripted import LIMIT, Scripted, chunk, events, stream_head
@@ -51,7 +51,13 @@ class Heard:
     sent: int = 0
 
     async def receive(self, delta):
-        self.deltas.append(delta)
+        return self.take([delta])
+
+    def take(self, deltas):
+        self.deltas += deltas[: self.enough - len(self.deltas)]
+        return len(self.deltas) < self.enough
+
+    async def settle(self):
         return len(self.deltas) < self.enough
 
     @property
@@ -82,6 +88,7 @@ async def ask(upstream, *, stream=False, heard=None, tier=TIER, body=BODY, **fie
         heard.sent += 1
 
     call = UpstreamCall("c", tier, {**body, "stream": stream}, stream, on_sent, **fields)
+    call = replace(call, intake=heard)
     try:
         async with asyncio.timeout(LIMIT):
             await upstream.call(call, heard.receive)

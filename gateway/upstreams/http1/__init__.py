@@ -16,6 +16,7 @@ from gateway.upstreams.http1.errors import (
 )
 from gateway.upstreams.http1.exchange import Exchange
 from gateway.upstreams.http1.pool import Pool
+from gateway.upstreams.http1.reply import Sink
 from gateway.upstreams.http1.timeouts import Timeouts
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Exchange",
     "HttpError",
     "Pool",
+    "Sink",
     "Stale",
     "TimedOut",
     "Timeouts",

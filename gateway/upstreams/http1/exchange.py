@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from gateway.upstreams.http1.connection import Connection
 from gateway.upstreams.http1.errors import Broken, Stale
-from gateway.upstreams.http1.reply import Reply
+from gateway.upstreams.http1.reply import Reply, Sink
 from gateway.upstreams.http1.timeouts import Clock, Timeouts
 
 if TYPE_CHECKING:
@@ -72,6 +72,11 @@ class Exchange:
         if self._connection is not None:
             self._connection.resume()
         return block
+
+    async def pour(self, sink: Sink) -> None:
+        """Hand the body to `sink` as it comes, in the call that reads it from the socket, until it
+        says False, or nothing more will come; then `read` goes on. Raises what `sink` raises."""
+        await self._entered().pour(sink)
 
     async def read_all(self) -> bytes:
         """The whole rest of the body."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import NoReturn
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -11,6 +12,8 @@ from gateway.upstreams.http1.errors import Broken, HttpError, TooLarge
 from gateway.upstreams.http1.timeouts import Clock
 
 _BODYLESS = (204, 304)
+Sink = Callable[[list[bytes]], bool]
+"""Takes parts of a body, as they were framed; False: no more for now."""
 
 
 class _Stop(Exception):
@@ -28,8 +31,10 @@ class Reply:
         "_max_body",
         "_max_head",
         "_parser",
+        "_sink",
         "_size",
         "_steps",
+        "_thrown",
         "_to_head_only",
         "_unproductive",
         "_until_eof",
@@ -66,6 +71,8 @@ class Reply:
         self._max_head = max_head
         self._max_body = max_body
         self._waiter: asyncio.Future[None] | None = None
+        self._sink: Sink | None = None
+        self._thrown: Exception | None = None
         self._parser = HttpResponseParser(self)
 
     # ------------------------------------------------------------- the reader's side
@@ -82,17 +89,35 @@ class Reply:
 
         What arrived before a failure is given before the failure is raised.
         """
-        blocks = self._blocks
-        while not blocks:
+        while not self._blocks:
             if self.done:
                 return b""
             if self.error is not None:
                 raise self.error
             await self._news()
-        block = blocks[0] if len(blocks) == 1 else b"".join(blocks)
-        blocks.clear()
-        self.buffered = 0
-        return block
+        blocks = self._taken()
+        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+    def _taken(self) -> list[bytes]:
+        """Take out all that has come."""
+        blocks, self._blocks, self.buffered = self._blocks, [], 0
+        return blocks
+
+    async def pour(self, sink: Sink) -> None:
+        """Hand what has come to `sink`, and what comes in the moment in which it comes, until that
+        says False, or raises, or nothing more will come. What it raises is raised here."""
+        if self._blocks and not sink(self._taken()):
+            return
+        if self.done or self.error is not None:
+            return
+        self._sink = sink
+        try:
+            await self._news()
+        finally:
+            self._sink = None
+        thrown, self._thrown = self._thrown, None
+        if thrown is not None:
+            raise thrown
 
     def _news(self) -> asyncio.Future[None]:
         """What to wait for until something has come; a reader that was cancelled has left it."""
@@ -102,6 +127,7 @@ class Reply:
         return self._waiter
 
     def _wake(self) -> None:
+        self._sink = None
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -124,7 +150,20 @@ class Reply:
         self._check_progress(steps, len(data))
         if self._size:
             self.clock.last = now
-        if self._blocks or self.started:
+        if self._sink is not None:
+            self._hand_on(self._sink)
+        elif self._blocks or self.started:
+            self._wake()
+
+    def _hand_on(self, sink: Sink) -> None:
+        if self._blocks:
+            try:
+                more = sink(self._taken())
+            except Exception as error:  # noqa: BLE001 - raised where the reader waits
+                self._thrown, more = error, False
+            if not more:
+                self._wake()
+        if self.done or self.error is not None:
             self._wake()
 
     def eof(self) -> None:
