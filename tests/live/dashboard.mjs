@@ -122,6 +122,7 @@ async function use(page) {
   told.hour = Math.floor(Date.now() / 3_600_000);
   told.money = await page.$eval("main figure", (each) => each.parentElement.innerText);
   await page.click("main figure summary");
+  await page.waitForSelector("main figure:first-of-type table"); // made when the opening is told of
   const cells = await page.$$eval("main figure:first-of-type table", ([each]) => [...each.querySelectorAll("tbody tr")].map((row) => [...row.querySelectorAll("td")].map((cell) => cell.textContent)));
   told.moneyTable = cells;
   await look(page, "health");
