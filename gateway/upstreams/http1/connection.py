@@ -12,9 +12,11 @@ from gateway.upstreams.http1.reply import Reply
 
 # Unread body above which the socket is no longer read (bytes).
 HIGH_WATER = 256 * 1024
-# A kept connection that the upstream was closing when the request left says so within a round trip.
-# A later close is the upstream dropping work it may have done, and asking again could bill twice.
-STALE_WINDOW = 1.0
+# A kept connection that the upstream had closed when the request left says so within a round trip;
+# after a later close the work may have been done, and asking again would bill twice.
+# Twice this connection's own round trip, and this much for both ends to wake (seconds).
+STALE_SLACK = 0.01
+_STALE_MOST = 1.0
 # Bodies up to here are cheaper to copy behind the head than to send as a second buffer (bytes).
 _JOINED = 64 * 1024
 # Clocks of event loops are coarse; a timer this early is on time (seconds).
@@ -35,6 +37,7 @@ class Connection(asyncio.Protocol):
         "_timer",
         "_timer_at",
         "exchanges",
+        "round_trip",
         "transport",
     )
 
@@ -43,7 +46,8 @@ class Connection(asyncio.Protocol):
         self._reply: Reply | None = None
         self._paused = False
         self.exchanges = 0  # complete ones
-        self._rest_until = 0.0
+        self.round_trip = 0.0  # seconds to the upstream and back, as connecting took; at most
+        self._rest_until = 0.0  # 0 of a connection that has never rested
         self._sent = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -137,8 +141,9 @@ class Connection(asyncio.Protocol):
             self._timer = None
         reply = self._reply
         if reply is not None:
-            early = self._loop.time() - self._sent < STALE_WINDOW
-            if self.exchanges and not reply.received and early:
+            window = min(2 * self.round_trip + STALE_SLACK, _STALE_MOST)
+            early = self._loop.time() - self._sent < window
+            if self._rest_until and not reply.received and early:
                 reply.fail(Stale("the kept connection was already closed"))
             else:
                 reply.fail(Broken(f"the connection was lost: {exc or 'closed by the upstream'}"))

@@ -102,9 +102,13 @@ class Dialler:
 
     async def _open(self, new: Callable[[], Connection], address: str) -> Connection:
         name = self._host if self._tls is not None else None
-        _, connection = await asyncio.get_running_loop().create_connection(
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        _, connection = await loop.create_connection(
             new, address, self._port, ssl=self._tls, server_hostname=name
         )
+        # TCP takes one round trip and TLS at least another.
+        connection.round_trip = (loop.time() - began) / (1 if self._tls is None else 2)
         raw: socket.socket = connection.transport.get_extra_info("socket")
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection

@@ -26,7 +26,8 @@ class Broken(HttpError):
 
 
 class Stale(Broken):
-    """A kept connection was already dead when it was used; met inside, it is retried once."""
+    """A kept connection was already dead when it was used: it ended about a round trip after
+    the request, before a byte of a reply. Met inside, it is retried once."""
 
 
 class TooLarge(HttpError):

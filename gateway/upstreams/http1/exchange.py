@@ -92,8 +92,8 @@ class Exchange:
             try:
                 await self._send(total_at, fresh=False)
             except Stale:
-                # No byte of a reply came, and the upstream was closing before it could have read
-                # the request. Once, and not on another connection that may be as old.
+                # No byte of a reply came, and the connection was gone too soon for the upstream to
+                # have read the request. Once, and not on another connection that may be as old.
                 self._drop()
                 await self._send(total_at, fresh=True)
         except BaseException:

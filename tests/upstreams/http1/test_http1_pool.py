@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 
 import pytest
-from upstreams.http1.pooling import OK, answering, call
+from upstreams.http1.pooling import OK, PATIENT, answering, call, client_side, server_side
 
 from gateway.upstreams.http1 import (
     Broken,
@@ -166,16 +168,56 @@ async def test_retry_does_not_use_another_old_connection(serve, connect):
     assert pool.idle + pool.busy <= 2
 
 
-async def test_late_death_is_not_retried_for_the_work_may_have_been_done(
-    serve, connect, monkeypatch
-):
-    monkeypatch.setattr("gateway.upstreams.http1.connection.STALE_WINDOW", 0.05)
-    upstream = await serve(dying(after=0.2))
+@pytest.mark.parametrize(("trip", "calls"), [(0.0, 1), (0.05, 1), (0.4, 2), (9.0, 2)])
+async def test_death_is_stale_within_two_round_trips_only(serve, connect, trip, calls):
+    """Later, the upstream may have read the request and done the work. Here, after 0.15 s."""
+    upstream = await serve(dying(after=0.15))
     pool = connect(upstream)
     await call(pool)
+    (connection,) = pool._idle
+    assert 0 <= connection.round_trip < 1
+    connection.round_trip = trip
+    sent = []
+    with contextlib.nullcontext() if calls == 2 else pytest.raises(Broken) as caught:
+        assert await call(pool, on_sent=lambda: sent.append(1)) == b"hi"
+    assert calls == 2 or type(caught.value) is Broken
+    assert upstream.accepted == len(sent) == calls
+
+
+async def test_the_round_trip_is_half_of_what_connecting_with_tls_took(serve, connect):
+    slow = server_side("good")
+    slow.sni_callback = lambda *_: time.sleep(0.1)
+    upstream = await serve(answering, ssl=slow)
+    upstream.url = f"https://localhost:{upstream.port}"
+    pool = connect(upstream, ssl_context=client_side())
+    await call(pool)
+    assert 0.045 < next(iter(pool._idle)).round_trip < 1
+
+
+async def test_death_is_never_stale_after_a_second(serve, connect):
+    upstream = await serve(dying(after=1.05))
+    pool = connect(upstream)
+    await call(pool)
+    next(iter(pool._idle)).round_trip = 9.0
     with pytest.raises(Broken):
         await call(pool)
     assert upstream.accepted == 1
+
+
+async def test_warmed_connection_that_has_died_is_retried_too(serve, connect):
+    async def script(peer):
+        if peer.number == 0:
+            await peer.reader.readexactly(1)
+            peer.reset()
+        else:
+            await answering(peer)
+
+    upstream = await serve(script)
+    pool = connect(upstream)
+    await pool.warm(1, PATIENT)
+    next(iter(pool._idle)).round_trip = 0.5
+    assert await call(pool) == b"hi"
+    assert upstream.accepted == 2
 
 
 async def test_death_after_a_byte_of_the_reply_is_not_retried(serve, connect):
