@@ -28,6 +28,7 @@ from gateway.core.errors import (
     UpstreamRejected,
     UpstreamTimeout,
 )
+from gateway.upstreams.encoded import unpacked
 from gateway.upstreams.http1 import ConnectFailed, HttpError, TimedOut, TooLarge
 
 MAX_MESSAGE = 1000
@@ -111,9 +112,10 @@ _NOTHING_SAID = re.compile(r"(404|file|page|resource)?:?\s*(not found)?\.?", re.
 
 
 def from_reply(status: int, headers: Mapping[bytes, bytes], body: bytes) -> UpstreamError:
-    """Map an HTTP reply which is not a success. `body` may be cut off, or anything at all."""
+    """Map an HTTP reply which is not a success. `body` may be cut off, or anything at all; it is
+    as it came, packed or not."""
     try:
-        payload = orjson.loads(body)
+        payload = orjson.loads(unpacked(headers, body))
     except orjson.JSONDecodeError:
         payload = None
     wait = retry_after(headers.get(b"retry-after"), datetime.now(tz=UTC).timestamp())

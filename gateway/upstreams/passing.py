@@ -15,6 +15,7 @@ from gateway.config import UpstreamSettings
 from gateway.config.presets import BEARER
 from gateway.core.errors import GatewayError, NotFound, UpstreamDown, UpstreamError, UpstreamTimeout
 from gateway.upstreams import failures
+from gateway.upstreams.encoded import unpacked
 
 _ERROR_BODY = 64 * 1024
 _CONNECTIONS = 256
@@ -69,7 +70,7 @@ class PassingClient:
         error = failures.from_reply(reply.status_code, heads, told)
         failures.mask(error, self._key)
         if reply.status_code == 404:
-            said = failures.message_of(told) or "The upstream has no such thing."
+            said = failures.message_of(unpacked(heads, told)) or "The upstream has no such thing."
             return NotFound(said.replace(self._key, "***") if self._key else said)
         return error
 

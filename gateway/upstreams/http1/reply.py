@@ -237,7 +237,8 @@ class Reply:
             self.keep = self.keep and b"transfer-encoding" not in self.headers
 
     def _check_body(self, headers: dict[bytes, bytes]) -> None:
-        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        coding = headers.get(b"content-encoding", b"identity").lower()
+        if coding != b"identity" and self.status < 300:  # of an error the status says enough
             self._refuse(Broken("encoded reply"))
         transfer = headers.get(b"transfer-encoding")
         if transfer is not None and transfer.lower() != b"chunked":

@@ -213,6 +213,12 @@ async def test_encoded_replies_are_refused(serve, connect, headers):
         await call(pool)
 
 
+async def test_an_encoded_error_has_its_status_and_its_body_as_it_came(serve, connect):
+    reply = b"HTTP/1.1 429 Slow\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n\x1f\x8b"
+    status, headers, body = await call(connect(await serve(closing(reply))))
+    assert (status, headers[b"content-encoding"], body) == (429, b"gzip", b"\x1f\x8b")
+
+
 @pytest.mark.parametrize(
     "reply",
     [
