@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import select
 from collections.abc import Callable
 from typing import cast
@@ -37,6 +38,7 @@ class Connection(asyncio.Protocol):
         "_timer",
         "_timer_at",
         "exchanges",
+        "retires_at",
         "round_trip",
         "transport",
     )
@@ -46,6 +48,7 @@ class Connection(asyncio.Protocol):
         self._reply: Reply | None = None
         self._paused = False
         self.exchanges = 0  # complete ones
+        self.retires_at = math.inf  # loop time from which it is given no more exchanges
         self.round_trip = 0.0  # seconds to the upstream and back, as connecting took; at most
         self._rest_until = 0.0  # 0 of a connection that has never rested
         self._sent = 0.0

@@ -6,6 +6,7 @@ import asyncio
 import re
 import ssl
 from collections.abc import Callable
+from random import random
 from urllib.parse import urlsplit
 
 from gateway.upstreams.http1.connection import Connection
@@ -30,6 +31,8 @@ class Pool:
     ssl_context: for https; by default the system's authorities, host names verified.
     dns_ttl: seconds for which an address is believed.
     idle_ttl: seconds for which an idle connection is kept.
+    max_age: seconds after which, or up to a fifth sooner, a connection is given no more exchanges,
+        so that a name that has moved is followed however busy they are.
 
     Raises ValueError for a base_url that is not one.
     """
@@ -44,6 +47,7 @@ class Pool:
         ssl_context: ssl.SSLContext | None = None,
         dns_ttl: float = 30.0,
         idle_ttl: float = 30.0,
+        max_age: float = 300.0,
     ) -> None:
         host, port, self._host_header, self._prefix, secure = _origin(base_url)
         self._tls = (ssl_context or default_context()) if secure else None
@@ -52,6 +56,7 @@ class Pool:
         self._max_body = max_body
         self._max_head = max_head
         self._idle_ttl = idle_ttl
+        self._max_age = max_age
         self._slots = Slots(limit)
         self._open: set[Connection] = set()
         self._idle: dict[Connection, None] = {}  # the last used last
@@ -102,11 +107,13 @@ class Pool:
         Raises ConnectFailed and TimedOut as an exchange would.
         """
         now = asyncio.get_running_loop().time
-        while self.idle < count and self.busy + self.idle < self._limit:
+        for _ in range(count):  # and no more: there are servers that close what is not used at once
+            if self.idle >= count or self.busy + self.idle >= self._limit:
+                return
             await self.acquire(now() + timeouts.connect)
             try:
                 connection = await self.dial(timeouts.connect, now() + timeouts.connect)
-                connection.rest(now() + self._idle_ttl)
+                connection.rest(min(now() + self._idle_ttl, connection.retires_at))
                 self._idle[connection] = None
             finally:
                 self.release()
@@ -166,6 +173,9 @@ class Pool:
             raise _closed()
         if connection.transport.is_closing():  # accepted and dropped: no one would tell the reply
             raise ConnectFailed("network", "closed as soon as it was made")
+        # Not all at the same moment, which would be felt.
+        age = self._max_age * (1.0 - random() / 5)  # noqa: S311 - nobody gains by guessing it
+        connection.retires_at = asyncio.get_running_loop().time() + age
         # Not before: of a connection cancelled while it is made, uvloop never reports the loss.
         self._open.add(connection)
         return connection
@@ -176,7 +186,11 @@ class Pool:
 
     def put_back(self, connection: Connection) -> None:
         """Keeps the connection if its exchange ended cleanly, and cuts it otherwise."""
-        if not connection.leave(asyncio.get_running_loop().time() + self._idle_ttl):
+        now = asyncio.get_running_loop().time()
+        if not connection.leave(min(now + self._idle_ttl, connection.retires_at)):
+            return
+        if connection.retires_at <= now:
+            connection.transport.abort()
             return
         self._idle[connection] = None
         if connection.exchanges == 1 and isinstance(self._tls, ResumingContext):

@@ -10,7 +10,8 @@ import struct
 import pytest
 import uvloop
 
-from gateway.upstreams.http1 import Pool, dial
+from gateway.upstreams.http1 import Pool
+from gateway.upstreams.http1 import names as naming
 
 LIMIT = 20.0  # seconds: a ceiling for hangs, nothing is measured against it
 
@@ -158,5 +159,5 @@ def names(monkeypatch):
             return list(self.addresses)
 
     book = Names()
-    monkeypatch.setattr(dial, "resolve", book.resolve)
+    monkeypatch.setattr(naming, "resolve", book.resolve)
     return book
