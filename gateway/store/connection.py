@@ -65,6 +65,10 @@ class Connection(Protocol):
 class Writer(Protocol):
     """A ledger as its writer in this process has it open. Made for one thread."""
 
+    at_once: int
+    """How many records are best given to `insert` at once: no more are read for it, so that the
+    interpreter is not kept from serving, nor its memory filled, for longer than that pays."""
+
     @property
     def connection(self) -> Connection:
         """The same, for statements of one's own."""

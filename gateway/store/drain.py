@@ -193,9 +193,12 @@ def move_batch(writer: Writer, segment: Segment, offset: int) -> tuple[int, Inse
     payloads = reading.payloads[:BATCH_ROWS]
     whole = len(payloads) == len(reading.payloads)
     end = offset + (reading.end if whole else payloads[-1][1])
-    records = [record for payload, _ in payloads if (record := record_of(payload)) is not None]
+    done = Inserted()
     with writer.transaction():
-        done = writer.insert(records) + Inserted(malformed=len(payloads) - len(records))
+        for first in range(0, len(payloads), writer.at_once):
+            some = payloads[first : first + writer.at_once]
+            records = [read for payload, _ in some if (read := record_of(payload)) is not None]
+            done += writer.insert(records) + Inserted(malformed=len(some) - len(records))
         writer.write_offset(segment.path.name, end)
     if done.malformed:
         _log.error("%d rows of %s cannot be read and are lost.", done.malformed, segment.path)

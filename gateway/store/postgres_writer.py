@@ -46,6 +46,8 @@ Values = tuple[Any, ...]
 class PostgresWriter:
     """Fits `connection.Writer`."""
 
+    at_once = 1000
+
     def __init__(self, connection: psycopg.Connection[Any], speaking: Connection) -> None:
         """`speaking` is the same connection; it is closed with this."""
         self.connection = speaking
