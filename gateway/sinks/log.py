@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -26,7 +27,8 @@ _log = logging.getLogger(__name__)
 
 BUFFER_LINES = 2_000
 EVERY_SECONDS = 0.1
-BATCH = 64
+BATCH = 8
+"""Lines made in one go."""
 LONGEST = 128
 """Characters kept of what a client chose: ids, model names."""
 
@@ -80,11 +82,14 @@ class RequestLog:
         closing = False
         while not closing:
             closing = self._closing.wait(EVERY_SECONDS)
-            while self._entries:
-                count = min(len(self._entries), BATCH)
+            while waiting := len(self._entries):
+                began = time.monotonic()
+                count = min(waiting, BATCH)
                 lines = [self._line(self._entries.popleft()) for _ in range(count)]
                 for piece in _pieces(lines):
                     self._write_out(piece)
+                if waiting < self._most // 2:  # else lines pile up
+                    self._closing.wait(time.monotonic() - began)  # others have the core meanwhile
 
     def _write_out(self, lines: list[bytes]) -> None:
         try:

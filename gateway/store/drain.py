@@ -141,7 +141,7 @@ class Drain:
             return False
         began = time.monotonic()
         try:
-            end, done, bad = move_batch(writer, segment, offset)
+            end, done, bad = move_batch(writer, segment, offset, self._pause(segment, offset))
         except FileNotFoundError:  # somebody tidied up: what it held is gone, the rest is not
             _log.exception("A segment of the ledger's spool has vanished.")
             end, done, bad = segment.size, Inserted(), segment.size - offset
@@ -151,6 +151,10 @@ class Drain:
         self.on_batch(time.monotonic() - began)
         self._note(end - offset)
         return True
+
+    def _pause(self, segment: Segment, offset: int) -> Callable[[float], object]:
+        """Give way between two slices of a batch, unless somebody waits or rows pile up."""
+        return _hurry if segment.size - offset > BATCH_BYTES else self._wake.wait
 
     def _note(self, moved: int, first: bool = False) -> None:
         with self._moved:
@@ -184,10 +188,17 @@ class Drain:
             self._writer = None
 
 
-def move_batch(writer: Writer, segment: Segment, offset: int) -> tuple[int, Inserted, int]:
+def _hurry(_: float) -> None:
+    """Take no pause."""
+
+
+def move_batch(
+    writer: Writer, segment: Segment, offset: int, pause: Callable[[float], object] = _hurry
+) -> tuple[int, Inserted, int]:
     """Write one batch with its offset in one transaction.
 
-    Returns the offset after it, what became of its rows, and how many bytes were torn.
+    After each slice of it `pause` is called with the seconds that the slice took. Returns the
+    offset after the batch, what became of its rows, and how many bytes were torn.
     """
     reading = read_segment(segment, offset, BATCH_BYTES)
     payloads = reading.payloads[:BATCH_ROWS]
@@ -196,9 +207,11 @@ def move_batch(writer: Writer, segment: Segment, offset: int) -> tuple[int, Inse
     done = Inserted()
     with writer.transaction():
         for first in range(0, len(payloads), writer.at_once):
+            began = time.monotonic()
             some = payloads[first : first + writer.at_once]
             records = [read for payload, _ in some if (read := record_of(payload)) is not None]
             done += writer.insert(records) + Inserted(malformed=len(some) - len(records))
+            pause(time.monotonic() - began)
         writer.write_offset(segment.path.name, end)
     if done.malformed:
         _log.error("%d rows of %s cannot be read and are lost.", done.malformed, segment.path)

@@ -23,7 +23,7 @@ from gateway.store.flatten import (
     scoring_of,
     shadow_cost,
 )
-from gateway.store.rollup_tables import mark
+from gateway.store.rollup_tables import hour_of
 from gateway.store.schema import MIGRATIONS, VERSION, create_statements, insert_statement
 
 BUSY_SECONDS = 1.0
@@ -37,6 +37,11 @@ _INSERT = {
     table: insert_statement(table, ("id", *columns) if table == "request" else columns)
     for table, columns in ORDER.items()
 }
+# The only writer is in one transaction: whoever rolls an hour up comes before it or behind it, and
+# then a mark that is not taken yet is as good as another. Each slice of a batch would leave one.
+_MARK = """
+INSERT INTO rollup_due (hour) SELECT :hour
+WHERE NOT EXISTS (SELECT 1 FROM rollup_due WHERE hour = :hour AND taken = 0)"""
 _UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 _UNWRITABLE = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError)
 
@@ -200,7 +205,7 @@ def _insert(connection: sqlite3.Connection, records: Sequence[dict[str, Any]]) -
     connection.executemany(_INSERT_PROMPT, prompts)
     shadows = (_insert_shadow(connection, each) for each in records if "shadow_of" in each)
     written.extend(began for began in shadows if began is not None)
-    mark(connection, written)
+    _mark(connection, written)
     return Inserted(new=len(written), known=len(records) - len(written))
 
 
@@ -242,6 +247,11 @@ def _insert_shadow(connection: sqlite3.Connection, record: dict[str, Any]) -> fl
     return float(began)
 
 
+def _mark(connection: sqlite3.Connection, started_at: Sequence[float]) -> None:
+    hours = [{"hour": hour} for hour in {hour_of(each) for each in started_at}]
+    connection.executemany(_MARK, hours)
+
+
 def _add_shadow_cost(connection: sqlite3.Connection, request: int, cost: int) -> None:
     connection.execute(_ADD_SHADOW_COST, (cost, request))
 
@@ -260,4 +270,4 @@ def put_calls(
         began = record["started_at"]
     rows = [columns_of(ORDER["call"], call, request=request) for call in calls]
     connection.executemany(_INSERT["call"], rows)
-    mark(connection, [began])
+    _mark(connection, [began])

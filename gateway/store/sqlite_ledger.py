@@ -22,7 +22,7 @@ _OLD = "SELECT id, entry_id FROM request WHERE started_at >= ? AND started_at < 
 class SqliteWriter:
     """Fits `connection.Writer`."""
 
-    at_once = 32
+    at_once = 16
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         """`connection` is as `sqlite.connect` opens it; it is closed with this."""

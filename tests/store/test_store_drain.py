@@ -116,6 +116,40 @@ def test_a_full_disk_under_the_database_only_delays(opened, monkeypatch):
     assert [row["entry_id"] for row in rows] == [each.origin.entry_id for each in made]
 
 
+def test_the_writer_gives_way_between_slices_unless_somebody_waits_or_rows_pile_up(
+    opened, monkeypatch
+):
+    store = opened()
+    waits, real = [], store._drain._wake.wait
+    monkeypatch.setattr(store._drain._wake, "wait", lambda time: waits.append(time) or real(time))
+    for much in (drain.BATCH_BYTES, 1):
+        monkeypatch.setattr(drain, "BATCH_BYTES", much)
+        waits.clear()
+        with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            for _ in range(100):
+                store.journal.append(entry(), ())
+            other.execute("ROLLBACK")
+        assert store.flush(30)
+        slices = len([each for each in waits if 0 < each < drain.EVERY_SECONDS])
+        assert (slices > 0) == (much > 1)
+
+
+def test_a_pause_is_as_long_as_the_slice_before_it_took(opened):
+    store = opened()
+    for _ in range(50):
+        store.journal.append(entry(), ())
+    assert store.flush(30)
+    segment, pauses = store._spool.segments()[-1], []
+    with closing(sqlite_ledger.SqliteLedger(store.path).write()) as writer:
+        began = time.monotonic()
+        end, done, _ = drain.move_batch(writer, segment, 0, pauses.append)
+        assert (end, done.known) == (segment.size, 50)
+        assert len(pauses) == -(-50 // writer.at_once)
+        assert min(pauses) > 0
+        assert sum(pauses) < time.monotonic() - began
+
+
 def test_closing_leaves_one_private_file(opened, tmp_path):
     store = opened()
     slot = store.journal.open(open_call())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import threading
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -246,3 +248,14 @@ def test_an_hour_begins_where_it_does(home, hour):
     assert found["hour"] == START + int(hour // HOUR) * HOUR
     assert hours(home.place, found["hour"] + 1, FAR) == []
     assert hours(home.place, 0, found["hour"]) == []
+
+
+def test_an_hour_is_marked_once_however_many_slices_bring_its_rows(store):
+    for _ in range(100):
+        store.journal.append(entry(), ())
+        store.journal.append(escalated(), ())
+    store.flush()
+    due = "SELECT hour FROM rollup_due ORDER BY hour"
+    known = "SELECT DISTINCT CAST(started_at / 3600 AS INTEGER) * 3600 FROM request ORDER BY 1"
+    with closing(sqlite3.connect(store.path)) as ledger:
+        assert ledger.execute(due).fetchall() == ledger.execute(known).fetchall()
