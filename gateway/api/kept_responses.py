@@ -106,6 +106,12 @@ class Noting:
         self._id = self._id or _first_id(deltas)
         await self._reply.send(deltas)
 
+    takes_events = False
+
+    def pass_on(self, event: bytes) -> bool:
+        """Not for this: it has to read what comes."""
+        raise AssertionError(event)
+
     def pour(self, deltas: Sequence[Delta]) -> bool:
         """Hand it on, with its id in mind."""
         self._id = self._id or _first_id(deltas)

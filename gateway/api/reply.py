@@ -29,6 +29,8 @@ DONE = b"data: [DONE]\n\n"
 class PlainReply:
     """Sends one JSON body; fits core.streaming.Client, though nothing is pushed into it."""
 
+    takes_events = False
+
     def __init__(
         self, send: Send, base: Headers, simulated: frozenset[str], voice: Voice = CHAT
     ) -> None:
@@ -47,6 +49,10 @@ class PlainReply:
     def pour(self, deltas: Sequence[Delta]) -> bool:
         """Not for a plain reply: it is whole in its entry."""
         raise AssertionError(deltas)
+
+    def pass_on(self, event: bytes) -> bool:
+        """Not for a plain reply: it is whole in its entry."""
+        raise AssertionError(event)
 
     async def drained(self) -> None:
         """Not for a plain reply: it is whole in its entry."""
@@ -91,6 +97,11 @@ class StreamedReply:
         self._poured: Unfinished | None = None
         self.started = False
 
+    @property
+    def takes_events(self) -> bool:
+        """Are they the client's just as they came?"""
+        return self._telling is None
+
     async def start(self, head: Head) -> None:
         """Send status and headers: they are final."""
         if await self._is_open():
@@ -109,11 +120,15 @@ class StreamedReply:
         if self._telling is not None:
             body = b"".join([self._telling.feed(delta) for delta in deltas])
         else:
-            told = [wire_bytes(delta) for delta in deltas]
-            body = b"".join([b"data: %b\n\n" % data for data in told if data])
+            body = _events(deltas)
         if body:
-            message = {"type": "http.response.body", "body": body, "more_body": True}
-            self._poured = begun(self._send(message))
+            return self.pass_on(body)
+        return True
+
+    def pass_on(self, event: bytes) -> bool:
+        """Send an event, or several, as they are; as `pour`."""
+        message = {"type": "http.response.body", "body": event, "more_body": True}
+        self._poured = begun(self._send(message))
         return self._poured is None
 
     async def drained(self) -> None:
@@ -159,6 +174,13 @@ class StreamedReply:
     async def _event(self, data: bytes, *, more: bool = True) -> None:
         await self.drained()
         await self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+
+def _events(deltas: Sequence[Delta]) -> bytes:
+    if len(deltas) == 1 and deltas[0].raw:  # nearly always
+        return b"data: %b\n\n" % deltas[0].raw
+    told = [wire_bytes(delta) for delta in deltas]
+    return b"".join([b"data: %b\n\n" % data for data in told if data])
 
 
 def _details(entry: Entry) -> bytes:

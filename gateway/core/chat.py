@@ -14,6 +14,7 @@ from gateway.core.believing import believed
 from gateway.core.money import Usage
 from gateway.core.native import NativeEvent, NativeRequest
 from gateway.core.quick import quick
+from gateway.core.shortening import call_number, shortened
 
 Message = Mapping[str, Any]
 CHARS_PER_TOKEN = 4
@@ -112,7 +113,7 @@ class Delta(NamedTuple):
         tokens that are cut off from the content go with them.
         """
         choices = [
-            _shorten(choice, name, text) if choice.get("index", 0) == index else choice
+            shortened(choice, name, text) if choice.get("index", 0) == index else choice
             for choice in self.payload.get("choices", ())
         ]
         pieces = self.pieces
@@ -122,51 +123,6 @@ class Delta(NamedTuple):
             )
         payload = {**self.payload, "choices": choices}
         return self._replace(pieces=pieces, raw=None, payload=payload)
-
-
-def call_number(call: Mapping[str, Any], place: int) -> int:
-    """Return which call a part of one belongs to: as it says, else by its place."""
-    number = call.get("index")
-    return place if number is None else int(number)
-
-
-def _shorten(choice: Mapping[str, Any], name: str | int, text: str) -> Mapping[str, Any]:
-    part = "delta" if "delta" in choice else "message"
-    said = choice.get(part) or {}
-    if isinstance(name, int):
-        return {**choice, part: {**said, **_shorten_call(said, name, text)}}
-    edited = {**choice, part: {**said, name: text}}
-    if name == "content" and choice.get("logprobs"):
-        edited["logprobs"] = {"content": _within(choice["logprobs"], text)}
-    return edited
-
-
-def _shorten_call(said: Mapping[str, Any], number: int, text: str) -> Mapping[str, Any]:
-    """Return the field of a message that holds the call, with its arguments replaced."""
-    calls = said.get("tool_calls")
-    if calls is None:
-        old = said.get("function_call")
-        return {"function_call": {**old, "arguments": text}} if old else {}
-    edited = [
-        {**call, "function": {**call["function"], "arguments": text}}
-        if call.get("function") and call_number(call, place) == number
-        else call
-        for place, call in enumerate(calls)
-    ]
-    return {"tool_calls": edited}
-
-
-def _within(logprobs: object, text: str) -> list[Any]:
-    """Return the log-probabilities of the tokens that `text` is made of."""
-    tokens = logprobs.get("content") if isinstance(logprobs, Mapping) else None
-    kept, left = [], len(text)
-    for token in tokens if isinstance(tokens, list) else ():
-        said = token.get("token") if isinstance(token, Mapping) else None
-        if not isinstance(said, str) or len(said) > left:
-            break
-        left -= len(said)
-        kept.append(token)
-    return kept
 
 
 @quick
@@ -233,11 +189,20 @@ class _ChoiceDraft:
         self.more = False
 
     def add(self, piece: Piece) -> None:
-        self.text.append(piece.text)
-        self.refusal.append(piece.refusal)
-        self.logprobs.extend(piece.logprobs)
-        self.finish = piece.finish or self.finish
-        self.more = self.more or piece.more
+        if piece.text:
+            self.text.append(piece.text)
+        if piece.refusal:
+            self.refusal.append(piece.refusal)
+        if piece.logprobs:
+            self.logprobs += piece.logprobs
+        if piece.finish is not None:
+            self.finish = piece.finish or self.finish
+        if piece.more:
+            self.more = True
+        if piece.tool_calls:
+            self._call(piece)
+
+    def _call(self, piece: Piece) -> None:
         for position, part in enumerate(piece.tool_calls):
             number = call_number(part, position)
             if number not in self.tool_calls:
@@ -284,11 +249,23 @@ class Draft:
             if choice is None:
                 choice = self._choices[piece.index] = _ChoiceDraft()
             choice.add(piece)
-            has_content = bool(piece.text or piece.refusal or piece.tool_calls)
-            if has_content:
+            if piece.text or piece.refusal or piece.tool_calls:
                 self.begun.add(piece.index)
-            self.tokens += len(piece.logprobs) or has_content
-        self.usage = _fuller(self.usage, delta.usage)
+                self.tokens += len(piece.logprobs) or 1
+            else:
+                self.tokens += len(piece.logprobs)
+        if delta.usage is not None:
+            self.usage = _fuller(self.usage, delta.usage)
+
+    def say(self, index: int, text: str) -> None:
+        """Take one more delta, which is but a piece of text."""
+        choice = self._choices.get(index)
+        if choice is None or not text:
+            self.add(Delta((Piece(index, text),)))
+        else:
+            choice.text.append(text)
+            self.begun.add(index)
+            self.tokens += 1
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -55,8 +55,11 @@ class Watch:
 
     def hear(self, delta: Delta) -> Finding | None:
         """Take one more delta; return what is wrong as soon as that is clear."""
-        found = (self._hear(piece) for piece in delta.pieces)
-        return next((finding for finding in found if finding is not None), None)
+        for piece in delta.pieces:
+            finding = self._hear(piece)
+            if finding is not None:
+                return finding
+        return None
 
     def _hear(self, piece: Piece) -> Finding | None:
         choice = self._choices.get(piece.index)
@@ -70,11 +73,13 @@ class Watch:
                 return finding
         if self._early.repetition and choice.tail.loops(piece.text):
             return LOOP
-        return DOUBT if self._doubts(choice, piece.logprobs) else None
+        if piece.logprobs and self._doubts(choice, piece.logprobs):
+            return DOUBT
+        return None
 
     def _doubts(self, choice: _Choice, logprobs: tuple[float, ...]) -> bool:
         least = self._early.logprob
-        if least is None or not logprobs:
+        if least is None:
             return False
         low = choice.low
         for logprob in logprobs:
@@ -93,8 +98,10 @@ class _Choice:
     def opens(self, piece: Piece) -> bool:
         """Take what belongs to the opening; has it grown?"""
         text = piece.text[: OPENING - len(self._text)]
-        self._text += text
-        self._refusal = self._refusal or piece.refusal[:OPENING]
+        if text:
+            self._text += text
+        if piece.refusal:
+            self._refusal = self._refusal or piece.refusal[:OPENING]
         return bool(text or piece.refusal)
 
     def opening(self) -> Reply:
@@ -136,14 +143,17 @@ class Tail:
     def __init__(self) -> None:
         """Start with nothing."""
         self._text = ""
+        self._new: list[str] = []
         self._unseen = 0
 
     def loops(self, text: str) -> bool:
         """Take one more piece; does the text end in a loop?"""
-        self._text = (self._text + text)[-_WINDOW:]
+        self._new.append(text)
         self._unseen += len(text)
         if self._unseen < _STEP:
             return False
+        self._text = "".join((self._text, *self._new))[-_WINDOW:]
+        self._new.clear()
         self._unseen = 0
         return _ends_in_a_loop(self._text)
 

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gateway.core.chat import Delta, Draft, Piece, Reply, call_number
+from gateway.core.chat import Delta, Draft, Piece, Reply
 from gateway.core.plan import Hold
 from gateway.core.recipes import marker_at, marker_overlap
+from gateway.core.shortening import call_number
 from gateway.core.verdict import LAST_TIER, TRUSTED, Verdict
 
 _SENTENCE = re.compile(r"[.!?](?:\s|$)|[\n\u3002\uff01\uff1f\uff61]")
@@ -78,17 +79,33 @@ class Gate:
         """What has come and not been let through."""
         return tuple(self._held)
 
+    @property
+    def is_open(self) -> bool:
+        """May whatever comes from now on be sent just as it came?"""
+        return self.released and self._filter is None
+
     def feed(self, delta: Delta) -> list[Delta]:
         """Take one delta; return those that may be sent now, in order."""
         self.draft.add(delta)
-        if self.released and self._filter is None:
+        if self.is_open:
             return [delta]
-        self._hold_back(self._filter.feed(delta) if self._filter else [delta])
-        if self.verdict is None and self._lost is not None:
+        self._hold_back(self._filter.feed(delta) if self._filter else (delta,))
+        if self.verdict is None:
+            self._weigh(delta)
+        return self._release()
+
+    def _weigh(self, delta: Delta) -> None:
+        """Has it been lost by what has come, or is its hold over?"""
+        calls = whole = False
+        for piece in delta.pieces:
+            calls = calls or bool(piece.tool_calls)
+            whole = whole or bool(piece.finish)
+        if self._lost is not None and not whole:  # else the full verdict is one step away
             self._look_for_loss(delta, self._lost)
+        if calls or whole:
+            self._hold = _WHOLE  # a call of a tool is checked whole or not at all
         if self.verdict is None and self._due(delta):
             self._decide()
-        return self._release()
 
     def end(self) -> list[Delta]:
         """Hear that the draft is whole; return what may be sent now and only waited for more."""
@@ -98,26 +115,24 @@ class Gate:
 
     def _hold_back(self, deltas: Sequence[Delta]) -> None:
         self._held += deltas
-        self._visible = self._visible or any(map(_is_begun, deltas))
+        if not self._visible:
+            self._visible = any(map(_is_begun, deltas))
 
     def _due(self, delta: Delta) -> bool:
         """Is the hold over?"""
-        if any(piece.tool_calls for piece in delta.pieces):
-            self._hold = _WHOLE  # a call of a tool is checked whole or not at all
-        if any(piece.finish for piece in delta.pieces):
-            self._hold = _WHOLE  # it is whole: the full verdict is one step away
-        if self._hold.policy == "sentence":
+        policy = self._hold.policy
+        if policy == "reply":
+            return False
+        if policy == "sentence":
             self._sentences.hear(delta.pieces)
         if len(self.draft.begun) < self._choices:
             return False
-        if self._hold.policy == "tokens":
+        if policy == "tokens":
             return self.draft.tokens >= self._hold.tokens
-        return self._hold.policy == "sentence" and self._sentences.all_said
+        return policy == "sentence" and self._sentences.all_said
 
     def _look_for_loss(self, delta: Delta, lost: Callable[[Delta], Verdict | None]) -> None:
-        """Leave what is lost already; never at a reply's end, one step from the full verdict."""
-        if any(piece.finish for piece in delta.pieces):
-            return
+        """Leave what is lost already."""
         verdict = lost(delta)
         if verdict is None:
             return

@@ -18,7 +18,17 @@ from gateway.core.plan import Plan
 
 class Intake(Protocol):
     """Takes deltas in the moment in which they are read; what cannot be done in it is put off until
-    somebody can wait for it."""
+    somebody can wait for it.
+
+    `flows` says that what is but a piece of text may go to `pass_on`.
+    """
+
+    flows: bool
+
+    def pass_on(self, index: int, text: str, event: bytes) -> bool:
+        """Take what is but a piece of a choice's text, as the event that the client may see.
+        Returns what `take` does."""
+        ...
 
     def take(self, deltas: Sequence[Delta]) -> bool:
         """Take the next deltas. True: go on; False: await `settle` before anything else."""
@@ -41,6 +51,11 @@ class Head:
 class Client(Protocol):
     """Where a streamed reply goes. A plain reply is not pushed: it is in the entry's outcome."""
 
+    @property
+    def takes_events(self) -> bool:
+        """May what it is sent be events, as an upstream has sent them?"""
+        ...
+
     async def start(self, head: Head) -> None:
         """Hear, once, before the first delta, what the headers need; all of it is final."""
         ...
@@ -51,6 +66,10 @@ class Client(Protocol):
 
     def pour(self, deltas: Sequence[Delta]) -> bool:
         """Send them without waiting. False: there is no room; await `drained` before the next."""
+        ...
+
+    def pass_on(self, event: bytes) -> bool:
+        """Pour one event, where it takes them."""
         ...
 
     async def drained(self) -> None:

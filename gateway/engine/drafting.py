@@ -40,7 +40,8 @@ class Drafting:
         lane: Lane | None = None,
     ) -> None:
         """`request` is what to send, where that is not the client's own (a repair)."""
-        self._lane, self._seen, self._ended, self._flows = lane, False, False, False
+        self._lane, self._seen, self._ended = lane, False, False
+        self._is_out = self.flows = False
         self._ready: list[Delta] = []
         """What may leave, as soon as somebody can wait for it."""
         self._run, self._tier, self._bare = run, tier, bare
@@ -72,6 +73,7 @@ class Drafting:
             choices=self._job.request.choices,
             lost=self._lost_already if watched else None,
         )
+        self._draft = self._gate.draft
 
     def _dispatch(self) -> Dispatch:
         return dispatch(
@@ -163,7 +165,7 @@ class Drafting:
         """Take the next deltas; fits core.streaming.Intake. What is released first waits for its
         turn, and for the head of the reply; from then on it leaves at once."""
         gate = self._gate
-        if self._flows:
+        if self._is_out:
             return self._run.client.pour([each for delta in deltas for each in gate.feed(delta)])
         self._book.heard()
         for delta in deltas:
@@ -174,12 +176,17 @@ class Drafting:
                 self._lane.speak()
         return not self._ready
 
+    def pass_on(self, index: int, text: str, event: bytes) -> bool:
+        """Take a piece of text that may be seen as it came; fits core.streaming.Intake."""
+        self._draft.say(index, text)
+        return self._run.client.pass_on(event)
+
     async def settle(self) -> bool:
         """Send what is ready, or wait until there is room for more."""
         ready, self._ready = self._ready, []
         if ready:
             await self._pass_on(ready)
-        elif self._flows:
+        elif self._is_out:
             await self._run.drained()
         return not self._gate.deferred
 
@@ -197,7 +204,8 @@ class Drafting:
         if self._run.first_token is None:
             await self._run.start(self._beginning())
         await self._run.send(ready)
-        self._flows = self._lane is None
+        self._is_out = self._lane is None or self._lane.is_clear
+        self.flows = self._is_out and self._gate.is_open and self._run.client.takes_events
 
     def _beginning(self) -> Outcome:
         """Who serves it, as known when its first byte leaves."""

@@ -61,6 +61,11 @@ class Lane:
             await first()
         return self.take()
 
+    @property
+    def is_clear(self) -> bool:
+        """Does what comes from now on pass, with nothing before it?"""
+        return self._is_open and self._first is None and not self._waiting
+
     def take(self) -> list[Delta]:
         """Return what waits."""
         waiting, self._waiting, self._size = self._waiting, [], 0

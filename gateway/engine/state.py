@@ -122,6 +122,8 @@ class Parts:
 class _Nobody:
     """The client of what no client hears of; fits core.streaming.Client."""
 
+    takes_events = False
+
     async def start(self, head: Head) -> None:
         raise AssertionError(head)
 
@@ -130,6 +132,9 @@ class _Nobody:
 
     def pour(self, deltas: Sequence[Delta]) -> bool:
         raise AssertionError(deltas)
+
+    def pass_on(self, event: bytes) -> bool:
+        raise AssertionError(event)
 
     async def drained(self) -> None:
         raise AssertionError

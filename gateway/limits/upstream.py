@@ -112,10 +112,15 @@ class _Watch:
 
 
 class _WatchedIntake:
-    """Fits gateway.core.streaming.Intake."""
+    """Fits gateway.core.streaming.Intake. Nothing passes it unread."""
+
+    flows = False
 
     def __init__(self, watch: _Watch, intake: Intake) -> None:
         self._watch, self._intake = watch, intake
+
+    def pass_on(self, index: int, text: str, event: bytes) -> bool:
+        raise AssertionError(index, text, event)
 
     def take(self, deltas: Sequence[Delta]) -> bool:
         for delta in deltas:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from asyncio import timeout
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import orjson
@@ -20,6 +20,7 @@ from gateway.upstreams.messages import COUNT_PATH, MESSAGES, counted, counting
 from gateway.upstreams.responses import RESPONSES
 from gateway.upstreams.speaking import CHAT, Reader, Speech
 from gateway.upstreams.sse import Decoder, Event, EventTooLarge
+from gateway.upstreams.template import Template
 
 WIRES: Mapping[str, Speech] = {"chat": CHAT, "messages": MESSAGES, "responses": RESPONSES}
 LONGEST_ID = 128
@@ -103,7 +104,7 @@ class OpenAIUpstream:
                 told = await _some_body(exchange)
                 raise failures.from_reply(exchange.status, exchange.headers, told)
             if call.stream:
-                await _stream(exchange, wire.reader(call), receive, call.intake)
+                await _stream(exchange, wire, call, receive)
                 return
             raw = await exchange.read_all()
         # The connection is free again before anybody thinks about the reply.
@@ -117,19 +118,47 @@ class OpenAIUpstream:
 class _Events:
     """One stream's events, read block by block: its deltas, and how it has ended."""
 
-    __slots__ = ("_begun", "_decoder", "_ended", "_reader", "error", "is_over")
+    __slots__ = (
+        "_begun",
+        "_decoder",
+        "_ended",
+        "_is_between",
+        "_reader",
+        "_template",
+        "error",
+        "is_over",
+    )
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, *, alike: bool) -> None:
+        """`alike` is as in Speech."""
         self._reader, self._decoder = reader, Decoder()
+        self._template = Template(reader.read) if alike else None
+        self._is_between = False
         self._begun: set[int] = set()
         self._ended: set[int] = set()
         self.is_over = False
         """Has its last event come, or its failure? Then nothing more of it is to be read."""
         self.error: UpstreamError | None = None
 
-    def read_all(self, blocks: list[bytes]) -> list[Delta]:
-        """Read several blocks as one."""
-        return self.read(blocks[0] if len(blocks) == 1 else b"".join(blocks))
+    def quote(self, block: bytes) -> tuple[int, str, bytes] | None:
+        """Read a block that is but a piece of text; None where it has to be read as all others."""
+        if not self._is_between or self._template is None:
+            return None
+        return self._template.quote(block)
+
+    def read_all(self, blocks: Sequence[bytes]) -> list[Delta]:
+        """Read the deltas that blocks complete, up to the end of the stream or its failure."""
+        deltas: list[Delta] = []
+        for block in blocks:
+            if self._is_between and self._template is not None:
+                alike = self._template.read(block)
+                if alike is not None:
+                    deltas.append(alike)
+                    continue
+            deltas += self.read(block)
+            if self.is_over:
+                break
+        return deltas
 
     def read(self, block: bytes) -> list[Delta]:
         """Read the deltas that a block completes, up to the end of the stream or its failure."""
@@ -148,6 +177,9 @@ class _Events:
                     break
         except UpstreamError as error:
             self.error, self.is_over = error, True
+        was_between, self._is_between = self._is_between, self._decoder.is_between
+        if was_between and self._is_between and len(deltas) == 1 and self._template is not None:
+            self._template.learn(block, deltas[0])
         return deltas
 
     def check(self) -> None:
@@ -161,11 +193,10 @@ class _Events:
             raise failures.nonsense("its stream ended early")
 
 
-async def _stream(
-    exchange: Exchange, reader: Reader, receive: Receive, intake: Intake | None
-) -> None:
+async def _stream(exchange: Exchange, wire: Speech, call: UpstreamCall, receive: Receive) -> None:
     """Push every event's delta until the last, a proper end without it, or somebody's False."""
-    events, first, heard = _Events(reader), True, False
+    reader, intake = wire.reader(call), call.intake
+    events, first, heard = _Events(reader, alike=wire.alike), True, False
     while block := await exchange.read():
         if first:
             first = False
@@ -188,7 +219,11 @@ async def _stream(
 def _poured(events: _Events, intake: Intake) -> Sink:
     """Read each block as it comes, and hand its deltas on."""
 
-    def sink(blocks: list[bytes]) -> bool:
+    def sink(blocks: Sequence[bytes]) -> bool:
+        if intake.flows and len(blocks) == 1:
+            quoted = events.quote(blocks[0])
+            if quoted is not None:
+                return intake.pass_on(*quoted)
         return intake.take(events.read_all(blocks)) and not events.is_over
 
     return sink

@@ -29,12 +29,14 @@ class Reader(Protocol):
 @dataclass(frozen=True, slots=True)
 class Speech:
     """One wire. `path` is under the base URL; `write` returns a call's body and the headers that
-    it needs beside the upstream's own; `plain` reads a whole reply."""
+    it needs beside the upstream's own; `plain` reads a whole reply. `alike` says that each event
+    can be read by itself, and that most differ in their text alone."""
 
     path: str
     write: Callable[[UpstreamCall], tuple[bytes, bytes]]
     plain: Callable[[bytes, UpstreamCall], Delta]
     reader: Callable[[UpstreamCall], Reader]
+    alike: bool = False
 
 
 class _ChatReader:
@@ -60,4 +62,4 @@ def _plain(raw: bytes, call: UpstreamCall) -> Delta:
     return plain_delta(raw, strip_logprobs=call.strip_logprobs)
 
 
-CHAT = Speech("/chat/completions", _write, _plain, _ChatReader)
+CHAT = Speech("/chat/completions", _write, _plain, _ChatReader, alike=True)

@@ -63,13 +63,18 @@ class Decoder:
         self._keep(rest)
         return events
 
+    @property
+    def is_between(self) -> bool:
+        """Is nothing of an event here that is not whole, nor the stream's beginning?"""
+        rest = self._line or self._data or self._name or self._after_cr
+        return not rest and self._start is None
+
     def _is_one(self, block: bytes) -> bool:
         """Is it one whole event of one line of data, with nothing of another before it?"""
         return (
             block[:6] == b"data: "
             and block[-2:] == b"\n\n"
-            and self._start is None
-            and not (self._line or self._data or self._name or self._after_cr)
+            and self.is_between
             and block.count(b"\n") == 2
             and len(block) <= self._limit
             and b"\r" not in block

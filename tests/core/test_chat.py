@@ -82,6 +82,16 @@ def test_a_draft_joins_its_pieces():
     )
 
 
+def test_a_draft_that_is_told_of_text_alone_is_as_one_that_is_told_of_deltas():
+    told, short = Draft(), Draft()
+    for index, text in ((0, "a"), (1, "b"), (0, ""), (0, "c"), (2, ""), (1, "d")):
+        told.add(Delta((Piece(index, text),)))
+        short.say(index, text)
+    assert short.reply(complete=True) == told.reply(complete=True)
+    assert (short.tokens, short.begun) == (told.tokens, told.begun) == (4, {0, 1})
+    assert short.spent(1) == told.spent(1)
+
+
 def test_a_draft_keeps_its_choices_apart_and_in_order():
     draft, reply = drafted(piece(1, "b"), piece(0, "a"), piece(1, "B"), complete=False)
     assert [choice.text for choice in reply.choices] == ["a", "bB"]

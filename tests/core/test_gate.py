@@ -73,6 +73,10 @@ def test_an_open_gate_lets_everything_through(judged, hold, verdict):
     open_gate = gate(hold, judged=judged)
     assert passed(open_gate, event("a"), event("b"), event(finish="stop"))[:2] == ["a", "b"]
     assert (open_gate.verdict, open_gate.released, open_gate.held) == (verdict, True, ())
+    assert open_gate.is_open
+    marked = gate(hold, judged=judged, marker=MARKER)
+    assert passed(marked, event("a"), event("b"))[:2] == ["a", "b"]
+    assert not marked.is_open, "it looks for the marker to the end"
 
 
 @pytest.mark.parametrize("hold", [Hold(), Hold("none"), Hold("tokens", 1), Hold("sentence")])

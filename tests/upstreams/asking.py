@@ -50,6 +50,8 @@ class Heard:
     error: UpstreamError | None = None
     sent: int = 0
 
+    flows = False
+
     async def receive(self, delta):
         return self.take([delta])
 

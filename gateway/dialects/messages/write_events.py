@@ -11,10 +11,11 @@ from typing import Any
 
 import orjson
 
-from gateway.core.chat import ChatRequest, Delta, call_number
+from gateway.core.chat import ChatRequest, Delta
 from gateway.core.errors import GatewayError
 from gateway.core.money import Usage
 from gateway.core.native import NativeEvent
+from gateway.core.shortening import call_number
 from gateway.dialects.dialect import sse
 from gateway.dialects.messages.write_reply import error_body, opening, stopped, usage_told
 from gateway.dialects.names import full_names

@@ -8,10 +8,11 @@ from typing import Any
 
 import orjson
 
-from gateway.core.chat import ChatRequest, Delta, call_number
+from gateway.core.chat import ChatRequest, Delta
 from gateway.core.errors import GatewayError
 from gateway.core.money import Usage
 from gateway.core.native import NativeEvent
+from gateway.core.shortening import call_number
 from gateway.dialects.dialect import sse
 from gateway.dialects.responses.namespaces import spaces_of
 from gateway.dialects.responses.write_reply import (

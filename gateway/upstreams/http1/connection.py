@@ -126,7 +126,7 @@ class Connection(asyncio.Protocol):
         reply.feed(data, self._loop.time())
         if reply.error is not None:
             self.transport.abort()
-        elif reply.buffered > HIGH_WATER and not self._paused:
+        elif reply.size - reply.taken > HIGH_WATER and not self._paused:
             self._paused = True
             self.transport.pause_reading()
         if not began and not reply.done:

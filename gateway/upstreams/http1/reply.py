@@ -32,22 +32,22 @@ class Reply:
         "_max_head",
         "_parser",
         "_sink",
-        "_size",
         "_steps",
         "_thrown",
         "_to_head_only",
         "_unproductive",
         "_until_eof",
         "_waiter",
-        "buffered",
         "clock",
         "done",
         "error",
         "headers",
         "keep",
         "received",
+        "size",
         "started",
         "status",
+        "taken",
     )
 
     def __init__(self, clock: Clock, *, to_head: bool, max_head: int, max_body: int) -> None:
@@ -59,9 +59,8 @@ class Reply:
         self.keep = False  # its end was clean: the connection may carry another exchange
         self.error: HttpError | None = None
         self.received = False  # at least one byte came
-        self.buffered = 0
+        self.size = self.taken = 0  # bytes of the body that are here, and that were read of them
         self._blocks: list[bytes] = []
-        self._size = 0
         self._head_size = 0
         self._steps = 0
         self._unproductive = 0
@@ -100,7 +99,7 @@ class Reply:
 
     def _taken(self) -> list[bytes]:
         """Take out all that has come."""
-        blocks, self._blocks, self.buffered = self._blocks, [], 0
+        blocks, self._blocks, self.taken = self._blocks, [], self.size
         return blocks
 
     async def pour(self, sink: Sink) -> None:
@@ -139,7 +138,7 @@ class Reply:
             self.keep = False  # whatever it is, it was not asked for
             return
         self.received = True
-        steps = self._steps
+        steps, size = self._steps, self.size
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
@@ -147,23 +146,36 @@ class Reply:
         except HttpParserError as error:
             self.keep = False
             self.fail(Broken(f"not HTTP/1.1: {error}"))
-        self._check_progress(steps, len(data))
-        if self._size:
+        if self.size != size:
+            self._unproductive = 0
             self.clock.last = now
-        if self._sink is not None:
-            self._hand_on(self._sink)
-        elif self._blocks or self.started:
+            self._hand_on()
+        else:
+            self._hear_no_more(len(data), steps, now)
+
+    def _hand_on(self) -> None:
+        """Let whoever there is have the parts of the body that have come."""
+        if self._sink is None:
+            self._wake()
+            return
+        sink, blocks = self._sink, self._blocks
+        self._blocks, self.taken = [], self.size
+        try:
+            more = sink(blocks)
+        except Exception as error:  # noqa: BLE001 - raised where the reader waits
+            self._thrown, more = error, False
+        if not more or self.done or self.error is not None:
             self._wake()
 
-    def _hand_on(self, sink: Sink) -> None:
-        if self._blocks:
-            try:
-                more = sink(self._taken())
-            except Exception as error:  # noqa: BLE001 - raised where the reader waits
-                self._thrown, more = error, False
-            if not more:
-                self._wake()
-        if self.done or self.error is not None:
+    def _hear_no_more(self, size: int, steps: int, now: float) -> None:
+        """Bytes came, and none of them were the body's."""
+        if self._steps != steps:
+            self._unproductive = 0
+        else:
+            self._lead_nowhere(size)
+        if self.size:
+            self.clock.last = now
+        if self.done or self.error is not None or (self.started and self._sink is None):
             self._wake()
 
     def eof(self) -> None:
@@ -178,12 +190,9 @@ class Reply:
             self.error = error
             self._wake()
 
-    def _check_progress(self, steps: int, size: int) -> None:
+    def _lead_nowhere(self, size: int) -> None:
         # The parser keeps an unfinished header to itself and says nothing of a long chunk
         # extension: bytes that lead to nothing are counted here, so that neither is an open tap.
-        if self._steps != steps:
-            self._unproductive = 0
-            return
         self._unproductive += size
         if self._unproductive > self._max_head:
             self.fail(TooLarge("more bytes of head than allowed"))
@@ -253,11 +262,9 @@ class Reply:
         if self.done:  # a body after the head of a reply to HEAD
             self.keep = False
             raise _Stop
-        self._steps += 1
         self._blocks.append(block)
-        self.buffered += len(block)
-        self._size += len(block)
-        if self._size > self._max_body:
+        self.size = size = self.size + len(block)
+        if size > self._max_body:
             self._refuse(TooLarge("a longer body than allowed"))
 
     def on_message_complete(self) -> None:

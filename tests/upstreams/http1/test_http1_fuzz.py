@@ -28,10 +28,7 @@ def new_reply(*, to_head=False, max_head=4096, max_body=100_000):
 
 
 def drained(reply):
-    body = b"".join(reply._blocks)
-    reply._blocks.clear()
-    reply.buffered = 0
-    return body
+    return b"".join(reply._taken())
 
 
 def read(pieces, *, closed=True):

@@ -1,0 +1,168 @@
+"""Reads the chunks of a stream that differ from one before them in their text alone.
+
+Nearly all of a stream's are like that, and seeing that one is takes a small part of what reading
+its JSON does. What comes out is the same to the letter: where there is any doubt, nothing does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.core.chat import Delta, Piece
+
+_PROBE = "~a probe~"
+_STARTS = (b'"content":"', b'"content": "')
+_EVENT, _END = b"data: ", b"\n\n"
+_PADDED = b'"}' + _END
+_PADDINGS = frozenset({"obfuscation", "p"})
+"""What providers call a string that is never twice the same, put there against onlookers."""
+TRIES = 4
+"""How often a stream's chunks may turn out to be of another form, until it is left at that."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A chunk around its text: `before` and `after` are its event's bytes, up to its `padding` if
+    it ends in one, `seen_before` and `seen_after` those that the client may see. What is read is
+    `payload`, with `choice` in it, and `said` in that."""
+
+    before: bytes
+    after: bytes
+    seen_before: bytes
+    seen_after: bytes
+    payload: Mapping[str, Any]
+    choice: Mapping[str, Any]
+    said: Mapping[str, Any]
+    padding: str
+    index: int
+    length: int
+    is_whole: bool
+
+
+class Template:
+    """One stream's. `read` is how an event's data is read where no form is known."""
+
+    __slots__ = ("_form", "_read", "_tries")
+
+    def __init__(self, read: Callable[[bytes], Delta | None]) -> None:
+        self._read = read
+        self._form: _Form | None = None
+        self._tries = TRIES
+
+    def read(self, block: bytes) -> Delta | None:
+        """Read a block that is one whole event of the form that is known; None if it is not."""
+        form, text = self._form, self._text(block)
+        if form is None or text is None:
+            return None
+        choice = {**form.choice, "delta": {**form.said, "content": text}}
+        payload = {**form.payload, "choices": [choice]}
+        if form.padding:
+            at = block.rindex(form.after) + len(form.after)
+            payload[form.padding] = block[at : -len(_PADDED)].decode()
+        raw = self._seen(form, block)[len(_EVENT) : -len(_END)]
+        return Delta((Piece(form.index, text),), None, raw, payload)
+
+    def quote(self, block: bytes) -> tuple[int, str, bytes] | None:
+        """Read as much of it as `Intake.pass_on` wants: its choice's index, its text, and the event
+        that the client may see."""
+        form, text = self._form, self._text(block)
+        if form is None or text is None:
+            return None
+        return form.index, text, block if form.is_whole else self._seen(form, block)
+
+    def _text(self, block: bytes) -> str | None:
+        form = self._form
+        if form is None or not block.startswith(form.before):
+            return None
+        said, found, rest = block[form.length :].partition(form.after)
+        if not found or b"\\" in said or b'"' in said:
+            return None
+        if rest and not (form.padding and _is_padding(rest)):
+            return None
+        try:
+            text = said.decode()
+        except UnicodeDecodeError:
+            return None
+        return text if text.isprintable() else None  # a control character is no JSON
+
+    @staticmethod
+    def _seen(form: _Form, block: bytes) -> bytes:
+        """Take out of an event what the client is not to see."""
+        if form.is_whole:
+            return block
+        said, _, rest = block[form.length :].partition(form.after)
+        return b"".join((form.seen_before, said, form.seen_after, rest))
+
+    def learn(self, block: bytes, delta: Delta) -> None:
+        """Learn the form of a block which is one event, and was read as this delta."""
+        if not self._tries or len(delta.pieces) != 1 or not delta.raw or delta.usage is not None:
+            return
+        piece = delta.pieces[0]
+        if not piece.text or piece != Piece(piece.index, piece.text) or not _is_bare(block):
+            return
+        form = self._form
+        if form is not None and block.startswith(form.before) and form.after in block:
+            return  # only its text was out of the ordinary
+        self._tries -= 1
+        self._form = self._form_of(block, delta, piece)
+
+    def _form_of(self, block: bytes, delta: Delta, piece: Piece) -> _Form | None:
+        """Put something else in the text's place: is that what is read then, and nothing else?"""
+        at = _place(block, piece.text)
+        if at < 0 or _PROBE.encode() in block:
+            return None
+        before, after = block[:at], block[at + len(piece.text.encode()) :]
+        read = self._read((before + _PROBE.encode() + after)[len(_EVENT) : -len(_END)])
+        if read is None or read.raw is None:
+            return None
+        raw_before, found, raw_after = read.raw.partition(_PROBE.encode())
+        (choice,) = delta.payload["choices"]
+        said = {**choice["delta"], "content": _PROBE}
+        payload = {**delta.payload, "choices": [{**choice, "delta": said}]}
+        same = read.payload == payload and read.pieces == (Piece(piece.index, _PROBE),)
+        if not (same and found):
+            return None
+        seen_before, seen_after = _EVENT + raw_before, raw_after + _END
+        *_, (name, padding) = delta.payload.items()
+        if name in _PADDINGS and isinstance(padding, str) and padding.isalnum():
+            end = padding.encode() + _PADDED
+            if not (after.endswith(end) and seen_after.endswith(end)):
+                return None
+            after, seen_after = after[: -len(end)], seen_after[: -len(end)]
+        else:
+            name = ""
+        return _Form(
+            before,
+            after,
+            seen_before,
+            seen_after,
+            delta.payload,
+            choice,
+            choice["delta"],
+            name,
+            piece.index,
+            len(before),
+            is_whole=(before, after) == (seen_before, seen_after),
+        )
+
+
+def _is_padding(rest: bytes) -> bool:
+    """Is it some letters and digits, and then the end?"""
+    return rest.endswith(_PADDED) and rest[: -len(_PADDED)].isalnum()
+
+
+def _is_bare(block: bytes) -> bool:
+    """Is it one event of one line of data, and nothing else?"""
+    lines = block.startswith(_EVENT) and block.endswith(_END) and block.count(b"\n") == len(_END)
+    return lines and b"\r" not in block
+
+
+def _place(block: bytes, text: str) -> int:
+    """Return where the text begins, as it stands in a chunk's JSON; -1 where that is not clear."""
+    for start in _STARTS:
+        wanted = b'%b%b"' % (start, text.encode("utf-8", "replace"))
+        if block.count(wanted) == 1:
+            return block.index(wanted) + len(start)
+    return -1
