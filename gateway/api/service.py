@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.api.answering import Passing
 from gateway.api.auth import Key, Keys
@@ -73,6 +73,10 @@ class InFlight:
         await self._idle.wait()
 
 
+async def no_connections() -> None:
+    """Open none ahead of use."""
+
+
 @dataclass(frozen=True)
 class Service:
     """Everything that requests need of one configuration.
@@ -85,7 +89,7 @@ class Service:
     under way for the record alone; `admission` keeps limits and budgets, where there are any;
     `line` opens the way to what processes share, `cache` has replies there; `passing` is what is
     passed through, `kept` who made which response that an upstream keeps; `down` names those tiers
-    whose breaker is open, `figures` says how each deployment stands.
+    whose breaker is open, `figures` says how each deployment stands, `warm` connects ahead of use.
     """
 
     engine: Engine
@@ -113,6 +117,7 @@ class Service:
     down: Callable[[Sequence[Tier]], tuple[str, ...]] = lambda _: ()
     figures: Callable[[], dict[str, Mapping[tuple[str, ...], float]]] = dict
     caps: Caps = CAPS
+    warm: Callable[[], Coroutine[Any, Any, None]] = no_connections
 
     def scorer_label(self, route: str) -> str:
         """Return the `name@version` of the scorer that decides for a route."""
@@ -166,14 +171,22 @@ class Switch:
         service they have."""
         self.service, self.room = service, room
         self.draining = False
-        self._closing: set[asyncio.Task[None]] = set()
+        self._beside: set[asyncio.Task[None]] = set()
 
     def swap(self, service: Service) -> None:
         """Put another service in force; the old one closes when its last request has ended."""
         old, self.service = self.service, service
-        task = asyncio.create_task(_close_when_idle(old))
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._start(_close_when_idle(old))
+        self.warm()
+
+    def warm(self) -> None:
+        """Let the service in force connect ahead of use; nobody waits for it."""
+        self._start(self.service.warm())
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
 
 
 async def _close_when_idle(service: Service) -> None:

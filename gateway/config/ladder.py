@@ -100,6 +100,7 @@ def _upstream(draft: Draft, entry: str) -> UpstreamSettings | None:
             key_header="x-api-key",
             parameters=_parameters(keys.parameters),
             resilience=resilience(draft, entry, keys),
+            warm=keys.warm,
         )
     if isinstance(keys, LitellmUpstream):
         for word in {"connect", "silence"} & keys.timeouts.model_fields_set:
@@ -131,6 +132,7 @@ def _openai(draft: Draft, entry: str, keys: OpenAIUpstream) -> UpstreamSettings:
         key_header=header,
         resilience=resilience(draft, entry, keys),
         parameters=_parameters(keys.parameters),
+        warm=keys.warm,
     )
 
 

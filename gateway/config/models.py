@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, PlainValidator
 
 from gateway.config import fields, mappings, targets
 from gateway.config.caps_keys import CapKeys
+from gateway.config.connection_keys import ConnectionKeys
 from gateway.config.fields import (
     Filled,
     Flag,
@@ -101,7 +102,7 @@ class ParameterKeys(Strict):
     refuse: Annotated[list[str], PlainValidator(mappings.demands)] = []
 
 
-class OpenAIUpstream(ResilienceKeys):
+class OpenAIUpstream(ConnectionKeys):
     """A server that speaks OpenAI's chat completions."""
 
     base_url: Filled | None = None

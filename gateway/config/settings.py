@@ -101,7 +101,8 @@ class Resilience:
 class UpstreamSettings:
     """An endpoint. `base_url` is empty, and `simulated` set, when there is no real one; `preset`
     is whose it is, where that is known, `key_header` the header that its key goes in, `parameters`
-    what its models do not take beside what the preset says."""
+    what its models do not take beside what the preset says; `warm` connections are opened ahead of
+    use."""
 
     name: str
     kind: Literal["openai", "anthropic", "litellm", "simulated"]
@@ -113,6 +114,7 @@ class UpstreamSettings:
     key_header: str = BEARER
     parameters: Accepts = EVERYTHING
     resilience: Resilience = Resilience()
+    warm: int = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.config.connection_keys import ConnectionKeys
 from gateway.config.fields import Filled, Secret
 from gateway.config.models import ParameterKeys, TimeoutKeys
 from gateway.config.resilience_keys import ResilienceKeys
@@ -17,7 +18,7 @@ class LitellmUpstream(ResilienceKeys):
     parameters: ParameterKeys = ParameterKeys()
 
 
-class AnthropicUpstream(ResilienceKeys):
+class AnthropicUpstream(ConnectionKeys):
     """A server that speaks Anthropic's Messages."""
 
     base_url: Filled = "https://api.anthropic.com/v1"

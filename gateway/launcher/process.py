@@ -118,6 +118,7 @@ async def running(
                 ),
                 serving(list(zip(apps, sockets, strict=True)), server.drain),
             ):
+                gateway.switch.warm()
                 try:
                     yield served
                 finally:

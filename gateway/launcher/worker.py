@@ -79,6 +79,7 @@ async def _serve(channel: Channel, orders: dict[str, Any], door: socket.socket) 
                 gateway.on_settings.append(inside.enter_context(sparing()))
                 channel.answers.update(_answers(gateway, stopping))
                 channel.tell("ready")
+                gateway.switch.warm()
                 await first_of(stopping, channel.closed, handed.left)
                 await handed.part(server.drain, (stopping, channel.closed))
                 gateway.switch.draining = True

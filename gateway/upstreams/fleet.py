@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from gateway.config import Settings, UpstreamSettings
 from gateway.core.plan import SEVERAL, Tier
@@ -15,6 +15,15 @@ from gateway.upstreams.deployment import Deployment, Tally
 STATES = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
 """What the metric says of a breaker."""
 Figures = dict[str, Mapping[tuple[str, ...], float]]
+
+
+@runtime_checkable
+class Warmed(Protocol):
+    """An upstream that can connect ahead of use."""
+
+    async def warm(self) -> None:
+        """Connect; that it cannot be done raises nothing."""
+        ...
 
 
 class Guarded:
@@ -89,7 +98,8 @@ class Fleet:
     @property
     def told(self) -> Mapping[str, Any]:
         """What a service asks of it, by the names that it has there."""
-        return {"simulated": self.simulated, "down": self.down, "figures": self.figures}
+        of = {"simulated": self.simulated, "down": self.down, "figures": self.figures}
+        return {**of, "warm": self.warm}
 
     def balanced(self, names: Sequence[str], model: str) -> Balanced:
         """Put the deployments of a model together."""
@@ -134,6 +144,11 @@ class Fleet:
             found["upstream_waiting_calls"][key] = float(each.waiting)
             found["credentials_set_aside"][key] = float(each.set_aside)
         return {**found}
+
+    async def warm(self) -> None:
+        """Connect ahead of use, to every upstream at once."""
+        warmed = (each for each in self._inner.values() if isinstance(each, Warmed))
+        await asyncio.gather(*(each.warm() for each in warmed))
 
     async def aclose(self) -> None:
         """Close every upstream."""

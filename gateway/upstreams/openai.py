@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from asyncio import timeout
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ from gateway.upstreams.sse import Decoder, Event, EventTooLarge
 from gateway.upstreams.template import Template
 
 WIRES: Mapping[str, Speech] = {"chat": CHAT, "messages": MESSAGES, "responses": RESPONSES}
+_log = logging.getLogger("waterfall")
 LONGEST_ID = 128
 """Characters of what a provider calls a request that are kept."""
 MAX_ERROR_BODY = 64 * 1024
@@ -39,6 +41,7 @@ class OpenAIUpstream:
     base_url: up to and with the version, such as "https://host/v1".
     limit: connections, busy and idle together.
     key_header: the header that the key goes in.
+    warm: connections that `warm` opens.
 
     Raises ValueError for a base URL or key that cannot be one (and does not repeat it).
     """
@@ -52,12 +55,14 @@ class OpenAIUpstream:
         *,
         limit: int = 512,
         key_header: str = BEARER,
+        warm: int = 0,
     ) -> None:
         self.name = name
         self._api_key = api_key
         self._headers = request_headers(f"upstream {name!r}", api_key, key_header)
         self._timeouts = timeouts
         self._pool = Pool(base_url, limit=limit)
+        self._warm = warm
 
     async def call(self, call: UpstreamCall, receive: Receive) -> None:
         """Make one call; see `gateway.core.ports.Upstream`."""
@@ -84,6 +89,13 @@ class OpenAIUpstream:
             failures.mask(refusal, self._api_key)
             raise refusal
         return counted(told)
+
+    async def warm(self) -> None:
+        """Open connections ahead of use; where that fails, who needs one will hear of it."""
+        try:
+            await self._pool.warm(self._warm, self._timeouts)
+        except HttpError as error:
+            _log.debug("upstream %s is not warmed: %s", self.name, error)
 
     async def aclose(self) -> None:
         """Close every connection; calls under way fail."""

@@ -45,6 +45,7 @@ def open_upstream(settings: UpstreamSettings) -> Upstream:
                 settings.api_key,
                 timeouts,
                 key_header=settings.key_header,
+                warm=settings.warm,
             )
         except ValueError as error:
             raise UpstreamUnusable(f"Upstream {settings.name}: {error}.") from error

@@ -232,7 +232,7 @@ async def test_many_reloads_and_requests_at_once_lose_nobody(tmp_path):
         assert all(task.result() for task in reloads)
         assert {task.result().status for task in asked} == {200}
         assert len(it.entries()) == 40
-        await until(lambda: not it.gateway.switch._closing)
+        await until(lambda: not it.gateway.switch._beside)
 
 
 @pytest.mark.parametrize("way", ["file", "recipe", "SIGHUP"])

@@ -41,7 +41,7 @@ async def ended(server, count):
 
 
 def real(server):
-    return config(upstreams__sim={"base_url": f"{server.url}/v1"})
+    return config(upstreams__sim={"base_url": f"{server.url}/v1", "warm": 0})
 
 
 async def test_every_socket_sends_at_once(tmp_path, monkeypatch):

@@ -79,21 +79,20 @@ def said(caplog):
 
 @pytest.mark.parametrize("answer", [socket.gaierror(-3, "try again"), []])
 async def test_the_last_known_addresses_are_used_while_the_resolver_fails(
-    serve, connect, names, said, monkeypatch, answer
+    serve, connect, names, said, answer
 ):
-    monkeypatch.setattr(naming, "_ASK_AGAIN", 0.05)
-    pool = named(connect, await serve(answering), dns_ttl=0.05)
+    pool = named(connect, await serve(answering))
     await closed_connection(pool)
     names.addresses = answer
     for asked in (2, 3):
-        await asyncio.sleep(0.06)
+        pool._dialler._names.doubt()  # as when its time is up
         for _ in range(3):  # and it is not asked for each connection
             await closed_connection(pool)
         assert names.asked == asked
     assert len(said()) == 1  # once, though it failed twice
     assert "last known addresses" in said()[0]
     names.addresses = ["127.0.0.1"]
-    await asyncio.sleep(0.06)
+    pool._dialler._names.doubt()
     await closed_connection(pool)
     assert "resolves again" in said()[1]
 

@@ -29,6 +29,33 @@ async def test_warmed_connections(serve, connect, eventually):
     assert pool.open == 3
 
 
+async def test_warming_makes_the_handshake_too(serve, connect):
+    shaken = []
+    context = server_side("good")
+    context.sni_callback = lambda *_: shaken.append(1)
+    upstream = await serve(answering, ssl=context)
+    upstream.url = f"https://localhost:{upstream.port}"
+    pool = connect(upstream, ssl_context=client_side())
+    await pool.warm(2, PATIENT)
+    assert (pool.idle, len(shaken)) == (2, 2)
+    assert await call(pool) == b"hi"
+    assert len(shaken) == 2
+
+
+async def test_a_server_that_wants_no_idle_connections_is_not_asked_without_end(
+    serve, connect, eventually
+):
+    async def script(peer):
+        await asyncio.sleep(0.002)
+
+    upstream = await serve(script)
+    pool = connect(upstream)
+    with contextlib.suppress(ConnectFailed):
+        await pool.warm(3, PATIENT)
+    await eventually(lambda: pool.open == 0)
+    assert upstream.accepted <= 3
+
+
 # ------------------------------------------------------------- the bound and the queue
 
 
