@@ -16,10 +16,11 @@ import numpy as np
 from gateway.core import signals
 from gateway.scorers import features
 from gateway.scorers.arrays import beyond, read_arrays
+from gateway.scorers.clusters import Clusters
 from gateway.scorers.features import Array
 from gateway.scorers.hashes import Hashes
 from gateway.scorers.lexicon import lexicon
-from gateway.scorers.linear import Clusters, LinearScorer, Watch
+from gateway.scorers.linear import LinearScorer, Watch
 from gateway.scorers.static import static
 
 SCHEMA: Final = 2

@@ -9,27 +9,24 @@ without both. Whoever puts words before or after a prompt has no say in at least
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import lru_cache
-from itertools import compress
 from math import log1p
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.core.quick import quick
 from gateway.core.signals import Signals
-from gateway.scorers.tidy import tidy
+from gateway.scorers.tidy import HEAD, TAIL, tidy
 
 Array = NDArray[np.float64]
 VERSION: Final = 3
 """Raise it when a word or a counter changes meaning: artefacts of another version are refused."""
 FIRST_WORDS: Final = 450
 LAST_WORDS: Final = 150
+MOST_VIEWS: Final = 4
 WINDOW: Final = 20
 """Words at either end that may have been put there to be scored rather than answered."""
 MOST: Final = 1e6
@@ -111,34 +108,47 @@ COUNTERS: Final = ("chars", "words", *BYTES, *TRAITS, *CONTEXT, *RATIOS, *ENDS)
 one more than the count."""
 LOGS: Final = len(COUNTERS) - len(RATIOS) - len(ENDS)
 
-# Each byte is a character (unless it is a space), a byte of some groups, and no word.
-_GROUPS: Final = np.array(
-    [[b > 32, 0, *(b in held for held in BYTES.values())] for b in range(256)], np.float64
+# Each byte is a character (unless it is a space) and a byte of some groups. Bytes of the same ones
+# are of one kind: there are some twenty, so that a text comes to a few numbers, not 256.
+_OF_BYTES: Final = [(b > 32, *(b in held for held in BYTES.values())) for b in range(256)]
+_KINDS: Final = list(dict.fromkeys(_OF_BYTES))
+_GROUPS: Final = np.array(_KINDS, np.float64).T.copy()
+_PARTS: Final = tuple(
+    bytes(part * len(_KINDS) + _KINDS.index(held) for held in _OF_BYTES) for part in range(3)
 )
+"""Bytes to their kinds, other numbers in each of a text's parts."""
 # Which of a text's three parts are in each view: where its first and its last words lie apart, and
 # where they overlap, so that the part in the middle is of both.
-_APART_VIEWS: Final = np.array([[1, 1, 1], [0, 1, 1], [1, 1, 0], [0, 1, 0]], np.float64)
-_LAPPED_VIEWS: Final = np.array([[1, 1, 1], [0, 0, 1], [1, 0, 0]], np.float64)
-_CAPITALS = 2 + list(BYTES).index("capitals")
-_TRAITS = 2 + len(BYTES)
+_APART_VIEWS: Final = np.array([[1, 0, 1, 0], [1, 1, 1, 1], [1, 1, 0, 0]], np.float64)
+_LAPPED_VIEWS: Final = np.array([[1, 0, 1], [1, 0, 0], [1, 1, 0]], np.float64)
+_COUNTED: Final = 2 + len(BYTES) + len(TRAITS)
+_SAID: Final = LOGS + len(RATIOS)
+# Of RATIOS, what is divided by one more than what.
+_ABOVE: Final = np.array([*map(COUNTERS.index, ("chars", "numbers", "long_words", "capitals"))])
+_BELOW: Final = np.array([*map(COUNTERS.index, ("words", "words", "words", "chars"))])
+_LOGARITHMS: Final = np.log1p(np.arange(4 * (HEAD + TAIL + 1) + 1))
+"""Of one more than any count: a text is cut to so many characters, of at most four bytes."""
 
 
-@quick
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """A request as read.
 
-    `words` are lower-cased bytes (at most 600), numbers as shapes (`#2` has two digits); `spans`
-    are the views, each from its first word to before its last's next, the whole text first.
-    `marks`, (views, 2 + BYTES), holds a view's characters, words and bytes, `ends`, (views, ENDS),
-    how it begins and ends, `context` the logarithms of CONTEXT.
+    `cut` are lower-cased words as bytes (at most 600); `spans` are the views, each from its first
+    word to before its last's next, the whole text first. `marks`, (1 + BYTES, views), holds a
+    view's characters and bytes, `ends`, (ENDS, views), how it begins and ends, `context`, of
+    (CONTEXT, 1), the logarithms of those.
     """
 
-    words: list[bytes]
+    cut: list[bytes]
     spans: list[tuple[int, int]]
     marks: Array
-    ends: list[tuple[float, ...]]
-    context: tuple[float, ...]
+    ends: Array
+    context: Array
+
+    @property
+    def words(self) -> list[bytes]:
+        """The words, numbers as their shapes (`#2` has two digits)."""
+        return [shape(word) if word.isdigit() else word for word in self.cut]
 
 
 def read(signals: Signals) -> Reading:
@@ -151,8 +161,10 @@ def read(signals: Signals) -> Reading:
     window, spans = _window(text), [(0, len(words))]
     if window:
         low, high = window
-        places = (len(_words(text[:low])), size - len(_words(text[high:])))
-        start, stop = (p if p <= FIRST_WORDS else max(p - dropped, FIRST_WORDS) for p in places)
+        places = [len(_words(text[:low])), size - len(_words(text[high:]))]
+        if dropped:
+            places = [p if p <= FIRST_WORDS else max(p - dropped, FIRST_WORDS) for p in places]
+        start, stop = places
         spans += [(start, len(words)), (0, stop)]
         if low < high:
             spans.append((start, stop))
@@ -183,13 +195,23 @@ def _reading(
     spans: list[tuple[int, int]],
 ) -> Reading:
     low, high = window or (0, len(text))
-    views = [text, text[low:], text[:high], text[low:high]][: len(spans)]
+    said = text.strip()
     return Reading(
-        words=_with_shapes(words),
+        cut=words,
         spans=spans,
-        marks=_marks(text, low, high, spans),
-        ends=[_ends(view) for view in views],
-        context=_context(signals),
+        marks=_marks(text, low, high, len(spans)),
+        # At `low` and before `high` stand no spaces.
+        ends=_ends(said[-1:], text[high - 1 : high], said[:1], text[low : low + 1], len(spans)),
+        context=_context(
+            signals.prompt_chars - len(signals.text),
+            signals.turns,
+            signals.tools,
+            signals.schema_chars,
+            signals.system_chars,
+            signals.images,
+            signals.wants_json,
+            signals.max_tokens or 0,
+        ),
     )
 
 
@@ -201,13 +223,9 @@ def _words(text: bytes) -> list[bytes]:
     return plain.split()
 
 
-def _with_shapes(words: list[bytes]) -> list[bytes]:
-    """Put the shapes of numbers in their places. (Only those are looped over in Python: a word by
-    word look at all was 3 % of what a request takes.)"""
-    shaped = words[:]
-    for place in compress(range(len(words)), map(bytes.isdigit, words)):
-        shaped[place] = _NUMBERS[min(len(words[place]), 6)]
-    return shaped
+def shape(number: bytes) -> bytes:
+    """Return what a word of digits stands as: `#1` to `#6`, by their number."""
+    return _NUMBERS[min(len(number), 6)]
 
 
 def _window(text: bytes) -> tuple[int, int] | None:
@@ -227,29 +245,18 @@ def stranger(word: bytes) -> bytes:
     return _STRANGERS[min(len(word), LONGEST)]
 
 
-def question_hash(text: str) -> int:
-    """Return 64 bits that tell a question from others, whatever its case and layout."""
-    normal = " ".join(text.casefold().split()).encode("utf-8", "replace")
-    return int.from_bytes(hashlib.blake2b(normal, digest_size=8).digest())
-
-
-def counters(reading: Reading, traits: Array) -> Array:
-    """Return (views, COUNTERS) counters; `traits` are the views' sums of `traits_of`."""
+def counters(reading: Reading, tally: NDArray[Any], found: Array) -> None:
+    """Write (COUNTERS, views) counters; `tally`, (1 + TRAITS, views), is how many words a view has,
+    and the sums of their `traits_of`."""
     marks = reading.marks
-    views, at = len(marks), _TRAITS
-    found = np.empty((views, len(COUNTERS)))
-    found[:, :at] = marks
-    found[:, at : at + len(TRAITS)] = traits
-    np.log1p(found[:, : at + len(TRAITS)], out=found[:, : at + len(TRAITS)])
-    found[:, at + len(TRAITS) : LOGS] = reading.context
-    counts = marks[:, 1] + 1.0
-    ratios = found[:, LOGS : LOGS + len(RATIOS)]
-    np.divide(marks[:, 0], counts, out=ratios[:, 0])
-    np.divide(traits[:, 0], counts, out=ratios[:, 1])
-    np.divide(traits[:, 2], counts, out=ratios[:, 2])
-    np.divide(marks[:, _CAPITALS], marks[:, 0] + 1.0, out=ratios[:, 3])
-    found[:, LOGS + len(RATIOS) :] = reading.ends
-    return found
+    parts = (marks[:1], tally[:1], marks[1:], tally[1:])
+    counted = np.concatenate(parts, dtype=np.intp, casting="unsafe")
+    _LOGARITHMS.take(counted, None, found[:_COUNTED], "clip")
+    found[_COUNTED:LOGS] = reading.context
+    below = counted.take(_BELOW, 0)
+    below += 1
+    np.true_divide(counted.take(_ABOVE, 0), below, found[LOGS:_SAID])
+    found[_SAID:] = reading.ends
 
 
 @lru_cache(maxsize=1 << 16)
@@ -272,46 +279,41 @@ def sum_traits(words: Iterable[bytes]) -> list[int]:
 
 def slow_counters(reading: Reading) -> Array:
     """Return what `counters` returns, reckoned word by word: for training, and for rules."""
-    traits = [sum_traits(reading.words[start:stop]) for start, stop in reading.spans]
-    return counters(reading, np.array(traits, float))
+    words = reading.words
+    views = [words[start:stop] for start, stop in reading.spans]
+    tally = [[len(view), *sum_traits(view)] for view in views]
+    found = np.empty((len(COUNTERS), len(views)))
+    counters(reading, np.array(tally).T, found)
+    return found.T
 
 
-def _marks(text: bytes, low: int, high: int, spans: Sequence[tuple[int, int]]) -> Array:
-    """Count each view's characters, words and bytes: those of the parts of the text that are in it,
+def _marks(text: bytes, low: int, high: int, views: int) -> Array:
+    """Count each view's characters and bytes: those of the parts of the text that are in it,
     cut at `low` and at `high`. (One count of three parts: half the time of one for each view.)"""
     first, last = (low, high) if low <= high else (high, low)
-    places = np.frombuffer(text, np.uint8).astype(np.int64)
-    places[first:] += 256
-    places[last:] += 256
-    parts = np.bincount(places, minlength=768).reshape(3, 256) @ _GROUPS
+    head, middle, tail = _PARTS
+    kinds = (
+        text[:first].translate(head)
+        + text[first:last].translate(middle)
+        + text[last:].translate(tail)
+    )
+    counts = np.bincount(np.frombuffer(kinds, np.uint8), minlength=3 * len(_KINDS))
     within = _APART_VIEWS if low <= high else _LAPPED_VIEWS
-    counted: Array = within[: len(spans)] @ parts
-    counted[:, 1] = [stop - start for start, stop in spans]
-    return counted
+    parts = counts.astype(np.float64).reshape(3, len(_KINDS)).T
+    found: Array = _GROUPS.dot(parts.dot(within[:, :views]))
+    return found
 
 
-def _ends(text: bytes) -> tuple[float, ...]:
-    text = text.strip()
-    last, first = text[-1:], text[:1]
-    return (
-        float(last == b"?"),
-        float(last == b"."),
-        float(last == b":"),
-        float(b"A" <= first <= b"Z"),
-    )
+@lru_cache(maxsize=1 << 12)
+def _ends(last: bytes, early: bytes, first: bytes, late: bytes, views: int) -> Array:
+    """Say how each view ends and begins: of the last byte, that of the views without the last
+    words, the first, and that of the views without the first words."""
+    every = [(last, first), (last, late), (early, first), (early, late)][:views]
+    said = [(a == b"?", a == b".", a == b":", b"A" <= b <= b"Z") for a, b in every]
+    return np.array(said, np.float64).T.copy()
 
 
-def _context(signals: Signals) -> tuple[float, ...]:
-    counts = (
-        signals.prompt_chars - len(signals.text),
-        signals.turns,
-        signals.tools,
-        signals.schema_chars,
-        signals.system_chars,
-        signals.images,
-        signals.wants_json,
-        signals.max_tokens or 0,
-    )
-    return tuple(
-        [log1p(count if 0 <= count <= MOST else min(max(count, 0), MOST)) for count in counts]
-    )
+@lru_cache(maxsize=1 << 10)
+def _context(*counts: int) -> Array:
+    """Return logarithms of one more than the CONTEXT's counts; most requests' are like others'."""
+    return np.array([[log1p(min(max(count, 0), MOST))] for count in counts])

@@ -1,11 +1,31 @@
-"""A set of 64-bit hashes at eight bytes each, where Python's own takes nine times as many."""
+"""Questions as 64-bit hashes, and a set of them at eight bytes each: Python's own takes nine times
+as many."""
 
 from __future__ import annotations
 
+import hashlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from typing import Final
+
+_PLAIN: Final = bytes(
+    32 if b in b"\t\n\v\f\r\x1c\x1d\x1e\x1f" else ord(chr(b).lower()) if b < 128 else b
+    for b in range(256)
+)
+"""ASCII in lower case, and a space for whatever `str.split` parts at."""
+
+
+def question_hash(text: str) -> int:
+    """Return 64 bits that tell a question from others, whatever its case and layout."""
+    if text.isascii():  # a third of the other way's time, and the same bytes
+        normal = text.encode().translate(_PLAIN).strip()
+        if b"  " in normal:
+            normal = b" ".join(normal.split())
+    else:
+        normal = " ".join(text.casefold().split()).encode("utf-8", "replace")
+    return int.from_bytes(hashlib.blake2b(normal, digest_size=8).digest())
 
 
 class Hashes(AbstractSet[int]):

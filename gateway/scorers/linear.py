@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -13,44 +14,18 @@ import numpy as np
 from gateway.core.difficulty import Difficulty
 from gateway.core.ranks import rank
 from gateway.core.signals import Signals
-from gateway.scorers.features import (
-    COUNTERS,
-    TRAITS,
-    Array,
-    Reading,
-    counters,
-    question_hash,
-    read,
-)
+from gateway.scorers.clusters import Clusters, Nearness
+from gateway.scorers.features import MOST_VIEWS, TRAITS, Array, Reading, counters, read
+from gateway.scorers.hashes import question_hash
 from gateway.scorers.lexicon import Lexicon
 
 _STEEPEST: Final = 60.0
 """Beyond this a logistic curve is 0 or 1 to every digit, and exp() nears its limit."""
 LONGEST_MET: Final = 10_000
 """Characters of a question beyond which nobody looks whether it was met in training."""
+_TALLY: Final = 1 + len(TRAITS)
+_TINY: Final = 1e-200
 _DIGITS: Final = bytes(range(48, 58))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Clusters:
-    """K clusters of texts in a space of D static dimensions and C counters; H heads.
-
-    A text's place there is its static vector, of length 1, less `mean` (D,), of length 1 again;
-    and its counters, `(counter - middle) * scale`, each cut to within `cap`. `centres` is
-    (K, D + C); likeness to a centre is `exp(-sharpness * squared distance)`, and `heads`, (K, H),
-    weighs it; `counters`, (C, H), weighs the scaled counters themselves. `far` is the squared
-    distance to the nearest centre beyond which a text is unlike the training data.
-    """
-
-    mean: Array
-    middle: Array
-    scale: Array
-    cap: float
-    centres: Array
-    sharpness: float
-    heads: Array
-    counters: Array
-    far: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +75,23 @@ class LinearScorer:
         self.unlike_share = unlike_share
         """The share of training data that is unlike the rest of it."""
         self.seen = seen
-        """Hashes of the questions it was trained on, as `features.question_hash` makes them."""
-        self._towards = np.ascontiguousarray(clusters.centres.T * 2.0)
-        self._squares = (clusters.centres**2).sum(1)
+        """Hashes of the questions it was trained on, as `hashes.question_hash` makes them."""
+        self._near = Nearness(clusters, intercept)
+        curves = np.array([(-slope, -offset) for slope, offset in calibration])
+        # As many columns as views, as in Nearness.
+        self._curves = [
+            [
+                np.repeat(each[:, None], views, 1)
+                for each in (*curves.T, np.full(len(curves), _STEEPEST), np.ones(len(curves)))
+            ]
+            for views in range(MOST_VIEWS + 1)
+        ]
+        self._edges = [sorted(row) for row in watch.edges.tolist()]
 
     def score(self, signals: Signals) -> Difficulty:
         """Score one request; pure, and bounded whatever the request's size."""
-        raw, facts, nearest = self._read(read(signals))
-        p_good = self.chances(raw)
+        raw, watched, nearest = self._read(read(signals))
+        p_good = self._settled(raw)
         gain = _gain(p_good)
         return Difficulty(
             rank(gain, self.reference),
@@ -115,7 +99,7 @@ class LinearScorer:
             p_good,
             self.label,
             score=gain,
-            profile=self._profile(facts),
+            profile=bytes(map(bisect_right, self._edges, watched)).translate(_PROFILE).decode(),
             unlike=nearest > self.clusters.far,
         )
 
@@ -127,55 +111,36 @@ class LinearScorer:
 
     def raw(self, reading: Reading) -> Array:
         """Return (views, H) values before calibration."""
-        return self._read(reading)[0]
+        return self._read(reading)[0].T
 
     def chances(self, raw: Array) -> tuple[float, ...]:
         """Return each head's probability from the (views, H) raw values of a text."""
-        views = [[*map(logistic, row, self.calibration)] for row in raw.tolist()]
-        gains = [_gain(view) for view in views]
-        return tuple(views[gains.index(min(gains))])
+        return self._settled(raw.T)
 
-    def _read(self, reading: Reading) -> tuple[Array, Array, float]:
-        """Return raw values, the whole text's counters, and the distance to its cluster."""
+    def _settled(self, raw: Array) -> tuple[float, ...]:
+        """Put (H, views) values through the logistic curves, as `logistic` does one."""
+        slopes, offsets, least, one = self._curves[len(raw.T)]
+        found = raw * slopes
+        found += offsets
+        np.minimum(found, least, out=found)
+        np.exp(found, found)
+        found += one
+        views: list[list[float]] = np.divide(one, found, found).T.tolist()
+        least_gain: list[float] = min(views, key=_gain)
+        return tuple(least_gain)
+
+    def _read(self, reading: Reading) -> tuple[Array, list[float], float]:
+        """Return (H, views) raw values, the whole text's watched counters, and the distance to its
+        cluster."""
         sums, terms = self.lexicon.sums(reading)
-        traits = len(TRAITS)
-        facts = counters(reading, sums[:, :traits])
-        places = self._places(sums[:, traits:], facts)
-        likeness, nearest = self._likeness(places)
-        lengths = np.sqrt(terms[:, -1:])
-        lengths += lengths == 0.0  # a third of what setting them by a mask takes
-        raw: Array = likeness @ self.clusters.heads
-        raw += places[:, len(self.clusters.mean) :] @ self.clusters.counters
-        raw += terms[:, :-1] / lengths
-        raw += self.intercept
-        return raw, facts[0], nearest
-
-    def _places(self, vectors: Array, facts: Array) -> Array:
-        clusters = self.clusters
-        dimensions = len(clusters.mean)
-        places = np.empty((len(vectors), dimensions + len(COUNTERS)))
-        place = places[:, :dimensions]
-        np.divide(vectors, norms(vectors), out=place)
-        place -= clusters.mean
-        place /= norms(place)
-        marks = places[:, dimensions:]
-        np.subtract(facts, clusters.middle, out=marks)
-        marks *= clusters.scale
-        np.minimum(marks, clusters.cap, out=marks)
-        np.maximum(marks, -clusters.cap, out=marks)
-        return places
-
-    def _likeness(self, places: Array) -> tuple[Array, float]:
-        distances = self._squares - places @ self._towards
-        distances += np.vecdot(places, places)[:, None]
-        nearest = float(np.minimum.reduce(distances[0]))
-        distances *= -self.clusters.sharpness
-        return np.exp(distances, out=distances), nearest
-
-    def _profile(self, facts: Array) -> str:
-        held = facts.take(self.watch.places)[:, None] >= self.watch.edges
-        tenths: bytes = np.add.reduce(held, 1, np.uint8).tobytes()
-        return tenths.translate(_PROFILE).decode()
+        columns, marks = self._near.room(len(reading.spans))
+        counters(reading, sums[:_TALLY], marks)
+        watched = marks[:, 0].take(self.watch.places).tolist()
+        weights, nearest = self._near.weigh(columns, marks, sums[_TALLY:])
+        own = terms[:-1]  # all 0 where the text's vector of terms is
+        own /= np.sqrt(np.maximum(terms[-1], _TINY))
+        weights += own
+        return weights, watched, nearest
 
 
 _PROFILE: Final = _DIGITS + bytes(246)
@@ -183,14 +148,6 @@ _PROFILE: Final = _DIGITS + bytes(246)
 
 def _gain(p_good: Sequence[float]) -> float:
     return max(p_good[1:]) - p_good[0]
-
-
-def norms(vectors: Array) -> Array:
-    """Return the (N, 1) lengths of (N, D) vectors, 1 for a vector of zeros."""
-    lengths = np.sqrt(np.vecdot(vectors, vectors))
-    lengths += lengths == 0.0
-    found: Array = lengths[:, None]
-    return found
 
 
 def logistic(value: float, curve: tuple[float, float]) -> float:

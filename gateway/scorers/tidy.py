@@ -19,6 +19,8 @@ _SPACES: Final = "\x85\xa0\u1680\u2028\u2029\u202f\u205f\u2800\u3000" + "".join(
 )
 """What looks like a space, or parts lines, and is none of ASCII's."""
 _GAP: Final = re.compile(r"([\s\0-\x1f\x7f]{2})[\s\0-\x1f\x7f]+")
+_BLANK: Final = bytes(32 if b < 32 or b == 127 else b for b in range(256))
+"""What may be in a gap becomes a space, once the spaces beyond ASCII have."""
 _NEAR: Final = 1000
 _FAR: Final = 3000
 """Characters of a long text's end that are looked at (of its beginning three times as many), and
@@ -47,4 +49,7 @@ def _sweep(text: str) -> str:
         text = _HIDDEN.sub("", text)
         for space in _SPACES:  # each at memchr's pace, which no pattern has where they are many
             text = text.replace(space, " ")
-    return _GAP.sub(r"\1", text.strip())
+    text = text.strip()
+    # Most texts have no gap, and to look for one like this takes a tenth of the pattern's time.
+    gaps = b"   " in text.encode("utf-8", "replace").translate(_BLANK)
+    return _GAP.sub(r"\1", text) if gaps else text

@@ -166,7 +166,7 @@ def _labelled_rows(
 ) -> tuple[list[float], list[float], list[float]]:
     """Values and labels of --data, without what the scorer was trained on: that it knows by heart,
     so a promise of it would say nothing of other requests."""
-    from gateway.scorers.features import question_hash
+    from gateway.scorers.hashes import question_hash
     from router_models.difficulty.evaluate import seen_by
 
     outcomes = common.read_data(args, once=True)

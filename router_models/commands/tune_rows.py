@@ -16,7 +16,7 @@ from gateway.config import Settings
 from gateway.config.bar import CHECKS
 from gateway.core.database_url import DatabaseUrl
 from gateway.core.routing import Route
-from gateway.scorers.features import question_hash
+from gateway.scorers.hashes import question_hash
 from gateway.store.connection import Place
 from gateway.store.histories import histories
 from gateway.store.training import NothingToLearn, route_prompts

@@ -14,7 +14,8 @@ from gateway.core.ports import Scorer
 from gateway.core.ranks import rank
 from gateway.core.signals import Signals
 from gateway.scorers import load
-from gateway.scorers.features import question_hash, read
+from gateway.scorers.features import read
+from gateway.scorers.hashes import question_hash
 from gateway.scorers.linear import LinearScorer
 from router_models.difficulty.data import Outcomes, Row, balance
 from router_models.difficulty.duplicates import (

@@ -12,7 +12,8 @@ from typing import Any, Final
 import numpy as np
 
 from gateway.scorers.artefact import MANIFEST, SCHEMA, WEIGHTS, digest, feature_version
-from gateway.scorers.features import COUNTERS, Array, question_hash
+from gateway.scorers.features import COUNTERS, Array
+from gateway.scorers.hashes import question_hash
 from gateway.scorers.static import static
 from router_models.difficulty.model import COUNTER_SHARE, LENGTH, TERM_SHARE, UNLIKE, Model
 from router_models.difficulty.table import Rows, Table

@@ -14,7 +14,7 @@ from sample_outcomes import rows_of, sums, write_rows
 from gateway.cli import main
 from gateway.core.signals import Signals
 from gateway.scorers import load
-from gateway.scorers.features import question_hash
+from gateway.scorers.hashes import question_hash
 from router_models.difficulty import card
 from router_models.difficulty.model import Settings
 from router_models.difficulty.rows import Outcomes

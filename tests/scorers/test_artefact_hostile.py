@@ -107,8 +107,8 @@ def test_a_packing_without_bounds_is_refused(folder, packing):
 
 
 def test_words_that_would_take_too_much_in_use_are_refused(folder, monkeypatch):
-    monkeypatch.setattr(reader, "LARGEST", 10_000_000)
-    assert "takes more than 10,000,000 bytes in use" in refusal(folder)
+    monkeypatch.setattr(reader, "LARGEST", 4_000_000)
+    assert "takes more than 4,000,000 bytes in use" in refusal(folder)
 
 
 @pytest.mark.parametrize("kind", [np.float64, np.int64, "S8"])
