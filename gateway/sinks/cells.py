@@ -6,7 +6,7 @@ They are exported through prometheus_client's families, so the text format is th
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as Family
@@ -24,24 +24,48 @@ class Counts:
         """What is exported is the integer count divided by `scale`."""
         self.metric = metric
         self._scale = scale
-        self._cells: dict[Labels, int] = {}
+        self._cells: dict[Labels, list[int]] = {}
 
     def begin(self, *labels: str) -> None:
         """Export these labels from now on, as 0: a rate needs to see the first increase."""
-        self._cells.setdefault(labels, 0)
+        self.cell(labels)
+
+    def cell(self, labels: Labels) -> list[int]:
+        """Return the count of these labels, in the metric's order, as a list of it alone: whoever
+        counts there often keeps it. Exported from now on."""
+        found = self._cells.get(labels)
+        if found is None:
+            found = self._cells[labels] = [0]
+        return found
 
     def add(self, labels: Labels, amount: int = 1) -> None:
         """Count; `labels` are in the metric's order."""
-        self._cells[labels] = self._cells.get(labels, 0) + amount
+        self.cell(labels)[0] += amount
 
     def values(self) -> list[tuple[Labels, int]]:
         """Read every count."""
-        return list(self._cells.items())
+        return [(labels, count) for labels, (count,) in list(self._cells.items())]
 
     def family(self) -> Family:
         """Read it for export."""
         cells = self.values()
         return read_off(self.metric, [(labels, count / self._scale) for labels, count in cells])
+
+
+class Bins:
+    """What of a histogram is of the same labels: a count for each bucket, and the sum."""
+
+    __slots__ = ("_bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Note one value."""
+        self.counts[bisect_left(self._bounds, value)] += 1
+        self.total += value
 
 
 class Times:
@@ -51,24 +75,28 @@ class Times:
         self.metric = metric
         self._bounds = metric.buckets
         self._names = [*map(floatToGoString, metric.buckets), "+Inf"]
-        self._cells: dict[Labels, list[float]] = {}
+        self._cells: dict[Labels, Bins] = {}
 
     def begin(self, *labels: str) -> None:
         """Export these labels from now on, with nothing in them."""
-        self._cells.setdefault(labels, [0] * len(self._names) + [0.0])
+        self.cell(labels)
+
+    def cell(self, labels: Labels) -> Bins:
+        """Return what is of these labels, in the metric's order: whoever observes them often keeps
+        it. Exported from now on."""
+        found = self._cells.get(labels)
+        if found is None:
+            found = self._cells[labels] = Bins(self._bounds)
+        return found
 
     def observe(self, labels: Labels, value: float) -> None:
         """Note one value; `labels` are in the metric's order."""
-        cell = self._cells.get(labels)
-        if cell is None:  # one count for each bucket, then the sum
-            cell = self._cells[labels] = [0] * len(self._names) + [0.0]
-        cell[bisect_left(self._bounds, value)] += 1
-        cell[-1] += value
+        self.cell(labels).observe(value)
 
-    def values(self) -> list[tuple[Labels, list[float], float]]:
+    def values(self) -> list[tuple[Labels, list[int], float]]:
         """Read every cell: how many fell into each bucket, the last one unbounded; and the sum."""
-        cells = [(labels, list(cell)) for labels, cell in list(self._cells.items())]
-        return [(labels, cell[:-1], cell[-1]) for labels, cell in cells]
+        cells = list(self._cells.items())
+        return [(labels, list(cell.counts), cell.total) for labels, cell in cells]
 
     def family(self) -> Family:
         """Read it for export."""

@@ -7,23 +7,24 @@ add a series. Money is summed in integer nano-dollars, so that it equals the led
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import combinations, product
+from typing import NamedTuple
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric as Family
 
 from gateway.core.ledger import Entry, Refusal, escalations
 from gateway.core.money import NANO, UNPRICED
-from gateway.core.outcome import Attempt, CallRecord
+from gateway.core.outcome import Attempt
 from gateway.core.plan import Tier
 from gateway.core.routing import Route
 from gateway.core.shadow import Shadow
-from gateway.core.verdict import ABSTENTIONS, Evidence
 from gateway.sinks import catalogue
-from gateway.sinks.cells import Counts, Times
+from gateway.sinks.calls import KEPT, Calls
+from gateway.sinks.cells import Bins, Counts, Times
 from gateway.sinks.names import (
     AGREEMENTS,
-    FAILURES,
     FALLBACKS,
     KINDS,
     MOVE_REASONS,
@@ -45,6 +46,19 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 BINS = 10
 
 
+class _Whole(NamedTuple):
+    """Where a request is counted as a whole, with its labels."""
+
+    route: str
+    tier: str
+    requests: list[int]
+    decisions: list[int]
+    baseline: list[int]
+    durations: Bins
+    overheads: Bins
+    deciding: Bins
+
+
 class Metrics:
     """All of the gateway's metrics. `observe` is a sink; it and `rebuild` belong to one thread,
     `render` may be called from any. What stands around upstreams tells `resilience`."""
@@ -64,20 +78,11 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.standing = Standing(figures, tuning, database)
         self._requests = Counts(catalogue.REQUESTS)
-        self._attempts = Counts(catalogue.ATTEMPTS)
         self._decisions = Counts(catalogue.DECISIONS)
         self._escalations = Counts(catalogue.ESCALATIONS)
-        self._checks = Counts(catalogue.CHECKS)
-        self._abstentions = Counts(catalogue.CHECK_ABSTENTIONS)
-        self._check_seconds = Times(catalogue.CHECK_SECONDS)
-        self._check_cost = Counts(catalogue.CHECK_COST, NANO)
         self._verdicts = Counts(catalogue.VERDICTS)
-        self._errors = Counts(catalogue.UPSTREAM_ERRORS)
-        self._tokens = Counts(catalogue.TOKENS)
-        self._cost = Counts(catalogue.COST, NANO)
         self._baseline = Counts(catalogue.BASELINE, NANO)
         self._discarded = Counts(catalogue.DISCARDED, NANO)
-        self._unpriced = Counts(catalogue.UNPRICED)
         self._difficulty = Counts(catalogue.DIFFICULTY)
         self._fallbacks = Counts(catalogue.FALLBACKS)
         self._candidates = Counts(catalogue.CANDIDATES)
@@ -87,19 +92,20 @@ class Metrics:
         self._restarts = Counts(catalogue.RESTARTS)
         self._durations = Times(catalogue.DURATIONS)
         self._first_tokens = Times(catalogue.FIRST_TOKENS)
-        self._upstream = Times(catalogue.UPSTREAM_DURATIONS)
         self._overheads = Times(catalogue.OVERHEADS)
         self._deciding = Times(catalogue.DECIDING)
         self._lags = Times(catalogue.LOOP_LAG)
         self.names = Names()
         """Which label values there may be."""
-        self._shapes, self.resilience = Shapes(self.names), ResilienceCounts()
+        self._calls, self._shapes = Calls(self.names), Shapes(self.names)
+        self.resilience = ResilienceCounts()
+        self._whole = lru_cache(KEPT)(self._whole_of)
         for result in ("ok", "failed"):
             self._reloads.begin(result)
         self._restarts.begin()
         for outcome in ("client_error", "internal_error"):
             self._requests.begin(self.names.route(""), "none", outcome)
-        self._unpriced.begin(self.names.model(""), "missing_price")  # of what is passed through
+        self._calls.unpriced.begin(self.names.model(""), "missing_price")  # passed through
         self.rebuild(routes, build)
         self.registry.register(self)
 
@@ -122,14 +128,25 @@ class Metrics:
             self.names.learn(route)
             self.standing.begin_route(route)
             self._begin_route(route)
+        self._whole.cache_clear()
+        self._calls.forget()
 
     def observe(self, entry: Entry) -> None:
         """Count one finished request."""
-        route = self.names.route(entry.route)
-        tier, start = map(self.names.tier, (entry.served_tier, entry.start_tier))
-        self._requests.add((route, tier, among(entry.ending, OUTCOMES)))
-        self._decisions.add((route, start, among(entry.start_reason, START_REASONS)))
-        for move in escalations(entry.outcome):
+        whole = self._whole(
+            entry.route,
+            entry.served_tier,
+            entry.start_tier,
+            entry.ending,
+            entry.start_reason,
+            entry.origin.stream,
+            entry.baseline.basis,
+        )
+        route, tier = whole.route, whole.tier
+        whole.requests[0] += 1
+        whole.decisions[0] += 1
+        whole.baseline[0] += entry.baseline.cost
+        for move in escalations(entry.outcome) if len(entry.outcome.attempts) > 1 else ():
             ends = (route, self.names.tier(move.from_tier), self.names.tier(move.to_tier))
             self._escalations.add((*ends, move.cause, among(move.reason, MOVE_REASONS)))
         if entry.difficulty is not None:
@@ -141,9 +158,15 @@ class Metrics:
             if attempt is not entry.outcome.served and (spent := attempt.spent):
                 self._discarded.add((route, discard_reason(attempt, entry)), spent)
         if entry.gateway_cost:
-            self._cost.add((route, "none", "none", "gateway"), entry.gateway_cost)
-        self._baseline.add((route, entry.baseline.basis), entry.baseline.cost)
-        self._observe_times(entry, route, tier)
+            self._calls.cost.add((route, "none", "none", "gateway"), entry.gateway_cost)
+        timing = entry.timing
+        whole.durations.observe(timing.total)
+        if timing.first_token is not None:
+            stream = "true" if entry.origin.stream else "false"
+            self._first_tokens.observe((route, tier, stream), timing.first_token)
+        whole.overheads.observe(timing.overhead)
+        whole.deciding.observe(timing.decision)
+        self._shapes.observe(entry, route, tier)
 
     def observe_shadow(self, shadow: Shadow) -> None:
         """Count what was asked in the shadow, once its request had been served."""
@@ -154,7 +177,7 @@ class Metrics:
         tier, priced = shadow.attempt.tier, shadow.attempt.tier.price != UNPRICED
         for call in shadow.attempt.calls:
             name = self.names.tier(tier.name)
-            self._observe_call(route, name, call, priced=priced, purpose="shadow")
+            self._calls.observe(route, name, call, priced=priced, purpose="shadow")
 
     def enter(self, route: str) -> None:
         """Count a request in."""
@@ -194,6 +217,7 @@ class Metrics:
     def collect(self) -> Iterator[Family]:
         """Read everything for export: the registry calls this at each scrape."""
         yield from (p.family() for p in vars(self).values() if isinstance(p, Counts | Times))
+        yield from self._calls.families()
         yield from self._shapes.families()
         yield from self.resilience.families()
         yield from self.standing.families()
@@ -202,7 +226,7 @@ class Metrics:
         tiers = [tier.name for tier in route.tiers]
         for tier, outcome in product(("none", *tiers), OUTCOMES):
             self._requests.begin(route.name, tier, outcome)
-        self._cost.begin(route.name, "none", "none", "gateway")
+        self._calls.cost.begin(route.name, "none", "none", "gateway")
         for lower, upper in combinations(tiers, 2):
             self._escalations.begin(route.name, lower, upper, "deferral", "low_confidence")
             self._escalations.begin(route.name, lower, upper, "fall_through", "timeout")
@@ -232,16 +256,16 @@ class Metrics:
         for upstream in tier.upstreams:
             self.resilience.begin(upstream, tier.model)
         for status in STATUSES:
-            self._attempts.begin(tier.name, tier.model, status)
+            self._calls.attempts.begin(tier.name, tier.model, status)
         for kind in KINDS:
-            self._cost.begin(route, tier.name, tier.model, kind)
+            self._calls.cost.begin(route, tier.name, tier.model, kind)
         for reason in ("missing_price", "missing_rate", "estimated_tokens"):
-            self._unpriced.begin(tier.model, reason)
+            self._calls.unpriced.begin(tier.model, reason)
 
     def _observe_scoring(self, route: str, entry: Entry) -> None:
         for call in entry.scoring:
             tier = self.names.tier(call.tier)
-            self._observe_call(route, tier, call, priced=True, purpose="score")
+            self._calls.observe(route, tier, call, priced=True, purpose="score")
         if entry.fallback:
             self._fallbacks.add((route, among(entry.fallback, FALLBACKS)))
         if entry.agreement:
@@ -250,71 +274,32 @@ class Metrics:
     def _observe_attempt(self, route: str, attempt: Attempt) -> None:
         tier = self.names.tier(attempt.tier.name)
         for call in attempt.calls:
-            self._observe_call(route, tier, call, priced=attempt.tier.price != UNPRICED)
+            self._calls.observe(route, tier, call, priced=attempt.tier.price != UNPRICED)
         if attempt.verdict is not None:
             verdict = "accept" if attempt.verdict.accepted else "defer"
             self._verdicts.add((route, tier, verdict))
-        for item in attempt.evidence:
-            self._observe_check(route, item)
+        own = self._calls.checks(route, attempt.evidence)
         for call in attempt.checking:
             asked = self.names.tier(call.tier)
-            self._observe_call(route, asked, call, priced=True, purpose="check")
-        own = attempt.check_cost - sum(call.cost.total for call in attempt.checking)
+            self._calls.observe(route, asked, call, priced=True, purpose="check")
+            own -= call.cost.total
         if own:
             model = self.names.model(attempt.tier.model)
-            self._cost.add((route, tier, model, "check"), own)
+            self._calls.cost.add((route, tier, model, "check"), own)
 
-    def _observe_check(self, route: str, item: Evidence) -> None:
-        check, finding = self.names.check(item.check), item.finding
-        self._checks.add((route, check, finding.result))
-        if item.cost:
-            self._check_cost.add((route, check), item.cost)
-        if self.names.waits(item.check):
-            self._check_seconds.observe((route, check), item.seconds)
-            if finding.result == "abstain" and finding.reason:
-                self._abstentions.add((route, check, among(finding.reason, ABSTENTIONS)))
-
-    def _observe_call(
-        self, route: str, tier: str, call: CallRecord, *, priced: bool, purpose: str = ""
-    ) -> None:
-        """`purpose` is the kind that all of its cost is of, where that is not told by kind."""
-        model = self.names.model(call.model)
-        self._attempts.add((tier, model, among(call.status, STATUSES)))
-        if call.status == "failed":
-            self._errors.add((tier, model, among(call.error, FAILURES)))
-            self._upstream.observe((tier, model, "error"), call.seconds)
-        elif call.status == "ok":
-            self._upstream.observe((tier, model, "ok"), call.seconds)
-        if call.usage.estimated:
-            self._unpriced.add((model, "estimated_tokens"))
-        if not call.price.knows(call.usage.service):
-            self._unpriced.add((model, "missing_rate"))
-        if not priced:
-            self._unpriced.add((model, "missing_price"))
-        self._observe_tokens(tier, model, call)
-        parts = (call.cost.total,) if purpose else call.cost.amounts
-        for kind, amount in zip((purpose,) if purpose else KINDS, parts, strict=False):
-            if amount:
-                self._cost.add((route, tier, model, kind), amount)
-
-    def _observe_tokens(self, tier: str, model: str, call: CallRecord) -> None:
-        usage = call.usage
-        for name, tokens in (
-            ("input", usage.prompt),
-            ("output", usage.completion),
-            ("cached_input", usage.cached),
-            ("cache_creation_input", usage.cache_write),
-            ("reasoning", usage.reasoning),
-        ):
-            if tokens:
-                self._tokens.add((tier, model, name), tokens)
-
-    def _observe_times(self, entry: Entry, route: str, tier: str) -> None:
-        timing = entry.timing
-        stream = "true" if entry.origin.stream else "false"
-        self._durations.observe((route, tier, stream), timing.total)
-        if timing.first_token is not None:
-            self._first_tokens.observe((route, tier, stream), timing.first_token)
-        self._overheads.observe((route,), timing.overhead)
-        self._deciding.observe((route,), timing.decision)
-        self._shapes.observe(entry, route, tier)
+    def _whole_of(
+        self, route: str, tier: str, start: str, ending: str, reason: str, stream: bool, basis: str
+    ) -> _Whole:
+        """Find what requests of a kind are counted in, whichever values they have."""
+        route, tier, start = self.names.route(route), self.names.tier(tier), self.names.tier(start)
+        kind = (route, tier, "true" if stream else "false")
+        return _Whole(
+            route,
+            tier,
+            self._requests.cell((route, tier, among(ending, OUTCOMES))),
+            self._decisions.cell((route, start, among(reason, START_REASONS))),
+            self._baseline.cell((route, basis)),
+            self._durations.cell(kind),
+            self._overheads.cell((route,)),
+            self._deciding.cell((route,)),
+        )

@@ -62,7 +62,8 @@ class Names:
         self._tiers: set[str] = {"none"}
         self._models: set[str] = set()
         self._checks: set[str] = set()
-        self._waiting: set[str] = set()
+        self.waiting: set[str] = set()
+        """Checks that wait for somebody."""
 
     def learn(self, route: Route) -> None:
         """Add a route's names."""
@@ -79,7 +80,7 @@ class Names:
         self._tiers.add(tier.name)
         self._models.add(tier.model)
         self._checks |= {EARLY, *(spec.name for spec in tier.bar.checks)}
-        self._waiting |= {spec.name for spec in tier.bar.checks if spec.waits}
+        self.waiting |= {spec.name for spec in tier.bar.checks if spec.waits}
 
     def route(self, name: str) -> str:
         """Bound a route's name."""
@@ -96,10 +97,6 @@ class Names:
     def check(self, name: str) -> str:
         """Bound a check's name."""
         return name if name in self._checks else OTHER
-
-    def waits(self, check: str) -> bool:
-        """Is it one that waits for somebody?"""
-        return check in self._waiting
 
 
 def scorer_tiers(route: Route) -> tuple[Tier, ...]:

@@ -207,12 +207,16 @@ def test_counters_that_alarm_begin_at_zero(metrics):
 def test_a_reload_keeps_the_counts_and_knows_the_new_names(metrics):
     metrics.observe(entry())
     wide = Tier("huge", "far", "giga-1", Price(version="x"))
+    served = attempt(wide)
+    later = entry(Outcome(attempts=(served,), served=served), route="second")
+    metrics.observe(later)
     metrics.rebuild([Route("second", (SMALL, wide), thresholds=(0.25,))], BUILD | {"version": "10"})
     metrics.reloaded(ok=True)
     metrics.reloaded(ok=False)
-    served = attempt(wide)
-    metrics.observe(entry(Outcome(attempts=(served,), served=served), route="second"))
+    metrics.observe(later)
     assert value(metrics, "requests_total", route="waterfall", tier="small", outcome="ok") == 1
+    assert value(metrics, "requests_total", route="other", tier="other", outcome="ok") == 1
+    assert value(metrics, "attempts_total", tier="huge", model="giga-1", outcome="ok") == 1
     assert value(metrics, "requests_total", route="second", tier="huge", outcome="ok") == 1
     assert value(metrics, "threshold", route="second") == 0.25
     assert value(metrics, "threshold", route="waterfall") is None

@@ -96,6 +96,25 @@ def test_the_largest_call_fits_its_slot(slots):
     assert {name: first.settled[name] for name in kinds} == kinds
 
 
+def test_every_value_of_a_settling_is_the_one_of_the_call_s_row(slots):
+    usage = Usage(1001, 503, 107, 211, 53, True, 29, 31, 37, 41, 43, "priority")
+    price = Price(1_000_003, 2_000_003, 3_000_017, 4_000_037, request=59)
+    record = replace(
+        call(usage=usage, status="failed"),
+        cost=price.cost(usage),
+        price=price,
+        error="rate_limited",
+        bare=True,
+        first_token=0.1234567,
+        seconds=0.7654321,
+    )
+    slots.settle(slots.open(open_call(1)), record)
+    (mark,) = read_marks(slots.path).marks
+    row = call_row(record) | {"first_token": 0.123457, "seconds": 0.765432}
+    assert mark.settled == {name: row[name] for name in mark.settled}
+    assert len(mark.settled) == 19 + len(COST_COLUMNS)
+
+
 def test_a_mark_that_the_version_before_has_settled_is_read(slots):
     slots.settle(slots.open(open_call(7)), call(number=7))
     named = encode(told := {"status": "ok", "cost": 77, "prompt_tokens": 9})
