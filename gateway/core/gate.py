@@ -54,8 +54,10 @@ class Gate:
         marker: str = "",
         choices: int = 1,
         lost: Callable[[Delta], Verdict | None] | None = None,
+        forwarded: bool = False,
     ) -> None:
-        """`marker` is empty when the tier's recipe has none."""
+        """`marker` is empty when the tier's recipe has none; `forwarded` says that whoever gets the
+        deltas sends them on just as they came, where they are not altered."""
         self.draft = Draft()
         self.verdict: Verdict | None = None
         self.deferred = False
@@ -66,6 +68,7 @@ class Gate:
         self._judge_prefix = judge_prefix
         self._may_defer = may_defer
         self._lost = lost
+        self._forwarded = forwarded and stream
         self._hold = hold if stream else _WHOLE
         self._choices = choices
         self._sentences = _Sentences()
@@ -114,9 +117,9 @@ class Gate:
         return self._release()
 
     def _hold_back(self, deltas: Sequence[Delta]) -> None:
-        self._held += deltas
         if not self._visible:
             self._visible = any(map(_is_begun, deltas))
+        self._held += [each.to_forward() for each in deltas] if self._forwarded else deltas
 
     def _due(self, delta: Delta) -> bool:
         """Is the hold over?"""

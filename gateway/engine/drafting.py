@@ -72,6 +72,7 @@ class Drafting:
             marker=self._parts.marker if marked else "",
             choices=self._job.request.choices,
             lost=self._lost_already if watched else None,
+            forwarded=self._job.request.native is None,
         )
         self._draft = self._gate.draft
 

@@ -34,7 +34,7 @@ class Judge:
 WHOLE = Hold()
 
 
-def gate(hold=WHOLE, judge=None, *, judged=True, stream=True, marker="", choices=1, lost=None):
+def gate(hold=WHOLE, judge=None, *, judged=True, stream=True, marker="", choices=1, **more):
     judge = judge or Judge()
     return Gate(
         hold,
@@ -44,7 +44,7 @@ def gate(hold=WHOLE, judge=None, *, judged=True, stream=True, marker="", choices
         may_defer=judge.may_defer,
         marker=marker,
         choices=choices,
-        lost=lost,
+        **more,
     )
 
 
@@ -274,3 +274,20 @@ def test_a_plain_reply_s_marker_is_cut_from_its_message():
     assert held.payload["choices"][0]["message"] == {"content": "x", "refusal": None}
     assert (held.usage, held.raw) == (Usage(1, 2), None)
     assert MARKER in plain.draft.texts[0]
+
+
+def test_what_is_only_forwarded_is_held_as_it_came_and_without_what_was_read_of_it():
+    """Of a long reply that is most of the memory."""
+    events = [event("a"), event("b" + MARKER), event(finish="stop")]
+    whole, bare = gate(marker=MARKER), gate(marker=MARKER, forwarded=True)
+    for each in events:
+        whole.feed(each)
+        bare.feed(each)
+    first, edited, last = bare.held
+    assert (first, last) == (Delta(raw=events[0].raw), Delta(raw=events[2].raw))
+    assert edited == whole.held[1]
+    assert (edited.raw, edited.payload["choices"][0]["delta"]["content"]) == (None, "b")
+    assert bare.draft.reply(complete=True) == whole.draft.reply(complete=True)
+    plain = gate(stream=False, forwarded=True)
+    plain.feed(events[0])
+    assert plain.held == (events[0],)
