@@ -5,9 +5,11 @@ The shapes on the wire are OpenAI's chat completions; every field the client sen
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from io import StringIO
 from typing import Any, NamedTuple
 
 from gateway.core.believing import believed
@@ -186,20 +188,21 @@ class _ChoiceDraft:
     __slots__ = ("finish", "logprobs", "more", "refusal", "text", "tool_calls")
 
     def __init__(self) -> None:
-        self.text: list[str] = []
+        # As bytes, more or less: a list of tokens takes 20 times what is in them.
+        self.text = StringIO()
         self.refusal: list[str] = []
-        self.logprobs: list[float] = []
+        self.logprobs = array("d")
         self.finish: str | None = None
         self.tool_calls: dict[int, _CallDraft] = {}
         self.more = False
 
     def add(self, piece: Piece) -> None:
         if piece.text:
-            self.text.append(piece.text)
+            self.text.write(piece.text)
         if piece.refusal:
             self.refusal.append(piece.refusal)
         if piece.logprobs:
-            self.logprobs += piece.logprobs
+            self.logprobs.extend(piece.logprobs)
         if piece.finish is not None:
             self.finish = piece.finish or self.finish
         if piece.more:
@@ -216,7 +219,7 @@ class _ChoiceDraft:
 
     def choice(self) -> Choice:
         return Choice(
-            "".join(self.text),
+            self.text.getvalue(),
             "".join(self.refusal),
             self.finish,
             tuple(self.logprobs),
@@ -268,14 +271,14 @@ class Draft:
         if choice is None or not text:
             self.add(Delta((Piece(index, text),)))
         else:
-            choice.text.append(text)
+            choice.text.write(text)
             self.begun.add(index)
             self.tokens += 1
 
     @property
     def texts(self) -> tuple[str, ...]:
         """Each choice's text so far, in order of their index."""
-        return tuple("".join(self._choices[index].text) for index in sorted(self._choices))
+        return tuple(self._choices[index].text.getvalue() for index in sorted(self._choices))
 
     def reply(self, *, complete: bool) -> Reply:
         """Freeze what has arrived."""
