@@ -46,12 +46,13 @@ def rank(score: float, reference: Sequence[float]) -> float:
         return 0.25 * _fading(low - score, high - low) / last
     if score > high:
         return (last - 0.25 * _fading(score - high, high - low)) / last
-    above, beyond = bisect_left(reference, score), bisect_right(reference, score)
-    if above == beyond:
-        under, over = reference[above - 1], reference[above]
+    above = bisect_left(reference, score)
+    over = reference[above]
+    if over > score:
+        under = reference[above - 1]
         position = above - 1 + (score - under) / (over - under)
     else:
-        position = (above + beyond - 1) / 2
+        position = (above + bisect_right(reference, score) - 1) / 2
     position = max(position, 0.25 + position / 2)  # the half step at either end makes room
     return min(position, last - 0.25 - (last - position) / 2) / last
 

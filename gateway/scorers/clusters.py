@@ -92,7 +92,7 @@ class Nearness:
         squares = _ONES[: self._at].dot(exact * exact).tolist()
         along = self._clusters.mean.dot(exact).tolist()
         counted = _ONES[: len(COUNTERS)].dot(marks * marks).tolist()
-        factors = np.array([*map(self._factors, squares, along, counted)]).T
+        factors = np.array(self._factors(squares, along, counted))
         np.multiply(exact, factors[0], columns[: self._at])
         columns[self._end :] = factors[1:]
         near = self._towards.dot(columns)
@@ -102,12 +102,18 @@ class Nearness:
             weights += self._counted.dot(marks)
         return weights, nearest
 
-    def _factors(self, square: float, along: float, counted: float) -> Sequence[float]:
-        """Return what a vector is multiplied by, the mean is, 1, and the square of the place: of a
-        vector's square, its product with the mean, and the counters' square."""
-        scale = 1.0 / sqrt(square) if square > 0.0 else 0.0
-        left = (square > 0.0) - 2.0 * scale * along + self._drift
-        if left < _NOTHING:
-            return (0.0, 0.0, 1.0, counted)
-        unit = 1.0 / sqrt(left)
-        return (scale * unit, unit, 1.0, counted + 1.0)
+    def _factors(
+        self, squares: Sequence[float], along: Sequence[float], counted: Sequence[float]
+    ) -> tuple[Sequence[float], ...]:
+        """Return, for each view, what its vector is multiplied by, what the mean is, 1, and the
+        square of its place: of its vector's square, that one's product with the mean, and its
+        counters' square."""
+        vectors, means, places = [], [], []
+        for square, dot, counters in zip(squares, along, counted, strict=True):
+            scale = 1.0 / sqrt(square) if square else 0.0
+            left = (1.0 if square else 0.0) - 2.0 * scale * dot + self._drift
+            unit = 1.0 / sqrt(left) if left > _NOTHING else 0.0
+            vectors.append(scale * unit)
+            means.append(unit)
+            places.append(counters + 1.0 if unit else counters)
+        return vectors, means, [1.0] * len(places), places

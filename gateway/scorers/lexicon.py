@@ -66,13 +66,13 @@ class Lexicon:
     pairs: Array
 
     def sums(self, reading: Reading) -> tuple[Floats, Array]:
-        """Add up each view of a text: (1 + TRAITS + dimensions, views) and (T, views) of terms.
+        """Add up each view of a text: (1 + TRAITS + dimensions, views) and (views, T) of terms.
         A pair is in the views that hold both its words."""
         words, spans = reading.cut, reading.spans
         size = len(words)
         if not size:
             sums = np.zeros((self.traits.shape[1], len(spans)), np.float32)
-            return sums, np.zeros((self.words.shape[1], len(spans)))
+            return sums, np.zeros((len(spans), self.words.shape[1]))
         ids = np.fromiter(map(self.rows.__getitem__, words), np.int64, size)
         held = np.empty((len(spans), size), np.float32)
         held.fill(1.0)
@@ -86,10 +86,10 @@ class Lexicon:
         ids = self.terms.take(ids)
         weights, pairs = self.words.take(ids, 0), self._pairs_of(ids)
         weights[:-1] += pairs
-        terms: Array = weights.T.dot(held.astype(np.float64).T)
+        terms: Array = held.astype(np.float64).dot(weights)
         if len(spans) > 1 and 0 < stop < size:
             # The pair of the last word before `stop` is with one that is not in these views.
-            terms[:, 2 : 4 if start < stop else 3] -= pairs[stop - 1, :, None]
+            terms[2 : 4 if start < stop else 3] -= pairs[stop - 1]
         return traits, terms
 
     def _pairs_of(self, ids: Ids) -> Array:

@@ -76,6 +76,7 @@ class LinearScorer:
         """The share of training data that is unlike the rest of it."""
         self.seen = seen
         """Hashes of the questions it was trained on, as `hashes.question_hash` makes them."""
+        self._learnt = bool(self.seen)
         self._near = Nearness(clusters, intercept)
         curves = np.array([(-slope, -offset) for slope, offset in calibration])
         # As many columns as views, as in Nearness.
@@ -107,7 +108,7 @@ class LinearScorer:
         """Was it trained on this question? None where that would take too long to tell."""
         if len(text) > LONGEST_MET:
             return None
-        return bool(self.seen) and question_hash(text) in self.seen
+        return self._learnt and question_hash(text) in self.seen
 
     def raw(self, reading: Reading) -> Array:
         """Return (views, H) values before calibration."""
@@ -133,14 +134,14 @@ class LinearScorer:
         """Return (H, views) raw values, the whole text's watched counters, and the distance to its
         cluster."""
         sums, terms = self.lexicon.sums(reading)
-        columns, marks = self._near.room(len(reading.spans))
+        columns, marks = self._near.room(len(terms))
         counters(reading, sums[:_TALLY], marks)
         watched = marks[:, 0].take(self.watch.places).tolist()
-        weights, nearest = self._near.weigh(columns, marks, sums[_TALLY:])
-        own = terms[:-1]  # all 0 where the text's vector of terms is
-        own /= np.sqrt(np.maximum(terms[-1], _TINY))
-        weights += own
-        return weights, watched, nearest
+        raw, nearest = self._near.weigh(columns, marks, sums[_TALLY:])
+        own, squares = terms[:, :-1].T, terms[:, -1]
+        own /= np.sqrt(np.maximum(squares, _TINY))  # a text without terms has weights of 0
+        raw += own
+        return raw, watched, nearest
 
 
 _PROFILE: Final = _DIGITS + bytes(246)
