@@ -31,7 +31,7 @@ from loadtests.compare import LOADS, Load, configured
 from loadtests.stage import instant
 
 PATH = "/v1/chat/completions"
-_PLAIN = replace(LOADS[0], few=40, count=10)
+PLAIN = replace(LOADS[0], few=40, count=10)
 """So many requests to warm with, and so many to count."""
 _SHORT, _LONG = 60, 160
 """Chunks of a shorter and of a longer stream."""
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.stream:
             found = runner.run(a_chunk(Path(folder), chosen.model))
         else:
-            found = runner.run(count(Path(folder), _PLAIN, chosen.model))
+            found = runner.run(count(Path(folder), PLAIN, chosen.model))
     print("\n".join(told(found, chosen.top, "chunk" if chosen.stream else "request")))
     return 0
 

@@ -267,13 +267,11 @@ class Draft:
 
     def say(self, index: int, text: str) -> None:
         """Take one more delta, which is but a piece of text."""
-        choice = self._choices.get(index)
-        if choice is None or not text:
-            self.add(Delta((Piece(index, text),)))
-        else:
-            choice.text.write(text)
-            self.begun.add(index)
+        if text and index in self.begun:
+            self._choices[index].text.write(text)
             self.tokens += 1
+        else:
+            self.add(Delta((Piece(index, text),)))
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -101,8 +101,10 @@ class Gate:
         """Has it been lost by what has come, or is its hold over?"""
         calls = whole = False
         for piece in delta.pieces:
-            calls = calls or bool(piece.tool_calls)
-            whole = whole or bool(piece.finish)
+            if piece.tool_calls:
+                calls = True
+            if piece.finish:
+                whole = True
         if self._lost is not None and not whole:  # else the full verdict is one step away
             self._look_for_loss(delta, self._lost)
         if calls or whole:

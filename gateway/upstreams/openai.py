@@ -11,17 +11,15 @@ from dataclasses import replace
 import orjson
 
 from gateway.config.presets import BEARER
-from gateway.core.chat import Delta
 from gateway.core.errors import UpstreamError
 from gateway.core.ports import Receive, UpstreamCall
 from gateway.core.streaming import Intake
 from gateway.upstreams import failures
+from gateway.upstreams.events import Events
 from gateway.upstreams.http1 import Exchange, HttpError, Pool, Sink, Timeouts
 from gateway.upstreams.messages import COUNT_PATH, MESSAGES, counted, counting
 from gateway.upstreams.responses import RESPONSES
 from gateway.upstreams.speaking import CHAT, Reader, Speech
-from gateway.upstreams.sse import Decoder, Event, EventTooLarge
-from gateway.upstreams.template import Template
 
 WIRES: Mapping[str, Speech] = {"chat": CHAT, "messages": MESSAGES, "responses": RESPONSES}
 _log = logging.getLogger("waterfall")
@@ -127,88 +125,10 @@ class OpenAIUpstream:
         return replace(timeouts, total=call.timeout) if call.timeout < timeouts.total else timeouts
 
 
-class _Events:
-    """One stream's events, read block by block: its deltas, and how it has ended."""
-
-    __slots__ = (
-        "_begun",
-        "_decoder",
-        "_ended",
-        "_is_between",
-        "_reader",
-        "_template",
-        "error",
-        "is_over",
-    )
-
-    def __init__(self, reader: Reader, *, alike: bool) -> None:
-        """`alike` is as in Speech."""
-        self._reader, self._decoder = reader, Decoder()
-        self._template = Template(reader.read) if alike else None
-        self._is_between = False
-        self._begun: set[int] = set()
-        self._ended: set[int] = set()
-        self.is_over = False
-        """Has its last event come, or its failure? Then nothing more of it is to be read."""
-        self.error: UpstreamError | None = None
-
-    def quote(self, block: bytes) -> tuple[int, str, bytes] | None:
-        """Read a block that is but a piece of text; None where it has to be read as all others."""
-        if not self._is_between or self._template is None:
-            return None
-        return self._template.quote(block)
-
-    def read_all(self, blocks: Sequence[bytes]) -> list[Delta]:
-        """Read the deltas that blocks complete, up to the end of the stream or its failure."""
-        deltas: list[Delta] = []
-        for block in blocks:
-            if self._is_between and self._template is not None:
-                alike = self._template.read(block)
-                if alike is not None:
-                    deltas.append(alike)
-                    continue
-            deltas += self.read(block)
-            if self.is_over:
-                break
-        return deltas
-
-    def read(self, block: bytes) -> list[Delta]:
-        """Read the deltas that a block completes, up to the end of the stream or its failure."""
-        deltas: list[Delta] = []
-        try:
-            for event in _decoded(self._decoder, block):
-                if event.name == b"error":
-                    raise failures.in_event(event.data)
-                delta = self._reader.read(event.data)
-                if delta is not None:
-                    deltas.append(delta)
-                    for piece in delta.pieces:
-                        (self._ended if piece.finish else self._begun).add(piece.index)
-                if self._reader.ended:
-                    self.is_over = True
-                    break
-        except UpstreamError as error:
-            self.error, self.is_over = error, True
-        was_between, self._is_between = self._is_between, self._decoder.is_between
-        if was_between and self._is_between and len(deltas) == 1 and self._template is not None:
-            self._template.learn(block, deltas[0])
-        return deltas
-
-    def check(self) -> None:
-        """Raise its failure, and unless this is a proper end: after the last event, or without it
-        when every choice has ended."""
-        if self.error is not None:
-            raise self.error
-        if not (self._begun or self._ended):
-            raise failures.nonsense("its stream has no choices")
-        if not self.is_over and self._begun - self._ended:
-            raise failures.nonsense("its stream ended early")
-
-
 async def _stream(exchange: Exchange, wire: Speech, call: UpstreamCall, receive: Receive) -> None:
     """Push every event's delta until the last, a proper end without it, or somebody's False."""
     reader, intake = wire.reader(call), call.intake
-    events, first, heard = _Events(reader, alike=wire.alike), True, False
+    events, first, heard = Events(reader, alike=wire.alike), True, False
     while block := await exchange.read():
         if first:
             first = False
@@ -228,24 +148,17 @@ async def _stream(exchange: Exchange, wire: Speech, call: UpstreamCall, receive:
     events.check()
 
 
-def _poured(events: _Events, intake: Intake) -> Sink:
+def _poured(events: Events, intake: Intake) -> Sink:
     """Read each block as it comes, and hand its deltas on."""
 
     def sink(blocks: Sequence[bytes]) -> bool:
-        if intake.flows and len(blocks) == 1:
-            quoted = events.quote(blocks[0])
+        if intake.flows and len(blocks) == 1 and events.template is not None:
+            quoted = events.template.quote(blocks[0])
             if quoted is not None:
                 return intake.pass_on(*quoted)
         return intake.take(events.read_all(blocks)) and not events.is_over
 
     return sink
-
-
-def _decoded(decoder: Decoder, block: bytes) -> list[Event]:
-    try:
-        return decoder.feed(block)
-    except EventTooLarge as error:
-        raise failures.nonsense(str(error), lasting=True) from error
 
 
 async def _refuse_a_document(exchange: Exchange, block: bytes) -> None:

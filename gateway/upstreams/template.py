@@ -53,7 +53,8 @@ class Template:
 
     def read(self, block: bytes) -> Delta | None:
         """Read a block that is one whole event of the form that is known; None if it is not."""
-        form, text = self._form, self._text(block)
+        form = self._form
+        text = None if form is None else _text(form, block)
         if form is None or text is None:
             return None
         choice = {**form.choice, "delta": {**form.said, "content": text}}
@@ -61,39 +62,17 @@ class Template:
         if form.padding:
             at = block.rindex(form.after) + len(form.after)
             payload[form.padding] = block[at : -len(_PADDED)].decode()
-        raw = self._seen(form, block)[len(_EVENT) : -len(_END)]
+        raw = _seen(form, block)[len(_EVENT) : -len(_END)]
         return Delta((Piece(form.index, text),), None, raw, payload)
 
     def quote(self, block: bytes) -> tuple[int, str, bytes] | None:
         """Read as much of it as `Intake.pass_on` wants: its choice's index, its text, and the event
         that the client may see."""
-        form, text = self._form, self._text(block)
+        form = self._form
+        text = None if form is None else _text(form, block)
         if form is None or text is None:
             return None
-        return form.index, text, block if form.is_whole else self._seen(form, block)
-
-    def _text(self, block: bytes) -> str | None:
-        form = self._form
-        if form is None or not block.startswith(form.before):
-            return None
-        said, found, rest = block[form.length :].partition(form.after)
-        if not found or b"\\" in said or b'"' in said:
-            return None
-        if rest and not (form.padding and _is_padding(rest)):
-            return None
-        try:
-            text = said.decode()
-        except UnicodeDecodeError:
-            return None
-        return text if text.isprintable() else None  # a control character is no JSON
-
-    @staticmethod
-    def _seen(form: _Form, block: bytes) -> bytes:
-        """Take out of an event what the client is not to see."""
-        if form.is_whole:
-            return block
-        said, _, rest = block[form.length :].partition(form.after)
-        return b"".join((form.seen_before, said, form.seen_after, rest))
+        return form.index, text, block if form.is_whole else _seen(form, block)
 
     def learn(self, block: bytes, delta: Delta) -> None:
         """Learn the form of a block which is one event, and was read as this delta."""
@@ -146,6 +125,30 @@ class Template:
             len(before),
             is_whole=(before, after) == (seen_before, seen_after),
         )
+
+
+def _text(form: _Form, block: bytes) -> str | None:
+    """Return the text of an event of this form; None if it is not one."""
+    if not block.startswith(form.before):
+        return None
+    said, found, rest = block[form.length :].partition(form.after)
+    if not found or b"\\" in said or b'"' in said:
+        return None
+    if rest and not (form.padding and _is_padding(rest)):
+        return None
+    try:
+        text = said.decode()
+    except UnicodeDecodeError:
+        return None
+    return text if text.isprintable() else None  # a control character is no JSON
+
+
+def _seen(form: _Form, block: bytes) -> bytes:
+    """Take out of an event of this form what the client is not to see."""
+    if form.is_whole:
+        return block
+    said, _, rest = block[form.length :].partition(form.after)
+    return b"".join((form.seen_before, said, form.seen_after, rest))
 
 
 def _is_padding(rest: bytes) -> bool:

@@ -249,14 +249,15 @@ def test_a_process_that_is_gone_has_used_nothing():
 # ------------------------------------------------------------------ two trees side by side
 
 
-def test_two_trees_are_compared_by_their_least_and_by_pairs():
+@pytest.mark.parametrize("rows", [beside.PLAIN, beside.STREAMS], ids=["plain", "streams"])
+def test_two_trees_are_compared_by_their_least_and_by_pairs(rows):
     found = {"bare hop": [50.0, 60.0]}
-    for row in beside.ROWS:
+    for row in rows:
         found |= {f"{row}, this": [150.0, 90.0], f"{row}, other": [200.0, 180.0]}
-    lines = beside.told(found)
+    lines = beside.told(found, rows)
     assert "  1.8 x bare hop" in lines[1]
     assert lines[-1] == (
         "pinned: this tree costs 0.500 of the other's least, 0.625 of its batch beside it"
     )
-    alone = beside.told({k: v for k, v in found.items() if not k.endswith("other")})
-    assert len(alone) == 1 + len(beside.ROWS)
+    alone = beside.told({k: v for k, v in found.items() if not k.endswith("other")}, rows)
+    assert len(alone) == 1 + len(rows)

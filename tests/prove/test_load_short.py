@@ -56,13 +56,22 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path, capsys):
     assert main(["nothing"]) == 2
 
 
-def test_a_tree_is_measured_beside_another(capsys):
-    assert beside.main([str(ROOT), "--batches", "1", "--count", "32"]) == 0
+@pytest.mark.parametrize("load", [["--count", "32"], ["--stream", "--count", "8"]], ids=len)
+def test_a_tree_is_measured_beside_another(load, capsys):
+    assert beside.main([str(ROOT), "--batches", "1", *load]) == 0
     told = capsys.readouterr().out
     assert "pinned: this tree costs" in told
 
 
 async def test_a_request_takes_no_more_steps_of_python_than_it_did(tmp_path):
-    found = await steps.count(tmp_path, "waterfall")
+    found = await steps.count(tmp_path, steps.PLAIN, "waterfall")
     assert 5_000 < sum(found.values()) < 25_000  # 22,400 under Python 3.11
-    assert "instructions a request" in steps.told(found, 3)[0]
+    assert "instructions a request" in steps.told(found, 3, "request")[0]
+
+
+@pytest.mark.parametrize(("model", "most"), [("live", 450), ("waterfall", 900)])
+def test_a_chunk_takes_no_more_steps_of_python_than_it_did(model, most, capsys):
+    assert steps.main(["--stream", "--model", model]) == 0
+    told, _, of = capsys.readouterr().out.splitlines()[0].partition(" instructions a ")
+    assert of == "chunk"
+    assert 100 < int(told.replace(",", "")) < most  # 340 when it is released, 720 while it is held
