@@ -69,10 +69,10 @@ mutants: dev ## one wrong version of each of next_step's rules; the tests must n
 lock: ## pin every dependency again, with hashes (needs uv; ARGS=--upgrade for newer ones)
 	@[ -n "$(UV)" ] || { echo "make lock needs uv: $(BIN)/pip install uv" >&2; exit 1; }
 	@echo "· requirements.lock"
-	@$(COMPILE) $(ARGS) --extra demo --extra postgres --extra redis \
+	@$(COMPILE) $(ARGS) --extra demo --extra http2 --extra postgres --extra redis \
 	  --output-file requirements.lock
 	@echo "· requirements-dev.lock"
-	@$(COMPILE) $(ARGS) --extra demo --extra otlp --extra parquet --extra postgres \
+	@$(COMPILE) $(ARGS) --extra demo --extra http2 --extra otlp --extra parquet --extra postgres \
 	  --extra redis --extra train --extra dev \
 	  --constraint requirements.lock --no-annotate --output-file requirements-dev.lock
 

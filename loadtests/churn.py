@@ -6,6 +6,7 @@ own, is slow, drops connections, and notes when each of its sockets is closed. A
 calls must work, and nothing may be left over.
 
     python loadtests/churn.py [--cancels 20000] [--seed 7] [--loop uvloop|asyncio]
+                              [--client own|httpx]
 
 prints a line of JSON; the exit status is 1 when something does not hold.
 """
@@ -28,6 +29,7 @@ from typing import cast
 import uvloop
 
 from gateway.upstreams.http1 import HttpError, Pool, Timeouts
+from gateway.upstreams.through_httpx import HttpxPool
 
 LIMIT = 10
 CALLERS = 20
@@ -44,6 +46,7 @@ class Served(asyncio.Protocol):
         self.gone = gone
         self.dice = dice
         self.call = -1
+        self.had = b""
         self.later: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -51,8 +54,11 @@ class Served(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """A request, which is small enough to come in one piece."""
-        found = CALL.search(data)
+        """A request: its head, and then `{}`, in one piece or in two."""
+        self.had += data
+        if not self.had.endswith(b"{}"):
+            return
+        found, self.had = CALL.search(self.had), b""
         assert found
         self.call = int(found[1])
         if found[2] == b"plain":
@@ -111,7 +117,11 @@ class Upstream(threading.Thread):
         self.ready.set()
 
 
-async def one_call(pool: Pool, number: int, kind: str, stage: list[str]) -> bytes:
+Client = Pool | HttpxPool
+CLIENTS: dict[str, type[Client]] = {"own": Pool, "httpx": HttpxPool}
+
+
+async def one_call(pool: Client, number: int, kind: str, stage: list[str]) -> bytes:
     """A call which tells in `stage[0]` how far it came."""
     headers = [(b"x-call", b"%d %s" % (number, kind.encode()))]
 
@@ -126,7 +136,7 @@ async def one_call(pool: Pool, number: int, kind: str, stage: list[str]) -> byte
 class Churn:
     """Callers that start calls and cancel them, until enough were cancelled."""
 
-    def __init__(self, pool: Pool, cancels: int, seed: int) -> None:
+    def __init__(self, pool: Client, cancels: int, seed: int) -> None:
         self.pool = pool
         self.wanted = cancels
         self.dice = random.Random(seed)
@@ -155,21 +165,23 @@ class Churn:
                     self.cancelled_at[number] = at
 
 
-async def plain_calls(pool: Pool, count: int) -> int:
+async def plain_calls(pool: Client, count: int) -> int:
     """How many of `count` simultaneous plain calls are answered."""
     calls = (one_call(pool, 10**9 + number, "plain", [""]) for number in range(count))
     return (await asyncio.gather(*calls, return_exceptions=True)).count(b"hello")
 
 
-async def prove(upstream: Upstream, cancels: int, seed: int) -> dict[str, object]:
+async def prove(
+    upstream: Upstream, cancels: int, seed: int, client: type[Client] = Pool
+) -> dict[str, object]:
     """Churns, then looks at what is left."""
     loop = asyncio.get_running_loop()
-    first = Pool(f"http://127.0.0.1:{upstream.port}")
+    first = client(f"http://127.0.0.1:{upstream.port}")
     await plain_calls(first, 1)  # a loop opens some things at its first connection
     await first.aclose()
     await asyncio.sleep(0.2)
     tasks, fds = len(asyncio.all_tasks()), _fds()
-    pool = Pool(f"http://127.0.0.1:{upstream.port}", limit=LIMIT)
+    pool = client(f"http://127.0.0.1:{upstream.port}", limit=LIMIT)
     churn = Churn(pool, cancels, seed)
     began = loop.time()
     await asyncio.gather(*(churn.caller() for _ in range(CALLERS)))
@@ -224,14 +236,15 @@ def main() -> int:
     options.add_argument("--cancels", type=int, default=20_000)
     options.add_argument("--seed", type=int, default=7)
     options.add_argument("--loop", choices=["uvloop", "asyncio"], default="uvloop")
+    options.add_argument("--client", choices=CLIENTS, default="own")
     chosen = options.parse_args()
     upstream = Upstream(chosen.seed)
     upstream.start()
     upstream.ready.wait(10)
     factory = uvloop.new_event_loop if chosen.loop == "uvloop" else asyncio.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        figures = runner.run(prove(upstream, chosen.cancels, chosen.seed))
-    print(json.dumps({"loop": chosen.loop, **figures}))
+        figures = runner.run(prove(upstream, chosen.cancels, chosen.seed, CLIENTS[chosen.client]))
+    print(json.dumps({"loop": chosen.loop, "client": chosen.client, **figures}))
     return 0 if holds(figures) else 1
 
 

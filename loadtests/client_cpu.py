@@ -1,4 +1,5 @@
-"""CPU time per request of the upstream client, beside a bare socket and httpx.
+"""CPU time per request of the upstream client, beside a bare socket, httpx with a connection for
+each call (what a proxy or HTTP/2 is reached through) and httpx as it comes.
 
 An instant upstream in a process of its own answers a 400-byte chat request with 700 bytes, or with
 a stream of 50 chunks 2 ms apart. CPU is the client process's user and system time, loop included,
@@ -25,6 +26,7 @@ import httpx
 import uvloop
 
 from gateway.upstreams.http1 import Pool, Timeouts
+from gateway.upstreams.through_httpx import HttpxPool
 
 TIMEOUTS = Timeouts()
 HEADERS = b"content-type: application/json\r\nauthorization: Bearer sk-none\r\n"
@@ -36,6 +38,7 @@ STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encodi
 CHUNK = b"c8\r\n" + b"z" * 198 + b"\n\n\r\n"
 CHUNKS = 50
 
+CLIENTS: dict[str, type[Pool | HttpxPool]] = {"ours": Pool, "through_httpx": HttpxPool}
 One = Callable[[], Awaitable[int]]
 
 
@@ -133,8 +136,8 @@ async def run(port: int, client: str, kind: str, requests: int, connections: int
         ]
         calls: list[One] = [partial(each.ask, request, length) for each in bare]
         return await measure(calls, requests)
-    if client == "ours":
-        pool = Pool(url)
+    if client in CLIENTS:
+        pool = CLIENTS[client](url)
 
         async def ours() -> int:
             async with pool.exchange("POST", path, HEADERS, BODY, TIMEOUTS) as exchange:
@@ -177,10 +180,11 @@ def main() -> None:
         ("plain", chosen.requests, chosen.connections),
         ("stream", chosen.requests // 20, 8),
     ):
-        figures: dict[str, list[float]] = {"bare": [], "ours": [], "httpx": []}
+        figures: dict[str, list[float]] = {"bare": [], "ours": [], "through_httpx": [], "httpx": []}
         for _ in range(chosen.repeats):
             for client, found in figures.items():
-                count = max(connections, requests // 10 if client == "httpx" else requests)
+                slow = "httpx" in client
+                count = max(connections, requests // 10 if slow else requests)
                 found.append(uvloop.run(run(port, client, kind, count, connections)))
         rows = {
             client: {

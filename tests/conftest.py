@@ -34,7 +34,7 @@ class OutsideWorldError(RuntimeError):
 
 
 def _is_loopback(host: object) -> bool:
-    if host in {None, "", "localhost"}:
+    if host in {None, "", "localhost", b"localhost"}:
         return True
     try:
         text = host.decode() if isinstance(host, bytes) else str(host)

@@ -21,6 +21,7 @@ SIZE_LIMIT = 320
 HOMES = {
     "fastapi": "api app launcher",
     "duckdb": "store",
+    "h2": "upstreams",
     "httptools": "upstreams",
     "httpx": "cli demo upstreams",
     "jsonschema": "checks",

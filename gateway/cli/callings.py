@@ -51,11 +51,11 @@ def callings(settings: Settings) -> Iterator[Finding]:
 
 def _reached(upstream: UpstreamSettings) -> Iterator[Finding]:
     about = f"upstream {upstream.name}"
-    parts = urlsplit(upstream.base_url)
+    parts = urlsplit(upstream.proxy or upstream.base_url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     try:
         with socket.create_connection((host, port), PATIENCE) as sock:
-            if parts.scheme == "https":
+            if parts.scheme == "https" and not upstream.proxy:
                 yield _certificate(about, host, sock)
     except socket.gaierror:
         yield fail(about, f"nobody knows the host {host}", _mend(upstream, "the host's name"))
@@ -73,7 +73,8 @@ def _reached(upstream: UpstreamSettings) -> Iterator[Finding]:
 
 
 def _mend(upstream: UpstreamSettings, what: str) -> str:
-    return f"mend {what} in upstreams.{upstream.name}.base_url"
+    key = "proxy" if upstream.proxy else "base_url"
+    return f"mend {what} in upstreams.{upstream.name}.{key}"
 
 
 def _certificate(about: str, host: str, sock: socket.socket) -> Finding:
@@ -101,8 +102,14 @@ def _clock(about: str, upstream: UpstreamSettings) -> Iterator[Finding]:
     scheme = "Bearer " if upstream.key_header == BEARER else ""
     sent = {upstream.key_header: f"{scheme}{upstream.api_key}"} if upstream.api_key else {}
     try:
-        with httpx.Client(timeout=PATIENCE, trust_env=False) as client:
+        with httpx.Client(timeout=PATIENCE, trust_env=False, proxy=upstream.proxy) as client:
             reply = client.get(f"{upstream.base_url.rstrip('/')}/models", headers=sent)
+        if reply.status_code == 407:  # of a plain request, which the proxy itself answers
+            raise httpx.ProxyError("407")
+    except httpx.ProxyError as error:
+        told = f"the proxy does not let us through ({str(error)[:3]})"
+        yield fail(about, told, _mend(upstream, "user and password"))
+        return
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         yield fail(about, f"no answer in HTTP ({type(error).__name__})", _mend(upstream, "the URL"))
         return

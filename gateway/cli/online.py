@@ -28,21 +28,19 @@ def ask_all(settings: Settings) -> list[Found]:
     for tier in settings.tiers.values():
         for name in tier.upstreams:
             models[name].add(tier.model)
-    with httpx.Client(timeout=_PATIENCE, follow_redirects=False, trust_env=False) as client:
-        return [
-            _ask(client, upstream, models[name]) for name, upstream in settings.upstreams.items()
-        ]
+    return [_ask(upstream, models[name]) for name, upstream in settings.upstreams.items()]
 
 
-def _ask(client: httpx.Client, upstream: UpstreamSettings, models: Iterable[str]) -> Found:
+def _ask(upstream: UpstreamSettings, models: Iterable[str]) -> Found:
     if upstream.simulated is not None:
         return Found(upstream.name, ok=True, told="simulated")
     if not upstream.base_url:
         return Found(upstream.name, ok=True, told="not asked: litellm has no list of its models")
-    scheme = "Bearer " if upstream.key_header == BEARER else ""
-    headers = {upstream.key_header: f"{scheme}{upstream.api_key}"} if upstream.api_key else {}
     try:
-        reply = client.get(f"{upstream.base_url.rstrip('/')}/models", headers=headers)
+        reply = _listing(upstream)
+    except httpx.ProxyError as error:
+        told = f"its proxy does not let us through ({str(error)[:3]})"
+        return Found(upstream.name, ok=False, told=told)
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         return Found(upstream.name, ok=False, told=f"not reached: {type(error).__name__}")
     if reply.status_code in (401, 403):
@@ -55,6 +53,17 @@ def _ask(client: httpx.Client, upstream: UpstreamSettings, models: Iterable[str]
     if missing:
         return Found(upstream.name, ok=False, told=f"does not list {', '.join(missing)}")
     return Found(upstream.name, ok=True, told="reached, and has its models")
+
+
+def _listing(upstream: UpstreamSettings) -> httpx.Response:
+    """Ask an upstream for its models. Raises what httpx does."""
+    scheme = "Bearer " if upstream.key_header == BEARER else ""
+    headers = {upstream.key_header: f"{scheme}{upstream.api_key}"} if upstream.api_key else {}
+    with httpx.Client(timeout=_PATIENCE, trust_env=False, proxy=upstream.proxy) as client:
+        reply = client.get(f"{upstream.base_url.rstrip('/')}/models", headers=headers)
+    if reply.status_code == 407:  # of a plain request, which the proxy itself answers
+        raise httpx.ProxyError("407")
+    return reply
 
 
 def _ids(reply: httpx.Response) -> set[str] | None:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from gateway.config.bar import read_bar
 from gateway.config.checking import at, check, section
+from gateway.config.connection_keys import connecting
 from gateway.config.deployments import check_names, resilience, wire_of
 from gateway.config.draft import Book, Draft
 from gateway.config.fields import base_url, is_loopback, name
@@ -100,7 +101,7 @@ def _upstream(draft: Draft, entry: str) -> UpstreamSettings | None:
             key_header="x-api-key",
             parameters=_parameters(keys.parameters),
             resilience=resilience(draft, entry, keys),
-            warm=keys.warm,
+            **connecting(draft, entry, keys, keys.base_url),
         )
     if isinstance(keys, LitellmUpstream):
         for word in {"connect", "silence"} & keys.timeouts.model_fields_set:
@@ -132,7 +133,7 @@ def _openai(draft: Draft, entry: str, keys: OpenAIUpstream) -> UpstreamSettings:
         key_header=header,
         resilience=resilience(draft, entry, keys),
         parameters=_parameters(keys.parameters),
-        warm=keys.warm,
+        **connecting(draft, entry, keys, url),
     )
 
 

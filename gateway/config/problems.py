@@ -12,7 +12,7 @@ from typing import Any
 Trail = tuple[str | int, ...]
 """Where a value stands: the keys and positions that lead to it."""
 
-_SECRETIVE = re.compile(r"key|hash|secret|passw|credential|auth", re.IGNORECASE)
+_SECRETIVE = re.compile(r"key|hash|secret|passw|credential|auth|proxy", re.IGNORECASE)
 _TOKEN = re.compile(r"(sk|pk|rk)-.*|(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_+=-]{20,}")
 """What a key looks like, wherever it has slipped to."""
 _NAMES_SHOWN = 12

@@ -102,7 +102,7 @@ class UpstreamSettings:
     """An endpoint. `base_url` is empty, and `simulated` set, when there is no real one; `preset`
     is whose it is, where that is known, `key_header` the header that its key goes in, `parameters`
     what its models do not take beside what the preset says; `warm` connections are opened ahead of
-    use."""
+    use; `proxy` is the URL of one, with its credential."""
 
     name: str
     kind: Literal["openai", "anthropic", "litellm", "simulated"]
@@ -115,6 +115,8 @@ class UpstreamSettings:
     parameters: Accepts = EVERYTHING
     resilience: Resilience = Resilience()
     warm: int = 2
+    proxy: str | None = field(default=None, repr=False)
+    http2: bool = False
 
 
 @dataclass(frozen=True, slots=True)

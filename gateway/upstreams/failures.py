@@ -160,7 +160,8 @@ def from_wire(error: HttpError) -> UpstreamError:
         told = "This gateway has no sockets left; try again soon."
         return NotAsked(told, retry_after=1.0, code="no_sockets")
     if isinstance(error, ConnectFailed):
-        return UpstreamDown(f"Cannot connect to the upstream ({error.fault}).", kind="connect")
+        why = f"{error.fault}, {error.detail}" if error.fault == "proxy" else error.fault
+        return UpstreamDown(f"Cannot connect to the upstream ({why}).", kind="connect")
     return nonsense(str(error), lasting=isinstance(error, TooLarge))
 
 

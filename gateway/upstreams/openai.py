@@ -16,7 +16,8 @@ from gateway.core.ports import Receive, UpstreamCall
 from gateway.core.streaming import Intake
 from gateway.upstreams import failures
 from gateway.upstreams.events import Events
-from gateway.upstreams.http1 import Exchange, HttpError, Pool, Sink, Timeouts
+from gateway.upstreams.http1 import HttpError, Pool, Sink, Timeouts
+from gateway.upstreams.http_port import Connections, Exchange
 from gateway.upstreams.messages import COUNT_PATH, MESSAGES, counted, counting
 from gateway.upstreams.responses import RESPONSES
 from gateway.upstreams.speaking import CHAT, Reader, Speech
@@ -40,6 +41,7 @@ class OpenAIUpstream:
     limit: connections, busy and idle together.
     key_header: the header that the key goes in.
     warm: connections that `warm` opens.
+    connections: what is called through, in the place of a pool of our own.
 
     Raises ValueError for a base URL or key that cannot be one (and does not repeat it).
     """
@@ -54,12 +56,13 @@ class OpenAIUpstream:
         limit: int = 512,
         key_header: str = BEARER,
         warm: int = 0,
+        connections: Connections | None = None,
     ) -> None:
         self.name = name
         self._api_key = api_key
         self._headers = request_headers(f"upstream {name!r}", api_key, key_header)
         self._timeouts = timeouts
-        self._pool = Pool(base_url, limit=limit)
+        self._pool: Connections = connections or Pool(base_url, limit=limit)
         self._warm = warm
 
     async def call(self, call: UpstreamCall, receive: Receive) -> None:
@@ -90,6 +93,8 @@ class OpenAIUpstream:
 
     async def warm(self) -> None:
         """Open connections ahead of use; where that fails, who needs one will hear of it."""
+        if not isinstance(self._pool, Pool):
+            return
         try:
             await self._pool.warm(self._warm, self._timeouts)
         except HttpError as error:

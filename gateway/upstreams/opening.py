@@ -8,6 +8,7 @@ from dataclasses import asdict
 from gateway.config import SimulatedSettings, UpstreamSettings
 from gateway.core.ports import Upstream
 from gateway.upstreams.http1 import Timeouts
+from gateway.upstreams.http_port import Connections
 from gateway.upstreams.openai import OpenAIUpstream
 from gateway.upstreams.simulated import (
     Accuracy,
@@ -39,6 +40,7 @@ def open_upstream(settings: UpstreamSettings) -> Upstream:
     if settings.simulated is None:
         timeouts = Timeouts(**asdict(settings.timeouts))
         try:
+            elsewise = _elsewise(settings) if settings.proxy or settings.http2 else None
             return OpenAIUpstream(
                 settings.name,
                 settings.base_url,
@@ -46,6 +48,7 @@ def open_upstream(settings: UpstreamSettings) -> Upstream:
                 timeouts,
                 key_header=settings.key_header,
                 warm=settings.warm,
+                connections=elsewise,
             )
         except ValueError as error:
             raise UpstreamUnusable(f"Upstream {settings.name}: {error}.") from error
@@ -57,6 +60,21 @@ def open_upstream(settings: UpstreamSettings) -> Upstream:
         silence=limits.silence,
         total=limits.total,
     )
+
+
+def _elsewise(settings: UpstreamSettings) -> Connections:
+    """Connect as our own client cannot. Raises UpstreamUnusable, and ValueError."""
+    # On demand: httpx is a twentieth of what the gateway takes to start.
+    from gateway.upstreams.through_httpx import (  # noqa: PLC0415
+        INSTALL,
+        HttpxPool,
+        speaks_http2,
+    )
+
+    if settings.http2 and not speaks_http2():
+        told = f"http2 takes h2, which is not installed: {INSTALL}"
+        raise UpstreamUnusable(f"Upstream {settings.name}: {told}.")
+    return HttpxPool(settings.base_url, proxy=settings.proxy, http2=settings.http2)
 
 
 def _behaviour(settings: SimulatedSettings) -> Behaviour:

@@ -37,6 +37,8 @@ class PassingClient:
             limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_KEPT),
             follow_redirects=False,
             trust_env=False,
+            proxy=settings.proxy,
+            http2=settings.http2,
         )
 
     @asynccontextmanager

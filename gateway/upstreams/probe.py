@@ -19,7 +19,8 @@ class Readiness:
     def __init__(self, upstreams: Iterable[UpstreamSettings], clock: Callable[[], float]) -> None:
         """`clock` gives monotonic seconds."""
         upstreams = tuple(upstreams)
-        self._urls = [each.base_url for each in upstreams if each.base_url]
+        # What lies behind a proxy may be out of our own reach.
+        self._urls = [each.proxy or each.base_url for each in upstreams if each.base_url]
         self._always = len(self._urls) < len(upstreams)
         self._clock = clock
         self._known: tuple[bool, float] | None = None

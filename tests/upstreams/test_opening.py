@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
+from dataclasses import replace
 
 import pytest
+from upstreams.asking import REPLY, ask
+from upstreams.proxying import Proxy
+from upstreams.scripted import Scripted, free_port, whole
 
 from gateway.config import SimulatedSettings, Timeouts, UpstreamSettings
 from gateway.core.errors import UpstreamTimeout
 from gateway.core.plan import Tier
 from gateway.core.ports import UpstreamCall
 from gateway.upstreams.opening import UpstreamUnusable, open_upstream
-from gateway.upstreams.probe import any_reachable
+from gateway.upstreams.passing import PassingClient
+from gateway.upstreams.probe import Readiness, any_reachable
 
 TIER = Tier(name="small", upstream="sim", model="m")
 
@@ -87,3 +93,34 @@ def test_kind_litellm_says_what_it_takes(monkeypatch):
     monkeypatch.setattr("gateway.upstreams.opening.is_there", lambda: False)
     with pytest.raises(UpstreamUnusable, match=r"pip install 'waterfall-gateway\[providers\]'"):
         open_upstream(UpstreamSettings("far", "litellm"))
+
+
+def test_http2_without_its_library_is_unusable_and_says_what_to_install(monkeypatch):
+    settings = UpstreamSettings("far", "openai", "https://h/v1", http2=True)
+    assert open_upstream(settings).name == "far"
+    monkeypatch.setattr("gateway.upstreams.through_httpx.find_spec", lambda _: None)
+    with pytest.raises(UpstreamUnusable, match=r"waterfall-gateway\[http2\]"):
+        open_upstream(settings)
+
+
+async def test_what_is_behind_a_proxy_is_ready_when_the_proxy_is():
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        proxy = f"http://127.0.0.1:{there.getsockname()[1]}"
+        url = f"http://127.0.0.1:{free_port()}/v1"
+        behind = UpstreamSettings("far", "openai", url, proxy=proxy)
+        assert await Readiness([behind], time.monotonic).check()
+        assert not await Readiness([replace(behind, proxy=None)], time.monotonic).check()
+
+
+async def test_settings_lead_through_the_proxy_what_is_asked_and_what_is_passed():
+    async with Scripted(whole(REPLY)) as server, Proxy(auth=True) as proxy:
+        settings = UpstreamSettings("far", "openai", server.url, proxy=proxy.url())
+        upstream, passing = open_upstream(settings), PassingClient(settings, 5.0)
+        heard = await ask(upstream)
+        async with passing.send("GET", "/files", {}, None) as reply:
+            assert b"".join([block async for block in passing.blocks(reply)]) == REPLY
+        await asyncio.gather(upstream.aclose(), passing.aclose())
+    assert (heard.error, heard.text) == (None, "ab")
+    assert [head.split(b" ")[1] for head in proxy.heads] == [
+        f"{server.url}{path}".encode() for path in ("/chat/completions", "/files")
+    ]

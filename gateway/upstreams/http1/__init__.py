@@ -17,12 +17,14 @@ from gateway.upstreams.http1.errors import (
 from gateway.upstreams.http1.exchange import Exchange
 from gateway.upstreams.http1.pool import Pool
 from gateway.upstreams.http1.reply import Sink
+from gateway.upstreams.http1.request import Headers
 from gateway.upstreams.http1.timeouts import Timeouts
 
 __all__ = [
     "Broken",
     "ConnectFailed",
     "Exchange",
+    "Headers",
     "HttpError",
     "Pool",
     "Sink",

@@ -12,7 +12,7 @@ from gateway.upstreams.http1.connection import Connection
 from gateway.upstreams.http1.errors import ConnectFailed, ConnectFault
 from gateway.upstreams.http1.names import Names
 
-_NONE_LEFT = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS})
+NONE_LEFT = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS})
 """What the system says where this process or machine has no descriptor or no port left."""
 
 
@@ -111,6 +111,6 @@ def _translated(error: OSError) -> Exception:
     if isinstance(error, TimeoutError):
         return error
     fault: ConnectFault = "refused" if isinstance(error, ConnectionRefusedError) else "network"
-    if error.errno in _NONE_LEFT:
+    if error.errno in NONE_LEFT:
         fault = "sockets"
     return ConnectFailed(fault, str(error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-ConnectFault = Literal["dns", "refused", "network", "tls", "closed", "sockets"]
+ConnectFault = Literal["dns", "refused", "network", "tls", "closed", "sockets", "proxy"]
 Phase = Literal["connect", "first_token", "silence", "total"]
 
 
@@ -14,11 +14,13 @@ class HttpError(Exception):
 
 class ConnectFailed(HttpError):
     """No connection: nothing was sent. `fault` is a bounded word for metrics; `sockets` is that
-    this process or machine has none left."""
+    this process or machine has none left, `proxy` that one does not let us through: `detail` is its
+    status then."""
 
     def __init__(self, fault: ConnectFault, detail: str) -> None:
         super().__init__(f"cannot connect ({fault}): {detail}")
         self.fault: ConnectFault = fault
+        self.detail = detail
 
 
 class Broken(HttpError):

@@ -49,7 +49,7 @@ class Pool:
         idle_ttl: float = 30.0,
         max_age: float = 300.0,
     ) -> None:
-        host, port, self._host_header, self._prefix, secure = _origin(base_url)
+        host, port, self._host_header, self._prefix, secure = origin(base_url)
         self._tls = (ssl_context or default_context()) if secure else None
         self._dialler = Dialler(host, port, self._tls, dns_ttl)
         self._limit = limit
@@ -210,8 +210,8 @@ def _closed() -> ConnectFailed:
     return ConnectFailed("closed", "the pool is closed")
 
 
-def _origin(base_url: str) -> tuple[str, int, bytes, str, bool]:
-    """Host, port, host header, path prefix and whether it is https."""
+def origin(base_url: str) -> tuple[str, int, bytes, str, bool]:
+    """Host, port, host header, path prefix and whether it is https; ValueError for what is none."""
     parts = urlsplit(base_url)
     secure = parts.scheme == "https"
     unwanted = parts.username or parts.password or parts.query or parts.fragment

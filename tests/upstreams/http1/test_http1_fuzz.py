@@ -181,9 +181,12 @@ async def test_damaged_replies_over_real_sockets(serve, connect):
     assert any(isinstance(end, Broken) for end in ends)
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_cancelled_calls_do_not_wear_the_pool_out(loop):
+@pytest.mark.parametrize(
+    ("loop", "client"), [("asyncio", "own"), ("uvloop", "own"), ("uvloop", "httpx")]
+)
+def test_cancelled_calls_do_not_wear_the_pool_out(loop, client):
     command = [sys.executable, "loadtests/churn.py", "--cancels", "1500", "--loop", loop]
+    command += ["--client", client]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     proof = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100, check=False
