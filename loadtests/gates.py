@@ -18,7 +18,7 @@ import uvloop
 
 from loadtests.arrivals import ScenarioError, read_yaml
 from loadtests.compare import LOADS, OURS, compare
-from loadtests.compared import HOP, UPSTREAM, Compared
+from loadtests.compared import HOP, UPSTREAM, Compared, Figures
 from loadtests.scenario import made
 
 FILE = Path(__file__).parent / "gates.yaml"
@@ -67,9 +67,15 @@ def _load(figure: str, path: Path = FILE) -> str:
 
 
 def judge(gates: Sequence[Gate], compared: Compared) -> list[tuple[bool, str]]:
-    """Say of each gate whether it holds, and by what figures. What is missing does not hold."""
+    """Say of each gate whether it holds, and by what figures. What is missing does not hold, nor
+    what a row was measured at before it stopped answering."""
     told = []
     for gate in gates:
+        if broken := [
+            why for label, figure in gate.sides if (why := _why(compared, label, figure))
+        ]:
+            told.append((False, f"{gate.about}: {'; '.join(dict.fromkeys(broken))}"))
+            continue
         values = [
             compared.found[label].median(figure) if label in compared.found else None
             for label, figure in gate.sides
@@ -85,6 +91,13 @@ def judge(gates: Sequence[Gate], compared: Compared) -> list[tuple[bool, str]]:
         )
         told.append((mine <= most, sentence))
     return told
+
+
+def _why(compared: Compared, label: str, figure: str) -> str:
+    """Say why a row did not answer the load of a figure; nothing when it did."""
+    found = compared.found.get(label, Figures())
+    why = found.broken.get(_load(figure))
+    return "" if why is None else f"{label} did not answer the load {_load(figure)}: {why}"
 
 
 async def run(folder: Path, repeats: int, scale: float) -> list[tuple[bool, str]]:
