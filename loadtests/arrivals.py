@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,11 @@ class Arrival:
     name: str | None = None
 
 
-def arrivals(kind: str, value: object, seconds: float, seed: int) -> list[Arrival]:
-    """Lay out a phase of `seconds`: the arrivals in order.
+def arrivals(kind: str, value: object, seconds: float, seed: int | str) -> list[Arrival]:
+    """Lay out a phase of `seconds`: the arrivals in order, those of a trace up to its end.
+
+    The dice are of arrivals alone: whoever draws something else of the same seed, a request's class
+    say, draws it independently of the time since the request before.
 
     kind and value: `constant: RATE`, `poisson: RATE` (a second), `burst: {every: S, size: N}`,
     `together: N` (all at once), `ramp: {from: RATE, to: RATE}` (Poisson, rising linearly),
@@ -38,7 +42,8 @@ def arrivals(kind: str, value: object, seconds: float, seed: int) -> list[Arriva
     """
     if kind not in KINDS:
         raise ScenarioError(f"no arrivals {kind!r}: one of {', '.join(KINDS)}")
-    laid = sorted(KINDS[kind](value, seconds, random.Random(seed)), key=lambda each: each.at)
+    dice = random.Random(f"{seed}/arrivals")
+    laid = sorted(KINDS[kind](value, seconds, dice), key=lambda each: each.at)
     return [each for each in laid if each.at < seconds]
 
 
@@ -77,17 +82,47 @@ def _ramp(value: object, seconds: float, dice: random.Random) -> Iterator[Arriva
 
 
 def _trace(value: object, _seconds: float, _dice: random.Random) -> Iterator[Arrival]:
-    path = Path(str(value))
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-        try:
-            told = json.loads(line)
-            yield Arrival(float(told["at"]), told.get("class"))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ScenarioError(f'{path}:{number}: wants {{"at": seconds, "class"?}}') from error
+    return iter(read_trace(Path(str(value))))
+
+
+def read_trace(
+    path: Path, seconds: float = math.inf, names: Container[str] | None = None
+) -> list[Arrival]:
+    """Read a trace. Raises ScenarioError naming the line that is none, that lies at or after
+    `seconds`, or whose class is not of `names`."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"trace: {path}: {error}") from error
+    laid = []
+    for number, line in enumerate(lines, 1):
+        each = _traced(line, f"{path}:{number}")
+        if each.at >= seconds:
+            raise ScenarioError(f"{path}:{number}: at {each.at:g}: the phase ends at {seconds:g}")
+        if names is not None and each.name is not None and each.name not in names:
+            raise ScenarioError(f"{path}:{number}: no class {each.name!r}")
+        laid.append(each)
+    return laid
+
+
+def _traced(line: str, where: str) -> Arrival:
+    wants = f'{where}: wants {{"at": seconds from 0 on, "class"?: name}}'
+    try:
+        told = json.loads(line)
+    except ValueError as error:
+        raise ScenarioError(wants) from error
+    if not isinstance(told, dict) or not {"at"} <= set(told) <= {"at", "class"}:
+        raise ScenarioError(wants)
+    at, name = told["at"], told.get("class")
+    number = isinstance(at, int | float) and not isinstance(at, bool) and math.isfinite(at)
+    if not number or at < 0 or not isinstance(name, str | None):
+        raise ScenarioError(wants)
+    return Arrival(float(at), name)
 
 
 def _rate(value: object, kind: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 < value < math.inf:
         raise ScenarioError(f"{kind}: wants a number above 0, not {value!r}")
     return float(value)
 
@@ -112,7 +147,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Read a mapping. Raises ScenarioError naming the file."""
     try:
         told = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ScenarioError(f"{path}: {error}") from error
     if not isinstance(told, dict):
         raise ScenarioError(f"{path}: wants a mapping")

@@ -24,6 +24,10 @@ _JSON = (b"content-type", b"application/json")
 _MOST = 3_600_000_000
 """Microseconds: an hour."""
 CONNECTIONS = 8192
+HISTOGRAMS = ("latency", "service", "first", "gap", "late")
+"""Of a tally, by their names in it."""
+_TAIL = 64
+"""Bytes that are kept of a stream, in which its end is looked for."""
 
 
 def histogram() -> HdrHistogram:
@@ -38,8 +42,9 @@ def note(into: HdrHistogram, seconds: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A class of requests, made ready: bytes to send, and how its client behaves.
+    """A request of a class, made ready: bytes to send, and how its client behaves.
 
+    stream: the reply has to be a stream.
     leave: the client hangs up so many seconds after sending, drawn evenly between the two.
     pause: seconds between two of a slow reader's reads.
     within: seconds in which a whole reply counts as good.
@@ -47,17 +52,18 @@ class Kind:
 
     name: str
     body: bytes
+    stream: bool = False
     headers: tuple[tuple[bytes, bytes], ...] = ()
     leave: tuple[float, float] | None = None
     pause: float = 0.0
     within: float = 10.0
-    path: str = CHAT
 
 
 @dataclass
 class Tally:
     """What became of a class in a phase. Times in microseconds; `good` are whole replies with
-    status 200 within the class's bound, from the intended time."""
+    status 200 within the class's bound, from the intended time. Latency has every reply that came
+    to its end, whatever its status; a request without one is in `ends` alone, and in `failed`."""
 
     sent: int = 0
     good: int = 0
@@ -71,7 +77,12 @@ class Tally:
     bytes: int = 0
 
     def figures(self, seconds: float) -> dict[str, Any]:
-        """Write it as JSON: milliseconds, and each histogram in HDR's own encoding."""
+        """Write it as JSON: milliseconds, and each histogram in HDR's own encoding.
+
+        seconds: from the phase's beginning until all of it was answered, which goodput is over: a
+        queue that is worked off after the last sending is not sold as speed. `failed` got no
+        whole 200, late ones included, and its client had not left.
+        """
         named = {
             "latency": self.latency,
             "service": self.service,
@@ -84,6 +95,7 @@ class Tally:
             "good": self.good,
             "goodput": round(self.good / seconds, 2),
             "left": self.left,
+            "failed": self.sent - self.ends["200"] - self.left,
             "ends": dict(sorted(self.ends.items())),
             "bytes": self.bytes,
             **{name: quantiles(each) for name, each in named.items()},
@@ -170,10 +182,8 @@ class Run:
     async def _ask(self, kind: Kind, due: float, tally: Tally) -> str:
         """Send it and read all; return how it ended: the status, or `broken` after a 200."""
         headers = (_JSON, *kind.headers)
-        tail, before = b"", 0.0
-        async with self.pool.exchange(
-            "POST", kind.path, headers, kind.body, self.timeouts
-        ) as exchange:
+        data, before = b"", 0.0
+        async with self.pool.exchange("POST", CHAT, headers, kind.body, self.timeouts) as exchange:
             while block := await exchange.read():
                 now = time.perf_counter()
                 if before:
@@ -182,14 +192,22 @@ class Run:
                     note(tally.first, now - due)
                 before = now
                 tally.bytes += len(block)
-                tail = (tail + block)[-32:]
+                data = (data[-_TAIL:] if kind.stream else data) + block
                 if kind.pause:
                     await asyncio.sleep(kind.pause)
                     before = time.perf_counter()
-            whole = b"event-stream" not in exchange.headers.get(b"content-type", b"")
-            if exchange.status == 200 and not whole and b"[DONE]" not in tail:
+            if exchange.status == 200 and not _whole(kind, data):
                 return "broken"
             return str(exchange.status)
+
+
+def _whole(kind: Kind, data: bytes) -> bool:
+    """See whether a reply is what was asked for, to its end: by its bytes, not by what its head
+    says that it is."""
+    end = data.rstrip()
+    if kind.stream:
+        return end.endswith((b"data: [DONE]", b"data:[DONE]"))
+    return end.endswith(b"}") and b'"choices"' in end
 
 
 def merged(tallies: Mapping[str, Tally]) -> Tally:
@@ -201,6 +219,6 @@ def merged(tallies: Mapping[str, Tally]) -> Tally:
         whole.left += each.left
         whole.bytes += each.bytes
         whole.ends += each.ends
-        for name in ("latency", "service", "first", "gap", "late"):
+        for name in HISTOGRAMS:
             getattr(whole, name).add(getattr(each, name))
     return whole

@@ -9,25 +9,34 @@
       - {name: steady, seconds: 20, arrivals: {poisson: 50}, ...}
     bounds:                              # what has to hold; a figure's path in the report
       - {figure: phases.steady.all.latency.p99, at_most: 50}
+    beside: {...}                        # a second gateway, with this put over the first's
     short: 0.1                           # what `--short` makes of seconds and of `together`
 
-Strict: an unknown key is an error that names the file and what is allowed.
+A file that is named in it lies where the scenario does. Strict: what is unknown, of another kind,
+or says nothing is an error that names the file, the place and what is allowed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
-from random import Random
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
-import orjson
+from pydantic import Field, TypeAdapter, ValidationError
 
-from loadtests.arrivals import ScenarioError, arrivals, read_yaml
-from loadtests.openloop import Kind
+from loadtests.arrivals import ScenarioError, arrivals, read_trace, read_yaml
+from loadtests.figures import blank, figure
 
 FOLDER = Path(__file__).parent / "scenarios"
+TOGETHER = 16
+"""So many at once stay so many in a short form."""
+UPSTREAM = ("first_token", "per_token", "sigma")
+"""What a simulated upstream may be told."""
+
+Above = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+From = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +49,16 @@ class Class:
     within: seconds in which its reply is good. max_tokens, logprobs: as in the body.
     """
 
-    weight: float = 1.0
+    weight: From = 1.0
     model: str = "waterfall"
-    prompt: int = 400
+    prompt: Annotated[int, Field(ge=1)] = 400
     stream: bool = False
     simulate: Mapping[str, str] = field(default_factory=dict)
-    leave: Sequence[float] | None = None
-    pause: float = 0.0
-    pace: str | None = None
-    within: float = 10.0
-    max_tokens: int | None = None
+    leave: Annotated[Sequence[From], Field(min_length=2, max_length=2)] | None = None
+    pause: From = 0.0
+    pace: Annotated[str, Field(pattern=r"^\d+/\d+/\d+$")] | None = None
+    within: Above = 10.0
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -59,11 +68,11 @@ class Phase:
     `reload` asks the gateway to read its configuration anew every so many seconds."""
 
     name: str
-    seconds: float
+    seconds: Above
     arrivals: Mapping[str, Any]
     simulate: Mapping[str, str] = field(default_factory=dict)
-    weights: Mapping[str, float] = field(default_factory=dict)
-    reload: float | None = None
+    weights: Mapping[str, From] = field(default_factory=dict)
+    reload: Above | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +89,9 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A scenario, read. `short` is the factor of its short form."""
+    """A scenario, read. `short` is the factor of its short form. `beside`, where there is any, is
+    put over the configuration of a second gateway, which is sent every phase after the first one
+    was; what it did is the report's `beside`."""
 
     name: str
     about: str
@@ -89,7 +100,8 @@ class Scenario:
     upstream: Mapping[str, Any] = field(default_factory=lambda: {"kind": "simulated"})
     gateway: Mapping[str, Any] = field(default_factory=dict)
     bounds: Sequence[Bound] = ()
-    short: float = 0.1
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    short: Annotated[float, Field(gt=0, le=1)] = 0.1
     seed: int = 1
 
 
@@ -125,23 +137,68 @@ def read(told: Mapping[str, Any], name: str, where: str) -> Scenario:
         },
         where,
     )
+    scenario = replace(scenario, phases=[_located(phase, where) for phase in scenario.phases])
+    _check_upstream(scenario, where)
     for phase in scenario.phases:
-        if strange := set(phase.weights) - set(known):
-            raise ScenarioError(f"{where}: phase {phase.name}: no class {min(strange)!r}")
-        _check_arrivals(phase, where)
-    if scenario.upstream.get("kind") not in {"instant", "simulated"}:
-        raise ScenarioError(f"{where}: upstream.kind is instant or simulated")
+        _check_phase(scenario, phase, f"{where}: phase {phase.name}")
+    if len(set(_names(scenario))) < len(_names(scenario)):
+        raise ScenarioError(f"{where}: phases: two of one name")
+    for place, bound in enumerate(scenario.bounds):
+        _check_bound(scenario, bound, f"{where}: bounds[{place}]")
     return scenario
 
 
-def _check_arrivals(phase: Phase, where: str) -> None:
+def _names(scenario: Scenario) -> list[str]:
+    return [phase.name for phase in scenario.phases]
+
+
+def _located(phase: Phase, where: str) -> Phase:
+    """Find a trace where the scenario's own file lies."""
+    laid = phase.arrivals
+    if isinstance(file := laid.get("trace"), str):
+        laid = {**laid, "trace": str(Path(where).parent / file)}
+    return replace(phase, arrivals=laid)
+
+
+def _check_upstream(scenario: Scenario, where: str) -> None:
+    if scenario.upstream.get("kind") not in {"instant", "simulated"}:
+        raise ScenarioError(f"{where}: upstream.kind is instant or simulated")
+    known = UPSTREAM if scenario.upstream["kind"] == "simulated" else ()
+    if strange := set(scenario.upstream) - {"kind", *known}:
+        allowed = ", ".join(("kind", *known))
+        raise ScenarioError(f"{where}: upstream: no key {min(strange)!r}: one of {allowed}")
+
+
+def _check_phase(scenario: Scenario, phase: Phase, where: str) -> None:
+    classes = scenario.classes
+    if strange := set(phase.weights) - set(classes):
+        raise ScenarioError(f"{where}: no class {min(strange)!r}")
+    if not any(({name: each.weight for name, each in classes.items()} | phase.weights).values()):
+        raise ScenarioError(f"{where}: no class has a weight above 0")
     if len(phase.arrivals) != 1:
-        raise ScenarioError(f"{where}: phase {phase.name}: arrivals want exactly one kind")
+        raise ScenarioError(f"{where}: arrivals want exactly one kind")
     ((kind, value),) = phase.arrivals.items()
     try:
+        if kind == "trace":
+            read_trace(Path(str(value)), phase.seconds, classes)
         arrivals(kind, value, min(phase.seconds, 0.1), 1)
     except ScenarioError as error:
-        raise ScenarioError(f"{where}: phase {phase.name}: {error}") from error
+        raise ScenarioError(f"{where}: {error}") from error
+
+
+def _check_bound(scenario: Scenario, bound: Bound, where: str) -> None:
+    if bound.at_most is None and bound.at_least is None:
+        raise ScenarioError(f"{where}: wants at_most, at_least, or both")
+    for path in filter(None, (bound.figure, bound.times)):
+        try:
+            figure(full(scenario), path)
+        except ScenarioError as error:
+            raise ScenarioError(f"{where}: {error}") from error
+
+
+def full(scenario: Scenario, *, watched: bool = True) -> dict[str, Any]:
+    """Write a report with every figure that a run may have; `watched`: of gateways started here."""
+    return blank(_names(scenario), scenario.classes, watched=watched, beside=bool(scenario.beside))
 
 
 def _mapping(told: object, where: str) -> Mapping[str, Any]:
@@ -151,15 +208,35 @@ def _mapping(told: object, where: str) -> Mapping[str, Any]:
 
 
 def made(of: Any, told: object, where: str) -> Any:
-    """Make a value of a mapping; strange and missing keys are errors."""
+    """Make a value of a mapping; a strange or missing key, a value of another kind is an error."""
     given = _mapping(told, where)
     known = [each.name for each in fields(of)]
     if strange := [str(key) for key in given if key not in known]:
         raise ScenarioError(f"{where}: no key {strange[0]!r}: one of {', '.join(known)}")
+    for name, adapter in _adapters(of).items():
+        if name in given:
+            _check_value(adapter, given[name], f"{where}{'.' if ': ' in where else ': '}{name}")
     try:
         return of(**given)
     except TypeError as error:
         raise ScenarioError(f"{where}: {str(error).partition(') ')[2] or error}") from error
+
+
+@cache
+def _adapters(of: Any) -> dict[str, TypeAdapter[Any]]:
+    hints = get_type_hints(of, include_extras=True)
+    return {each.name: TypeAdapter(hints[each.name]) for each in fields(of)}
+
+
+def _check_value(adapter: TypeAdapter[Any], value: object, where: str) -> None:
+    """Look at a value; nothing is turned into another kind: "2" is no number."""
+    try:
+        adapter.validate_python(value, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        deeper = "".join(f".{each}" for each in first["loc"])
+        said = f"{first['msg'].lower()}, not {first['input']!r}"
+        raise ScenarioError(f"{where}{deeper}: {said}") from error
 
 
 def shortened(scenario: Scenario) -> Scenario:
@@ -168,57 +245,9 @@ def shortened(scenario: Scenario) -> Scenario:
     def less(phase: Phase) -> Phase:
         ((kind, value),) = phase.arrivals.items()
         if kind == "together":
-            value = max(4, round(value * scenario.short))
+            value = min(value, max(TOGETHER, round(value * scenario.short)))
         seconds = max(0.3, phase.seconds * scenario.short)
         reload = phase.reload and min(phase.reload, seconds / 3)
-        return Phase(phase.name, seconds, {kind: value}, phase.simulate, phase.weights, reload)
+        return replace(phase, seconds=seconds, arrivals={kind: value}, reload=reload)
 
-    known = {each.name: getattr(scenario, each.name) for each in fields(Scenario)}
-    return Scenario(**{**known, "phases": [less(each) for each in scenario.phases]})
-
-
-def plan(scenario: Scenario, phase: Phase, number: int) -> list[tuple[float, Kind]]:
-    """Lay out a phase: when, and what. The same scenario and seed give the same plan."""
-    kinds = {name: kind(name, each, phase.simulate) for name, each in scenario.classes.items()}
-    weights = {name: each.weight for name, each in scenario.classes.items()} | dict(phase.weights)
-    dice = Random(scenario.seed * 1000 + number)
-    ((how, value),) = phase.arrivals.items()
-    laid = arrivals(how, value, phase.seconds, scenario.seed * 1000 + number)
-    drawn = dice.choices(list(weights), list(weights.values()), k=len(laid))
-    for each in laid:
-        if each.name is not None and each.name not in kinds:
-            raise ScenarioError(f"the trace names a class {each.name!r} that is not there")
-    return [(each.at, kinds[each.name or name]) for each, name in zip(laid, drawn, strict=True)]
-
-
-def kind(name: str, of: Class, simulate: Mapping[str, str]) -> Kind:
-    """Make a class ready to be sent."""
-    pace = f" pace={of.pace}" if of.pace else ""
-    body: dict[str, Any] = {
-        "model": of.model,
-        "messages": [{"role": "user", "content": _text(of.prompt, Random(name)) + pace}],
-    }
-    if of.stream:
-        body["stream"] = True
-    if of.max_tokens:
-        body["max_tokens"] = of.max_tokens
-    if faults := {**of.simulate, **simulate}:
-        body["simulate"] = faults
-    leave = (float(of.leave[0]), float(of.leave[1])) if of.leave else None
-    headers = tuple((n.encode(), v.encode()) for n, v in of.headers.items())
-    return Kind(name, orjson.dumps(body), headers, leave, of.pause, of.within)
-
-
-_WORDS = (
-    "the copper harbour of a northern city, its lanterns and orchards; how many tonnes were "
-    "shipped in a year, by whom and why? explain the quiet river, compare prices, then say what "
-    "changed between seasons: meadow slate pebble engine ledger winter market"
-).split()
-
-
-def _text(length: int, dice: Random) -> str:
-    words, size = [], 0
-    while size < length:
-        words.append(dice.choice(_WORDS))
-        size += len(words[-1]) + 1
-    return " ".join(words)[:length]
+    return replace(scenario, phases=[less(each) for each in scenario.phases])

@@ -6,8 +6,9 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,14 @@ from loadtests.harness import (
     upstream,
 )
 from loadtests.meter import Sample, machine, sample
-from loadtests.openloop import CONNECTIONS, Run, Tally, merged
-from loadtests.scenario import Phase, Scenario, plan
+from loadtests.openloop import CONNECTIONS, Kind, Run, Tally, merged
+from loadtests.plan import plan
+from loadtests.scenario import Phase, Scenario
 from loadtests.tables import progress
+from loadtests.watch import Watch, afterwards, at_rest
 
 KEY = "loadtests"
 """The admin listener's, of a gateway that is started here."""
-EVERY = 0.25
-"""Seconds between two looks at the processes."""
 
 
 @asynccontextmanager
@@ -67,85 +68,122 @@ def _over(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
+@dataclass
+class Side:
+    """One of the gateways that a scenario is performed on; `served` is one that was started here,
+    `first` and `tasks` what it was at the beginning, `phases` what it did."""
+
+    run: Run
+    served: Gateway | None = None
+    workers: int = 1
+    first: Sample | None = None
+    tasks: int = 0
+    phases: dict[str, Any] = field(default_factory=dict)
+
+    async def told(self) -> dict[str, Any]:
+        """Write what it did, and what it left behind."""
+        report: dict[str, Any] = {"phases": self.phases}
+        if self.served and self.first:
+            peak = max(each["process"]["rss_peak"] for each in self.phases.values())
+            report["process"] = await afterwards(self.served, self.first, self.tasks, peak)
+        return report
+
+
 async def perform(
     scenario: Scenario, folder: Path, url: str | None = None, key: str = "", *, bar: bool = False
 ) -> dict[str, Any]:
     """Run it; return the report. Raises ProofError when something could not be started."""
+    if url is not None and any(phase.reload for phase in scenario.phases):
+        raise ScenarioError("a reload needs a gateway that is started here, not --url")
+    before = machine()
     async with AsyncExitStack() as stack:
-        served: Gateway | None = None
-        if url is None:
+        if url is not None:
+            sides = [await stack.enter_async_context(_theirs(scenario, url))]
+        else:
             provider = await stack.enter_async_context(_upstream(scenario, folder))
-            laid = document(provider.url, scenario.gateway)
-            served = await stack.enter_async_context(gateway(folder, laid))
-            url = served.url
-        elif any(phase.reload for phase in scenario.phases):
-            raise ScenarioError("a reload needs a gateway that is started here, not --url")
-        return await _perform(scenario, url, key, served, bar=bar)
+            laid = [document(provider.url, scenario.gateway)]
+            if scenario.beside:
+                laid.append(document(provider.url, _over(scenario.gateway, scenario.beside)))
+            sides = [
+                await stack.enter_async_context(_ours(scenario, _inside(folder, place), each))
+                for place, each in enumerate(laid)
+            ]
+        for number, phase in enumerate(scenario.phases):
+            planned = _with_key(plan(scenario, phase, number), key)
+            for side in sides:
+                side.phases[phase.name] = await send_phase(side, phase, planned, bar=bar)
+        for side in sides:
+            await side.run.pool.aclose()
+        own, *others = [await side.told() for side in sides]
+    about = {"scenario": scenario.name, "about": scenario.about, "seed": scenario.seed}
+    whole = {**about, "machine": machine().since(before), **own}
+    return {**whole, "beside": others[0]} if others else whole
+
+
+def _inside(folder: Path, place: int) -> Path:
+    inside = folder / f"gateway-{place}"
+    inside.mkdir()
+    return inside
+
+
+@asynccontextmanager
+async def _theirs(scenario: Scenario, url: str) -> AsyncIterator[Side]:
+    """Ask a gateway that runs already. Raises ScenarioError for an address that is none."""
+    try:
+        pool = Pool(url, limit=CONNECTIONS)
+    except ValueError as error:
+        raise ScenarioError(f"--url {url}: {error}") from error
+    try:
+        yield Side(Run(pool, PATIENT, random.Random(f"{scenario.seed}/leave")))
+    finally:
+        await pool.aclose()
+
+
+@asynccontextmanager
+async def _ours(scenario: Scenario, folder: Path, laid: Mapping[str, Any]) -> AsyncIterator[Side]:
+    """Start a gateway of this configuration, to be asked and watched."""
+    async with gateway(folder, laid) as served, _theirs(scenario, served.url) as side:
+        side.served, side.workers = served, laid["server"].get("workers", 1)
+        side.first, side.tasks = sample(served.running.pid), await at_rest(served, side.workers)
+        yield side
 
 
 def _upstream(scenario: Scenario, folder: Path) -> Any:
     told = dict(scenario.upstream)
     if told.pop("kind") == "instant":
         return instant(folder)
-    known = {"first_token": "--first-token", "per_token": "--per-token", "sigma": "--sigma"}
-    if strange := set(told) - set(known):
-        raise ScenarioError(f"upstream: no key {min(strange)!r}: one of kind, {', '.join(known)}")
-    given = [text for name, value in told.items() for text in (known[name], str(value))]
+    given = [f"--{name.replace('_', '-')}={value}" for name, value in told.items()]
     return upstream(folder, "provider", *given)
 
 
-async def _perform(
-    scenario: Scenario, url: str, key: str, served: Gateway | None, *, bar: bool
+def _with_key(planned: Sequence[tuple[float, Kind]], key: str) -> Sequence[tuple[float, Kind]]:
+    """Send a bearer token along."""
+    if not key:
+        return planned
+    token = (b"authorization", b"Bearer " + key.encode())
+    return [(at, replace(kind, headers=(*kind.headers, token))) for at, kind in planned]
+
+
+async def send_phase(
+    side: Side, phase: Phase, laid: Sequence[tuple[float, Kind]], *, bar: bool
 ) -> dict[str, Any]:
-    pool = Pool(url, limit=CONNECTIONS)
-    run = Run(pool, PATIENT, random.Random(scenario.seed))
-    before, at_first = machine(), served and sample(served.running.pid)
-    tasks = await _tasks(served) if served else 0
-    phases: dict[str, Any] = {}
-    try:
-        for number, phase in enumerate(scenario.phases):
-            laid = plan(scenario, phase, number)
-            if key:
-                token = (b"authorization", b"Bearer " + key.encode())
-                laid = [(at, _with(kind, token)) for at, kind in laid]
-            phases[phase.name] = await _phase(run, phase, laid, served, bar=bar)
-    finally:
-        await pool.aclose()
-    report = {
-        "scenario": scenario.name,
-        "about": scenario.about,
-        "seed": scenario.seed,
-        "machine": machine().since(before),
-        "phases": phases,
-    }
-    if served and at_first:
-        report["process"] = await _afterwards(served, at_first, tasks, phases)
-    return report
-
-
-def _with(kind: Any, header: tuple[bytes, bytes]) -> Any:
-    return type(kind)(
-        kind.name, kind.body, (*kind.headers, header), kind.leave, kind.pause, kind.within
-    )
-
-
-async def _phase(
-    run: Run, phase: Phase, laid: list[Any], served: Gateway | None, *, bar: bool
-) -> dict[str, Any]:
-    watch, aside = Watch(served), [] if served is None else [_reload(served, phase.reload)]
-    tasks = [asyncio.create_task(watch.look()), *map(asyncio.create_task, aside)]
+    """Send a phase's requests to a gateway; return what is reported of it. Its seconds are those
+    until all was answered."""
+    served, watch = side.served, Watch(side.served, side.workers)
+    aside = [watch.look()] if served is None else [watch.look(), _reload(served, phase.reload)]
+    tasks = [asyncio.create_task(each) for each in aside]
     began, before = time.monotonic(), machine()
     try:
-        tallies = await run.phase(laid, phase.seconds, progress(phase) if bar else None)
+        tallies = await side.run.phase(laid, phase.seconds, progress(phase) if bar else None)
+        took = time.monotonic() - began
     finally:
         for task in tasks:
             task.cancel()
         ends = await asyncio.gather(*tasks, return_exceptions=True)
     if failed := [e for e in ends if isinstance(e, Exception)]:
         raise failed[0]
-    told = _tallies(tallies, phase.seconds)
-    took = time.monotonic() - began
     about = {"seconds": round(took, 2), "offered": round(len(laid) / phase.seconds, 2)}
+    told = _tallies(tallies, took)
     return {**about, **told, "machine": machine().since(before), **watch.told(len(laid))}
 
 
@@ -175,81 +213,3 @@ async def _reload(served: Gateway, every: float | None) -> None:
                 await exchange.read_all()
     finally:
         await pool.aclose()
-
-
-class Watch:
-    """Looks at the gateway's processes while a phase runs."""
-
-    def __init__(self, served: Gateway | None) -> None:
-        self.pid = served.running.pid if served else None
-        self.first: Sample | None = sample(self.pid) if self.pid else None
-        self.peak_rss = self.first.rss if self.first else 0
-        self.peak_fds = self.first.fds if self.first else 0
-
-    async def look(self) -> None:
-        """Look again and again until cancelled."""
-        while self.pid:
-            await asyncio.sleep(EVERY)
-            now = sample(self.pid)
-            self.peak_rss, self.peak_fds = max(self.peak_rss, now.rss), max(self.peak_fds, now.fds)
-
-    def told(self, requests: int) -> dict[str, Any]:
-        """Say what was seen since the phase began: CPU in µs a request, bytes, counts."""
-        if self.pid is None or self.first is None:
-            return {}
-        now = sample(self.pid)
-        used = (now.cpu - self.first.cpu) / 1e3
-        return {
-            "process": {
-                "cpu_us": round(used / max(1, requests), 1),
-                "rss_before": self.first.rss,
-                "rss_peak": max(self.peak_rss, now.rss),
-                "rss_after": now.rss,
-                "rss_each": (max(self.peak_rss, now.rss) - self.first.rss) // max(1, requests),
-                "fds_peak": max(self.peak_fds, now.fds),
-            }
-        }
-
-
-async def _afterwards(
-    served: Gateway, first: Sample, tasks: int, phases: Mapping[str, Any]
-) -> dict[str, Any]:
-    """See whether everything went back to where it was: within three seconds, or not."""
-    for _ in range(30):
-        last, open_now = sample(served.running.pid), await _under_way(served)
-        tasks_now = await _tasks(served)
-        if last.fds <= first.fds + 2 and open_now == 0 and tasks_now <= tasks:
-            break
-        await asyncio.sleep(0.1)
-    peaks = [each["process"]["rss_peak"] for each in phases.values()]
-    return {
-        "rss_before": first.rss,
-        "rss_peak": max(peaks),
-        "rss_after": last.rss,
-        "fds_before": first.fds,
-        "fds_after": last.fds,
-        "fds_more": last.fds - first.fds,
-        "tasks_before": tasks,
-        "tasks_after": tasks_now,
-        "tasks_more": tasks_now - tasks,
-        "threads": last.threads,
-        "under_way_after": open_now,
-        "tracebacks": served.said().count("Traceback"),
-    }
-
-
-async def _under_way(served: Gateway) -> int:
-    """Requests and calls that the gateway believes open."""
-    return await _sum(served, "waterfall_in_flight_requests{", "waterfall_ledger_open_calls")
-
-
-async def _tasks(served: Gateway) -> int:
-    """Tasks of the event loops of its processes, once they have been counted."""
-    while not (count := await _sum(served, "waterfall_event_loop_tasks")):  # noqa: ASYNC110
-        await asyncio.sleep(0.1)
-    return count
-
-
-async def _sum(served: Gateway, *wanted: str) -> int:
-    told = (await served.metrics()).splitlines()
-    return int(sum(float(line.rpartition(" ")[2]) for line in told if line.startswith(wanted)))

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from loadtests.arrivals import ScenarioError
-from loadtests.scenario import Bound, Phase, Scenario
+from loadtests.figures import figure
+from loadtests.scenario import Bound, Phase, Scenario, full
 
 _WIDTH = 30
 
@@ -40,6 +41,15 @@ def table(scenario: Scenario, report: Mapping[str, Any]) -> str:
         ),
         head,
     ]
+    lines += _side(report)
+    if "beside" in report:
+        lines += ["beside it, the same by the second gateway:", *_side(report["beside"])]
+    return "\n".join(lines)
+
+
+def _side(report: Mapping[str, Any]) -> list[str]:
+    """Write what one gateway did."""
+    lines = []
     for name, phase in report["phases"].items():
         rows = phase["classes"]
         both = rows if len(rows) == 1 else {**rows, "all": phase["all"]}
@@ -51,6 +61,11 @@ def table(scenario: Scenario, report: Mapping[str, Any]) -> str:
                 f"each, RSS {_mb(own['rss_before'])} → {_mb(own['rss_after'])} "
                 f"(peak {_mb(own['rss_peak'])}), at most {own['fds_peak']} file descriptors"
             )
+            if "connections" in own:
+                lines[-1] += (
+                    f"; of {own['connections']} connections each worker has "
+                    f"{own['share_least']:.0%} to {own['share_most']:.0%}"
+                )
     if "process" in report:
         own = report["process"]
         lines.append(
@@ -59,7 +74,7 @@ def table(scenario: Scenario, report: Mapping[str, Any]) -> str:
             f"tasks {own['tasks_before']} → {own['tasks_after']}, "
             f"{own['under_way_after']} requests under way, {own['tracebacks']} tracebacks"
         )
-    return "\n".join(lines)
+    return lines
 
 
 def _row(phase: str, name: str, told: Mapping[str, Any]) -> str:
@@ -78,34 +93,31 @@ def _mb(size: float) -> str:
     return f"{size / 2**20:.0f} MB"
 
 
-def figure(report: Mapping[str, Any], path: str) -> float:
-    """Find a figure by its path. Raises ScenarioError naming the part that is not there.
-
-    Names may hold dots: of those that fit, the longest is taken.
-    """
-    told: Any = report
-    rest = path
-    while rest:
-        fits = [k for k in told if rest == k or rest.startswith(f"{k}.")] if told else []
-        if not isinstance(told, Mapping) or not fits:
-            raise ScenarioError(f"no figure {path!r}: nothing at {rest!r}")
-        key = max(fits, key=len)
-        told, rest = told[key], rest[len(key) + 1 :]
-    if isinstance(told, bool) or not isinstance(told, int | float):
-        raise ScenarioError(f"{path!r} is no figure")
-    return float(told)
-
-
 def broken(scenario: Scenario, report: Mapping[str, Any], *, quiet: bool = True) -> list[str]:
     """Say which of the scenario's bounds do not hold; without `quiet` those of a quiet machine are
-    left, and without a process of ours those that only it can tell."""
-    due = [b for b in scenario.bounds if quiet or not b.quiet]
-    known = [b for b in due if "process" in report or "process" not in b.figure]
-    return [told for bound in known if (told := judged(bound, report))]
+    left, and without a gateway of ours those that only its processes can tell."""
+    due = [bound for bound in scenario.bounds if quiet or not bound.quiet]
+    if "process" not in report:
+        theirs = full(scenario, watched=False)
+        due = [bound for bound in due if not _missing(theirs, bound)]
+    return [told for bound in due if (told := judged(bound, report))]
+
+
+def _missing(report: Mapping[str, Any], bound: Bound) -> str:
+    """Name the figure of a bound that a report does not have."""
+    for path in filter(None, (bound.figure, bound.times)):
+        try:
+            figure(report, path)
+        except ScenarioError:
+            return path
+    return ""
 
 
 def judged(bound: Bound, report: Mapping[str, Any]) -> str:
-    """Say how a bound is broken; nothing when it holds."""
+    """Say how a bound is broken; nothing when it holds. What was not measured does not hold: where
+    no request is answered there is no latency."""
+    if missing := _missing(report, bound):
+        return f"{missing} was not measured"
     value = figure(report, bound.figure)
     base = figure(report, bound.times) if bound.times else 1.0
     unit = f" x {bound.times} ({base:g})" if bound.times else ""

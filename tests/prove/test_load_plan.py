@@ -1,4 +1,4 @@
-"""What a load is made of, before anything is sent: arrivals, scenarios, gates, bounds."""
+"""What a load is made of, before anything is sent: arrivals, plans, gates; and the meter."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 
 from loadtests import beside, gates, scenario
 from loadtests.arrivals import Arrival, ScenarioError, arrivals
-from loadtests.compare import OURS, PAGE
+from loadtests.compare import OURS
 from loadtests.compared import HOP, NGINX, Compared, Figures, page, picture_of, table
 from loadtests.meter import cpu_ns, machine, sample, tree
-from loadtests.tables import broken, figure, judged
+from loadtests.plan import PROMPTS, plan
 
 # ------------------------------------------------------------------ arrivals
 
@@ -49,7 +49,28 @@ def test_a_trace_is_replayed(tmp_path):
     path = tmp_path / "trace.jsonl"
     path.write_text('{"at": 0.5, "class": "b"}\n{"at": 0.1}\n{"at": 9}\n')
     assert arrivals("trace", str(path), 2, 1) == [Arrival(0.1), Arrival(0.5, "b")]
-    path.write_text('{"at": 0.5}\n{"when": 1}\n')
+    with pytest.raises(ScenarioError, match=r"trace: .*none.jsonl: .*No such file"):
+        arrivals("trace", str(tmp_path / "none.jsonl"), 2, 1)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"when": 1}',
+        '{"at": -5}',
+        '{"at": 1e400}',
+        '{"at": NaN}',
+        '{"at": "1"}',
+        '{"at": true}',
+        '{"at": 1, "class": 2}',
+        '{"at": 1, "clas": "a"}',
+        "[1]",
+        "at",
+    ],
+)
+def test_a_line_of_a_trace_that_is_none(tmp_path, line):
+    path = tmp_path / "trace.jsonl"
+    path.write_text(f'{{"at": 0.5}}\n{line}\n')
     with pytest.raises(ScenarioError, match=r"trace.jsonl:2: wants"):
         arrivals("trace", str(path), 2, 1)
 
@@ -60,6 +81,7 @@ def test_a_trace_is_replayed(tmp_path):
         ("poison", 5, "no arrivals 'poison': one of constant"),
         ("poisson", 0, "wants a number above 0"),
         ("constant", True, "wants a number above 0"),
+        ("constant", float("inf"), "wants a number above 0"),
         ("burst", {"every": 1}, "wants {every, size}"),
         ("ramp", {"from": 1, "to": "x"}, "ramp: to: wants a number"),
     ],
@@ -69,7 +91,7 @@ def test_arrivals_that_are_none(kind, value, said):
         arrivals(kind, value, 1, 1)
 
 
-# ------------------------------------------------------------------ scenarios
+# ------------------------------------------------------------------ plans
 
 SMALL = {
     "about": "a test",
@@ -82,25 +104,9 @@ SMALL = {
 }
 
 
-def test_the_page_lists_every_scenario():
-    text = PAGE.read_text("utf-8")
-    rows = [f"| `{name}` | {scenario.load(name).about} |" for name in scenario.names()]
-    assert "\n".join(rows) in text
-
-
-@pytest.mark.parametrize("name", scenario.names())
-def test_every_scenario_can_be_laid_out(name):
-    read = scenario.load(name)
-    for number, phase in enumerate(read.phases):
-        assert scenario.plan(scenario.shortened(read), phase, number)
-    assert read.about
-    seconds = sum(phase.seconds for phase in scenario.shortened(read).phases)
-    assert seconds <= 8, "a short form is of seconds"
-
-
 def test_classes_come_by_weight_and_carry_what_goes_wrong():
     read = scenario.read(SMALL, "s", "s.yaml")
-    laid = scenario.plan(read, read.phases[0], 0)
+    laid = plan(read, read.phases[0], 0)
     names = [kind.name for _, kind in laid]
     assert len(names) == 400
     assert names.count("a") == pytest.approx(300, rel=0.1)
@@ -114,63 +120,48 @@ def test_classes_come_by_weight_and_carry_what_goes_wrong():
 def test_a_phase_has_weights_and_faults_of_its_own():
     phase = SMALL["phases"][0] | {"weights": {"a": 0}, "simulate": {"n": "status=503"}}
     read = scenario.read(SMALL | {"phases": [phase]}, "s", "s.yaml")
-    kinds = {kind for _, kind in scenario.plan(read, read.phases[0], 0)}
-    assert [kind.name for kind in kinds] == ["b"]
+    kinds = {kind for _, kind in plan(read, read.phases[0], 0)}
+    assert {kind.name for kind in kinds} == {"b"}
+    assert all(kind.stream for kind in kinds)
     assert orjson.loads(kinds.pop().body)["simulate"] == {"m": "empty", "n": "status=503"}
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"clases": {}}, "no key 'clases': one of name, about, classes"),
-        ({"classes": {"a": {"wait": 1}}}, "s.yaml: classes.a: no key 'wait': one of weight"),
-        ({"phases": []}, "wants classes and a list of phases"),
-        ({"upstream": {"kind": "real"}}, "upstream.kind is instant or simulated"),
-        ({"phases": [{"name": "x", "seconds": 1}]}, r"phases\[0\]: missing 1 required .*arrivals"),
-        ({"phases": [SMALL["phases"][0] | {"weights": {"c": 1}}]}, "phase one: no class 'c'"),
-        ({"phases": [SMALL["phases"][0] | {"arrivals": {"x": 1}}]}, "phase one: no arrivals 'x'"),
-    ],
-)
-def test_a_scenario_that_is_none(change, said):
-    with pytest.raises(ScenarioError, match=said):
-        scenario.read(SMALL | change, "s", "s.yaml")
+def test_a_class_has_many_prompts_and_the_same_ones_each_time():
+    read = scenario.read(SMALL, "s", "s.yaml")
+    laid = plan(read, read.phases[0], 0)
+    assert laid == plan(read, read.phases[0], 0)
+    bodies = {kind.body for _, kind in laid if kind.name == "a"}
+    assert PROMPTS * 0.9 < len(bodies) <= PROMPTS
+    assert len({orjson.loads(body)["messages"][0]["content"][:20] for body in bodies}) > 50
 
 
-def test_a_scenario_that_is_not_there_names_those_that_are():
-    with pytest.raises(ScenarioError, match=r"no scenario 'hopp': one of .*hop"):
-        scenario.load("hopp")
+@pytest.mark.parametrize("number", range(4))
+def test_neither_class_nor_prompt_follows_from_the_time_since_the_request_before(number):
+    """Drawn of the same dice, the short gaps were all of one class."""
+    phase = {"name": "p", "seconds": 100, "arrivals": {"poisson": 40}}
+    classes = {"a": {}, "b": {}}
+    read = scenario.read(SMALL | {"classes": classes, "phases": [phase]}, "s", "s.yaml")
+    laid = plan(read, read.phases[0], number)
+    gaps = [after - before for (before, _), (after, _) in pairwise(laid)]
+    middle = sorted(gaps)[len(gaps) // 2]
+    prompts = {body: place for place, body in enumerate(sorted({k.body for _, k in laid}))}
+    for lag in (0, 1):  # the gap before a request, and the one after it
+        pairs = list(zip(gaps, laid[1 - lag :], strict=False))
+        short = [kind for gap, (_, kind) in pairs if gap < middle]
+        # Half, and five deviations of so many throws: (n/4) ** .5 / n.
+        near = pytest.approx(0.5, abs=2.5 / len(short) ** 0.5)
+        assert sum(kind.name == "a" for kind in short) / len(short) == near
+        assert sum(prompts[kind.body] % 2 for kind in short) / len(short) == near
 
 
-# ------------------------------------------------------------------ figures and bounds
-
-REPORT = {"phases": {"a.b": {"all": {"latency": {"p99.9": 7.0, "p99": 5}}}}, "process": {"x": 3}}
-
-
-def test_figures_are_found_by_path_and_bounds_judged():
-    path = "phases.a.b.all.latency.p99.9"
-    assert figure(REPORT, path) == 7
-    assert judged(scenario.Bound(path, at_most=7), REPORT) == ""
-    assert judged(scenario.Bound(path, at_most=6.9), REPORT) == f"{path} is 7, at most 6.9"
-    assert judged(scenario.Bound(path, at_least=8), REPORT) == f"{path} is 7, at least 8"
-    assert judged(scenario.Bound(path, at_most=3, times="process.x"), REPORT) == ""
-    assert judged(scenario.Bound(path, at_most=2, times="process.x"), REPORT)
-    assert judged(scenario.Bound(path, at_most=float("nan")), REPORT), "nan is no bound that holds"
-    with pytest.raises(ScenarioError, match=r"nothing at 'late\.p99'"):
-        figure(REPORT, "phases.a.b.all.late.p99")
+def test_a_phase_in_which_nothing_is_sent_is_an_error():
+    phase = {"name": "p", "seconds": 1, "arrivals": {"constant": 0.5}}
+    read = scenario.read(SMALL | {"phases": [phase]}, "s", "s.yaml")
+    with pytest.raises(ScenarioError, match="phase p: nothing would be sent in 1 s"):
+        plan(read, read.phases[0], 0)
 
 
-def test_bounds_of_a_quiet_machine_and_of_a_process_of_ours_are_left_where_they_cannot_be_held():
-    bounds = [
-        {"figure": "phases.p.all.sent", "at_least": 9},
-        {"figure": "phases.p.all.latency.p99", "at_most": 1, "quiet": True},
-        {"figure": "process.fds_more", "at_most": 1},
-    ]
-    read = scenario.read(SMALL | {"bounds": bounds}, "s", "s.yaml")
-    report = {"phases": {"p": {"all": {"sent": 1, "latency": {"p99": 2}}}}}
-    whole = report | {"process": {"fds_more": 2}}
-    assert len(broken(read, whole)) == 3
-    assert len(broken(read, whole, quiet=False)) == 2
-    assert len(broken(read, report)) == 2
+# ------------------------------------------------------------------ gates
 
 
 def compared(**plain):
@@ -205,12 +196,29 @@ def test_every_gate_can_be_broken_and_kept():
         assert not gates.judge([gate], Compared({}, {}, [], {}, 1))[0][0]
 
 
+def test_a_row_that_stopped_answering_breaks_its_gates_whatever_it_was_measured_at_before():
+    for gate in gates.read():
+        for label, figure in gate.sides:
+            found = {each: Figures() for each, _ in gate.sides}
+            for each, its in gate.sides:
+                found[each].note(its, 1.0)
+            told = Compared(found, {}, [], {}, 3)
+            other = next(load for load in ("plain", "stream") if not figure.startswith(load))
+            found[label].broken[other] = "status 500"
+            assert gates.judge([gate], told)[0][0], "of another load"
+            found[label].broken[figure.partition("_")[0]] = "status 500"
+            ((held, sentence),) = gates.judge([gate], told)
+            assert not held
+            assert f"{label} did not answer the load" in sentence
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("gates: []", "wants a list"),
         ("gates: [{about: x, of: us, figure: plain, over: hop, at_most: 1}]", "no row 'us'"),
         ("gates: [{about: x, of: live, figure: pl, over: hop, at_most: 1}]", "no figure 'pl'"),
+        ("gates: [{about: x, of: live, figure: plain, over: hop, at_most: '1'}]", "valid number"),
         ("gates: [{about: x, of: live, fig: pl, over: hop, at_most: 1}]", "no key 'fig'"),
     ],
 )

@@ -10,14 +10,18 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gateway.upstreams.http1 import Pool, Timeouts
+from loadtests import scenario
 from loadtests.openloop import Kind, Run, Tally, merged, note
+from loadtests.plan import plan
+from loadtests.stage import Side, send_phase
 
 STALL = 0.1
 RATE = 200
 SECONDS = 0.6
 DUE = 100 * (1 - 0.75 * STALL / SECONDS)
 """The place below which a latency of a fifth of the stall must not lie."""
-REPLY = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-type: application/json\r\n\r\n{}"
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\ncontent-type: application/json\r\n\r\n%b"
+REPLY = HEAD % (14, b'{"choices":[]}')
 
 
 @asynccontextmanager
@@ -113,7 +117,7 @@ async def test_a_stream_has_its_first_byte_its_gaps_and_its_end():
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         pool = Pool(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-        run, kind = Run(pool, Timeouts(), random.Random(1)), Kind("s", b"{}")
+        run, kind = Run(pool, Timeouts(), random.Random(1)), Kind("s", b"{}", stream=True)
         told = (await run.phase([(0.0, kind)], 0.01))["s"]
         await pool.aclose()
         server.close()
@@ -143,11 +147,62 @@ async def test_what_breaks_what_is_late_and_who_leaves_is_no_goodput():
     assert (late.good, late.ends) == (0, {"200": 1})
     left = await only(b"{}", leave=(0.01, 0.01))
     assert (left.good, left.left, left.ends) == (0, 1, {"left": 1})
-    assert (await only(b"refused")).ends == {"429": 1}
+    refused = await only(b"refused")
+    assert refused.ends == {"429": 1}
     broken = await only(b"broken")
     assert (broken.good, broken.sent) == (0, 1)
+    failed = [each.figures(1)["failed"] for each in (late, left, refused, broken)]
+    assert failed == [0, 0, 1, 1], "late is answered, and who left was not failed"
     assert sum(broken.ends.values()) == 1
     assert "200" not in broken.ends
+
+
+@pytest.mark.parametrize(
+    ("stream", "said", "ended"),
+    [
+        (False, b'{"choices":[]}', "200"),
+        (False, b"{}", "broken"),
+        (False, b'data: {"choices":[]}\n\ndata: [DONE]\n\n', "broken"),
+        (True, b"data: {}\n\ndata: [DONE]\n\n", "200"),
+        (True, b"{}", "broken"),
+        (True, b'data: {"content": "data: [DONE]"}\n\n', "broken"),
+    ],
+)
+async def test_whole_is_what_was_asked_for_to_its_end_whatever_its_head_says(stream, said, ended):
+    async def answer(_request):
+        return HEAD % (len(said), said)
+
+    kind = Kind("a", b"{}", stream=stream)
+    told = await send(answer, kind, [(0.0, kind)], 0.0)
+    assert (told.ends, told.good) == ({ended: 1}, ended == "200")
+
+
+async def test_goodput_is_what_a_server_can_do_and_not_what_it_was_offered():
+    """One reply each 5 ms, 100 offered in 100 ms: 200 a second at most, however they are counted
+    whose replies came after the phase."""
+    line = asyncio.Lock()
+
+    async def answer(_request):
+        async with line:
+            await asyncio.sleep(0.005)
+        return REPLY
+
+    read = scenario.read(
+        {
+            "about": "more than it can do",
+            "classes": {"a": {}},
+            "phases": [{"name": "p", "seconds": 0.1, "arrivals": {"constant": 1000}}],
+        },
+        "s",
+        "s.yaml",
+    )
+    async with served(answer) as pool:
+        side = Side(Run(pool, Timeouts(), random.Random(1)))
+        told = await send_phase(side, read.phases[0], plan(read, read.phases[0], 0), bar=False)
+    assert told["all"]["good"] == 100
+    assert told["seconds"] > 0.5
+    assert 0 < told["all"]["goodput"] < 200
+    assert told["offered"] == 1000
 
 
 def test_tallies_are_merged_and_written_with_their_histograms():

@@ -7,12 +7,31 @@ import json
 import pytest
 
 from loadtests import beside, scenario, steps
+from loadtests.arrivals import ScenarioError
+from loadtests.figures import figure
 from loadtests.harness import ROOT, gateway
 from loadtests.run import main
 from loadtests.stage import document, instant, perform
 from loadtests.tables import broken, table
 
 pytestmark = pytest.mark.live
+
+
+def numbers(report, before=""):
+    """The ways to every figure of a report."""
+    for name, told in report.items():
+        if isinstance(told, dict):
+            yield from numbers(told, f"{before}{name}.")
+        elif isinstance(told, int | float) and name != "seed":
+            yield f"{before}{name}"
+
+
+def there(report, path):
+    """Could a bound ask for it?"""
+    try:
+        return figure(report, path) is not None
+    except ScenarioError:
+        return False
 
 
 @pytest.mark.parametrize("name", scenario.names())
@@ -29,6 +48,8 @@ async def test_a_scenario_runs(name, tmp_path):
     assert own["tasks_before"] > 0
     assert own["tasks_more"] <= 5
     assert broken(short, report, quiet=False) == []
+    known = scenario.full(short)
+    assert [path for path in numbers(report) if not there(known, path)] == []
     assert name in table(short, report)
 
 
@@ -75,3 +96,18 @@ def test_a_chunk_takes_no_more_steps_of_python_than_it_did(model, most, capsys):
     told, _, of = capsys.readouterr().out.splitlines()[0].partition(" instructions a ")
     assert of == "chunk"
     assert 100 < int(told.replace(",", "")) < most  # 340 when it is released, 720 while it is held
+
+
+def test_the_command_says_what_is_wrong_and_where_instead_of_a_traceback(tmp_path, capsys):
+    """Nothing listens at the address: every request fails, and every bound with it."""
+    url = ["--quiet", "--short", "--url", "http://127.0.0.1:9"]
+    assert main(["hop", *url]) == 1
+    told = capsys.readouterr().out
+    assert "ConnectFailed:" in told
+    assert "BROKEN phases.steady.all.good is 0" in told
+    assert "BROKEN phases.steady.all.latency.p99" not in told, "of a quiet machine"
+    assert main(["hop", "--quiet", "--url", "nowhere"]) == 2
+    assert "--url nowhere" in capsys.readouterr().err
+    (tmp_path / "s.yaml").write_text("about: x\nclasses: {a: {weight: heavy}}\nphases: [{}]\n")
+    assert main([str(tmp_path / "s.yaml")]) == 2
+    assert "s.yaml: classes.a.weight: " in capsys.readouterr().err
