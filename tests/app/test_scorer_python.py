@@ -161,6 +161,7 @@ async def test_what_it_is_told(tmp_path, module):
         "system_chars": 0,
         "demands": [],
         "file_tokens": 0,
+        "made": 1,
     }
     assert 'scorer_version="own_scorer.long_is_hard@3.1"' in info
 
