@@ -37,6 +37,7 @@ class Kind:
     wire: Wire = "chat"
     model: str = "s-model"
     key_header: str = "authorization"
+    proxy: str | None = None
     in_extra_body: bool = False
     """Does what is nobody's field have to go through `extra_body`?"""
 
@@ -47,7 +48,7 @@ class Kind:
     def opened(self, server, key=KEY):
         if self.kind == "simulated":
             return SimulatedUpstream("u", Behaviour())
-        own = {"api_key": key, "key_header": self.key_header}
+        own = {"api_key": key, "key_header": self.key_header, "proxy": self.proxy}
         return open_upstream(UpstreamSettings("u", self.kind, f"{server.url}/v1", **own))
 
     async def ask(self, upstream, *, stream=False, enough=10**9, **fields):

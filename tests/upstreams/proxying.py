@@ -80,6 +80,8 @@ class Proxy(Listener):
                 return
             parts = urlsplit(target.decode())
             plain = head.replace(target, parts.path.encode(), 1)
+            # The next request may have another host, so that it comes on a connection of its own.
+            plain = plain.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
             await self._tunnel(reader, writer, parts.hostname, parts.port, first=plain)
             return
 

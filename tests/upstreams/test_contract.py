@@ -8,6 +8,7 @@ from typing import get_args, get_type_hints
 
 import pytest
 from upstreams.contract import KEY, Kind, keep
+from upstreams.proxying import Proxy
 
 from gateway.config.settings import UpstreamSettings
 from gateway.upstreams.simulated import Behaviour, serve_simulated
@@ -39,6 +40,12 @@ async def test_a_kind_keeps_the_contract(kind, told):
         async with asyncio.timeout(5):
             while server.open_connections:  # noqa: ASYNC110 (whoever leaves closes its connection)
                 await asyncio.sleep(0.01)
+
+
+async def test_through_a_proxy_it_is_the_same(told):
+    async with serve_simulated(Behaviour(), key=KEY) as server, Proxy(auth=True) as proxy:
+        assert await keep(Kind("openai", proxy=proxy.url()), server) == told
+        assert len(proxy.heads) > 20
 
 
 def test_no_kind_is_left_out():

@@ -139,6 +139,34 @@ async def test_connections_are_kept_retired_and_closed_when_idle():
         await upstream.aclose()
 
 
+async def test_a_reader_that_is_slow_holds_the_server_back():
+    """Nothing is read ahead: what is under way stays in the sockets' buffers."""
+    told = 0
+    block = b"x" * 2**16
+
+    class Endless(Secure):
+        async def _play(self, steps, reader, writer):
+            nonlocal told
+            writer.write(stream_head())
+            while True:
+                writer.write(chunk(block))
+                await writer.drain()
+                told += len(block)
+
+    async with Endless() as server, Proxy() as proxy:
+        pool, upstream = opened(server.url, proxy=proxy.url())
+        async with pool.exchange("POST", "/", b"", b"{}", PATIENT) as exchange:
+            assert await exchange.read()
+            before = -1
+            while told > before:  # until it can say no more
+                before = told
+                await asyncio.sleep(0.1)
+            assert told < 64 * 2**20
+            assert exchange._size < 2**20
+        assert (pool.busy, pool.open) == (0, 0)
+        await upstream.aclose()
+
+
 TIMES = {
     "connect": (Timeouts(0.1, 9, 9, 9), "mute"),
     "first_token": (Timeouts(9, 0.1, 9, 9), "hang"),
