@@ -241,6 +241,11 @@ class Archive(Protocol):
         whose score is unknown, is not among them: they say nothing of the policy's traffic."""
         ...
 
+    def has_scored(self, route: str, scorer: str, after: int, many: int) -> bool:
+        """Are there so many of those whose number is over `after`? Nobody waits for it: it is asked
+        several times a second."""
+        ...
+
     def labelled(self, route: str, scorer: str, limit: int) -> list[Labelled]:
         """Return the newest labelled requests, oldest first."""
         ...

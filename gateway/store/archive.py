@@ -22,6 +22,13 @@ FROM request INDEXED BY request_scored
 WHERE route = :route AND scorer = :scorer AND {SCORED}
 ORDER BY id DESC LIMIT :limit"""  # noqa: S608 - ours
 _RECENT_FORMS = (_RECENT, _RECENT.replace(" INDEXED BY request_scored", ""))
+# Of the index alone: no row is read, and none comes into Python.
+_COUNTED = f"""
+SELECT count(*) FROM (
+    SELECT 1 AS one FROM request INDEXED BY request_scored
+    WHERE route = :route AND scorer = :scorer AND {SCORED} AND id > :after LIMIT :many
+) AS newer"""  # noqa: S608 - ours
+_COUNTED_FORMS = (_COUNTED, _COUNTED.replace(" INDEXED BY request_scored", ""))
 # CROSS JOIN: from the labels, which are few, to their requests, and never the other way round. The
 # ids begin with their time: the newest come first without sorting, and the rest is not read.
 _LABELLED = """
@@ -87,6 +94,13 @@ class Archive:
             rows = connection.execute(self._ledger.forms(_RECENT_FORMS), asked).fetchall()
         first = _first_tiers(rows)
         return [_scored(row, first) for row in reversed(rows)]
+
+    def has_scored(self, route: str, scorer: str, after: int, many: int) -> bool:
+        """Are there so many of those whose number is over `after`? Raises OSError."""
+        asked = {"route": route, "scorer": scorer, "after": after, "many": many}
+        with as_os_error(self._ledger), self._ledger.read() as connection:
+            found = connection.execute(self._ledger.forms(_COUNTED_FORMS), asked).fetchone()
+        return int(found[0]) >= many
 
     def labelled(self, route: str, scorer: str, limit: int) -> list[Labelled]:
         """Return the newest labelled requests, oldest first, with this scorer's score: also one

@@ -70,14 +70,13 @@ class Rounds:
 
     def _is_due(self, route: Route, yard: Yardstick, held: Held | None) -> bool:
         if held is None or not held.fits:
-            return len(self._archive.recent(route.name, yard.scorer, FIRST)) >= FIRST
+            return self._archive.has_scored(route.name, yard.scorer, 0, FIRST)
         state = held.state
         apart = APART_FOR_DRIFT if route.target is None else APART
         if state.seen >= REFERENCE_AT and 0 <= self._clock() - held.made_at < apart:
             return False
-        wanted = scores_to_next(state.seen)
-        rows = self._archive.recent(route.name, yard.scorer, wanted)
-        return sum(row.number > state.through for row in rows) >= wanted
+        more = scores_to_next(state.seen)
+        return self._archive.has_scored(route.name, yard.scorer, state.through, more)
 
 
 def _relabelled(held: Held | None, labelled: list[Labelled] | None) -> bool:

@@ -80,6 +80,19 @@ def test_recent_scores_are_the_policy_s_own(store):
     (found,) = store.archive.recent("waterfall", LINEAR, 10)
     assert found.score == kept.difficulty.ranked
     assert store.archive.recent("nowhere", LINEAR, 10) == []
+    assert store.archive.has_scored("waterfall", LINEAR, 0, 1)
+    assert not store.archive.has_scored("waterfall", LINEAR, 0, 2)
+    assert not store.archive.has_scored("waterfall", LINEAR, found.number, 1)
+    assert not store.archive.has_scored("nowhere", LINEAR, 0, 1)
+
+
+def test_so_many_that_are_newer_is_as_many_as_it_says(store):
+    keep(store, *(scored(0.1 * each) for each in range(5)))
+    numbers = [each.number for each in store.archive.recent("waterfall", LINEAR, 10)]
+    for place, number in enumerate(numbers):
+        newer = len(numbers) - place - 1
+        assert store.archive.has_scored("waterfall", LINEAR, number, newer)
+        assert not store.archive.has_scored("waterfall", LINEAR, number, newer + 1)
 
 
 ABOVE = {
@@ -217,9 +230,10 @@ def asks(path):
     yield lambda: archive.put_tuning(state(), 0)
     yield lambda: labels.find("x", None, 1.0)
     yield lambda: labels.put(Label("x", "small", 1.0, "user", 0.0))
+    yield lambda: archive.has_scored("waterfall", LINEAR, 0, 1)
 
 
-@pytest.mark.parametrize("which", range(6))
+@pytest.mark.parametrize("which", range(7))
 def test_a_ledger_that_is_not_there_is_an_os_error(tmp_path, which):
     with pytest.raises(OSError, match=r"l\.db is not to be had"):
         list(asks(tmp_path / "l.db"))[which]()
@@ -233,7 +247,7 @@ def test_a_locked_ledger_is_an_os_error_where_it_writes(tmp_path, which):
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(OSError, match="locked"):
             list(asks(tmp_path / "l.db"))[which]()
-        for place in (0, 1, 2, 4):
+        for place in (0, 1, 2, 4, 6):
             list(asks(tmp_path / "l.db"))[place]()
 
 

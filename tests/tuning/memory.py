@@ -71,6 +71,11 @@ class Memory:
         self._ready()
         return self.scored.get((route, scorer), [])[-limit:]
 
+    def has_scored(self, route, scorer, after, many):
+        self._ready()
+        rows = self.scored.get((route, scorer), [])
+        return sum(row.number > after for row in rows) >= many
+
     def labelled(self, route, scorer, limit):
         self._ready()
         return self.labels.get((route, scorer), [])[-limit:]
