@@ -90,9 +90,14 @@ class Gate:
     def feed(self, delta: Delta) -> list[Delta]:
         """Take one delta; return those that may be sent now, in order."""
         self.draft.add(delta)
-        if self.is_open:
+        if self._filter is not None:
+            self._hold_back(self._filter.feed(delta))
+        elif self.released:
             return [delta]
-        self._hold_back(self._filter.feed(delta) if self._filter else (delta,))
+        elif self._visible:  # nearly every one that is held
+            self._held.append(delta.to_forward() if self._forwarded else delta)
+        else:
+            self._hold_back((delta,))
         if self.verdict is None:
             self._weigh(delta)
         return self._release()
@@ -109,7 +114,7 @@ class Gate:
             self._look_for_loss(delta, self._lost)
         if calls or whole:
             self._hold = _WHOLE  # a call of a tool is checked whole or not at all
-        if self.verdict is None and self._due(delta):
+        if self._hold.policy != "reply" and self.verdict is None and self._due(delta):
             self._decide()
 
     def end(self) -> list[Delta]:
@@ -125,25 +130,19 @@ class Gate:
 
     def _due(self, delta: Delta) -> bool:
         """Is the hold over?"""
-        policy = self._hold.policy
-        if policy == "reply":
-            return False
-        if policy == "sentence":
+        hold, draft = self._hold, self.draft
+        if hold.policy == "sentence":
             self._sentences.hear(delta.pieces)
-        if len(self.draft.begun) < self._choices:
+        if len(draft.begun) < self._choices:
             return False
-        if policy == "tokens":
-            return self.draft.tokens >= self._hold.tokens
-        return policy == "sentence" and self._sentences.all_said
+        return draft.tokens >= hold.tokens if hold.policy == "tokens" else self._sentences.all_said
 
     def _look_for_loss(self, delta: Delta, lost: Callable[[Delta], Verdict | None]) -> None:
         """Leave what is lost already."""
         verdict = lost(delta)
-        if verdict is None:
-            return
-        if self._may_defer():
+        if verdict is not None and self._may_defer():
             self.verdict, self.deferred = verdict, True
-        else:
+        elif verdict is not None:
             self._lost = None
 
     def _decide(self) -> None:
