@@ -124,3 +124,17 @@ async def test_settings_lead_through_the_proxy_what_is_asked_and_what_is_passed(
     assert [head.split(b" ")[1] for head in proxy.heads] == [
         f"{server.url}{path}".encode() for path in ("/chat/completions", "/files")
     ]
+
+
+async def test_a_proxy_that_the_environment_names_is_not_asked(monkeypatch):
+    """Where prompts go is in the configuration, and nowhere else."""
+    async with Scripted(whole(REPLY)) as server, Proxy() as proxy:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        settings = UpstreamSettings("far", "openai", server.url)
+        upstream, passing = open_upstream(settings), PassingClient(settings, 5.0)
+        assert (await ask(upstream)).error is None
+        async with passing.send("GET", "/files", {}, None) as reply:
+            assert reply.status_code == 200
+        await asyncio.gather(upstream.aclose(), passing.aclose())
+        assert proxy.accepted == 0
