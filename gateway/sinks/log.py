@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 BUFFER_LINES = 2_000
 EVERY_SECONDS = 0.1
-BATCH = 8
+BATCH = 32
 """Lines made in one go."""
 LONGEST = 128
 """Characters kept of what a client chose: ids, model names."""
@@ -88,8 +88,8 @@ class RequestLog:
                 lines = [self._line(self._entries.popleft()) for _ in range(count)]
                 for piece in _pieces(lines):
                     self._write_out(piece)
-                if waiting < self._most // 2:  # else lines pile up
-                    self._closing.wait(time.monotonic() - began)  # others have the core meanwhile
+                if BATCH < waiting < self._most // 2:  # else that was all, or lines pile up
+                    time.sleep(min(time.monotonic() - began, EVERY_SECONDS))  # let others work
 
     def _write_out(self, lines: list[bytes]) -> None:
         try:

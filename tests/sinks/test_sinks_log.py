@@ -166,3 +166,17 @@ def test_a_record_that_cannot_be_told_costs_its_own_line_only(pipe, caplog):
     assert log.dropped == 2
     assert len(caplog.records) == 1
     assert caplog.records[0].exc_info[0] is KeyError
+
+
+@pytest.mark.parametrize(("most", "gives_way"), [(2_000, True), (60, False)])
+def test_it_gives_way_between_slices_unless_lines_pile_up(pipe, monkeypatch, most, gives_way):
+    reader, writer = pipe
+    pauses, real = [], time.sleep
+    monkeypatch.setattr(time, "sleep", lambda wait: pauses.append(wait) or real(wait))
+    made = [entry() for _ in range(55)]
+    log = RequestLog(lambda _: b"x\n", writer, most=most)
+    for each in made:
+        log.write(each)
+    log.close()
+    assert os.read(reader, 4096) == b"x\n" * 55
+    assert bool(pauses) == gives_way
