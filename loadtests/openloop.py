@@ -24,6 +24,9 @@ _JSON = (b"content-type", b"application/json")
 _MOST = 3_600_000_000
 """Microseconds: an hour."""
 CONNECTIONS = 8192
+KEPT = 2.0
+"""Seconds for which this client keeps a connection that nobody uses: less than servers do (5 is
+usual), or a request meets the server's closing of it, and fails by the client's fault."""
 HISTOGRAMS = ("latency", "service", "first", "gap", "late")
 """Of a tally, by their names in it."""
 _TAIL = 64

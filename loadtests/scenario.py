@@ -37,6 +37,8 @@ UPSTREAM = ("first_token", "per_token", "sigma")
 
 Above = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 From = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_NUMBER = TypeAdapter[Any](From)
+_PARTS = {"server", "upstreams", "tiers", "routes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,8 @@ def read(told: Mapping[str, Any], name: str, where: str) -> Scenario:
     )
     scenario = replace(scenario, phases=[_located(phase, where) for phase in scenario.phases])
     _check_upstream(scenario, where)
+    _check_gateway(scenario.gateway, f"{where}: gateway")
+    _check_gateway(scenario.beside, f"{where}: beside")
     for phase in scenario.phases:
         _check_phase(scenario, phase, f"{where}: phase {phase.name}")
     if len(set(_names(scenario))) < len(_names(scenario)):
@@ -167,6 +171,16 @@ def _check_upstream(scenario: Scenario, where: str) -> None:
     if strange := set(scenario.upstream) - {"kind", *known}:
         allowed = ", ".join(("kind", *known))
         raise ScenarioError(f"{where}: upstream: no key {min(strange)!r}: one of {allowed}")
+    for name in set(scenario.upstream) - {"kind"}:
+        _check_value(_NUMBER, scenario.upstream[name], f"{where}: upstream.{name}")
+
+
+def _check_gateway(over: Mapping[str, Any], where: str) -> None:
+    """Look at what is put over parts that are mappings; the rest the gateway itself refuses."""
+    for part in _PARTS & set(over):
+        _mapping(over[part], f"{where}.{part}")
+    for name, each in over.get("upstreams", {}).items():
+        _mapping(each, f"{where}.upstreams.{name}")
 
 
 def _check_phase(scenario: Scenario, phase: Phase, where: str) -> None:

@@ -24,7 +24,7 @@ from loadtests.harness import (
     upstream,
 )
 from loadtests.meter import Sample, machine, sample
-from loadtests.openloop import CONNECTIONS, Kind, Run, Tally, merged
+from loadtests.openloop import CONNECTIONS, KEPT, Kind, Run, Tally, merged
 from loadtests.plan import plan
 from loadtests.scenario import Phase, Scenario
 from loadtests.tables import progress
@@ -130,7 +130,7 @@ def _inside(folder: Path, place: int) -> Path:
 async def _theirs(scenario: Scenario, url: str) -> AsyncIterator[Side]:
     """Ask a gateway that runs already. Raises ScenarioError for an address that is none."""
     try:
-        pool = Pool(url, limit=CONNECTIONS)
+        pool = Pool(url, limit=CONNECTIONS, idle_ttl=KEPT)
     except ValueError as error:
         raise ScenarioError(f"--url {url}: {error}") from error
     try:
