@@ -14,6 +14,10 @@ from fastapi import FastAPI
 from gateway.api.doors import StartError
 
 _LOOK_AGAIN = 0.02
+KEEP_ALIVE = 75
+"""Seconds that a client's connection may rest between two requests: longer than the 60 s of most
+balancers, and than what SDKs keep theirs for, so that nobody sends a request into one that is being
+closed. (uvicorn's own 5 s are just what Python's SDKs keep a connection for.)"""
 
 
 class Server(uvicorn.Server):
@@ -62,6 +66,7 @@ def make_server(app: FastAPI, drain: float) -> Server:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=max(1, round(drain)),
+        timeout_keep_alive=KEEP_ALIVE,
     )
     return Server(config)
 
