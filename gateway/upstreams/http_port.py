@@ -59,6 +59,10 @@ class Connections(Protocol):
         """A request to be sent when the exchange is entered."""
         ...
 
+    async def warm(self, count: int, timeouts: Timeouts) -> None:
+        """Connect ahead of use, where that can be; raises what an exchange would."""
+        ...
+
     async def aclose(self) -> None:
         """Cut every connection."""
         ...

@@ -93,8 +93,6 @@ class OpenAIUpstream:
 
     async def warm(self) -> None:
         """Open connections ahead of use; where that fails, who needs one will hear of it."""
-        if not isinstance(self._pool, Pool):
-            return
         try:
             await self._pool.warm(self._warm, self._timeouts)
         except HttpError as error:

@@ -126,6 +126,9 @@ class HttpxPool:
         )
         return HttpxExchange(self, request, timeouts, on_sent)
 
+    async def warm(self, count: int, timeouts: Timeouts) -> None:
+        """Nothing: httpx connects for a call, and for nothing else."""
+
     async def aclose(self) -> None:
         """Cut every connection and send away all who wait; later calls raise ConnectFailed."""
         self._closed = True

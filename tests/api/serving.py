@@ -12,6 +12,7 @@ import yaml
 
 import gateway.app
 from gateway.app import Gateway, read_settings
+from gateway.upstreams.fleet import Warmed
 from gateway.store import read
 
 LIMIT = 20.0  # seconds: a ceiling for hangs, nothing is measured against it
@@ -237,6 +238,10 @@ class _Noted:
 
     async def count(self, call):
         return await self._real.count(call)
+
+    async def warm(self):
+        if isinstance(self._real, Warmed):
+            await self._real.warm()
 
     async def aclose(self):
         await self._real.aclose()
