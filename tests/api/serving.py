@@ -12,8 +12,8 @@ import yaml
 
 import gateway.app
 from gateway.app import Gateway, read_settings
-from gateway.upstreams.fleet import Warmed
 from gateway.store import read
+from gateway.upstreams.fleet import Warmed
 
 LIMIT = 20.0  # seconds: a ceiling for hangs, nothing is measured against it
 CHAT = "/v1/chat/completions"
