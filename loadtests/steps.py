@@ -3,7 +3,7 @@
 Counts the bytecode instructions that the gateway runs for a request, from ASGI in to ASGI out, by
 function: no clock, so that a busy machine says the same as a quiet one, and a change of one in a
 hundred is seen. What C does (the parser, numpy, the socket) counts as the one instruction that
-calls it, and uvicorn is not in it; for those see `loadtests.beside`.
+calls it: `loadtests.instructions` counts that too. uvicorn is not in it; see `loadtests.beside`.
 
 With --stream it says what a chunk takes: the difference between longer and shorter streams, whose
 chunks come one at a time. `--model waterfall` holds them to the end, `early` for 8 tokens, `live`
@@ -18,7 +18,8 @@ import json
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import CodeType, FrameType
@@ -57,19 +58,9 @@ async def ask(app: Any, body: bytes) -> None:
     assert sent[0]["status"] == 200, sent
 
 
-async def count(folder: Path, load: Load, model: str) -> dict[CodeType, float]:
-    """Count the instructions of each function, a request of this load."""
-    found: Counter[CodeType] = Counter()
-
-    def within(frame: FrameType, event: str, _: object) -> Any:
-        if event == "opcode":
-            found[frame.f_code] += 1
-        return within
-
-    def entered(frame: FrameType, *_: object) -> Any:
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        return within
-
+@asynccontextmanager
+async def within(folder: Path, load: Load, model: str) -> AsyncIterator[tuple[Any, list[bytes]]]:
+    """Run a gateway in this process, warmed; yields its ASGI app, and what to ask of it."""
     async with instant(folder) as provider:
         config = folder / "waterfall.yaml"
         ledger = {"url": f"sqlite:///{folder / 'waterfall.db'}"}
@@ -81,14 +72,31 @@ async def count(folder: Path, load: Load, model: str) -> dict[CodeType, float]:
                 app, bodies = gateway.main(), load.bodies(model)
                 for body in bodies[: load.few]:
                     await ask(app, body)
-                sys.settrace(entered)
-                try:
-                    for body in bodies[: load.count]:
-                        await ask(app, body)
-                finally:
-                    sys.settrace(None)
+                yield app, bodies
             finally:
                 await gateway.close()
+
+
+async def count(folder: Path, load: Load, model: str) -> dict[CodeType, float]:
+    """Count the instructions of each function, a request of this load."""
+    found: Counter[CodeType] = Counter()
+
+    def stepped(frame: FrameType, event: str, _: object) -> Any:
+        if event == "opcode":
+            found[frame.f_code] += 1
+        return stepped
+
+    def entered(frame: FrameType, *_: object) -> Any:
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return stepped
+
+    async with within(folder, load, model) as (app, bodies):
+        sys.settrace(entered)
+        try:
+            for body in bodies[: load.count]:
+                await ask(app, body)
+        finally:
+            sys.settrace(None)
     return {code: times / load.count for code, times in found.items()}
 
 
