@@ -7,9 +7,12 @@ import itertools
 import os
 import re
 import socket
+from dataclasses import FrozenInstanceError
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from gateway.core import quick as values
 
 IN_CI = os.environ.get("WATERFALL_CI") == "1"
 
@@ -25,6 +28,30 @@ def pytest_configure(config):
     for name in [name for name in os.environ if FORGOTTEN.search(name)]:
         del os.environ[name]
 
+
+# ------------------------------------------------------------------ frozen values
+
+_quick = values.quick
+
+
+def _guarded(cls):
+    """What a `quick` value does not refuse in service, it refuses wherever the tests run: to have a
+    field set a second time, or deleted."""
+
+    def set_once(self, name, value):
+        if hasattr(self, name):
+            raise FrozenInstanceError(f"cannot assign to field {name!r}")
+        object.__setattr__(self, name, value)
+
+    def keep(self, name):
+        raise FrozenInstanceError(f"cannot delete field {name!r}")
+
+    guarded = _quick(cls)
+    guarded.__setattr__, guarded.__delattr__ = set_once, keep
+    return guarded
+
+
+values.quick = _guarded  # before anything of the gateway is imported
 
 # ------------------------------------------------------------------ network
 

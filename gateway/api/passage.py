@@ -193,7 +193,7 @@ class Run:
             opened_at=self._parts.wall(),
             prompt_estimate=guess.prompt,
             completion_estimate=0,
-            cost_estimate=price.cost(guess).total,
+            cost_estimate=price.total(guess),
             price_version=price.version,
             price_hash=price.digest,
         )

@@ -18,7 +18,7 @@ from gateway.core.chat import ChatRequest
 from gateway.core.demands import demanded
 from gateway.core.difficulty import UNSCORED, Difficulty, start_index
 from gateway.core.errors import BadRequest, CeilingTooLow, GatewayError
-from gateway.core.ledger import Origin, scoring_cost
+from gateway.core.ledger import new_origin, scoring_cost
 from gateway.core.plan import Plan
 from gateway.core.quick import changed, quick
 from gateway.core.routing import Mode, Overrides, Route, make_plan
@@ -26,7 +26,7 @@ from gateway.core.session import Past
 from gateway.core.signals import Signals, measure
 from gateway.core.trace import read_traceparent
 from gateway.dialects.dialect import Dialect
-from gateway.engine import Job, Undecided
+from gateway.engine import Job, Undecided, new_job
 from gateway.scorers import marked
 from gateway.tuning import Tuned
 
@@ -78,9 +78,9 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
     decided = _decide(service.tuned, route, signals, settled or base, asked, past, request, down)
     shadow = service.shadows.get(route.name)
     candidate = shadow.score(signals) if shadow else None
-    return Job(
+    return new_job(
         request=request,
-        origin=Origin(
+        origin=new_origin(
             entry_id=arrival.entry_id,
             request_id=arrival.external_id,
             started_at=clocks.wall(),

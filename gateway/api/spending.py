@@ -62,7 +62,7 @@ async def admit_passing(
         return
     scope = Scope("key", key.name, key.limits)
     tokens = size // CHARS_PER_TOKEN + 1
-    cost = max(price.cost(Usage(tokens, 0)).total, 1) if size else 1
+    cost = max(price.total(Usage(tokens, 0)), 1) if size else 1
     await admission.admit(entry_id, [scope], tokens, cost, cost)
 
 

@@ -13,13 +13,14 @@ from functools import partial
 from typing import Any, Final
 
 from gateway.checks.answers import Alike, Answer, compare, extract, stand
+from gateway.core.capable import lacking
 from gateway.core.chat import ChatRequest, Choice, Draft, Reply
 from gateway.core.check_spec import AgreementCheck
 from gateway.core.dispatch import dispatch
 from gateway.core.money import Usage
 from gateway.core.plan import Tier
 from gateway.core.ports import Calls, Question, Upstream
-from gateway.core.routing import ASSUMED_REPLY_TOKENS, lacking, recipe_tokens
+from gateway.core.routing import ASSUMED_REPLY_TOKENS, recipe_tokens
 from gateway.core.verdict import ABSTAIN, Finding
 from gateway.waiting.asking import ask
 from gateway.waiting.guard import Unusable

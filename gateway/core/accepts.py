@@ -32,6 +32,11 @@ _FIELDS = {
     "parallel_tool_calls": ("parallel_tool_calls",),
 }
 """The fields of a demand that some providers will not see even where they ask for nothing."""
+_DEMANDING = frozenset(
+    {"tools", "functions", "response_format", "modalities", "web_search_options"}
+    | {"n", "logprobs", "logit_bias", "stop"}
+)
+"""The fields without any of which none demands anything."""
 MEANINGFUL = frozenset(
     {
         *("model", "messages", "stream", "response_format", "max_tokens", "max_completion_tokens"),
@@ -85,9 +90,9 @@ def demands_of(request: ChatRequest) -> tuple[str, ...]:
     dialect has words for, as `messages:mcp_servers`, and the upstream that keeps what it goes on
     from, as `kept at openai`."""
     body = request.body
-    found = set(_in_fields(body))
+    found = set() if _DEMANDING.isdisjoint(body) else set(_in_fields(body))
     found.update(_in_messages(request.messages))
-    demands = tuple(name for name in DEMANDS if name in found)
+    demands = tuple(name for name in DEMANDS if name in found) if found else ()
     own = request.native
     if own is None:
         return demands
@@ -167,7 +172,7 @@ def fit(body: Mapping[str, Any], accepts: Accepts) -> tuple[Mapping[str, Any], t
     A field of a demand that is refused goes only where it asks for nothing: whoever insists on a
     tier (by its name) hears its upstream's own refusal.
     """
-    if accepts == EVERYTHING:
+    if accepts is EVERYTHING or accepts == EVERYTHING:
         return body, ()
     fitted, done = dict(body), []
     for old, new in accepts.rename.items():

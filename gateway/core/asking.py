@@ -26,4 +26,4 @@ class Asks:
         is, `prompt` and `choice` are the tokens of the request and of one choice of its reply."""
         read = prompt + self.prompt + (choice * choices if self.reads_reply else 0)
         usage = Usage(read, choice if self.answer is None else self.answer)
-        return self.times * (own if self.price is None else self.price).cost(usage).total
+        return self.times * (own if self.price is None else self.price).total(usage)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from gateway.core.money import Usage
 from gateway.core.outcome import Attempt, Outcome
-from gateway.core.quick import quick
+from gateway.core.quick import maker, quick
 from gateway.core.routing import Route, recipe_tokens
 
 Policy = Literal["same_prompt", "bare_prompt"]
@@ -32,6 +32,9 @@ class Baseline:
     price: str = ""
 
 
+new_baseline = maker(Baseline)
+
+
 def reckon(route: Route, outcome: Outcome, prompt_estimate: int) -> Baseline:
     """Reckon what the request would have cost at the route's baseline tier.
 
@@ -53,8 +56,8 @@ def reckon(route: Route, outcome: Outcome, prompt_estimate: int) -> Baseline:
     else:
         prompt = (max(told - added, 0) or prompt_estimate) + wanted
         usage, basis = _imagined(used, prompt, route.reply_ratio(served.tier.name)), "estimated"
-    cost = tier.price.cost(usage).total
-    return Baseline(tier.name, cost, policy, basis, usage, tier.price.digest)
+    cost = tier.price.total(usage)
+    return new_baseline(tier.name, cost, policy, basis, usage, tier.price.digest)
 
 
 def _used(served: Attempt) -> Usage | None:
@@ -72,9 +75,11 @@ def _added(served: Attempt, *, escalated: bool) -> int:
 def _first_told(outcome: Outcome, served: Attempt) -> int:
     """Return the prompt of the first reply of the tier that served: a repair's tells it more than
     the client asked."""
-    answered = (each for each in outcome.attempts if each.calls and each.failure is None)
-    first = next((each for each in answered if each.tier.name == served.tier.name), served)
-    return min(first.calls[-1].usage.prompt, served.calls[-1].usage.prompt)
+    told = served.calls[-1].usage.prompt
+    for each in outcome.attempts:
+        if each.calls and each.failure is None and each.tier.name == served.tier.name:
+            return min(told, each.calls[-1].usage.prompt)
+    return told
 
 
 def _imagined(used: Usage, prompt: int, ratio: float) -> Usage:

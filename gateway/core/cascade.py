@@ -19,7 +19,7 @@ from gateway.core.errors import (
 from gateway.core.outcome import Attempt, CallRecord, Outcome, spent
 from gateway.core.plan import Hold, Plan, StartReason, Tier
 from gateway.core.steps import Call, Consult, Deliver, GiveUp, Race, Step
-from gateway.core.verdict import CheckSpec, Evidence, Verdict
+from gateway.core.verdict import CheckSpec, Evidence, Verdict, still_open
 
 REPAIRABLE = ("schema_invalid", "tool_error")
 """Reasons of a verdict that are about a reply's form."""
@@ -55,7 +55,8 @@ def next_step(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) -> Step
     two calls per tier, one repair, its checks and its race are ever made. What was outrun decides
     nothing.
     """
-    attempts = tuple(sorted(attempts, key=lambda each: not each.outrun))
+    if len(attempts) > 1:
+        attempts = tuple(sorted(attempts, key=lambda each: not each.outrun))
     if not attempts or attempts[-1].outrun:  # 1: nothing tried
         if elapsed >= plan.deadline:
             return GiveUp(DeadlineExceeded("The request's deadline passed before any call."))
@@ -192,8 +193,10 @@ def early_checks(
 ) -> tuple[str, ...]:
     """Return the checks to start with a draft of `tier`: those that are to run beside it, where
     its reply will be held whole and the ceiling has room for both."""
-    wanted = [spec for spec in tier.bar.checks if spec.concurrent]
     if not plan.judges(tier) or (stream and plan.hold(tier).policy != "reply"):
+        return ()
+    wanted = [spec for spec in tier.bar.checks if spec.concurrent]
+    if not wanted:
         return ()
     race = _race(plan, attempts, tier)
     begun = (tier, race.tier) if race else (tier,)
@@ -208,21 +211,21 @@ def _wanted_checks(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) ->
     last = attempts[-1]
     if last.reply is None or last.left:
         return None
-    known = {item.check for item in last.evidence}
-    open_specs = [spec for spec in last.tier.bar.checks if spec.name not in known]
-    free = tuple(spec.name for spec in open_specs if spec.free)
-    if free or not open_specs or last.released or not plan.judges(last.tier):
-        return Consult(free) if free else None
+    bar = last.tier.bar
+    if free := still_open(bar.free, last.evidence):
+        return Consult(free)
+    if not bar.paid or last.released or not plan.judges(last.tier):
+        return None
     paid = worth_buying(plan, last.tier, last.evidence, last.verdict)
     if not paid:
         return None
-    everything = tuple(spec.name for spec in last.tier.bar.checks if spec in paid)
+    everything = tuple(spec.name for spec in bar.checks if spec in paid)
     if elapsed >= plan.deadline:
         return Consult(everything, "deadline")
     fitting = _within(plan, attempts, last.tier, paid)
     if not fitting:
         return Consult(everything, "budget")
-    return Consult(fitting if last.tier.bar.at_once else fitting[:1])
+    return Consult(fitting if bar.at_once else fitting[:1])
 
 
 def worth_buying(
@@ -236,7 +239,7 @@ def worth_buying(
     provisional until then.
     """
     bar, known = tier.bar, {item.check for item in evidence}
-    unasked = [spec for spec in bar.checks if not spec.free and spec.name not in known]
+    unasked = [spec for spec in bar.paid if spec.name not in known]
     paid = tuple(sorted(unasked, key=lambda spec: plan.check_cost(tier, spec)))
     combiner = bar.combiner
     if verdict is None or combiner is None or _is_lost(combiner, evidence):

@@ -8,7 +8,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from io import StringIO
 from typing import Any, NamedTuple
 
@@ -23,7 +22,8 @@ CHARS_PER_TOKEN = 4
 """The rule of thumb behind every estimate of tokens; what rests on it is marked estimated."""
 
 
-@dataclass(frozen=True)
+@quick
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """A client's chat completion. `body` is every field it sent, known to us or not; `native` is
     the request as it came, where that was in another dialect."""
@@ -31,10 +31,11 @@ class ChatRequest:
     body: Mapping[str, Any]
     native: NativeRequest | None = None
 
-    @cached_property
-    def messages(self) -> tuple[Message, ...]:
+    @property
+    def messages(self) -> Sequence[Message]:
         """The conversation as sent."""
-        return tuple(self.body["messages"])
+        messages: Sequence[Message] = self.body["messages"]
+        return messages
 
     @property
     def model(self) -> str:
@@ -223,9 +224,12 @@ class _ChoiceDraft:
             "".join(self.refusal),
             self.finish,
             tuple(self.logprobs),
-            tuple(self.tool_calls[number].call() for number in sorted(self.tool_calls)),
+            self._called() if self.tool_calls else (),
             self.more,
         )
+
+    def _called(self) -> tuple[Mapping[str, Any], ...]:
+        return tuple(self.tool_calls[number].call() for number in sorted(self.tool_calls))
 
     def tokens(self) -> int:
         """Estimate from what was said, however it was split: a plain reply and a stream of the
@@ -280,8 +284,10 @@ class Draft:
 
     def reply(self, *, complete: bool) -> Reply:
         """Freeze what has arrived."""
-        ordered = (self._choices[index].choice() for index in sorted(self._choices))
-        return Reply(tuple(ordered), complete)
+        choices = []
+        for index in sorted(self._choices):
+            choices.append(self._choices[index].choice())
+        return Reply(tuple(choices), complete)
 
     def spent(self, prompt_estimate: int, context: int | None = None) -> Usage:
         """What was used: as reported where that can be, else estimated from the prompt and what has

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from gateway.core.combine import Combiner, Curve, Stage
 from gateway.core.plan import Hedge, Hold, Plan, Tier
-from gateway.core.quick import quick
+from gateway.core.quick import maker, quick
 from gateway.core.recipes import Recipe
 from gateway.core.routing import Overrides
 from gateway.core.session import NOTHING, Past
@@ -40,6 +40,9 @@ class Decided:
     readings: tuple[float, ...] = ()
     would: Plan | None = None
     down: tuple[str, ...] = ()
+
+
+new_decided = maker(Decided)
 
 
 def decided_row(decided: Decided) -> dict[str, Any]:

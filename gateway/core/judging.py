@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gateway.core.outcome import Attempt
 from gateway.core.plan import Plan, Tier
 from gateway.core.quick import changed
-from gateway.core.verdict import FALL_DOWN, LAST_TIER, Evidence, Verdict, judge
+from gateway.core.verdict import FALL_DOWN, LAST_TIER, Evidence, Verdict, judge, still_open
 
 
 def weigh(plan: Plan, tier: Tier, evidence: Sequence[Evidence], *, whole: bool = True) -> Verdict:
@@ -35,5 +35,4 @@ def judged(plan: Plan, attempt: Attempt) -> Attempt:
 
 def is_answered(attempt: Attempt) -> bool:
     """Has every free check of its bar been put to it?"""
-    known = {item.check for item in attempt.evidence}
-    return all(spec.name in known for spec in attempt.tier.bar.checks if spec.free)
+    return not still_open(attempt.tier.bar.free, attempt.evidence)

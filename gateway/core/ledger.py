@@ -16,7 +16,7 @@ from gateway.core.difficulty import Difficulty
 from gateway.core.errors import GatewayError, UpstreamTimeout
 from gateway.core.money import Usage
 from gateway.core.outcome import Attempt, CallRecord, Outcome, used_by
-from gateway.core.quick import quick
+from gateway.core.quick import maker, quick
 from gateway.core.signals import Signals
 
 
@@ -51,6 +51,9 @@ class Timing:
         return max(0.0, self.total - self.upstream - self.paused)
 
 
+new_timing = maker(Timing)
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -71,6 +74,9 @@ class Origin:
     stream: bool = False
     session: str = ""
     trace: str = ""
+
+
+new_origin = maker(Origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +199,9 @@ class Entry:
         if self.outcome.cancelled:
             return "cancelled"
         return (self.outcome.error.code or "error") if self.outcome.error else ""
+
+
+new_entry = maker(Entry)
 
 
 def scoring_cost(calls: Sequence[CallRecord]) -> int:

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from operator import add
 from typing import Any
 
-from gateway.core.quick import quick
+from gateway.core.quick import maker, quick
 
 NANO = 1_000_000_000
 """Nano-dollars in a dollar."""
@@ -71,9 +71,8 @@ class Usage:
     image_output: int = 0
     service: str = ""
 
-    @classmethod
+    @staticmethod
     def clamped(
-        cls,
         prompt: object,
         completion: object,
         cached: object = 0,
@@ -93,14 +92,14 @@ class Usage:
         whole = int(prompt)  # type: ignore[call-overload]
         out = int(completion)  # type: ignore[call-overload]
         if not (cached or cache_write or reasoning or parts):
-            return cls(whole, out, service=service)
+            return new_usage(whole, out, service=service)
         told = parts.get
         hit = _within(cached, whole)
         written = _within(cache_write, whole - hit)
         heard = _within(told("audio_input"), whole - hit - written)
         thought = _within(reasoning, out)
         spoken = _within(told("audio_output"), out - thought)
-        return cls(
+        return new_usage(
             prompt=whole,
             completion=out,
             cached=hit,
@@ -118,12 +117,8 @@ class Usage:
     def is_plain(self) -> bool:
         """Are all of its tokens of the common kinds: read anew, and said as text?"""
         rare = self.cached or self.cache_write or self.cache_write_1h or self.reasoning
-        return not (rare or self.audio_input or self.audio_output or self.images)
-
-    @property
-    def images(self) -> int:
-        """Tokens of images, both ways."""
-        return self.image_input + self.image_output
+        heard = self.audio_input or self.audio_output
+        return not (rare or heard or self.image_input or self.image_output)
 
     def __add__(self, other: Usage) -> Usage:
         """Sum both; one estimated part makes the sum an estimate, and two services none."""
@@ -141,6 +136,9 @@ class Usage:
             self.image_output + other.image_output,
             self.service if self.service == other.service else "",
         )
+
+
+new_usage = maker(Usage)
 
 
 def _is_count(value: object) -> bool:
@@ -170,16 +168,8 @@ class Cost:
     @property
     def total(self) -> int:
         """The sum of all kinds."""
-        return (
-            self.input
-            + self.cached_input
-            + self.cache_write
-            + self.output
-            + self.request
-            + self.reasoning
-            + self.audio
-            + self.image
-        )
+        read = self.input + self.cached_input + self.cache_write
+        return read + self.output + self.request + self.reasoning + self.audio + self.image
 
     @property
     def amounts(self) -> tuple[int, ...]:
@@ -203,6 +193,7 @@ class Cost:
 KINDS = tuple(field.name for field in fields(Cost))
 """The kinds of cost, in the order of `Cost.amounts`."""
 FREE = Cost()
+new_cost = maker(Cost)
 STANDARD = frozenset({"", "default", "standard", "auto", "on_demand"})
 """What upstreams call the common tier of service."""
 
@@ -243,6 +234,14 @@ class Price:
     def cost(self, usage: Usage) -> Cost:
         """Price one call."""
         return _priced(self.rates(usage) if self.bands or self.services else self, usage)
+
+    def total(self, usage: Usage) -> int:
+        """Price one call as a whole, in nano-dollars: what the kinds of `cost` come to."""
+        if not usage.is_plain:
+            return self.cost(usage).total
+        price = self.rates(usage) if self.bands or self.services else self
+        read, said = _share(usage.prompt, price.input), _share(usage.completion, price.output)
+        return read + said + price.request
 
     def rates(self, usage: Usage) -> Price:
         """Return the price that this call goes by: by its tier of service, then by its prompt.
@@ -292,7 +291,7 @@ _RATES = tuple(f.name for f in fields(Price) if f.name not in _NO_RATES)
 def _priced(price: Price, usage: Usage) -> Cost:
     if usage.is_plain:
         told, said = _share(usage.prompt, price.input), _share(usage.completion, price.output)
-        return Cost(told, 0, 0, said, price.request)
+        return new_cost(told, 0, 0, said, price.request)
     rest = usage.prompt - usage.cached - usage.cache_write
     said = usage.completion - usage.reasoning - usage.audio_output - usage.image_output
     written = _or(price.cache_write, price.input)

@@ -10,7 +10,7 @@ from gateway.core.chat import Delta, Reply
 from gateway.core.errors import GatewayError, UpstreamError
 from gateway.core.money import FREE, UNPRICED, Cost, Price, Usage
 from gateway.core.plan import Tier
-from gateway.core.quick import quick
+from gateway.core.quick import maker, quick
 from gateway.core.verdict import BARRED, FALL_DOWN, Evidence, Verdict
 
 
@@ -36,6 +36,9 @@ class CallRecord:
     error: str = ""
     price: Price = UNPRICED
     provider_id: str = ""
+
+
+new_call_record = maker(CallRecord)
 
 
 @quick
@@ -74,7 +77,10 @@ class Attempt:
     @property
     def barred(self) -> bool:
         """Was a check not bought, for want of money or time?"""
-        return any(item.finding.reason in BARRED for item in self.evidence)
+        for item in self.evidence:
+            if item.finding.reason in BARRED:
+                return True
+        return False
 
     @property
     def outrun(self) -> bool:
@@ -114,6 +120,9 @@ class Attempt:
         return self.reply is not None and self.failure is None and not self.left
 
 
+new_attempt = maker(Attempt)
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -128,9 +137,9 @@ class Outcome:
     @property
     def escalated(self) -> bool:
         """Was it served from a tier above the first tried?"""
-        if self.served is None or self.served.verdict == FALL_DOWN:
+        if self.served is None or self.served is self.attempts[0]:
             return False
-        if self.served is self.attempts[0]:
+        if self.served.verdict == FALL_DOWN:
             return False
         first = next(each for each in self.attempts if not (each.outrun and each.rival))
         return self.served.tier.name != first.tier.name

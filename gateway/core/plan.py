@@ -10,7 +10,7 @@ from gateway.core.accepts import EVERYTHING, Accepts
 from gateway.core.limits import Limits
 from gateway.core.money import Price
 from gateway.core.native import Wire
-from gateway.core.quick import quick
+from gateway.core.quick import maker, quick
 from gateway.core.recipes import Recipe
 from gateway.core.verdict import Bar, CheckSpec
 
@@ -115,7 +115,10 @@ class Plan:
 
     def escalates_to(self, tier: Tier) -> bool:
         """Is a call of `tier` an escalation: over the tier that the plan starts at?"""
-        return any(each.name == tier.name for each in self.tiers[1:])
+        for each in self.tiers[1:]:
+            if each.name == tier.name:
+                return True
+        return False
 
     def is_displaced(self, tier: Tier) -> bool:
         """Is a call of `tier` made because the tier under it did not serve: an escalation, or a
@@ -124,14 +127,19 @@ class Plan:
 
     def above(self, tier: Tier) -> Tier | None:
         """Return the next usable tier over `tier`; None for the last, or one from `below`."""
-        for place, each in enumerate(self.tiers[1:]):
-            if self.tiers[place].name == tier.name:
+        under = None
+        for each in self.tiers:
+            if under == tier.name:
                 return each
+            under = each.name
         return None
 
     def falls_to(self, tier: Tier) -> bool:
         """Is it one of those under the start? By name: whole tiers take long to compare."""
-        return any(each.name == tier.name for each in self.below)
+        for each in self.below:
+            if each.name == tier.name:
+                return True
+        return False
 
     def judges(self, tier: Tier) -> bool:
         """Is a reply of `tier` held to its bar? The last tier's, and a fallen-to one's, is not."""
@@ -141,3 +149,6 @@ class Plan:
         """P(the tier over `tier` is good), None when there is none or nobody knows."""
         above = self.above(tier)
         return None if above is None else self.p_good.get(above.name)
+
+
+new_plan = maker(Plan)

@@ -15,7 +15,7 @@ from gateway.core.money import Usage
 from gateway.core.native import NativeRequest
 from gateway.core.outcome import CallRecord
 from gateway.core.plan import Tier
-from gateway.core.quick import quick
+from gateway.core.quick import maker, quick
 from gateway.core.shadow import Shadow
 from gateway.core.signals import Signals
 from gateway.core.streaming import Intake
@@ -80,6 +80,9 @@ class UpstreamCall:
     affinity: Callable[[], str] = str
     on_named: Callable[[str], None] = _unheard
     intake: Intake | None = None
+
+
+new_upstream_call = maker(UpstreamCall)
 
 
 class Upstream(Protocol):
@@ -301,6 +304,7 @@ class OpenCall:
     price_hash: str = ""
 
 
+new_open_call = maker(OpenCall)
 Sink = Callable[[Entry], None]
 """A reader of finished entries: metrics, log."""
 ShadowSink = Callable[[Shadow], None]

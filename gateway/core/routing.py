@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Literal
 
-from gateway.core.accepts import elsewhere, foreign, param_of
+from gateway.core.asking import Asks
 from gateway.core.caching import Caching
+from gateway.core.capable import capable, fitting, require_able
 from gateway.core.chat import CHARS_PER_TOKEN
 from gateway.core.difficulty import Difficulty, start_index
 from gateway.core.errors import BadRequest, CeilingTooLow
 from gateway.core.limits import Limits
-from gateway.core.money import Usage, dollars
-from gateway.core.plan import Plan, StartReason, Tier
+from gateway.core.money import dollars, new_usage
+from gateway.core.plan import Plan, StartReason, Tier, new_plan
 from gateway.core.quick import quick
 from gateway.core.recipes import Recipe
 from gateway.core.scorer_spec import ScorerSpec
@@ -104,10 +104,25 @@ class Route:
     keepalive: float | None = None
     limits: Limits | None = None
     caching: Caching | None = None
+    asking: tuple[tuple[Tier, str, Asks], ...] = field(init=False, repr=False, compare=False)
+    """The tiers' checks that ask a model; made of `tiers`."""
+
+    def __post_init__(self) -> None:
+        """Gather once what would be looked for at each request."""
+        asking = [
+            (tier, spec.name, spec.asks)
+            for tier in self.tiers
+            for spec in tier.bar.checks
+            if spec.asks is not None
+        ]
+        object.__setattr__(self, "asking", tuple(asking))
 
     def tier(self, name: str) -> Tier | None:
         """Return the tier of that name, if the route has it."""
-        return next((tier for tier in self.tiers if tier.name == name), None)
+        for tier in self.tiers:
+            if tier.name == name:
+                return tier
+        return None
 
     @property
     def baseline_tier(self) -> Tier:
@@ -147,33 +162,52 @@ def make_plan(
     """
     ceiling = _lower(route.ceiling, overrides.ceiling)
     deadline = min(route.deadline, overrides.deadline or route.deadline)
-    expected = {tier.name: expected_cost(tier, signals, past) for tier in route.tiers}
-    plan = partial(
-        Plan,
+    expected = {}
+    for tier in route.tiers:
+        expected[tier.name] = expected_cost(tier, signals, past)
+    tiers, below, reason, speculate = _ladder(
+        route, signals, difficulty, overrides, past, down, expected
+    )
+    plan = new_plan(
+        tiers=tiers,
+        below=below,
+        reason=reason,
         deadline=deadline,
         ceiling=ceiling,
         expected=expected,
         p_good=_p_good(route, difficulty),
         check_costs=_check_costs(route, signals),
         choices=signals.choices,
+        speculate=speculate,
     )
+    return _within_ceiling(plan)
+
+
+def _ladder(
+    route: Route,
+    signals: Signals,
+    difficulty: Difficulty,
+    overrides: Overrides,
+    past: Past,
+    down: Collection[str],
+    expected: Mapping[str, int],
+) -> tuple[tuple[Tier, ...], tuple[Tier, ...], StartReason, float | None]:
+    """Return a plan's tiers and those below, why it starts where it does, and what it speculates
+    on: the tier that the request is bound to, or else the policy's choice."""
     if pinned := _pinned(route, overrides):
-        _require_able(pinned[0], signals)
-        return _within_ceiling(plan(tiers=(pinned[0],), reason=pinned[1]))
-    capable = _capable(route.tiers, signals)
-    usable = _fitting(capable, signals)
+        require_able(pinned[0], signals)
+        return (pinned[0],), (), pinned[1], None
+    able = capable(route.tiers, signals)
+    usable = fitting(able, signals)
     scored = start_index(difficulty.value, overrides.thresholds or route.thresholds)
     wanted, why = wanted_start(route.tiers, scored, past, expected)
-    start, reason = _start(route, usable, capable, wanted)
+    start, reason = _start(route, usable, able, wanted)
     reason = why if reason == "score" else reason
     at = usable.index(start)
     if start.name in down and (up := [t for t in usable[at:] if t.name not in down]):
         start, reason, at = up[0], "breaker", usable.index(up[0])
     below = tuple(reversed(usable[:at])) if route.fall_down else ()
-    speculate = _speculate(route, difficulty, start)
-    return _within_ceiling(
-        plan(tiers=tuple(usable[at:]), below=below, reason=reason, speculate=speculate)
-    )
+    return tuple(usable[at:]), below, reason, _speculate(route, difficulty, start)
 
 
 def expected_cost(tier: Tier, signals: Signals, past: Past = NOTHING) -> int:
@@ -182,31 +216,17 @@ def expected_cost(tier: Tier, signals: Signals, past: Past = NOTHING) -> int:
     its provider's cache gets the cache's price: any other is charged what a switch loses."""
     prompt = signals.prompt_tokens + recipe_tokens(tier.recipe)
     cached = cached_at(tier, signals.prompt_tokens, past)
-    return tier.price.cost(Usage(prompt, reply_tokens(signals), cached)).total
-
-
-def lacking(tier: Tier, signals: Signals) -> list[str]:
-    """Name what a request wants and a tier does not take."""
-    missed = [each for each in signals.demands if each in tier.accepts.refuse]
-    missed += foreign(tier.wire, signals.demands)
-    missed += elsewhere(tier.upstreams, signals.demands)
-    if signals.tools and not tier.takes_tools:
-        missed.append("tools")
-    if signals.images and not tier.takes_images:
-        missed.append("images")
-    return missed
+    return tier.price.total(new_usage(prompt, reply_tokens(signals), cached))
 
 
 def _check_costs(route: Route, signals: Signals) -> dict[tuple[str, str], int]:
     """Price every check that asks a model, for this request."""
     length = signals.max_tokens or ASSUMED_REPLY_TOKENS
     read = signals.prompt_tokens
-    return {
-        (tier.name, spec.name): spec.asks.cost(tier.price, read, length, signals.choices)
-        for tier in route.tiers
-        for spec in tier.bar.checks
-        if spec.asks is not None
-    }
+    costs = {}
+    for tier, check, asks in route.asking:
+        costs[tier.name, check] = asks.cost(tier.price, read, length, signals.choices)
+    return costs
 
 
 def reply_tokens(signals: Signals) -> int:
@@ -225,13 +245,18 @@ def recipe_tokens(recipe: Recipe | None, *, escalated: bool = False) -> int:
 
 
 def _lower(first: int | None, second: int | None) -> int | None:
-    bounds = [bound for bound in (first, second) if bound is not None]
-    return min(bounds, default=None)
+    if first is None or second is None:
+        return second if first is None else first
+    return min(first, second)
 
 
 def _p_good(route: Route, difficulty: Difficulty) -> dict[str, float]:
-    chances = ((tier.name, difficulty.good_at(i)) for i, tier in enumerate(route.tiers))
-    return {name: chance for name, chance in chances if chance is not None}
+    known = {}
+    for place, tier in enumerate(route.tiers):
+        chance = difficulty.good_at(place)
+        if chance is not None:
+            known[tier.name] = chance
+    return known
 
 
 def _pinned(route: Route, overrides: Overrides) -> tuple[Tier, StartReason] | None:
@@ -245,41 +270,6 @@ def _pinned(route: Route, overrides: Overrides) -> tuple[Tier, StartReason] | No
     if (overrides.mode or route.mode) != "enforce":
         return route.baseline_tier, "mode"
     return None
-
-
-def _capable(tiers: Sequence[Tier], signals: Signals) -> list[Tier]:
-    capable = [tier for tier in tiers if not lacking(tier, signals)]
-    if not capable:
-        missed = {each: None for tier in tiers for each in lacking(tier, signals)}
-        told = f"No tier of this route takes {' and '.join(missed)}."
-        raise BadRequest(told, param=param_of(next(iter(missed))))
-    return capable
-
-
-def _require_able(tier: Tier, signals: Signals) -> None:
-    """Raise BadRequest where a tier's dialect has no words for what its client's dialect asks: no
-    upstream could refuse that, since it would not hear of it."""
-    lost = foreign(tier.wire, signals.demands)
-    if lost:
-        raise BadRequest(
-            f"Tier {tier.name!r} speaks {tier.wire!r}, which has no words for "
-            f"{' and '.join(lost)}. "
-            "Leave it out, or name a route with a tier that speaks your dialect.",
-            code="unsupported_by_dialect",
-        )
-    if missed := elsewhere(tier.upstreams, signals.demands):
-        raise BadRequest(
-            f"Tier {tier.name!r} cannot go on from {missed[0]}. Name the tier that made it.",
-            param="previous_response_id",
-        )
-
-
-def _fitting(tiers: Sequence[Tier], signals: Signals) -> list[Tier]:
-    """Return the tiers whose window fits. The estimate is rough, so that when none does the
-    widest stays and the upstream has the last word. A file's size says too little for that."""
-    need = signals.prompt_tokens - signals.file_tokens + (signals.max_tokens or 0)
-    fits = [tier for tier in tiers if tier.context is None or tier.context >= need]
-    return fits or [max(tiers, key=lambda tier: tier.context or 0)]
 
 
 def _start(

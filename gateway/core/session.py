@@ -41,9 +41,10 @@ def wanted_start(
     """
     latched = min(past.latched, len(tiers) - 1)
     at = max(scored, 0 if past.probe else latched)
-    warm = next((i for i, tier in enumerate(tiers) if tier.name == past.warm), 0)
-    if past.history and warm > at and expected[past.warm] <= expected[tiers[at].name]:
-        return warm, "cache"
+    if past.history:
+        warm = next((i for i, tier in enumerate(tiers) if tier.name == past.warm), 0)
+        if warm > at and expected[past.warm] <= expected[tiers[at].name]:
+            return warm, "cache"
     if at > scored:
         return at, "latch"
     return at, "probe" if past.probe and latched > at else "score"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gateway.core.accepts import demands_of
 from gateway.core.chat import CHARS_PER_TOKEN, ChatRequest, Message
 from gateway.core.prompt_size import beside_text, size_of
-from gateway.core.quick import quick
+from gateway.core.quick import maker, quick
 
 VERSION = 2
 """Raise it when a signal changes meaning: artefacts trained on another version are refused."""
@@ -50,31 +50,42 @@ class Signals:
     made: int = 1
 
 
+new_signals = maker(Signals)
+
+
 def measure(request: ChatRequest) -> Signals:
     """Measure a request; linear in its size."""
     messages, tools = request.messages, request.tools
-    texts = [text_of(message) for message in messages]
     beside = beside_text(request)
     schema_chars = len(json.dumps(tools)) if tools else 0
-    images = sum(_images(message) for message in messages)
-    size = sum(map(size_of, texts)) + schema_chars + beside.chars
+    size = schema_chars + beside.chars
     file_tokens = beside.files // CHARS_PER_TOKEN
-    said = list(zip(messages, texts, strict=True))
-    return Signals(
-        text=next((text for m, text in reversed(said) if m.get("role") == "user"), ""),
-        prompt_chars=sum(map(len, texts)),
+    asked, chars, turns, images, system_chars = "", 0, 0, 0, 0
+    for message in messages:
+        text, role = text_of(message), message.get("role")
+        chars += len(text)
+        size += size_of(text)
+        images += _images(message)
+        if role == "user":
+            turns += 1
+            asked = text
+        elif role in _INSTRUCTING:
+            system_chars += len(text)
+    return new_signals(
+        text=asked,
+        prompt_chars=chars,
         prompt_tokens=size // CHARS_PER_TOKEN
         + 4 * len(messages)
         + IMAGE_TOKENS * images
         + file_tokens,
-        turns=sum(message.get("role") == "user" for message in messages),
+        turns=turns,
         tools=len(tools),
         images=images,
         wants_json=_wants_json(request.body.get("response_format")),
         max_tokens=request.max_tokens,
         choices=request.choices,
         schema_chars=schema_chars,
-        system_chars=sum(len(text) for m, text in said if m.get("role") in _INSTRUCTING),
+        system_chars=system_chars,
         demands=demands_of(request),
         file_tokens=file_tokens,
         # Some servers make `best_of` and return the best `n`.

@@ -9,7 +9,7 @@ from typing import Literal
 from gateway.core.asking import Asks
 from gateway.core.chat import ChatRequest, Reply
 from gateway.core.combine import Combiner
-from gateway.core.quick import quick
+from gateway.core.quick import maker, quick
 
 Result = Literal["pass", "fail", "abstain"]
 
@@ -85,6 +85,9 @@ class Evidence:
     cost: int = 0
 
 
+new_evidence = maker(Evidence)
+
+
 @dataclass(frozen=True, slots=True)
 class CheckSpec:
     """A check a bar asks for, and what one run of it is expected to cost in nano-dollars.
@@ -142,11 +145,28 @@ class Bar:
     at_once: bool = False
     early: Early = field(default_factory=Early)
     combiner: Combiner | None = None
+    free: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """The checks that are free, by name; made of `checks`, as what follows."""
+    paid: tuple[CheckSpec, ...] = field(init=False, repr=False, compare=False)
+    """Those that are not."""
+    needs_logprobs: bool = field(init=False, repr=False, compare=False)
+    """Must the upstream be asked for token log-probabilities?"""
 
-    @property
-    def needs_logprobs(self) -> bool:
-        """Must the upstream be asked for token log-probabilities?"""
-        return any(spec.name == "logprob" for spec in self.checks)
+    def __post_init__(self) -> None:
+        """Sort once what would be sorted at each request."""
+        free = tuple(spec.name for spec in self.checks if spec.free)
+        object.__setattr__(self, "free", free)
+        object.__setattr__(self, "paid", tuple(spec for spec in self.checks if not spec.free))
+        needs_logprobs = any(spec.name == "logprob" for spec in self.checks)
+        object.__setattr__(self, "needs_logprobs", needs_logprobs)
+
+
+def still_open(checks: tuple[str, ...], evidence: Sequence[Evidence]) -> tuple[str, ...]:
+    """Return those of these checks that are not in the evidence."""
+    known = {item.check for item in evidence}
+    if known.issuperset(checks):
+        return ()
+    return tuple(name for name in checks if name not in known) if known else checks
 
 
 @quick
@@ -181,14 +201,19 @@ def judge(
     next tier that is not expected to do better by `min_gain` is not worth calling, unless the reply
     is broken.
     """
-    failed = [item.finding for item in evidence if item.finding.result == "fail"]
-    for finding in failed:
-        if finding.broken:
-            return Verdict(False, finding.reason, 0.0, broken=True)
+    failed = []
+    for item in evidence:
+        finding = item.finding
+        if finding.result == "fail":
+            if finding.broken:
+                return Verdict(False, finding.reason, 0.0, broken=True)
+            failed.append(finding)
     combiner = bar.combiner
-    known = [item for item in evidence if combiner is not None and combiner.knows(item.check)]
+    if combiner is None:
+        return _by_the_least(bar, evidence, next_good)
+    known = [item for item in evidence if combiner.knows(item.check)]
     said = {item.check: _stated(item.finding) for item in known}
-    if combiner is None or not (whole or any(each is not None for each in said.values())):
+    if not (whole or any(each is not None for each in said.values())):
         return _by_the_least(bar, evidence, next_good)
     others = [item for item in evidence if item.check not in said]
     if any(item.finding.result == "fail" for item in others):
@@ -208,13 +233,16 @@ def _stated(finding: Finding) -> float | None:
 
 def _by_the_least(bar: Bar, evidence: Sequence[Evidence], next_good: float | None) -> Verdict:
     """Judge without a combiner."""
-    failed = [item.finding for item in evidence if item.finding.result == "fail"]
-    if failed:
-        if _no_gain(bar, 0.0, next_good):
-            return Verdict(accepted=True, reason="no_gain", confidence=0.0)
-        return Verdict(False, failed[0].reason, 0.0)
-    stated = [item.finding.confidence for item in evidence if item.finding.confidence is not None]
-    return _at_the_bar(bar, min(stated, default=None), next_good, "low_confidence")
+    least = None
+    for item in evidence:
+        finding = item.finding
+        if finding.result == "fail":
+            if _no_gain(bar, 0.0, next_good):
+                return Verdict(accepted=True, reason="no_gain", confidence=0.0)
+            return Verdict(False, finding.reason, 0.0)
+        if finding.confidence is not None:
+            least = finding.confidence if least is None else min(least, finding.confidence)
+    return _at_the_bar(bar, least, next_good, "low_confidence")
 
 
 def _at_the_bar(

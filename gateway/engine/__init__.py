@@ -25,9 +25,9 @@ from gateway.engine.booking import BookedCalls
 from gateway.engine.checking import Examining
 from gateway.engine.racing import Calls, HedgeBudget
 from gateway.engine.shadow import ShadowCalls
-from gateway.engine.state import LOGGER, NOBODY, Job, Parts, Run, Undecided
+from gateway.engine.state import LOGGER, NOBODY, Job, Parts, Run, Undecided, new_job
 
-__all__ = ["Engine", "Job", "Parts", "ShadowCalls", "Undecided"]
+__all__ = ["Engine", "Job", "Parts", "ShadowCalls", "Undecided", "new_job"]
 
 
 class Engine:

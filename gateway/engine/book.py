@@ -7,9 +7,9 @@ from typing import Literal
 
 from gateway.core.errors import UpstreamDown, UpstreamError
 from gateway.core.money import FREE, Usage
-from gateway.core.outcome import CallRecord
+from gateway.core.outcome import CallRecord, new_call_record
 from gateway.core.plan import Tier
-from gateway.core.ports import OpenCall, Purpose
+from gateway.core.ports import OpenCall, Purpose, new_open_call
 from gateway.engine.state import Job, Parts
 
 Status = Literal["ok", "failed", "left", "cancelled"]
@@ -64,7 +64,7 @@ class Book:
     def _mark(self) -> OpenCall:
         """What a crash in the middle of the call leaves to be booked by."""
         price, guess = self._tier.price, self._guess
-        return OpenCall(
+        return new_open_call(
             call_id=self.call_id,
             entry_id=self._job.origin.entry_id,
             route=self._job.route.name,
@@ -74,7 +74,7 @@ class Book:
             opened_at=self._parts.wall(),
             prompt_estimate=guess.prompt,
             completion_estimate=guess.completion,
-            cost_estimate=price.cost(guess).total,
+            cost_estimate=price.total(guess),
             purpose=self._purpose,
             price_version=price.version,
             price_hash=price.digest,
@@ -102,7 +102,7 @@ class Book:
 
     def _settle(self, status: Status, usage: Usage | None, failure: UpstreamError | None) -> None:
         """Write the call down; it is free where nothing is billed, not where nothing was used."""
-        record = CallRecord(
+        record = new_call_record(
             call_id=self.call_id,
             tier=self._tier.name,
             upstream=self._upstream,

@@ -15,9 +15,9 @@ from gateway.core.errors import UNBILLED, UpstreamError, UpstreamTimeout
 from gateway.core.gate import Gate, says_something
 from gateway.core.judging import weigh
 from gateway.core.money import Usage
-from gateway.core.outcome import Attempt, Outcome
+from gateway.core.outcome import Attempt, Outcome, new_attempt
 from gateway.core.plan import Tier
-from gateway.core.ports import UpstreamCall
+from gateway.core.ports import new_upstream_call
 from gateway.core.routing import recipe_tokens, reply_tokens
 from gateway.core.signals import text_of
 from gateway.core.verdict import EARLY, FALL_DOWN, Early, Evidence, Finding, Verdict
@@ -103,7 +103,7 @@ class Drafting:
         sent = self._sent
         plan = self._job.plan
         left = plan.deadline - self._run.elapsed()
-        call = UpstreamCall(
+        call = new_upstream_call(
             call_id=self._book.call_id,
             tier=self._tier,
             body=sent.body,
@@ -226,7 +226,7 @@ class Drafting:
         if tier.bar.combiner and worth_buying(plan, tier, self._prefix, self._judged):
             return False
         run, drafted = self._run, self._spent()
-        cost = self._tier.price.cost(drafted).total
+        cost = self._tier.price.total(drafted)
         return may_escalate(self._job.plan, run.attempts, self._tier, run.elapsed(), cost)
 
     def _refuses(self, opening: Reply) -> Finding:
@@ -269,7 +269,7 @@ class Drafting:
         calls = self._book.close(self._status, self._usage(), self._failure)
         whole = self._status == "ok" and not outrun
         waiting = self._lane.take() if self._lane is not None else []
-        return Attempt(
+        return new_attempt(
             tier=self._tier,
             calls=calls,
             reply=gate.draft.reply(complete=whole) if whole or deferred else None,

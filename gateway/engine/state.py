@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from gateway.core.baseline import reckon
 from gateway.core.chat import ChatRequest, Delta, Reply
-from gateway.core.decided import Decided
+from gateway.core.decided import Decided, new_decided
 from gateway.core.difficulty import Difficulty
 from gateway.core.dispatch import as_asked_of
-from gateway.core.ledger import Entry, Origin, Timing, status_of
+from gateway.core.ledger import Entry, Origin, new_entry, new_timing, status_of
 from gateway.core.outcome import Attempt, CallRecord, Outcome
 from gateway.core.plan import Plan, Tier
 from gateway.core.ports import (
@@ -24,12 +24,12 @@ from gateway.core.ports import (
     Sink,
     Upstream,
 )
-from gateway.core.quick import quick
+from gateway.core.quick import maker, quick
 from gateway.core.routing import Overrides, Route
 from gateway.core.session import NOTHING, Past
 from gateway.core.signals import Signals
 from gateway.core.streaming import Client, Head
-from gateway.core.verdict import ABSTAIN, Check, Evidence
+from gateway.core.verdict import ABSTAIN, Check, Evidence, new_evidence
 
 LOGGER = logging.getLogger("waterfall")
 LONGEST_KEPT = 1_000_000
@@ -89,6 +89,9 @@ class Job:
     conversation: Callable[[], str] = str
     propensity: float = 1.0
     down: tuple[str, ...] = ()
+
+
+new_job = maker(Job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,11 +203,11 @@ class Run:
             entry_id = self.job.origin.entry_id
             LOGGER.exception("The check %s failed on the reply of the entry %s.", name, entry_id)
             finding = ABSTAIN
-        return Evidence(name, finding, self.parts.clock() - started)
+        return new_evidence(name, finding, self.parts.clock() - started)
 
     def _decided(self) -> Decided:
         job = self.job
-        return Decided(
+        return new_decided(
             plan=job.plan,
             thresholds=job.thresholds,
             asked=job.asked,
@@ -225,12 +228,12 @@ class Run:
         total = self.elapsed()
         served = outcome.served is not None
         first = self.first_token if job.request.stream else (total if served else None)
-        entry = Entry(
+        entry = new_entry(
             origin=job.origin,
             route=job.route.name,
             mode=job.mode,
             outcome=outcome,
-            timing=Timing(total, first, self.waited, job.decision, self.paused),
+            timing=new_timing(total, first, self.waited, job.decision, self.paused),
             status=status_of(outcome),
             start_tier=job.plan.tiers[0].name,
             start_reason=job.plan.reason,

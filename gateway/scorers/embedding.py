@@ -114,7 +114,7 @@ class RemoteScorer:
 
     def estimate(self, signals: Signals) -> int:
         """Estimate what asking costs, in nano-dollars."""
-        return self._tier.price.cost(_guess(clip(signals.text))).total
+        return self._tier.price.total(_guess(clip(signals.text)))
 
     async def ask(
         self, signals: Signals, base: Difficulty, seconds: float, calls: Calls

@@ -62,7 +62,7 @@ class LlmScorer:
 
     def estimate(self, signals: Signals) -> int:
         """Estimate what asking costs, in nano-dollars."""
-        return self._spec.tier.price.cost(self._guess(signals)).total
+        return self._spec.tier.price.total(self._guess(signals))
 
     async def ask(
         self, signals: Signals, base: Difficulty, seconds: float, calls: Calls

@@ -109,6 +109,11 @@ def test_what_a_repair_was_told_is_the_waterfall_s_own():
     assert reckoned(ROUTE, served(LARGE, Usage(101, 31), broken)) == Usage(60, 31)
 
 
+def test_a_reply_that_broke_off_was_told_what_it_was():
+    outcome = served(SMALL, Usage(101, 31), failure=UpstreamDown("x"))
+    assert reckoned(ROUTE, outcome) == Usage(101, 31)
+
+
 @pytest.mark.parametrize(("ratio", "tokens"), [(2.0, 62), (0.5, 16)])
 def test_its_replies_may_be_known_to_be_of_another_length(ratio, tokens):
     route = replace(ROUTE, baseline_reply={"small": ratio})

@@ -19,7 +19,7 @@ def test_a_request_reads_its_body_and_keeps_it_whole():
     body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "x_unknown": [1, 2]}
     asked = ChatRequest(body)
     assert asked.body is body
-    assert (asked.model, asked.messages) == ("m", ({"role": "user", "content": "hi"},))
+    assert (asked.model, asked.messages) == ("m", [{"role": "user", "content": "hi"}])
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,7 @@ def usages(draw):
 def test_a_cost_is_never_negative_and_its_parts_are_the_whole(price, usage):
     cost = price.cost(usage)
     assert min(cost.amounts) >= 0
+    assert price.total(usage) == cost.total
     assert cost.total == sum(cost.amounts) == sum(getattr(cost, kind) for kind in KINDS)
 
 
@@ -216,6 +217,7 @@ def test_a_band_begins_with_the_first_token_over_its_edge(price, prompts):
         over = [band for edge, band in price.bands if prompt > edge]
         rates = over[-1] if over else replace(price, bands=())
         assert price.cost(Usage(prompt, 9)) == rates.cost(Usage(prompt, 9))
+        assert price.total(Usage(prompt, 9)) == rates.cost(Usage(prompt, 9)).total
 
 
 @given(usages(), usages())

@@ -28,6 +28,13 @@ def test_the_last_user_message_is_the_text():
     assert signals.prompt_tokens == 15 // 4 + 4 * 3
 
 
+def test_what_instructs_is_measured_apart():
+    told = [{"role": "system", "content": "be kind"}, {"role": "developer", "content": "be"}]
+    signals = measured(*told, user("hi"))
+    assert (signals.system_chars, signals.turns, signals.text) == (9, 1, "hi")
+    assert signals.prompt_chars == 11
+
+
 def test_parts_and_images():
     signals = measured(
         user([{"type": "text", "text": "a"}, IMAGE, {"type": "text", "text": "b"}, 7])
