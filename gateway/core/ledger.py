@@ -6,7 +6,7 @@ reply, and no prompt unless the configuration asks for prompts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -170,7 +170,10 @@ class Entry:
     @property
     def check_cost(self) -> int:
         """What the checks cost; it is part of `cost`."""
-        return sum(attempt.check_cost for attempt in self.outcome.attempts)
+        total = 0
+        for attempt in self.outcome.attempts:
+            total += attempt.check_cost
+        return total
 
     @property
     def finish(self) -> str:
@@ -184,12 +187,13 @@ class Entry:
         return used_by(self.calls)
 
     @property
-    def calls(self) -> Iterator[CallRecord]:
+    def calls(self) -> list[CallRecord]:
         """Every call, in order: the scorer's, then each attempt's and its checks'."""
-        yield from self.scoring
+        calls = [*self.scoring]
         for attempt in self.outcome.attempts:
-            yield from attempt.calls
-            yield from attempt.checking
+            calls += attempt.calls
+            calls += attempt.checking
+        return calls
 
     @property
     def reason(self) -> str:
@@ -206,7 +210,10 @@ new_entry = maker(Entry)
 
 def scoring_cost(calls: Sequence[CallRecord]) -> int:
     """What a scorer's calls cost, in nano-dollars."""
-    return sum(call.cost.total for call in calls)
+    total = 0
+    for call in calls:
+        total += call.cost.total
+    return total
 
 
 def reason_of(attempt: Attempt) -> str:
@@ -238,7 +245,9 @@ def status_of(outcome: Outcome) -> int:
 def escalations(outcome: Outcome) -> list[Escalation]:
     """List every move up between tiers, with its cause; a fall to a lower tier is none, nor is a
     repair at the same one."""
-    moves = []
+    moves: list[Escalation] = []
+    if not outcome.attempts[1:]:  # most requests, and there is nothing to look at
+        return moves
     risen = [a for a in outcome.attempts if not (a.fallen or (a.outrun and a.rival))]
     for last, after in pairwise(risen):
         if last.tier.name == after.tier.name:  # a repair, or a hedge
