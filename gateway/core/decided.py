@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, replace
+from operator import attrgetter
 from typing import Any, Final
 
 from gateway.core.combine import Combiner, Curve, Stage
@@ -18,6 +19,7 @@ from gateway.core.verdict import Bar, CheckSpec, Early
 
 VERSION = 1
 """Of the JSON: one that is newer than this is not read."""
+_NAME: Final = attrgetter("name")
 
 
 @quick
@@ -47,13 +49,11 @@ new_decided = maker(Decided)
 
 def decided_row(decided: Decided) -> dict[str, Any]:
     """Flatten it into plain JSON values; of the signals only what a plan is made of."""
-    plan, would = decided.plan, decided.would
-    known = [plan, would] if would is not None else [plan]
-    tiers = {tier.name: tier for each in known for tier in (*each.tiers, *each.below)}
+    plan, would, past = decided.plan, decided.would, decided.past
     signals, asked = decided.signals, decided.asked
-    return {
+    made: dict[str, Any] = {
         "v": VERSION,
-        "ladder": [_tier_row(plan, tier) for tier in tiers.values()],
+        "ladder": _ladder(plan, would),
         "plan": _plan_row(plan),
         "would": None if would is None else _plan_row(would),
         "thresholds": list(decided.thresholds),
@@ -64,21 +64,36 @@ def decided_row(decided: Decided) -> dict[str, Any]:
             "ceiling": asked.ceiling,
             "deadline": asked.deadline,
         },
-        "past": [
-            decided.past.latched,
-            decided.past.probe,
-            decided.past.warm,
-            decided.past.history,
-        ],
-        "signals": {name: getattr(signals, name) for name in _PLANNED}
-        | ({"demands": list(signals.demands)} if signals.demands else {}),
+        "past": [past.latched, past.probe, past.warm, past.history],
+        "signals": _signals_row(signals),
         "readings": list(decided.readings),
-        **({"down": list(decided.down)} if decided.down else {}),
     }
+    if decided.down:
+        made["down"] = list(decided.down)
+    return made
 
 
-_PLANNED = ("prompt_tokens", "max_tokens", "choices", "tools", "images")
-"""The signals that a plan is made of."""
+def _ladder(plan: Plan, would: Plan | None) -> list[dict[str, Any]]:
+    """Write each tier of both plans once; its checks cost what they were expected to in `plan`."""
+    rows = {}
+    for each in (plan,) if would is None else (plan, would):
+        for tier in (*each.tiers, *each.below):
+            rows[tier.name] = _tier_row(plan, tier)
+    return list(rows.values())
+
+
+def _signals_row(signals: Signals) -> dict[str, Any]:
+    """Write the signals that a plan is made of."""
+    made: dict[str, Any] = {
+        "prompt_tokens": signals.prompt_tokens,
+        "max_tokens": signals.max_tokens,
+        "choices": signals.choices,
+        "tools": signals.tools,
+        "images": signals.images,
+    }
+    if signals.demands:
+        made["demands"] = list(signals.demands)
+    return made
 
 
 def read_decided(flat: Mapping[str, Any]) -> Decided:
@@ -107,8 +122,8 @@ def _read_signals(flat: Mapping[str, Any]) -> Signals:
 
 def _plan_row(plan: Plan) -> dict[str, Any]:
     return {
-        "tiers": [tier.name for tier in plan.tiers],
-        "below": [tier.name for tier in plan.below],
+        "tiers": list(map(_NAME, plan.tiers)),
+        "below": list(map(_NAME, plan.below)),
         "reason": plan.reason,
         "deadline": plan.deadline,
         "ceiling": plan.ceiling,
