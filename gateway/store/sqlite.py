@@ -43,11 +43,10 @@ _MARK = """
 INSERT INTO rollup_due (hour) SELECT :hour
 WHERE NOT EXISTS (SELECT 1 FROM rollup_due WHERE hour = :hour AND taken = 0)"""
 _UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
-# sqlite3 binds neither of these as it is: for each, some thirty a request, it would look for a way to
-# adapt it, make an AttributeError and drop that, which was a fifth of what writing a request takes.
+# sqlite3 binds neither of these as it is: for each, some thirty a request, it would look for a way
+# to adapt it, make an AttributeError and drop that: a fifth of what writing a request takes.
 sqlite3.register_adapter(bool, int)
-sqlite3.register_adapter(type(None), {}.get)  # None for None, and nothing of Python's is called
-
+sqlite3.register_adapter(type(None), {}.get)  # type: ignore[arg-type] # None: None, in C alone
 _UNWRITABLE = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError)
 
 _log = logging.getLogger(__name__)
