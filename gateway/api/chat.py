@@ -11,7 +11,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -72,11 +72,10 @@ class Chat:
         at, own_id = self._clocks.monotonic(), self._clocks.new_id()
         known_as = request_id(scope, own_id)
         service = self._switch.service
-        with service.in_flight, ExitStack() as inside:
+        with service.in_flight, Place(self._switch.room, receive) as place:
             try:
                 key = self._admit(scope, service)
-                place = Place(self._switch.room, receive)
-                inside.enter_context(place)
+                place.take()
                 arrival = Arrival(scope, key, at, own_id, known_as, self._dialect)
                 body = await read_json(scope, place.receive, service.max_body)
                 if self._dialect is RESPONSES and "previous_response_id" in body:

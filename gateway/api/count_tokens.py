@@ -6,8 +6,6 @@ costs nothing.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
 from gateway.api import headers
 from gateway.api.auth import identify
 from gateway.api.crowding import Place
@@ -38,11 +36,10 @@ class CountTokens:
         known_as = id_of(scope, own_id)
         ids = [*headers.ids(known_as), *id_headers(MESSAGES, known_as)]
         service = self._switch.service
-        with service.in_flight, ExitStack() as inside:
+        with service.in_flight, Place(self._switch.room, receive) as place:
             try:
                 key = identify(scope, service.keys)
-                place = Place(self._switch.room, receive)
-                inside.enter_context(place)
+                place.take()
                 body = await read_json(scope, place.receive, service.max_body)
                 arrival = Arrival(scope, key, at, own_id, known_as, MESSAGES)
                 # What is counted has no reply to be bounded. The body itself stays as it came.

@@ -4,6 +4,7 @@ and when to come back."""
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Self
 
 from gateway.api.http import Message, Receive
 from gateway.core.errors import Overloaded
@@ -14,19 +15,24 @@ COME_BACK = 1.0
 
 
 class Place:
-    """One request's place in a room, from its first byte to its last. Entering raises Overloaded
-    where there is none; so does receiving more of its body than there is room for."""
+    """One request's place in a room, from when it is taken to the end of the context."""
 
-    __slots__ = ("_receive", "_room", "_size")
+    __slots__ = ("_receive", "_room", "_size", "_taken")
 
     def __init__(self, room: Room, receive: Receive) -> None:
         self._room, self._receive = room, receive
         self._size = 0
+        self._taken = False
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def take(self) -> None:
+        """Take it. Raises Overloaded where there is none."""
         if not self._room.enter():
             told = "This gateway has as many requests under way as it takes; try again soon."
             raise Overloaded(told, code="too_many_requests_under_way", retry_after=COME_BACK)
+        self._taken = True
 
     def __exit__(
         self,
@@ -34,10 +40,12 @@ class Place:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._room.leave(self._size)
+        if self._taken:
+            self._room.leave(self._size)
 
     async def receive(self) -> Message:
-        """Receive a message of the client's."""
+        """Receive a message of the client's. Raises Overloaded for more of a body than there is
+        room for."""
         message = await self._receive()
         size = len(message.get("body", b""))
         if size:

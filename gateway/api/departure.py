@@ -23,7 +23,7 @@ class Departure:
     __slots__ = ("_hearing", "_over", "_receive", "_task")
 
     def __init__(self, receive: Receive) -> None:
-        self._receive = receive
+        self._receive: Receive | None = receive
         self._hearing: Coroutine[Any, Any, Message] | None = None
         self._over = False
 
@@ -38,6 +38,8 @@ class Departure:
         self._over = True
         if self._hearing is not None:
             self._hearing.close()
+            # What was waited for may know us, as its callback, for as long as it lives.
+            self._hearing = self._receive = None
         if kind is asyncio.CancelledError:
             self._task.uncancel()
             return True
@@ -45,8 +47,9 @@ class Departure:
 
     def _hear(self) -> None:
         """Ask for the client's next message, and go on with it."""
-        self._hearing = cast("Coroutine[Any, Any, Message]", self._receive())
-        self._go_on()
+        if self._receive is not None:
+            self._hearing = cast("Coroutine[Any, Any, Message]", self._receive())
+            self._go_on()
 
     def _go_on(self, _: asyncio.Future[Any] | None = None) -> None:
         """Run `receive` until it waits again, or has a message."""

@@ -22,7 +22,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-JSON = (b"content-type", b"application/json")
+_JSON = b"application/json"
+JSON = (b"content-type", _JSON)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _MAX_DEPTH = 64
 _KNOWN = "waterfall.headers"
@@ -41,13 +42,18 @@ def stopping() -> NotReady:
     return NotReady("This gateway is shutting down; try another.", retry_after=1.0)
 
 
+def by_name(scope: Scope) -> Mapping[bytes, bytes]:
+    """Return the request's headers by their names, of one that was sent twice the first."""
+    known: Mapping[bytes, bytes] | None = scope.get(_KNOWN)
+    if known is None:  # once: a dozen are asked for, and SDKs send as many more
+        known = scope[_KNOWN] = dict(reversed(list(scope["headers"])))
+    return known
+
+
 def header(scope: Scope, name: bytes) -> str | None:
     """Return a request header's value, the first if it was sent twice; None without one."""
-    known = scope.get(_KNOWN)
-    if known is None:  # by name from now on: a dozen are asked for, and SDKs send as many more
-        known = scope[_KNOWN] = dict(reversed(list(scope["headers"])))
-    value = known.get(name)
-    return None if value is None else str(value.decode("latin-1"))
+    value = by_name(scope).get(name)
+    return None if value is None else value.decode("latin-1")
 
 
 def request_id(scope: Scope, otherwise: str) -> str:
@@ -61,12 +67,13 @@ async def read_json(scope: Scope, receive: Receive, limit: int) -> dict[str, Any
 
     Raises UnsupportedMedia, BodyTooLarge, BadRequest, or ClientGone.
     """
-    kind = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
-    if kind != "application/json":
+    known = by_name(scope)
+    kind = known.get(b"content-type", b"")
+    if kind != _JSON and kind.partition(b";")[0].strip().lower() != _JSON:
         raise UnsupportedMedia("Send the request as JSON, with content-type: application/json.")
-    if (header(scope, b"content-encoding") or "identity").lower() != "identity":
+    if known.get(b"content-encoding", b"identity").lower() != b"identity":
         raise UnsupportedMedia("Send the body uncompressed: content-encoding is not supported.")
-    raw = await _read(scope, receive, limit)
+    raw = await _read(known, receive, limit)
     body = json_object(raw)
     _refuse_depth(raw, body)
     return body
@@ -83,10 +90,10 @@ def json_object(data: bytes) -> dict[str, Any]:
     return body
 
 
-async def _read(scope: Scope, receive: Receive, limit: int) -> bytes:
-    declared = header(scope, b"content-length") or "0"
+async def _read(known: Mapping[bytes, bytes], receive: Receive, limit: int) -> bytes:
+    declared = known.get(b"content-length", b"0")
     # By its length first: Python reads no number of over 4,300 digits.
-    if declared.isdecimal() and (len(declared) > _LONGEST_NUMBER or int(declared) > limit):
+    if declared.isdigit() and (len(declared) > _LONGEST_NUMBER or int(declared) > limit):
         raise _too_large(limit)
     blocks: list[bytes] = []
     size = 0

@@ -17,7 +17,7 @@ _HOLDING: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Where a dialect's conversation is; a chat's is in its messages."""
 _CHAT: Final = ("messages",)
-_HELD: Final = ("content", "tool_calls", "output", "summary", "source")
+_HELD: Final = frozenset({"content", "tool_calls", "output", "summary", "source"})
 """Fields of a message, item or part that may hold others."""
 
 
@@ -49,12 +49,12 @@ def _parts(entries: list[Any], most: int) -> int:
         count += len(held)
         for each in held if count <= most else ():
             if isinstance(each, dict):
-                for name in _HELD:
-                    inner = each.get(name)
-                    if isinstance(inner, dict):  # a document whose source is parts
-                        inner = inner.get("content")
-                    if isinstance(inner, list):
-                        waiting.append(inner)
+                for name, inner in each.items():
+                    if type(inner) is not str and name in _HELD:
+                        if isinstance(inner, dict):  # a document whose source is parts
+                            inner = inner.get("content")
+                        if isinstance(inner, list):
+                            waiting.append(inner)
     return count
 
 

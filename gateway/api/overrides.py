@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
+from functools import lru_cache
 
 from gateway.api.auth import Key
-from gateway.api.http import Scope, header
+from gateway.api.http import Scope, by_name, header
 from gateway.core.difficulty import are_thresholds
 from gateway.core.errors import BadRequest
 from gateway.core.limits import Limits
@@ -18,6 +19,10 @@ _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)?", re.ASCII)
 _DOLLARS = re.compile(r"\d{0,9}\.?\d{0,12}(?:[eE]-?\d{1,2})?", re.ASCII)
 _SCALE = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 _SESSION = re.compile(r"[\x21-\x7e]{1,256}")
+_HEADERS = frozenset(
+    b"x-waterfall-" + name
+    for name in (b"tier", b"threshold", b"mode", b"max-cost-usd", b"deadline")
+)
 _MODES: dict[str, Mode] = {"enforce": "enforce", "observe": "observe", "off": "off"}
 _MOST_DOLLARS = 1_000_000
 
@@ -29,6 +34,8 @@ def read(scope: Scope, key: Key, tier: str | None) -> Overrides:
     """
     if tier is not None:
         key.require("tier", "model")
+    if _HEADERS.isdisjoint(by_name(scope)):  # as nearly always
+        return _plain(tier)
     tier = header(scope, b"x-waterfall-tier") or tier
     thresholds = header(scope, b"x-waterfall-threshold")
     mode = header(scope, b"x-waterfall-mode")
@@ -42,6 +49,19 @@ def read(scope: Scope, key: Key, tier: str | None) -> Overrides:
         ceiling=_ceiling(header(scope, b"x-waterfall-max-cost-usd")),
         deadline=_deadline(header(scope, b"x-waterfall-deadline")),
     )
+
+
+@lru_cache
+def _plain(tier: str | None) -> Overrides:
+    """Return what a request asks for that names at most a tier of the configuration's, as its
+    model: one value for all of them."""
+    return Overrides(tier=tier)
+
+
+@lru_cache
+def in_mode(asked: Overrides, mode: Mode) -> Overrides:
+    """Return the overrides with the mode that is settled: one value for all that ask the same."""
+    return replace(asked, mode=mode)
 
 
 def within(asked: Overrides, limits: Limits | None) -> Overrides:

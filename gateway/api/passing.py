@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack
-
 from gateway.api import headers
 from gateway.api.answering import Passing
 from gateway.api.auth import Key, identify
@@ -64,11 +62,10 @@ class PassThrough:
         at, own_id = self._clocks.monotonic(), self._clocks.new_id()
         known_as = request_id(scope, own_id)
         service = self._switch.service
-        with service.in_flight, ExitStack() as inside:
+        with service.in_flight, Place(self._switch.room, receive) as place:
             try:
                 key = self._admit(scope, service)
-                place = Place(self._switch.room, receive)
-                inside.enter_context(place)
+                place.take()
                 passage = await _passage(service, scope, key)
                 passing = service.passing
                 # What is read whole takes up room; what is streamed does not.

@@ -67,7 +67,7 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
     session = overrides.session(arrival.scope)
     who = Conversation(request, arrival.key.name, session)
     mode, chance = _mode(route, asked, session or arrival.key.name, who)
-    asked = changed(asked, mode=mode)
+    asked = overrides.in_mode(asked, mode)
     began = clocks.monotonic()
     signals = measure(request)
     scorer = service.scorers.get(route.name)
@@ -170,7 +170,7 @@ def _decide(
 ) -> _Decided:
     difficulty, live = tuned.apply(route, difficulty)
     thresholds = asked.thresholds or live
-    wanted = changed(asked, thresholds=thresholds)
+    wanted = changed(asked, thresholds=thresholds) if thresholds else asked
     plan = demanded(make_plan(route, signals, difficulty, wanted, past, down), request)
     would = None
     if plan.reason == "mode" and asked.mode == "observe":

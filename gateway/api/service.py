@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from types import TracebackType
 from typing import Any, Protocol
 
 from gateway.api.answering import Passing
@@ -56,21 +58,29 @@ class InFlight:
     def __init__(self) -> None:
         """Start with none."""
         self.count = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle: asyncio.Event | None = None
+        """Where somebody waits for the last of them."""
 
     def __enter__(self) -> None:
         self.count += 1
-        self._idle.clear()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.count -= 1
-        if not self.count:
+        if self._idle is not None and not self.count:
             self._idle.set()
 
     async def idle(self) -> None:
         """Wait until there are none."""
-        await self._idle.wait()
+        while self.count:
+            if self._idle is None:
+                self._idle = asyncio.Event()
+            self._idle.clear()
+            await self._idle.wait()
 
 
 async def no_connections() -> None:
@@ -152,15 +162,27 @@ class Service:
         route = self.routes.get(target)
         if route is not None:
             return (route, None) if allowed is None or target in allowed else None
-        tier = self.tiers.get(target)
-        if tier is None:
-            return None
-        homes = [each for each in self.routes.values() if each.tier(target)]
-        for home in homes:
+        for home, tier in self._homes.get(target, ()):
             if allowed is None or home.name in allowed:
                 return home, tier
-        alone = allowed is None and not homes
-        return (Route(target, (tier,), thresholds=()), tier) if alone else None
+        return None if allowed is not None else self._alone.get(target)
+
+    @cached_property
+    def _homes(self) -> Mapping[str, Sequence[tuple[Route, Tier]]]:
+        """The routes that each tier is in."""
+        return {
+            name: [(route, tier) for route in self.routes.values() if route.tier(name)]
+            for name, tier in self.tiers.items()
+        }
+
+    @cached_property
+    def _alone(self) -> Mapping[str, tuple[Route, Tier]]:
+        """The tiers of no route, each in one that is its own."""
+        return {
+            name: (Route(name, (tier,), thresholds=()), tier)
+            for name, tier in self.tiers.items()
+            if not self._homes[name]
+        }
 
 
 class Switch:

@@ -22,10 +22,10 @@ def parse(body: dict[str, Any], caps: Caps = CAPS) -> ChatRequest:
     if not isinstance(body.get("model"), str) or not body["model"]:
         raise _wrong("model", "the name of a route or tier")
     _messages(body.get("messages"), caps.messages)
-    for field, check in _fields(caps).items():
-        value = body.get(field)
-        if value is not None:
-            check(field, value)
+    checks = _fields(caps)
+    for field, value in body.items():  # a request has few of them, and says the most in messages
+        if field in checks and value is not None:
+            checks[field](field, value)
     return ChatRequest(body)
 
 

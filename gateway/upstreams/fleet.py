@@ -115,7 +115,10 @@ class Fleet:
 
     def down(self, tiers: Sequence[Tier]) -> tuple[str, ...]:
         """Name those tiers of which no deployment may be asked."""
-        if all(each.breaker.closed for each in self._deployments.values()):
+        for each in self._deployments.values():
+            if not each.breaker.closed:
+                break
+        else:
             return ()
         now = self._clock()
         return tuple(
