@@ -11,7 +11,6 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -43,7 +42,6 @@ from gateway.api.spending import admit
 from gateway.api.voice import CHAT, Voice, error_body, id_headers
 from gateway.core.errors import GatewayError
 from gateway.core.ledger import Entry, refusal
-from gateway.core.outcome import Attempt
 from gateway.dialects.dialect import Dialect
 from gateway.dialects.responses import RESPONSES
 from gateway.engine import Job
@@ -187,11 +185,12 @@ async def _answer(
         base += headers.decision(job)
         keepalive = _keepalive(job, base, send)
         reply = _reply_for(service, arrival, job, base, send, keepalive)
-        async with keepalive or nullcontext():
-            if again:
-                entry = await _say_again(service, job, reply, again, good)
-            else:
-                entry, followed = await _serve_with(service, job, reply, good)
+        engine = service.engine
+        running = engine.say_again(job, reply, again) if again else engine.run(job, reply)
+        entry = await _delivered(running, reply, good, keepalive)
+        if entry is not None and not again and entry.outcome.error is None:
+            service.sessions.note(job, entry)
+            followed = service.shadow_calls.follow(job, entry, service.in_flight)
         if name is not None and cache is not None and entry is not None:
             await cache.keep(name, job, entry)
     finally:
@@ -199,31 +198,16 @@ async def _answer(
             service.admission.release(job.origin.entry_id, followed=followed)
 
 
-async def _serve_with(
-    service: Service, job: Job, reply: Reply, good: Callable[[], None]
-) -> tuple[Entry | None, bool]:
-    """Serve it; return its record, and whether it is asked about in the shadow. `good` hears that
-    it went well."""
-    entry = await _delivered(service.engine.run(job, reply), reply, good)
-    if entry is None or entry.outcome.error is not None:
-        return entry, False
-    service.sessions.note(job, entry)
-    return entry, service.shadow_calls.follow(job, entry, service.in_flight)
-
-
-async def _say_again(
-    service: Service,
-    job: Job,
-    reply: Reply,
-    served: Attempt,
-    good: Callable[[], None],
-) -> Entry | None:
-    return await _delivered(service.engine.say_again(job, reply, served), reply, good)
-
-
 async def _delivered(
-    running: Awaitable[Entry], reply: Reply, good: Callable[[], None]
+    running: Awaitable[Entry],
+    reply: Reply,
+    good: Callable[[], None],
+    keepalive: KeepAlive | None,
 ) -> Entry | None:
+    """Serve it; return its record. `good` hears that it went well."""
+    if keepalive is not None:
+        async with keepalive:
+            return await _delivered(running, reply, good, None)
     try:
         entry = await running
         if entry.outcome.error is None:

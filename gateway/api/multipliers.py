@@ -51,10 +51,10 @@ def _parts(entries: list[Any], most: int) -> int:
             if isinstance(each, dict):
                 for name, inner in each.items():
                     if type(inner) is not str and name in _HELD:
-                        if isinstance(inner, dict):  # a document whose source is parts
-                            inner = inner.get("content")
-                        if isinstance(inner, list):
-                            waiting.append(inner)
+                        # A document's source may be parts.
+                        own = inner.get("content") if isinstance(inner, dict) else inner
+                        if isinstance(own, list):
+                            waiting.append(own)
     return count
 
 

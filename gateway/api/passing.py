@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Mapping
+
 from gateway.api import headers
 from gateway.api.answering import Passing
 from gateway.api.auth import Key, identify

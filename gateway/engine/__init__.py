@@ -88,8 +88,11 @@ class Engine:
     async def say_again(self, job: Job, client: Client, served: Attempt) -> Entry:
         """Serve a reply that was kept and keep the record, as `run` does; without a call."""
         run = Run(self._parts, job, client)
+        run.attempts = (served,)
+        outcome = Outcome(run.attempts, served)
         try:
-            outcome = await _said_again(run, served)
+            if job.request.stream:
+                await _deliver(run, outcome)
         except asyncio.CancelledError:
             run.record(Outcome((served,), cancelled=True))
             raise
@@ -102,8 +105,18 @@ class Engine:
         GatewayError (the outcome carries it); cancelled, it records that and is cancelled.
         """
         run = Run(self._parts, job, client)
+        calls, examining = Calls(run, self._hedges), Examining(run)
         try:
-            outcome = await _drive(run, Calls(run, self._hedges), Examining(run))
+            try:
+                last = await _walk(run, calls, examining)
+                if calls.guessing:
+                    await calls.drop()
+                outcome = _outcome(run, last)
+                if job.request.stream:
+                    await _deliver(run, outcome)
+            finally:
+                if calls.guessing or examining.busy:
+                    await _end(calls, examining)
         except asyncio.CancelledError:
             run.record(Outcome(run.attempts, cancelled=True))
             raise
@@ -112,11 +125,6 @@ class Engine:
             run.record(Outcome(run.attempts, error=error))
             raise
         return run.record(outcome)
-
-
-async def _said_again(run: Run, served: Attempt) -> Outcome:
-    run.attempts = (served,)
-    return await _deliver(run, Outcome(run.attempts, served))
 
 
 async def _assess(pending: Undecided, job: Job, calls: BookedCalls, seconds: float) -> Assessment:
@@ -134,44 +142,44 @@ async def _assess(pending: Undecided, job: Job, calls: BookedCalls, seconds: flo
         return Assessment(fallen_back(base), "error")
 
 
-async def _drive(run: Run, calls: Calls, examining: Examining) -> Outcome:
-    """Go from step to step; nothing is left running, nor unbooked, whatever happens."""
-    try:
-        try:
-            return await _walk(run, calls, examining)
-        finally:
-            await examining.drop()
-    finally:
-        await calls.drop()
-
-
-async def _walk(run: Run, calls: Calls, examining: Examining) -> Outcome:
+async def _walk(run: Run, calls: Calls, examining: Examining) -> Deliver | GiveUp:
+    """Go from step to step, to the last one."""
     plan = run.job.plan
     while True:
         step = next_step(plan, run.attempts, run.reading())
-        if not isinstance(step, Consult) and await examining.drop():
-            continue  # the last attempt is another one now
         match step:
-            case Call():
-                await calls.make(step, examining)
             case Consult():
                 await _consult(run, step, examining)
-            case Deliver(attempt, degraded):
-                await calls.drop()
-                return await _deliver(run, Outcome(run.attempts, attempt, degraded))
-            case GiveUp(error):
-                await calls.drop()
-                return Outcome(run.attempts, error=error)
+            case _ if examining.busy:
+                await examining.drop()  # and decide again: the last attempt is another one now
+            case Call():
+                await calls.make(step, examining)
+            case Deliver() | GiveUp():
+                return step
             case _:
                 assert_never(step)
 
 
-async def _deliver(run: Run, outcome: Outcome) -> Outcome:
+def _outcome(run: Run, last: Deliver | GiveUp) -> Outcome:
+    if isinstance(last, Deliver):
+        return Outcome(run.attempts, last.attempt, last.degraded)
+    return Outcome(run.attempts, error=last.error)
+
+
+async def _end(calls: Calls, examining: Examining) -> None:
+    """Leave nothing running, nor unbooked, whatever happens."""
+    try:
+        await examining.drop()
+    finally:
+        await calls.drop()
+
+
+async def _deliver(run: Run, outcome: Outcome) -> None:
+    """Send what a stream was held to the end of."""
     served = outcome.served
-    if served is not None and run.job.request.stream and not served.released:
+    if served is not None and not served.released:
         await run.start(outcome)
         await run.send(served.held)
-    return outcome
 
 
 async def _consult(run: Run, step: Consult, examining: Examining) -> None:
@@ -191,9 +199,11 @@ async def _consult(run: Run, step: Consult, examining: Examining) -> None:
             judged(run.job.plan, replace(last, evidence=last.evidence + evidence)),
         )
         return
-    waiting = [name for name in step.checks if name in run.parts.examiners]
-    at_once = [name for name in step.checks if name not in run.parts.examiners]
-    evidence = last.evidence + tuple(run.ask(last.tier, name, reply) for name in at_once)
+    at_once, waiting = step.checks, []
+    if run.parts.examiners:
+        waiting = [name for name in step.checks if name in run.parts.examiners]
+        at_once = tuple([name for name in step.checks if name not in waiting])
+    evidence = (*last.evidence, *run.ask(last.tier, at_once, reply))
     asked = changed(last, evidence=evidence)
     if waiting:
         asked = await examining.put(asked, waiting, reply)

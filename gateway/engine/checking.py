@@ -41,6 +41,8 @@ class Examining:
     def begin(self, tier: Tier) -> None:
         """Start, beside a draft of `tier`, the checks that are to run beside it."""
         run = self._run
+        if not run.parts.examiners:
+            return
         stream = run.job.request.stream
         for name in early_checks(run.job.plan, run.attempts, tier, stream=stream):
             if name in run.parts.examiners:
@@ -62,6 +64,11 @@ class Examining:
         for each in asked:
             del self._running[each.name]
         return self._booked(attempt, asked, "deadline")
+
+    @property
+    def busy(self) -> bool:
+        """Is any under way?"""
+        return bool(self._running)
 
     async def drop(self, why: str = "left") -> bool:
         """End what is under way, and write it down with the last attempt; was there anything?"""

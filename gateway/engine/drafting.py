@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.core.accepts import dropped
 from gateway.core.cascade import may_escalate, worth_buying
 from gateway.core.chat import CHARS_PER_TOKEN, ChatRequest, Delta, Reply
-from gateway.core.dispatch import Dispatch, dispatch
+from gateway.core.dispatch import dispatch
 from gateway.core.early import Watch
 from gateway.core.errors import UNBILLED, UpstreamError, UpstreamTimeout
 from gateway.core.gate import Gate, says_something
@@ -46,13 +45,22 @@ class Drafting:
         """What may leave, as soon as somebody can wait for it."""
         self._run, self._tier, self._bare = run, tier, bare
         self._parts, self._job = run.parts, run.job
-        plan = self._job.plan
-        self._request = request or self._job.request
-        self._sent = self._dispatch()
+        plan, asked = self._job.plan, self._job.request
+        self._request = request or asked
+        judges = plan.judges(tier)
+        escalated = plan.escalates_to(tier)
+        self._sent = dispatch(
+            tier,
+            self._request,
+            judged=judges,
+            marker=self._parts.marker,
+            bare=bare,
+            escalated=escalated,
+        )
         self._prefix: tuple[Evidence, ...] = ()
         self._judged: Verdict | None = None
         self._begun, self._paused = self._parts.clock(), run.paused
-        self._prompt = self._prompt_estimate()
+        self._prompt = self._prompt_estimate(escalated=escalated)
         guess = Usage(self._prompt, reply_tokens(self._job.signals))
         known = self._parts, self._job, tier, guess, run.slots
         self._book = Book(*known, purpose=self._job.purpose, bare=bare)
@@ -60,34 +68,23 @@ class Drafting:
         self._fitted = self._sent.fitted
         self._status: Status = "cancelled"
         marked = tier.recipe is not None and tier.recipe.not_sure
-        held = plan.judges(tier) and self._job.request.stream
-        watched = held and tier.bar.early != Early()
-        self._watch = Watch(tier.bar, self._job.request, self._refuses) if watched else None
+        stream = asked.stream
+        watched = judges and stream and tier.bar.early != Early()
+        self._watch = Watch(tier.bar, asked, self._refuses) if watched else None
         self._gate = Gate(
             plan.hold(tier),
-            judged=plan.judges(tier),
-            stream=self._job.request.stream,
+            judged=judges,
+            stream=stream,
             judge_prefix=self._judge_prefix,
             may_defer=self._may_defer,
             marker=self._parts.marker if marked else "",
-            choices=self._job.request.choices,
+            choices=asked.choices,
             lost=self._lost_already if watched else None,
-            forwarded=self._job.request.native is None,
+            forwarded=asked.native is None,
         )
         self._draft = self._gate.draft
 
-    def _dispatch(self) -> Dispatch:
-        return dispatch(
-            self._tier,
-            self._request,
-            judged=self._job.plan.judges(self._tier),
-            marker=self._parts.marker,
-            bare=self._bare,
-            escalated=self._job.plan.escalates_to(self._tier),
-        )
-
-    def _prompt_estimate(self) -> int:
-        escalated = self._job.plan.escalates_to(self._tier)
+    def _prompt_estimate(self, *, escalated: bool) -> int:
         added = 0 if self._bare else recipe_tokens(self._tier.recipe, escalated=escalated)
         if self._request is not self._job.request:
             chars = sum(len(text_of(message)) for message in self._request.messages)
@@ -121,8 +118,9 @@ class Drafting:
             on_named=self._book.name,
             intake=self,
         )
+        deadline = self._deadline = self._parts.deadlines.within(left)
         try:
-            async with asyncio.timeout(left) as self._deadline:
+            with deadline:
                 await self._parts.upstreams[self._tier.upstream].call(call, self._receive)
                 if ready := self._gate.end():
                     await self._pass_on(ready)
@@ -201,7 +199,7 @@ class Drafting:
         """Send what may be seen."""
         self._seen = True
         if not self._ended:
-            self._deadline.reschedule(None)
+            self._deadline.lift()
         if self._run.first_token is None:
             await self._run.start(self._beginning())
         await self._run.send(ready)
@@ -230,7 +228,7 @@ class Drafting:
         return may_escalate(self._job.plan, run.attempts, self._tier, run.elapsed(), cost)
 
     def _refuses(self, opening: Reply) -> Finding:
-        return self._run.ask(self._tier, "refusal", opening).finding
+        return self._run.ask(self._tier, ("refusal",), opening)[0].finding
 
     def _lost_already(self, delta: Delta) -> Verdict | None:
         """Is what has come enough to defer it? What no better tier is expected to mend is not."""
@@ -247,8 +245,8 @@ class Drafting:
 
     def _judge_prefix(self, reply: Reply) -> Verdict:
         bar = self._tier.bar
-        asked = (self._run.ask(self._tier, spec.name, reply) for spec in bar.checks if spec.free)
-        self._prefix = tuple(asked)
+        free = (spec.name for spec in bar.checks if spec.free)
+        self._prefix = tuple(self._run.ask(self._tier, free, reply))
         verdict = weigh(self._job.plan, self._tier, self._prefix, whole=False)
         self._judged = verdict
         return replace(verdict, reason="prefix_passed") if verdict.accepted else verdict
@@ -259,8 +257,8 @@ class Drafting:
         self._book.retried(error, read)
 
     def attempt(self, *, outrun: bool = False, rival: bool = False) -> Attempt:
-        """Close the books on this call; one that was `outrun` decides nothing, so it has no verdict
-        even where its prefix had been judged."""
+        """Close the books on this call, once; one that was `outrun` decides nothing, so it has no
+        verdict even where its prefix had been judged."""
         gate = self._gate
         deferred = gate.deferred and not outrun
         if not outrun:
@@ -268,6 +266,8 @@ class Drafting:
             self._run.waited += self._parts.clock() - self._begun - paused
         calls = self._book.close(self._status, self._usage(), self._failure)
         whole = self._status == "ok" and not outrun
+        # It knows us, by what it asks: both would outlive the request until the collector comes.
+        del self._gate
         waiting = self._lane.take() if self._lane is not None else []
         return new_attempt(
             tier=self._tier,

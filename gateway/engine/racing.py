@@ -7,6 +7,7 @@ running when the request ends.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import replace
 
 from gateway.core.cascade import Call, Race
@@ -77,25 +78,27 @@ class Calls:
         self._at = 0
         """Where among the attempts those stand that are outrun."""
 
-    async def make(self, step: Call, examining: Examining) -> None:
+    def make(self, step: Call, examining: Examining) -> Awaitable[None]:
         """Do a step's call; its attempt is added however the call ends."""
         guess = self._guess
         if guess is not None and not (step.bare or step.repair):
             draft = guess.hope
             if draft is not None and guess.tier.name == step.tier.name:
-                await self._adopt(draft, guess.task)
-            else:
-                await self.drop()  # and decide again, with what it cost
-            return
+                return self._adopt(draft, guess.task)
+            return self.drop()  # and decide again, with what it cost
         race = step.race
         if race is not None and race.by == "first_token" and self._run.job.request.stream:
-            await _Hedged(self._run, step, race).race(self._budget)
-            return
+            return _Hedged(self._run, step, race).race(self._budget)
         if race is not None and race.by == "verdict":
             self._at = len(self._run.attempts)
             lane = Lane(is_open=False)
             self._guess = _Runner(self._run, race.tier, lane, after=race.after)
-        await self._alone(step, examining)
+        return self._alone(step, examining)
+
+    @property
+    def guessing(self) -> bool:
+        """Is there something to give up?"""
+        return self._guess is not None
 
     async def drop(self) -> None:
         """Give up what was started for nothing."""

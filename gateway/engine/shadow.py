@@ -115,6 +115,6 @@ def _judged(run: Run, attempt: Attempt) -> Attempt:
     """Put the free checks to a reply, and judge it by them."""
     if attempt.reply is not None:
         free = (spec.name for spec in attempt.tier.bar.checks if spec.free)
-        evidence = tuple(run.ask(attempt.tier, name, attempt.reply) for name in free)
+        evidence = tuple(run.ask(attempt.tier, free, attempt.reply))
         attempt = replace(attempt, evidence=evidence)
     return judged(run.job.plan, attempt)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.core.baseline import reckon
@@ -30,6 +30,7 @@ from gateway.core.session import NOTHING, Past
 from gateway.core.signals import Signals
 from gateway.core.streaming import Client, Head
 from gateway.core.verdict import ABSTAIN, Check, Evidence, new_evidence
+from gateway.engine.deadline import Deadlines
 
 LOGGER = logging.getLogger("waterfall")
 LONGEST_KEPT = 1_000_000
@@ -120,6 +121,7 @@ class Parts:
     gateway_cost: int = 0
     trace: Callable[[Origin, str], str] = lambda _, __: ""
     prompt_hash: Callable[[ChatRequest], str] = lambda _: ""
+    deadlines: Deadlines = field(default_factory=Deadlines)
 
 
 class _Nobody:
@@ -162,8 +164,9 @@ class Run:
 
     def reading(self) -> float:
         """Seconds since the request arrived, noted as what a decision was made on."""
-        self.readings.append(self.elapsed())
-        return self.readings[-1]
+        now = self.parts.clock() - self.job.arrived
+        self.readings.append(now)
+        return now
 
     def elapsed(self) -> float:
         """Seconds since the request arrived."""
@@ -194,16 +197,23 @@ class Run:
         finally:
             self.paused += self.parts.clock() - since
 
-    def ask(self, tier: Tier, name: str, reply: Reply) -> Evidence:
-        """Put one check to a reply; one that raises has nothing to say, and is logged."""
-        started = self.parts.clock()
-        try:
-            finding = self.parts.checks[name](as_asked_of(tier, self.job.request), reply)
-        except Exception:
-            entry_id = self.job.origin.entry_id
-            LOGGER.exception("The check %s failed on the reply of the entry %s.", name, entry_id)
-            finding = ABSTAIN
-        return new_evidence(name, finding, self.parts.clock() - started)
+    def ask(self, tier: Tier, names: Iterable[str], reply: Reply) -> list[Evidence]:
+        """Put checks to a reply, in turn; one that raises has nothing to say, and is logged."""
+        clock, checks = self.parts.clock, self.parts.checks
+        asked = as_asked_of(tier, self.job.request)
+        evidence = []
+        since = clock()
+        for name in names:
+            try:
+                finding = checks[name](asked, reply)
+            except Exception:
+                told = "The check %s failed on the reply of the entry %s."
+                LOGGER.exception(told, name, self.job.origin.entry_id)
+                finding = ABSTAIN
+            now = clock()
+            evidence.append(new_evidence(name, finding, now - since))
+            since = now
+        return evidence
 
     def _decided(self) -> Decided:
         job = self.job

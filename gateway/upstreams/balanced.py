@@ -68,35 +68,41 @@ class Balanced:
         tried: list[Deployment] = []
         while True:
             at = self._all[0] if len(self._all) == 1 else self._choose(call, tried)
-            failed = await self._try(call, receive, at)
-            if failed is None:
+            first, sent = _First(receive, self._clock), self._clock()
+            try:
+                await at.call(self._addressed(call, at), first)
+            except UpstreamError as error:
+                failed = error
+            else:
                 if tried:
                     self._tally.count("retries", at.name, at.model, "answered")
                 return
-            error, begun = failed
+            finally:
+                if first.at:
+                    at.began(first.at - sent)
             tried.append(at)
-            wait = None if begun else self._wait(call, error, began, tried)
-            if wait is None or call.on_retry is None:
-                raise error
-            call.on_retry(error)
-            if wait:
-                await asyncio.sleep(wait)
+            await self._go_on(call, failed, began, tried, begun=first.at > 0)
 
-    async def _try(
-        self, call: UpstreamCall, receive: Receive, at: Deployment
-    ) -> tuple[UpstreamError, bool] | None:
-        """Make one call; return its failure, and whether something of a reply had come by then."""
-        first, sent = _First(receive, self._clock), self._clock()
-        try:
-            await at.call(self._addressed(call, at), first)
-        except UpstreamError as error:
-            if len(self._all) > 1:
-                at.eject_beside([each for each in self._all if each is not at])
-            return error, first.at > 0
-        finally:
-            if first.at:
-                at.began(first.at - sent)
-        return None
+    async def _go_on(
+        self,
+        call: UpstreamCall,
+        failed: UpstreamError,
+        began: float,
+        tried: Sequence[Deployment],
+        *,
+        begun: bool,
+    ) -> None:
+        """Wait until a failed call is to be made again; raises its failure where it is not, as
+        where something of a reply has `begun` to come."""
+        if len(self._all) > 1:
+            at = tried[-1]
+            at.eject_beside([each for each in self._all if each is not at])
+        wait = None if begun else self._wait(call, failed, began, tried)
+        if wait is None or call.on_retry is None:
+            raise failed
+        call.on_retry(failed)
+        if wait:
+            await asyncio.sleep(wait)
 
     async def aclose(self) -> None:
         """Nothing: the connections are the upstreams' own."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from gateway.config import Settings, UpstreamSettings
@@ -41,9 +41,9 @@ class Guarded:
             known = self._models[model] = self._fleet.balanced(self._names, model)
         return known
 
-    async def call(self, call: UpstreamCall, receive: Receive) -> None:
+    def call(self, call: UpstreamCall, receive: Receive) -> Coroutine[Any, Any, None]:
         """Make one call; see `gateway.core.ports.Upstream`."""
-        await self.of(call.tier.model).call(call, receive)
+        return self.of(call.tier.model).call(call, receive)
 
     async def aclose(self) -> None:
         """Nothing: the fleet closes each upstream once."""

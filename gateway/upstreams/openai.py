@@ -67,8 +67,26 @@ class OpenAIUpstream:
 
     async def call(self, call: UpstreamCall, receive: Receive) -> None:
         """Make one call; see `gateway.core.ports.Upstream`."""
+        timeouts = self._patience(call)
+        wire = WIRES[call.tier.wire]
         try:
-            await self._call(call, receive)
+            body, more = wire.write(call)
+            headers = self._headers + more if more else self._headers
+            if call.trace:
+                headers += f"traceparent: {call.trace}\r\n".encode()
+            async with self._pool.exchange(
+                "POST", wire.path, headers, body, timeouts, call.on_sent
+            ) as exchange:
+                call.on_named(request_id(exchange.headers))
+                if not 200 <= exchange.status < 300:
+                    told = await _some_body(exchange)
+                    raise failures.from_reply(exchange.status, exchange.headers, told)
+                if call.stream:
+                    await _stream(exchange, wire, call, receive)
+                    return
+                raw = await exchange.read_all()
+            # The connection is free again before anybody thinks about the reply.
+            await receive(wire.plain(raw, call))
         except HttpError as error:
             raise failures.from_wire(error) from error
         except UpstreamError as error:
@@ -101,27 +119,6 @@ class OpenAIUpstream:
     async def aclose(self) -> None:
         """Close every connection; calls under way fail."""
         await self._pool.aclose()
-
-    async def _call(self, call: UpstreamCall, receive: Receive) -> None:
-        timeouts = self._patience(call)
-        wire = WIRES[call.tier.wire]
-        body, more = wire.write(call)
-        headers = self._headers + more if more else self._headers
-        if call.trace:
-            headers += f"traceparent: {call.trace}\r\n".encode()
-        async with self._pool.exchange(
-            "POST", wire.path, headers, body, timeouts, call.on_sent
-        ) as exchange:
-            call.on_named(request_id(exchange.headers))
-            if not 200 <= exchange.status < 300:
-                told = await _some_body(exchange)
-                raise failures.from_reply(exchange.status, exchange.headers, told)
-            if call.stream:
-                await _stream(exchange, wire, call, receive)
-                return
-            raw = await exchange.read_all()
-        # The connection is free again before anybody thinks about the reply.
-        await receive(wire.plain(raw, call))
 
     def _patience(self, call: UpstreamCall) -> Timeouts:
         timeouts = self._timeouts

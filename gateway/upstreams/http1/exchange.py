@@ -80,6 +80,9 @@ class Exchange:
 
     async def read_all(self) -> bytes:
         """The whole rest of the body."""
+        reply = self._entered()
+        if reply.done:  # as nearly always of a short one: it came with its head
+            return reply.rest()
         blocks = []
         while block := await self.read():
             blocks.append(block)
@@ -87,7 +90,8 @@ class Exchange:
 
     async def __aenter__(self) -> Self:
         total_at = asyncio.get_running_loop().time() + self._timeouts.total
-        await self._pool.acquire(total_at)
+        if not self._pool.take():
+            await self._pool.acquire(total_at)
         try:
             try:
                 await self._send(total_at, fresh=False)
@@ -130,8 +134,10 @@ class Exchange:
 
     def _leave(self) -> None:
         self._drop()
-        if self._reply is not None and not self._reply.done:
-            self._reply.fail(Broken("the exchange was left before the end of the reply"))
+        if self._reply is not None:
+            if not self._reply.done:
+                self._reply.fail(Broken("the exchange was left before the end of the reply"))
+            self._reply.close()
         self._pool.release()
 
     def _entered(self) -> Reply:

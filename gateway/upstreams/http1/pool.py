@@ -130,11 +130,15 @@ class Pool:
 
     # ---------------------------------------------------------- for exchanges only
 
-    async def acquire(self, total_at: float) -> None:
-        """Takes a slot, in order of arrival; raises TimedOut at `total_at` (loop time)."""
+    def take(self) -> bool:
+        """Takes a slot if one is free. Raises ConnectFailed once the pool is closed."""
         if self._closed:
             raise _closed()
-        if self._slots.take():
+        return self._slots.take()
+
+    async def acquire(self, total_at: float) -> None:
+        """Takes a slot, in order of arrival; raises TimedOut at `total_at` (loop time)."""
+        if self.take():
             return
         try:
             async with asyncio.timeout_at(total_at):

@@ -83,6 +83,11 @@ class Reply:
                 raise self.error
             await self._news()
 
+    def close(self) -> None:
+        """Let go of the parser: it knows its reply by five callbacks, and so would both outlive
+        their exchange until the collector finds them. Nothing is fed from here on."""
+        del self._parser
+
     async def read(self) -> bytes:
         """All that has arrived since the last call, or b"" at the end of a complete message.
 
@@ -94,6 +99,10 @@ class Reply:
             if self.error is not None:
                 raise self.error
             await self._news()
+        return self.rest()
+
+    def rest(self) -> bytes:
+        """Take out all that has come, in one piece."""
         blocks = self._taken()
         return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
