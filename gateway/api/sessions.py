@@ -61,7 +61,7 @@ def conversation(request: ChatRequest, key: str, session: str) -> str:
 def goes_on(request: ChatRequest) -> bool:
     """Has the conversation had an answer before? Without one, a digest of how it begins says only
     that somebody asked the same."""
-    for message in request.messages:  # noqa: SIM110 - a generator costs as much as ten of them
+    for message in request.messages:  # a generator costs as much as ten of them
         if message.get("role") == "assistant":
             return True
     return False
