@@ -18,6 +18,7 @@ from gateway.core.quick import maker, quick
 
 NANO = 1_000_000_000
 """Nano-dollars in a dollar."""
+_PLACES = 9
 _MILLION = 1_000_000
 TOKEN_CAP = 100_000_000
 """No call uses more tokens than this: a larger count is a fault on the wire, and is clamped."""
@@ -32,8 +33,8 @@ def nano(dollars: str | int | float | Decimal) -> int:
 def dollars(amount: int) -> str:
     """Write nano-dollars as an exact decimal dollar amount, without an exponent."""
     sign, whole = ("-", -amount) if amount < 0 else ("", amount)
-    text = f"{whole // NANO}.{whole % NANO:09d}".rstrip("0")
-    return f"{sign}{text}0" if text.endswith(".") else f"{sign}{text}"
+    digits = str(whole).zfill(_PLACES + 1)
+    return f"{sign}{digits[:-_PLACES]}.{digits[-_PLACES:].rstrip('0') or '0'}"
 
 
 def per_million(hour: int, per_second: Fraction, utilisation: float) -> int:

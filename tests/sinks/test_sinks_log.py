@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import threading
 import time
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import orjson
 import pytest
@@ -180,3 +182,10 @@ def test_it_gives_way_between_slices_unless_lines_pile_up(pipe, monkeypatch, mos
     log.close()
     assert os.read(reader, 4096) == b"x\n" * 55
     assert bool(pauses) == gives_way
+
+
+@given(st.floats(0, 4e9))
+def test_a_line_says_when_a_request_began_as_the_standard_library_does(at):
+    line = json_line(replace(entry(), origin=replace(entry().origin, started_at=at)))
+    when = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    assert orjson.loads(line)["time"] == when
