@@ -239,6 +239,11 @@ class Archive(Protocol):
     """What the ledger remembers for tuning, shared by all workers. Everything here blocks: call it
     in a thread. Raises OSError when the ledger is not to be had."""
 
+    def stamp(self) -> object:
+        """Return what is another value once anything has been written, for next to nothing; None
+        where that cannot be told."""
+        ...
+
     def recent(self, route: str, scorer: str, limit: int) -> list[Scored]:
         """Return the newest scored requests, oldest first. A request that was given a tier, or
         whose score is unknown, is not among them: they say nothing of the policy's traffic."""

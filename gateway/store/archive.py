@@ -83,6 +83,11 @@ class Archive:
         library for its database is missing."""
         self._ledger = ledger_at(place)
 
+    def stamp(self) -> object:
+        """Return what is another value once anything has been written to the ledger; None where
+        that cannot be told. Raises OSError."""
+        return self._ledger.stamp()
+
     def recent(self, route: str, scorer: str, limit: int) -> list[Scored]:
         """Return the newest scored requests, oldest first.
 

@@ -157,6 +157,11 @@ class Ledger(Protocol):
         """Open it for a short write beside the drain's: one transaction. Raises as `read`."""
         ...
 
+    def stamp(self) -> object:
+        """Return what is another value once anything has been written, without opening it; None
+        where that cannot be told."""
+        ...
+
     def forms(self, sql: tuple[str, str]) -> str:
         """Choose between two forms of one statement: SQLite's, and PostgreSQL's."""
         ...

@@ -194,6 +194,9 @@ class PostgresLedger:
         with closing(connect(self.url, _ADDING)) as connection, connection.transaction():
             yield Speaking(connection)
 
+    def stamp(self) -> None:
+        """It would have to be asked."""
+
     def forms(self, sql: tuple[str, str]) -> str:
         """Choose PostgreSQL's form."""
         return sql[1]

@@ -133,6 +133,21 @@ class SqliteLedger:
         ):
             yield connection
 
+    def stamp(self) -> object:
+        """Return when its files were written, and how long they are: a commit goes into the log
+        beside it, and from there into the file."""
+        return [
+            _written(each) for each in (self.path, self.path.with_name(f"{self.path.name}-wal"))
+        ]
+
     def forms(self, sql: tuple[str, str]) -> str:
         """Choose SQLite's form."""
         return sql[0]
+
+
+def _written(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:  # the log goes with whoever is last to close it
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns

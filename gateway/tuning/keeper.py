@@ -25,6 +25,10 @@ QUICK = 0.2
 written. A thousand requests may have come and gone within a round."""
 LABELS_EVERY = 5
 """Rounds: labels are read whole, and come slowly."""
+RESTS_AFTER = 15.0
+"""Seconds without a write to the ledger after which rounds are left out until there is one: by then
+what is put off for a while (`rounds.APART_FOR_DRIFT`) has been done, and labels have been seen.
+Opening the ledger, which reads what tables there are, was half of what an idle gateway used."""
 
 
 class Keeper:
@@ -42,11 +46,15 @@ class Keeper:
         `clock` is UNIX time in seconds, `every` the seconds between two rounds and `quick` those
         between two looks in between.
         """
+        self._archive, self._clock = archive, clock
         self._rounds = Rounds(archive, clock)
+        self._rests_after = max(RESTS_AFTER, every * (LABELS_EVERY + 1))
         self._looks = max(round(every / quick), 1)
         self._quick = every / self._looks
         self._tuned: Tuned | None = None
         self._count = 0
+        self._stamp: object = None
+        self._written_at = 0.0
         self._failing = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tuning", daemon=True)
@@ -65,7 +73,7 @@ class Keeper:
 
     def watch(self, tuned: Tuned) -> None:
         """Keep this from now on, and no longer what was kept before."""
-        self._tuned = tuned
+        self._tuned, self._stamp = tuned, None
 
     def start(self) -> None:
         """Start the thread."""
@@ -78,9 +86,9 @@ class Keeper:
             self._thread.join(timeout)
 
     def round(self) -> None:
-        """Look at every route once. It blocks."""
+        """Look at every route once, unless there is nothing new to be seen. It blocks."""
         tuned = self._tuned
-        if tuned is not None:
+        if tuned is not None and not self._rests():
             self._go(tuned, labels=self._count % LABELS_EVERY == 0)
             self._count += 1
 
@@ -103,6 +111,17 @@ class Keeper:
                 self.look()
             else:
                 self.round()
+
+    def _rests(self) -> bool:
+        """Has nothing been written for so long that there is nothing to do?"""
+        try:
+            stamp = self._archive.stamp()
+        except OSError:
+            return False  # the round will meet the same, and tell of it
+        if stamp is None or stamp != self._stamp or self._failing:
+            self._stamp, self._written_at = stamp, self._clock()
+            return False
+        return not 0 <= self._clock() - self._written_at < self._rests_after
 
     def _go(self, tuned: Tuned, *, labels: bool, only: Collection[str] | None = None) -> None:
         """Go round. Whatever goes wrong, thresholds stay as they are; it is told of once."""

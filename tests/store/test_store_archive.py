@@ -280,3 +280,18 @@ def test_a_find_sees_what_was_kept_a_moment_ago(store):
     for number in range(50):
         store.journal.append(entry(name=f"r-{number}"), ())
         assert store.labels.find(f"r-{number}", None, 10.0)
+
+
+def test_a_stamp_changes_with_what_is_written_and_with_nothing_else(tmp_path):
+    place = tmp_path / "w.db"
+    with closing(connect(place)) as drain:
+        archive = Archive(place)
+        stamps = [archive.stamp()]
+        assert archive.tunings() == {}
+        assert archive.stamp() == stamps[0] is not None
+        assert archive.put_tuning(TuningRow(0, "w", LINEAR, 1.0, "{}"), 0)
+        stamps.append(archive.stamp())
+        drain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        stamps.append(archive.stamp())
+    stamps.append(archive.stamp())  # the log is gone with its last user
+    assert [stamps.count(each) for each in stamps] == [1, 1, 1, 1]

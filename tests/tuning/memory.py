@@ -61,6 +61,10 @@ class Memory:
         self.reads = 0
         self.broken = False
         self.before_put = lambda: None
+        self.stamped = None
+
+    def stamp(self):
+        return self.stamped
 
     def _ready(self):
         self.reads += 1
