@@ -46,7 +46,7 @@ from gateway.sinks.telemetry import TelemetryUnusable, open_telemetry
 from gateway.spending import SharedUnusable, Spending, key_desk
 from gateway.store.connection import LedgerUnusable
 from gateway.tuning import Keeper
-from gateway.upstreams.fleet import Figures, open_fleet
+from gateway.upstreams.fleet import Figures, Fleet, open_fleet
 from gateway.upstreams.opening import UpstreamUnusable, open_upstream
 from gateway.upstreams.probe import Readiness
 
@@ -116,6 +116,7 @@ class Gateway:
             self.telemetry = open_telemetry(settings.otlp, self.metrics)
             opened.callback(self.telemetry.close)
             self._spending = Spending(settings, CLOCKS, self.metrics.limited)
+            self._fleet: Fleet | None = None
             self.switch = Switch(self._build(settings), Room(*self.settings.server.room))
             self._take(self.switch.service)
             self.keeper.start()
@@ -143,7 +144,8 @@ class Gateway:
 
     def _build(self, settings: Settings) -> Service:
         spent = self._spending.open(settings)
-        fleet = open_fleet(settings, open_upstream, CLOCKS.monotonic, self.metrics.resilience)
+        clock, counts = CLOCKS.monotonic, self.metrics.resilience
+        fleet = open_fleet(settings, open_upstream, clock, counts, before=self._fleet)
         upstreams = spent.limited(dict(fleet.upstreams))
         opened = open_scorers(settings.routes, upstreams)
         try:
@@ -181,6 +183,7 @@ class Gateway:
                 passing.aclose(), opened.aclose(), examiners.aclose(), fleet.aclose()
             )
 
+        self._fleet = fleet
         return Service(
             engine=Engine(parts),
             routes=settings.routes,

@@ -69,7 +69,7 @@ def is_outlier(own: Recent, others: Sequence[Recent]) -> bool:
 
 
 def load(in_flight: int, latency: float, failing: float) -> float:
-    """How long a call there is expected to take, to compare by."""
+    """How long a call there is expected to take, to compare by; `latency` as `Pace.expected`."""
     return (in_flight + 1) * latency * (1.0 + DREAD * failing)
 
 

@@ -15,7 +15,8 @@ from random import random
 
 from gateway.core.balance import EXPLORED, draw_two, keeps_to, preferred, takes_first
 from gateway.core.chat import Delta
-from gateway.core.errors import UpstreamError
+from gateway.core.errors import UpstreamError, UpstreamTimeout
+from gateway.core.pace import LATE_FROM, Pace, is_late, usual
 from gateway.core.plan import Tier
 from gateway.core.ports import Receive, UpstreamCall
 from gateway.core.retrying import Again, RetryBudget, again
@@ -23,17 +24,18 @@ from gateway.upstreams.deployment import Deployment, Tally
 
 
 class _First:
-    """Hands deltas on, and notes when the first one came."""
+    """Hands deltas on, and says when the first one came."""
 
-    __slots__ = ("_clock", "_receive", "at")
+    __slots__ = ("_clock", "_pace", "_receive", "came")
 
-    def __init__(self, receive: Receive, clock: Callable[[], float]) -> None:
-        self._receive, self._clock = receive, clock
-        self.at = 0.0
+    def __init__(self, receive: Receive, clock: Callable[[], float], pace: Pace) -> None:
+        self._receive, self._clock, self._pace = receive, clock, pace
+        self.came = False
 
     def __call__(self, delta: Delta) -> Awaitable[bool]:
-        if not self.at:
-            self.at = self._clock()
+        if not self.came:
+            self.came = True
+            self._pace.heard(self, self._clock())
         return self._receive(delta)
 
 
@@ -68,20 +70,23 @@ class Balanced:
         tried: list[Deployment] = []
         while True:
             at = self._all[0] if len(self._all) == 1 else self._choose(call, tried)
-            first, sent = _First(receive, self._clock), self._clock()
+            first = _First(receive, self._clock, at.pace)
             try:
                 await at.call(self._addressed(call, at), first)
             except UpstreamError as error:
                 failed = error
+                self._lost(at, first, error)
+            except asyncio.CancelledError:  # its client has left, or has no more time
+                self._lost(at, first, None)
+                raise
             else:
                 if tried:
                     self._tally.count("retries", at.name, at.model, "answered")
                 return
             finally:
-                if first.at:
-                    at.began(first.at - sent)
+                at.pace.left(first, 0.0)
             tried.append(at)
-            await self._go_on(call, failed, began, tried, begun=first.at > 0)
+            await self._go_on(call, failed, began, tried, begun=first.came)
 
     async def _go_on(
         self,
@@ -94,15 +99,26 @@ class Balanced:
     ) -> None:
         """Wait until a failed call is to be made again; raises its failure where it is not, as
         where something of a reply has `begun` to come."""
-        if len(self._all) > 1:
-            at = tried[-1]
-            at.eject_beside([each for each in self._all if each is not at])
         wait = None if begun else self._wait(call, failed, began, tried)
         if wait is None or call.on_retry is None:
             raise failed
         call.on_retry(failed)
         if wait:
             await asyncio.sleep(wait)
+
+    def _lost(self, at: Deployment, first: _First, error: UpstreamError | None) -> None:
+        """A call has failed, or was left by whom it was for: is its deployment to be sent off?"""
+        if len(self._all) == 1:
+            return
+        waited = at.pace.left(first, self._clock())
+        late = is_late(waited, self._usual(at))
+        if late and (error is None or isinstance(error, UpstreamTimeout)):
+            at.waited_in_vain(waited, failed=error is not None)
+        if late or error is not None:
+            at.eject_beside([each for each in self._all if each is not at])
+
+    def _usual(self, at: Deployment) -> float:
+        return usual(at.pace, [each.pace for each in self._all if each is not at])
 
     async def aclose(self) -> None:
         """Nothing: the connections are the upstreams' own."""
@@ -147,12 +163,23 @@ class Balanced:
         if _has_a_cache(call.tier) and (talk := call.affinity()):
             kept = able[preferred(talk, [each.name for each in able])]
             total = sum(each.concurrency.in_flight for each in able)
-            if keeps_to(kept.concurrency.in_flight, total, len(able)):
+            fits = keeps_to(kept.concurrency.in_flight, total, len(able))
+            if fits and not self._hangs(kept, now):
                 return kept
         if (chance := self._dice()) < EXPLORED:
-            return able[int(chance / EXPLORED * len(able))]
+            explored = able[int(chance / EXPLORED * len(able))]
+            if not self._hangs(explored, now):
+                return explored
         first, second = (able[place] for place in draw_two(len(able), self._dice()))
-        return first if takes_first(first.load, second.load) else second
+        return first if takes_first(self._load(first, now), self._load(second, now)) else second
+
+    def _hangs(self, at: Deployment, now: float) -> bool:
+        """Is it late with whatever it has under way? Then that is what it is tried with."""
+        silent = at.pace.silent(now)
+        return silent > LATE_FROM and is_late(silent, self._usual(at))
+
+    def _load(self, at: Deployment, now: float) -> float:
+        return at.load(at.pace.expected(now, at.pace.known or self._usual(at)))
 
 
 def _has_a_cache(tier: Tier) -> bool:

@@ -27,6 +27,7 @@ from gateway.core.errors import (
     UpstreamRejected,
     UpstreamTimeout,
 )
+from gateway.core.pace import Pace, hangs
 from gateway.core.ports import Receive, Upstream, UpstreamCall
 from gateway.core.retrying import LONGEST_WAIT
 
@@ -78,8 +79,7 @@ class Deployment:
         self.recent = Recent()
         most, adaptive = how.concurrency, how.adaptive
         self.concurrency = Concurrency(most, adaptive=adaptive, reserve=how.reserve)
-        self.latency = 0.0
-        """Of the first delta, smoothed; 0 while nothing is known."""
+        self.pace = Pace()
         self.ejected_until = 0.0
         self.set_aside = False
         self._inner, self._clock, self._tally = inner, clock, tally
@@ -98,10 +98,14 @@ class Deployment:
         """May it be given calls?"""
         return now >= self.ejected_until and self.breaker.allows(now)
 
-    @property
-    def load(self) -> float:
-        """How long a call here is expected to take, to compare by."""
-        return load(self.concurrency.in_flight, self.latency, self.recent.share)
+    def load(self, latency: float) -> float:
+        """How long a call here is expected to take, to compare by; `latency` as Pace.expected."""
+        return load(self.concurrency.in_flight, latency, self.recent.share)
+
+    def inherit(self, before: Deployment) -> None:
+        """Know what is known of the same one before a reload, and go on to learn it together."""
+        self.recent, self.pace = before.recent, before.pace
+        self.ejected_until = before.ejected_until
 
     def takes(self, *, displaced: bool) -> bool:
         """Would a call begin at once?"""
@@ -133,6 +137,7 @@ class Deployment:
             self._leave(call)
             raise self.refusal(now)
         tickets = [ticket]
+        self.pace.sent(receive, now)
         if not self.breaker.closed:
             receive = self._proving(receive, tickets)
         try:
@@ -165,22 +170,28 @@ class Deployment:
         if self._line:
             self._next()
 
-    def began(self, seconds: float) -> None:
-        """Hear after how long the first delta of a call was here."""
-        known = self.latency
-        self.latency = known + _SMOOTH * (seconds - known) if known else seconds
+    def waited_in_vain(self, seconds: float, *, failed: bool) -> None:
+        """Hear of a call that was over late and without a word; `failed` says that it has counted
+        as a failure. Where somebody left who had waited so long, that is one for the balance, and
+        for nothing else: the breaker does not hear of it, for clients may be hasty."""
+        self.pace.waited_in_vain(seconds)
+        if not failed:
+            self.recent.note(self._clock(), failed=True)
 
     def eject_beside(self, others: Sequence[Deployment]) -> bool:
-        """Send it off for a while if it is an outlier among others that can serve."""
+        """Send it off for a while if it is an outlier among others that can serve, or hangs."""
         now = self._clock()
-        able = [other.recent for other in others if other.ready(now)]
-        if now < self.ejected_until or not is_outlier(self.recent, able):
+        able = [other for other in others if other.ready(now)]
+        hung = hangs(self.pace, [each.pace for each in able])
+        outlying = hung or is_outlier(self.recent, [each.recent for each in able])
+        if now < self.ejected_until or not outlying:
             return False
         self.ejected_until = now + EJECTED_FOR
-        share = self.recent.share
+        did = "is silent, and" if hung else "has"
+        share = self.recent.share * 100
         self.recent.forget()
         self._tally.count("ejections", self.name, self.model)
-        _log.warning("%s failed %.0f %% of its calls: ejected", self._who, share * 100)
+        _log.warning("%s %s failed %.0f %% of its calls: ejected", self._who, did, share)
         return True
 
     @property

@@ -54,16 +54,20 @@ def open_fleet(
     opener: Callable[[UpstreamSettings], Upstream],
     clock: Callable[[], float],
     tally: Tally,
+    before: Fleet | None = None,
 ) -> Fleet:
-    """Open every upstream of a configuration by `opener`, and raise what that raises."""
+    """Open every upstream of a configuration by `opener`, and raise what that raises. `before` is
+    the fleet of the configuration before a reload."""
     upstreams = {name: opener(each) for name, each in settings.upstreams.items()}
-    return Fleet(settings.upstreams, upstreams, list(settings.tiers.values()), clock, tally)
+    tiers = list(settings.tiers.values())
+    return Fleet(settings.upstreams, upstreams, tiers, clock, tally, before)
 
 
 class Fleet:
     """The upstreams of a configuration, by what tiers call them: `a`, or `a|b` for several.
 
-    `clock` is monotonic, in seconds; `tally` hears what is counted.
+    `clock` is monotonic, in seconds; `tally` hears what is counted. Of a deployment that was in the
+    fleet `before`, at an upstream that has not changed, pace, recent calls and ejection stay known.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class Fleet:
         tiers: Sequence[Tier],
         clock: Callable[[], float],
         tally: Tally,
+        before: Fleet | None = None,
     ) -> None:
         self._settings, self._inner = settings, upstreams
         self._clock, self._tally = clock, tally
@@ -84,6 +89,9 @@ class Fleet:
         self._guarded = {name: Guarded(self, name.split(SEVERAL)) for name in named}
         for tier in tiers:
             self._guarded[tier.upstream].of(tier.model)
+        for each in self._deployments.values():
+            if before and (same := before.same(each.name, each.model, settings[each.name])):
+                each.inherit(same)
 
     @property
     def upstreams(self) -> Mapping[str, Upstream]:
@@ -112,6 +120,12 @@ class Fleet:
             known = Deployment(name, model, inner, how, self._clock, self._tally)
             self._deployments[name, model] = known
         return known
+
+    def same(self, name: str, model: str, settings: UpstreamSettings) -> Deployment | None:
+        """Return the deployment of a model at an upstream by this name, if it has these settings
+        too."""
+        known = self._deployments.get((name, model))
+        return known if known and self._settings[name] == settings else None
 
     def down(self, tiers: Sequence[Tier]) -> tuple[str, ...]:
         """Name those tiers of which no deployment may be asked."""

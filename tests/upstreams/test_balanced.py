@@ -42,7 +42,7 @@ async def test_load_is_shared():
 async def test_who_has_less_under_way_is_asked():
     held = asyncio.Event()
     bench = two(Inner(held), Inner())
-    bench.all[0].latency = bench.all[1].latency = 0.1
+    bench.all[0].pace.known = bench.all[1].pace.known = 0.1
     tasks = [asyncio.create_task(bench.call()) for _ in range(8)]
     await asyncio.sleep(0)
     sent = Counter(bench.sent)
@@ -53,11 +53,84 @@ async def test_who_has_less_under_way_is_asked():
 
 async def test_who_is_slow_is_asked_less():
     bench = two(Inner(), Inner())
-    bench.all[0].latency, bench.all[1].latency = 1.0, 0.1
+    bench.all[0].pace.known, bench.all[1].pace.known = 1.0, 0.1
     for _ in range(100):
         await bench.call()
-        bench.all[0].latency = 1.0
+        bench.all[0].pace.known = 1.0
     assert 80 <= Counter(bench.sent)["b"] < 100, "but now and then, for it may have changed"
+
+
+async def test_one_that_hangs_from_the_start_is_given_next_to_nothing():
+    bench = two(Inner(asyncio.Event()), Inner())
+    tasks = []
+    for _ in range(200):
+        tasks.append(asyncio.create_task(bench.call()))
+        await asyncio.sleep(0)
+        bench.clock.now += 0.05
+    assert Counter(bench.sent)["a"] <= 3, "unknown is not fast, and what waits is not explored"
+    await gone(tasks)
+
+
+async def test_one_that_hangs_is_sent_off_though_every_client_leaves_before_its_time_out():
+    bench = two(Inner(asyncio.Event()), Inner())
+    tasks = []
+    for step in range(500):
+        tasks.append(asyncio.create_task(bench.call()))
+        await asyncio.sleep(0)
+        bench.clock.now += 0.05
+        if step >= 40:
+            tasks[step - 40].cancel()
+    await gone(tasks)
+    assert bench.counted("ejections")["m"] >= 2, "and again, at the first call after it was back"
+    assert Counter(bench.sent)["a"] <= 10
+    assert bench.all[0].breaker.closed, "of clients that leave the breaker does not hear"
+
+
+async def test_who_leaves_at_once_says_nothing():
+    bench = two(Inner(asyncio.Event()), Inner())
+    for _ in range(60):
+        task = asyncio.create_task(bench.call())
+        await asyncio.sleep(0)
+        bench.clock.now += 0.05
+        await gone([task])
+    assert not bench.counted("ejections")
+    assert bench.all[0].recent.failed == 0
+
+
+async def test_time_outs_of_one_that_hangs_send_it_off_after_two():
+    bench = two(Inner(), Inner())
+    for _ in range(20):
+        await bench.call()
+
+    async def hang(call, _):
+        call.on_sent()
+        bench.clock.now += 1.0
+        raise UpstreamTimeout("slow")
+
+    bench.inners[0].call = hang
+    failed = 0
+    while not bench.counted("ejections"):
+        failed += await bench.call() is not None
+        assert failed <= 2
+    assert failed == 2
+
+
+async def test_a_cached_conversation_does_not_wait_at_one_that_hangs():
+    bench = two(Inner(asyncio.Event()), Inner())
+    tasks = []
+    for number in range(100):
+        talk = partial(str, f"talk {number % 10}")
+        tasks.append(asyncio.create_task(bench.call(affinity=talk, price=CACHED)))
+        await asyncio.sleep(0)
+        bench.clock.now += 0.05
+    assert Counter(bench.sent)["a"] <= 5
+    await gone(tasks)
+
+
+async def gone(tasks):
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
 
 
 async def test_one_that_fails_half_its_calls_is_sent_off_and_taken_back():

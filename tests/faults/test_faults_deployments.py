@@ -1,0 +1,48 @@
+"""The fault matrix, rows of one tier at several deployments, one of which is ill."""
+
+from __future__ import annotations
+
+import asyncio
+
+from faults.rig import rigged
+
+ALONE = {"at": ["near", "far"], "route": {"tiers": ["small"]}}
+
+
+async def test_f10_one_of_two_never_speaks(tmp_path):
+    """given next to nothing, from the start on, and sent off, though its clients leave before its
+    time-out; and a reload does not begin anew with it"""
+    async with rigged(tmp_path, around={"timeouts": {}}, **ALONE) as rig:
+        rig.script({"fault": "hang"}, at="near")
+        tasks = []
+
+        def ask():
+            tasks.append(asyncio.create_task(rig.ask(x_waterfall_deadline="270ms")))
+
+        while not await rig.metric("upstream_ejections_total", upstream="near"):
+            ask()
+            await asyncio.sleep(0.01)
+            assert len(tasks) < 400
+        assert await rig.gateway.reload()
+        for _ in range(20):
+            ask()
+        failed = [each for each in await asyncio.gather(*tasks) if each.status != 200]
+        assert 2 <= len(rig.near.lines()) <= 9
+        assert len(failed) <= 9 < len(tasks) / 4
+
+
+async def test_f25_a_flapping_deployment(tmp_path):
+    """clients see over 99 %, retries stay in their budget, and the last one is never sent off"""
+    async with rigged(tmp_path, **ALONE) as rig:
+        rig.script({"fault": "500", "chance": 0.5}, at="near")
+        replies = []
+        while not await rig.metric("upstream_ejections_total", upstream="near"):
+            replies += [await rig.ask() for _ in range(20)]
+            assert len(replies) < 1000
+        assert sum(each.status != 200 for each in replies) <= 1
+        made = await rig.metric("upstream_retries_total", outcome="made")
+        assert 1 <= made <= 0.2 * len(replies) + 12
+        rig.script({"fault": "500", "chance": 0.5}, at="far")
+        await asyncio.gather(*(rig.ask() for _ in range(60)))
+        ejected = await rig.metric("upstream_ejected")
+        assert ejected <= 1
