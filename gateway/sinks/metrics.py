@@ -15,7 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.metrics_core import Metric as Family
 
 from gateway.core.ledger import Entry, Refusal, escalations
-from gateway.core.money import NANO, UNPRICED
+from gateway.core.money import NANO, UNPRICED, Price
 from gateway.core.outcome import Attempt
 from gateway.core.plan import Tier
 from gateway.core.routing import Route
@@ -152,7 +152,8 @@ class Metrics:
         if entry.difficulty is not None:
             step = min(max(int(entry.difficulty.value * BINS), 0), BINS - 1)
             self._difficulty.add((route, str(step)))
-        self._observe_scoring(route, entry)
+        if entry.scoring or entry.fallback or entry.agreement:
+            self._observe_scoring(route, entry)
         for attempt in entry.outcome.attempts:
             self._observe_attempt(route, attempt)
             if attempt is not entry.outcome.served and (spent := attempt.spent):
@@ -174,7 +175,7 @@ class Metrics:
         self._shadows.add((route, shadow.result))
         if shadow.attempt is None:
             return
-        tier, priced = shadow.attempt.tier, shadow.attempt.tier.price != UNPRICED
+        tier, priced = shadow.attempt.tier, _is_set(shadow.attempt.tier.price)
         for call in shadow.attempt.calls:
             name = self.names.tier(tier.name)
             self._calls.observe(route, name, call, priced=priced, purpose="shadow")
@@ -274,7 +275,7 @@ class Metrics:
     def _observe_attempt(self, route: str, attempt: Attempt) -> None:
         tier = self.names.tier(attempt.tier.name)
         for call in attempt.calls:
-            self._calls.observe(route, tier, call, priced=attempt.tier.price != UNPRICED)
+            self._calls.observe(route, tier, call, priced=_is_set(attempt.tier.price))
         if attempt.verdict is not None:
             verdict = "accept" if attempt.verdict.accepted else "defer"
             self._verdicts.add((route, tier, verdict))
@@ -303,3 +304,8 @@ class Metrics:
             self._overheads.cell((route,)),
             self._deciding.cell((route,)),
         )
+
+
+def _is_set(price: Price) -> bool:
+    """Has anybody set it? One that was has a digest, mostly, and need not be compared."""
+    return bool(price.digest) or price != UNPRICED

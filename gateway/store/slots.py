@@ -196,7 +196,7 @@ def _opening(call: OpenCall) -> bytes:
 
 def _settling(record: CallRecord) -> bytes:
     # By hand, in the order of _SETTLED: a call's whole row would be made for half of its values.
-    usage, first = record.usage, record.first_token
+    usage, first, amounts = record.usage, record.first_token, record.cost.amounts
     return encode(
         (
             record.status,
@@ -207,9 +207,9 @@ def _settling(record: CallRecord) -> bytes:
             usage.cache_write,
             usage.reasoning,
             usage.estimated,
-            record.cost.total,
-            round(record.seconds, 6),
-            None if first is None else round(first, 6),
+            sum(amounts),
+            _rounded(record.seconds),
+            None if first is None else _rounded(first),
             record.bare,
             usage.cache_write_1h,
             usage.audio_input,
@@ -218,9 +218,14 @@ def _settling(record: CallRecord) -> bytes:
             usage.image_output,
             usage.service[:_LONGEST_WORD],
             record.price.rate(usage)[:_LONGEST_WORD],
-            *record.cost.amounts,
+            *amounts,
         )
     )
+
+
+def _rounded(seconds: float) -> float:
+    """To a millionth, for there is little room: `round(seconds, 6)` goes by way of the text."""
+    return round(seconds * 1e6) / 1e6
 
 
 def _settled(values: object) -> dict[str, Any] | None:

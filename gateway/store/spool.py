@@ -6,10 +6,9 @@ import logging
 import os
 import struct
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.core.quick import quick
 from gateway.store.owner import Owner
 
 MAGIC = b"\xffW"
@@ -21,7 +20,6 @@ LONGEST = 64 << 20
 _log = logging.getLogger(__name__)
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A spool file as far as it is known to be whole; a finished one gets no more records."""
@@ -29,6 +27,21 @@ class Segment:
     path: Path
     size: int
     finished: bool
+
+
+class _File:
+    """A spool file of this process: as one thread writes it, and another one sees it."""
+
+    __slots__ = ("finished", "path", "size")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        self.finished = False
+
+    def seen(self) -> Segment:
+        finished = self.finished  # before its size, which then stays as it is
+        return Segment(self.path, self.size, finished)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +64,8 @@ class Spool:
         self._owner = owner
         self._segment_bytes = max(1, min(segment_bytes, cap_bytes // 4))
         self._cap = cap_bytes
-        # Whole values, replaced at once: the draining thread never sees a size without its end.
-        self._segments: dict[Path, Segment] = {}
-        self._current: Segment | None = None
+        self._files: dict[Path, _File] = {}
+        self._current: _File | None = None
         self._fd = -1
         self._number = 0
         self._removed = 0
@@ -90,19 +102,19 @@ class Spool:
 
     def segments(self) -> list[Segment]:
         """List what is on disk, oldest first."""
-        return list(self._segments.values())
+        return [file.seen() for file in list(self._files.values())]
 
     def forget(self, segment: Segment) -> None:
         """Remove a segment whose every record is safe elsewhere."""
         segment.path.unlink(missing_ok=True)
-        if self._segments.pop(segment.path, None) is not None:
+        if self._files.pop(segment.path, None) is not None:
             self._removed += segment.size
 
     def close(self) -> None:
         """Write no more; the last segment counts as finished from here on."""
         if self._current is not None:
             os.close(self._fd)
-            self._keep(replace(self._current, finished=True))
+            self._current.finished = True
             self._current = None
 
     def _write(self, data: bytes) -> None:
@@ -116,26 +128,23 @@ class Spool:
         except OSError:
             self._cut_back(current)
             raise
-        self._current = self._keep(Segment(current.path, current.size + len(data), finished=False))
+        current.size += len(data)
         self.position += len(data)
 
-    def _rotate(self) -> Segment:
+    def _rotate(self) -> _File:
         path = self._owner.segment(self._number + 1)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         fd = os.open(path, flags, 0o600)
         self.close()
         self._number += 1
-        self._fd, self._current = fd, self._keep(Segment(path, 0, finished=False))
-        return self._current
+        self._fd = fd
+        current = self._current = self._files[path] = _File(path)
+        return current
 
-    def _keep(self, segment: Segment) -> Segment:
-        self._segments[segment.path] = segment
-        return segment
-
-    def _cut_back(self, segment: Segment) -> None:
+    def _cut_back(self, file: _File) -> None:
         """Take a half-written record back; where even that fails, begin a new segment."""
         try:
-            os.ftruncate(self._fd, segment.size)
+            os.ftruncate(self._fd, file.size)
         except OSError:
             self.close()
 
