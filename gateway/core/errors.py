@@ -58,19 +58,12 @@ class GatewayError(Exception):
         self.retry_after = retry_after
         self.headers: Sequence[tuple[bytes, bytes]] = ()
         """What an answer with it says beside that."""
-        if code is not None:
-            self.code = code
+        self.code = self.code if code is None else code
 
     def body(self) -> dict[str, Any]:
         """Return the error in OpenAI's shape."""
-        return {
-            "error": {
-                "message": self.message,
-                "type": self.type,
-                "param": self.param,
-                "code": self.code,
-            }
-        }
+        told = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        return {"error": told}
 
 
 class BadRequest(GatewayError):
@@ -249,10 +242,17 @@ class UpstreamRefusedUs(UpstreamError):
 
     code, kind = "upstream_refused_gateway", "auth"
 
-    def __init__(self, message: str, *, credentials: bool = False, code: str | None = None) -> None:
-        """`credentials`: it is surely those, and would be for every other call."""
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        credentials: bool = False,
+        sure: bool = False,
+    ) -> None:
+        """`credentials`: it is surely those; `sure`: our model or address, whoever asks."""
         super().__init__(message, code=code)
-        self.credentials = credentials
+        self.credentials, self.sure = credentials, sure
 
 
 class UpstreamDown(UpstreamError):

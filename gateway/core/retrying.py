@@ -15,6 +15,7 @@ from gateway.core.errors import (
     UpstreamDown,
     UpstreamError,
     UpstreamOverloaded,
+    UpstreamRefusedUs,
 )
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
@@ -64,10 +65,13 @@ class Again:
     wait: float
 
 
-def is_safe(error: UpstreamError) -> bool:
+def is_safe(error: UpstreamError, *, elsewhere: bool) -> bool:
     """May a call that failed so, before anything of a reply was here, be made once more? Where the
     upstream was too slow, a second wait would only be longer; what it rejects, it rejects again;
-    and a reply that is too large is paid for each time."""
+    and a reply that is too large is paid for each time. Where our credentials or model were
+    refused nothing was done; `elsewhere`, at another deployment, they may be taken."""
+    if isinstance(error, NotAsked | UpstreamRefusedUs):
+        return elsewhere
     return isinstance(error, UpstreamBusy | UpstreamOverloaded | UpstreamDown) and not error.lasting
 
 
@@ -79,7 +83,7 @@ def again(
     `left` are the seconds in which a reply must begin, `chance` is drawn from 0 to 1, and
     `elsewhere` says that another deployment could take it: that one is asked at once.
     """
-    if not is_safe(error) or (isinstance(error, NotAsked) and not elsewhere):
+    if not is_safe(error, elsewhere=elsewhere):
         return "unsafe"
     if tries > most:
         return "most"

@@ -15,12 +15,13 @@ from random import random
 
 from gateway.core.balance import EXPLORED, draw_two, keeps_to, preferred, takes_first
 from gateway.core.chat import Delta
-from gateway.core.errors import UpstreamError, UpstreamTimeout
+from gateway.core.errors import UpstreamError, UpstreamRefusedUs, UpstreamTimeout
 from gateway.core.pace import LATE_FROM, Pace, is_late, usual
 from gateway.core.plan import Tier
 from gateway.core.ports import Receive, UpstreamCall
 from gateway.core.retrying import Again, RetryBudget, again
-from gateway.upstreams.deployment import Deployment, Tally
+from gateway.upstreams.deployment import Deployment
+from gateway.upstreams.tally import Tally
 
 
 class _First:
@@ -68,6 +69,7 @@ class Balanced:
         began = self._clock()
         self._budget.call()
         tried: list[Deployment] = []
+        refused: list[tuple[Deployment, UpstreamRefusedUs]] = []
         while True:
             at = self._all[0] if len(self._all) == 1 else self._choose(call, tried)
             first = _First(receive, self._clock, at.pace)
@@ -82,10 +84,15 @@ class Balanced:
             else:
                 if tried:
                     self._tally.count("retries", at.name, at.model, "answered")
+                for other, refusal in refused:
+                    other.refused_alone(refusal)
+                    self._weigh(other)
                 return
             finally:
                 at.pace.left(first, 0.0)
             tried.append(at)
+            if isinstance(failed, UpstreamRefusedUs) and not failed.credentials:
+                refused.append((at, failed))
             await self._go_on(call, failed, began, tried, begun=first.came)
 
     async def _go_on(
@@ -115,7 +122,10 @@ class Balanced:
         if late and (error is None or isinstance(error, UpstreamTimeout)):
             at.waited_in_vain(waited, failed=error is not None)
         if late or error is not None:
-            at.eject_beside([each for each in self._all if each is not at])
+            self._weigh(at)
+
+    def _weigh(self, at: Deployment) -> None:
+        at.eject_beside([each for each in self._all if each is not at])
 
     def _usual(self, at: Deployment) -> float:
         return usual(at.pace, [each.pace for each in self._all if each is not at])

@@ -11,7 +11,6 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from gateway.config import Resilience
 from gateway.core.balance import Recent, is_outlier, load
@@ -30,27 +29,16 @@ from gateway.core.errors import (
 from gateway.core.pace import Pace, hangs
 from gateway.core.ports import Receive, Upstream, UpstreamCall
 from gateway.core.retrying import LONGEST_WAIT
+from gateway.upstreams.tally import Tally
 
 EJECTED_FOR = 5.0
 """Seconds for which an outlier is sent off."""
 ASIDE_FOR, LONGEST_REST = 60.0, 60.0
 """Seconds until refused credentials are tried again, and for which a Retry-After is believed."""
 REFUSALS = 3
-"""Refusals in a row, of what may be one request's own fault, before credentials are set aside."""
+"""Refusals in a row of what is no request's own fault, before a deployment is set aside."""
 _SMOOTH = 0.2
 _log = logging.getLogger("waterfall")
-
-
-class Tally(Protocol):
-    """Hears what is counted."""
-
-    def count(self, event: str, *labels: str) -> None:
-        """Count one event, by its name and labels."""
-        ...
-
-    def waited(self, upstream: str, model: str, seconds: float) -> None:
-        """Hear for how long a call has stood in line."""
-        ...
 
 
 @dataclass(slots=True)
@@ -290,10 +278,27 @@ class Deployment:
             self._opened(f"failed ({error.kind})")
 
     def _refusing(self, error: UpstreamRefusedUs, ticket: int, now: float) -> None:
-        self._refused += 1
-        if not error.credentials and self._refused < REFUSALS:
-            self.breaker.leave(ticket)
+        if error.credentials:
+            self._put_aside(error, now)
             return
+        self.breaker.leave(ticket)
+        if error.sure:
+            self._count_refusal(error, now)
+
+    def refused_alone(self, error: UpstreamRefusedUs) -> None:
+        """Hear that another one has taken what this one refused: so that was not what the request
+        says."""
+        now = self._clock()
+        self.recent.note(now, failed=True)
+        if not error.sure:
+            self._count_refusal(error, now)
+
+    def _count_refusal(self, error: UpstreamRefusedUs, now: float) -> None:
+        self._refused += 1
+        if self._refused >= REFUSALS:
+            self._put_aside(error, now)
+
+    def _put_aside(self, error: UpstreamRefusedUs, now: float) -> None:
         self.set_aside, self._refusal = bool(self.how.breaker_failures), error
         self._open("refuses our credentials or model: set aside", now + ASIDE_FOR)
 

@@ -206,7 +206,8 @@ def _meaning(status: int, told: Told, wait: float | None) -> UpstreamError:
     note = _note(status, told)
     if status in _REFUSALS:
         why = f"The upstream refuses the gateway's credentials or model{note}."
-        return UpstreamRefusedUs(why, credentials=status in {401, 402})
+        sure = status == 404 and "support" not in told.message  # "no endpoint that supports images"
+        return UpstreamRefusedUs(why, credentials=status in {401, 402}, sure=sure)
     if status == 429:
         said = None if told.code in _MERELY_BUSY else told.code
         return UpstreamBusy(f"The upstream limits its rate{note}.", retry_after=wait, code=said)
@@ -222,7 +223,7 @@ def _not_found(told: Told) -> UpstreamError | None:
     ask for, as is one that says nothing else."""
     if not _OURS_CODES.isdisjoint(told.codes):
         return UpstreamRefusedUs(
-            f"The upstream has no such model{_note(404, told)}.", code=told.code
+            f"The upstream has no such model{_note(404, told)}.", sure=True, code=told.code
         )
     if _OWN_THING.match(told.message):
         return NotFoundThere(**_words(404, told))

@@ -10,7 +10,8 @@ from gateway.config import Settings, UpstreamSettings
 from gateway.core.plan import SEVERAL, Tier
 from gateway.core.ports import Counts, Receive, Upstream, UpstreamCall
 from gateway.upstreams.balanced import Balanced
-from gateway.upstreams.deployment import Deployment, Tally
+from gateway.upstreams.deployment import Deployment
+from gateway.upstreams.tally import Tally
 
 STATES = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
 """What the metric says of a breaker."""

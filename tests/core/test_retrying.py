@@ -44,7 +44,9 @@ def busy(wait):
         (UpstreamTimeout("slow"), 1, 60.0, True, "unsafe"),
         (UpstreamDown("too large", lasting=True), 1, 60.0, True, "unsafe"),
         (UpstreamRejected("no"), 1, 60.0, True, "unsafe"),
-        (UpstreamRefusedUs("no"), 1, 60.0, True, "unsafe"),
+        (UpstreamRefusedUs("no"), 1, 60.0, False, "unsafe"),
+        (UpstreamRefusedUs("no"), 1, 60.0, True, Again(0.0)),
+        (UpstreamRefusedUs("no"), 3, 60.0, True, "most"),
     ],
 )
 def test_what_follows_a_failure(error, tries, left, elsewhere, then):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from faults.rig import rigged
 
 ALONE = {"at": ["near", "far"], "route": {"tiers": ["small"]}}
@@ -46,3 +47,24 @@ async def test_f25_a_flapping_deployment(tmp_path):
         await asyncio.gather(*(rig.ask() for _ in range(60)))
         ejected = await rig.metric("upstream_ejected")
         assert ejected <= 1
+
+
+@pytest.mark.parametrize("refusal", ["401", "403", "404,code=model_not_found"])
+async def test_f25_one_of_two_refuses_half(tmp_path, refusal):
+    """made at the other one: no client hears of it, and it is sent off or set aside; what both
+    refuse is told, and held against neither"""
+    async with rigged(tmp_path, around={"breaker": {}}, works=False, **ALONE) as rig:
+        rig.script({"fault": refusal, "chance": 0.5}, at="near")
+        replies, gone = [], 0.0
+        while not gone:
+            replies += [await rig.ask() for _ in range(20)]
+            assert len(replies) < 1000
+            gone = await rig.metric("upstream_ejections_total", upstream="near")
+            gone += await rig.metric("credentials_set_aside", upstream="near")
+        assert {each.status for each in replies} == {200}
+        assert (await rig.metric("credentials_set_aside", upstream="near") == 1) or refusal != "401"
+        if refusal == "403":
+            rig.script({"fault": refusal}, at="near")
+            rig.script({"fault": refusal}, at="far")
+            assert {(await rig.ask()).status for _ in range(6)} == {502}
+            assert await rig.metric("credentials_set_aside") == 0

@@ -145,7 +145,16 @@ OF_THE_REQUEST = [
 def test_a_404_of_the_model_or_address_is_ours(error):
     found = told(404, error)
     assert type(found) is UpstreamRefusedUs
-    assert not found.credentials
+    assert (found.credentials, found.sure) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(403, "no"), (404, "No endpoints found that support image input"), (401, "model")],
+)
+def test_a_refusal_that_may_be_of_what_a_request_says_is_not_sure(status, said):
+    found = told(status, {"message": said})
+    assert (type(found), found.sure) == (UpstreamRefusedUs, False)
 
 
 def test_a_model_that_is_not_there_keeps_its_code():

@@ -9,6 +9,7 @@ from gateway.core.errors import (
     UpstreamBusy,
     UpstreamDown,
     UpstreamOverloaded,
+    UpstreamRefusedUs,
     UpstreamRejected,
     UpstreamTimeout,
 )
@@ -83,3 +84,34 @@ async def test_nobody_is_asked_again_whose_breaker_has_opened():
     bench = Bench(Inner(DOWN), breaker_failures=1)
     assert await bench.call() is DOWN
     assert bench.sent == ["a"]
+
+
+@pytest.mark.parametrize("kind", [{"credentials": True}, {"sure": True}, {}])
+async def test_what_one_refuses_another_is_asked(kind):
+    refused = UpstreamRefusedUs("no", **kind)
+    bench = Bench(Inner(refused), Inner(), dice=lambda: 0.0)
+    for _ in range(6):
+        assert await bench.call() is None
+    often = 1 if "credentials" in kind else 3
+    assert bench.sent == ["a", "b"] * often + ["b"] * (6 - often), "then it is set aside"
+    assert bench.retried == [refused] * often
+    assert bench.all[0].set_aside
+
+
+async def test_what_every_one_refuses_is_its_client_s_to_hear_and_nobody_s_fault():
+    refusals = [UpstreamRefusedUs("no"), UpstreamRefusedUs("nor here")]
+    bench = Bench(Inner(refusals[0]), Inner(refusals[1]), dice=lambda: 0.0)
+    for _ in range(9):
+        assert await bench.call() in refusals
+    assert len(bench.sent) == 18, "each was asked, each time"
+    assert not any(each.set_aside or each.recent.failed for each in bench.all)
+    assert all(each.ready(bench.clock.now) for each in bench.all)
+
+
+async def test_one_that_refuses_half_is_sent_off_though_it_answers_between():
+    refused = UpstreamRefusedUs("no")
+    bench = Bench(Inner(*[refused, "ok"] * 20), Inner(), dice=lambda: 0.0)
+    for _ in range(12):
+        assert await bench.call() is None
+    assert bench.counted("ejections") == {"m": 1}
+    assert not bench.all[0].set_aside
