@@ -108,7 +108,10 @@ def identify(scope: Scope, keys: Keys) -> Key:
 
 def require_local_host(scope: Scope) -> None:
     """Raise BadRequest unless the Host header names this machine's loopback."""
-    names = [value for key, value in scope["headers"] if key == b"host"]
+    names = []
+    for key, value in scope["headers"]:
+        if key == b"host":
+            names.append(value)
     if len(names) != 1 or not _LOCAL_HOST.fullmatch(names[0]):
         raise BadRequest(
             "Without keys this gateway answers only to localhost. Configure `keys` to serve "

@@ -35,7 +35,7 @@ from gateway.api.http import (
 from gateway.api.idempotency import Once
 from gateway.api.keepalive import KeepAlive
 from gateway.api.kept_responses import Noting, is_kept
-from gateway.api.planning import Arrival, Clocks, plan_job, replan
+from gateway.api.planning import Arrival, Clocks, new_arrival, plan_job, replan
 from gateway.api.reply import EVENTS, PlainReply, StreamedReply
 from gateway.api.service import Service, Switch
 from gateway.api.spending import admit
@@ -74,7 +74,7 @@ class Chat:
             try:
                 key = self._admit(scope, service)
                 place.take()
-                arrival = Arrival(scope, key, at, own_id, known_as, self._dialect)
+                arrival = new_arrival(scope, key, at, own_id, known_as, self._dialect)
                 body = await read_json(scope, place.receive, service.max_body)
                 if self._dialect is RESPONSES and "previous_response_id" in body:
                     at_rest = await service.kept.rested_on(body["previous_response_id"], key)

@@ -20,7 +20,7 @@ from gateway.core.difficulty import UNSCORED, Difficulty, start_index
 from gateway.core.errors import BadRequest, CeilingTooLow, GatewayError
 from gateway.core.ledger import new_origin, scoring_cost
 from gateway.core.plan import Plan
-from gateway.core.quick import changed, quick
+from gateway.core.quick import changed, maker, quick
 from gateway.core.routing import Mode, Overrides, Route, make_plan
 from gateway.core.session import Past
 from gateway.core.signals import Signals, measure
@@ -54,6 +54,9 @@ class Arrival:
     external_id: str
     dialect: Dialect | None = None
     kept_at: str = ""
+
+
+new_arrival = maker(Arrival)
 
 
 def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str, Any]) -> Job:
@@ -158,6 +161,9 @@ class _Decided:
         return "true" if own == start_index(candidate.value, self.first) else "false"
 
 
+_new_decided = maker(_Decided)
+
+
 def _decide(
     tuned: Tuned,
     route: Route,
@@ -178,7 +184,7 @@ def _decide(
             enforced = replace(wanted, mode="enforce")
             made = make_plan(route, signals, difficulty, enforced, past, down)
             would = demanded(made, request)
-    return _Decided(difficulty, thresholds, asked.thresholds or route.thresholds, plan, would)
+    return _new_decided(difficulty, thresholds, asked.thresholds or route.thresholds, plan, would)
 
 
 def _settle(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from fastapi import FastAPI
 from starlette.routing import Route
 
@@ -21,6 +23,8 @@ from gateway.dialects.messages import MESSAGES
 from gateway.dialects.responses import RESPONSES
 from gateway.store.labels import Labels
 
+ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
+
 
 class App(FastAPI):
     """FastAPI, with endpoints that are asked before any of its layers. Those cost a plain chat a
@@ -29,11 +33,11 @@ class App(FastAPI):
     def __init__(self) -> None:
         """Begin without endpoints, and without FastAPI's own pages."""
         super().__init__(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-        self._hot: dict[str, Chat | CountTokens] = {}
+        self._hot: dict[str, ASGI] = {}
 
     def add_hot(self, path: str, endpoint: Chat | CountTokens) -> None:
         """Have `endpoint` take every POST to a path."""
-        self._hot[path] = endpoint
+        self._hot[path] = endpoint.__call__  # bound, so that a request calls a function
         self.router.routes.append(Route(path, endpoint, methods=["POST"]))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

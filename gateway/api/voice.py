@@ -80,6 +80,8 @@ class Voice:
     def plain(self, deltas: Sequence[Delta], outcome: Outcome) -> bytes:
         """Write a whole reply."""
         if self._dialect is None:
+            if len(deltas) == 1:  # nearly always
+                return wire_bytes(deltas[0])
             return b"".join(wire_bytes(delta) for delta in deltas)
         return self._dialect.plain(deltas[0], self._request, used(outcome))
 

@@ -91,7 +91,7 @@ class Engine:
         run.attempts = (served,)
         outcome = Outcome(run.attempts, served)
         try:
-            if job.request.stream:
+            if run.stream:
                 await _deliver(run, outcome)
         except asyncio.CancelledError:
             run.record(Outcome((served,), cancelled=True))
@@ -109,13 +109,13 @@ class Engine:
         try:
             try:
                 last = await _walk(run, calls, examining)
-                if calls.guessing:
+                if calls.guess:
                     await calls.drop()
                 outcome = _outcome(run, last)
-                if job.request.stream:
+                if run.stream:
                     await _deliver(run, outcome)
             finally:
-                if calls.guessing or examining.busy:
+                if calls.guess or examining.running:
                     await _end(calls, examining)
         except asyncio.CancelledError:
             run.record(Outcome(run.attempts, cancelled=True))
@@ -150,7 +150,7 @@ async def _walk(run: Run, calls: Calls, examining: Examining) -> Deliver | GiveU
         match step:
             case Consult():
                 await _consult(run, step, examining)
-            case _ if examining.busy:
+            case _ if examining.running:
                 await examining.drop()  # and decide again: the last attempt is another one now
             case Call():
                 await calls.make(step, examining)

@@ -34,7 +34,8 @@ class Examining:
     def __init__(self, run: Run) -> None:
         """Begin with none."""
         self._run = run
-        self._running: dict[str, _Running] = {}
+        self.running: dict[str, _Running] = {}
+        """Those under way, by their names."""
         self._heard: dict[str, list[Choice]] = {}
         """By tier, the samples that checks of its replies have drawn."""
 
@@ -43,8 +44,7 @@ class Examining:
         run = self._run
         if not run.parts.examiners:
             return
-        stream = run.job.request.stream
-        for name in early_checks(run.job.plan, run.attempts, tier, stream=stream):
+        for name in early_checks(run.job.plan, run.attempts, tier, stream=run.stream):
             if name in run.parts.examiners:
                 self._start(tier, name)
 
@@ -52,33 +52,28 @@ class Examining:
         """Put checks to the reply of the last attempt, all at once, until the request's deadline;
         return the attempt with what they found."""
         for name in names:
-            if name not in self._running:
+            if name not in self.running:
                 self._start(attempt.tier, name)
-            self._running[name].reply.set_result(reply)
-        asked = [self._running[name] for name in names]
+            self.running[name].reply.set_result(reply)
+        asked = [self.running[name] for name in names]
         began = self._run.parts.clock()
         left = max(self._run.job.plan.deadline - self._run.elapsed(), 0.0)
         await asyncio.wait([each.task for each in asked], timeout=left)
         await end(*(each.task for each in asked))
         self._run.waited += self._run.parts.clock() - began
         for each in asked:
-            del self._running[each.name]
+            del self.running[each.name]
         return self._booked(attempt, asked, "deadline")
-
-    @property
-    def busy(self) -> bool:
-        """Is any under way?"""
-        return bool(self._running)
 
     async def drop(self, why: str = "left") -> bool:
         """End what is under way, and write it down with the last attempt; was there anything?"""
-        asked = list(self._running.values())
+        asked = list(self.running.values())
         if not asked:
             return False
         try:
             await end(*(each.task for each in asked))
         finally:
-            self._running.clear()
+            self.running.clear()
             *before, last = self._run.attempts
             self._run.attempts = (*before, self._booked(last, asked, why))
         return True
@@ -95,7 +90,7 @@ class Examining:
         question = Question(run.job.request, tier, run.job.signals, its_reply, heard)
         left = max(run.job.plan.deadline - run.elapsed(), 0.0)
         task = asyncio.create_task(run.parts.examiners[name].examine(question, left, calls))
-        self._running[name] = _Running(name, task, reply, calls, run.parts.clock())
+        self.running[name] = _Running(name, task, reply, calls, run.parts.clock())
 
     def _booked(self, attempt: Attempt, asked: Sequence[_Running], unfinished: str) -> Attempt:
         evidence: list[Evidence] = []

@@ -13,7 +13,7 @@ from gateway.core.early import Watch
 from gateway.core.errors import UNBILLED, UpstreamError, UpstreamTimeout
 from gateway.core.gate import Gate, says_something
 from gateway.core.judging import weigh
-from gateway.core.money import Usage
+from gateway.core.money import Usage, new_usage
 from gateway.core.outcome import Attempt, Outcome, new_attempt
 from gateway.core.plan import Tier
 from gateway.core.ports import new_upstream_call
@@ -61,14 +61,15 @@ class Drafting:
         self._judged: Verdict | None = None
         self._begun, self._paused = self._parts.clock(), run.paused
         self._prompt = self._prompt_estimate(escalated=escalated)
-        guess = Usage(self._prompt, reply_tokens(self._job.signals))
-        known = self._parts, self._job, tier, guess, run.slots
-        self._book = Book(*known, purpose=self._job.purpose, bare=bare)
+        guess = new_usage(self._prompt, reply_tokens(self._job.signals))
+        self._book = Book(
+            run.parts, run.job, tier, guess, run.slots, purpose=run.job.purpose, bare=bare
+        )
         self._failure: UpstreamError | None = None
         self._fitted = self._sent.fitted
         self._status: Status = "cancelled"
         marked = tier.recipe is not None and tier.recipe.not_sure
-        stream = asked.stream
+        stream = run.stream
         watched = judges and stream and tier.bar.early != Early()
         self._watch = Watch(tier.bar, asked, self._refuses) if watched else None
         self._gate = Gate(
@@ -104,7 +105,7 @@ class Drafting:
             call_id=self._book.call_id,
             tier=self._tier,
             body=sent.body,
-            stream=self._job.request.stream,
+            stream=self._run.stream,
             on_sent=self._book.mark,
             strip_usage=sent.strip_usage,
             strip_logprobs=sent.strip_logprobs,

@@ -74,42 +74,38 @@ class Calls:
     def __init__(self, run: Run, budget: HedgeBudget) -> None:
         """Nothing runs yet."""
         self._run, self._budget = run, budget
-        self._guess: _Runner | None = None
+        self.guess: _Runner | None = None
+        """What is run beside the call that decides."""
         self._at = 0
         """Where among the attempts those stand that are outrun."""
 
     def make(self, step: Call, examining: Examining) -> Awaitable[None]:
         """Do a step's call; its attempt is added however the call ends."""
-        guess = self._guess
+        guess = self.guess
         if guess is not None and not (step.bare or step.repair):
             draft = guess.hope
             if draft is not None and guess.tier.name == step.tier.name:
                 return self._adopt(draft, guess.task)
             return self.drop()  # and decide again, with what it cost
         race = step.race
-        if race is not None and race.by == "first_token" and self._run.job.request.stream:
+        if race is not None and race.by == "first_token" and self._run.stream:
             return _Hedged(self._run, step, race).race(self._budget)
         if race is not None and race.by == "verdict":
             self._at = len(self._run.attempts)
             lane = Lane(is_open=False)
-            self._guess = _Runner(self._run, race.tier, lane, after=race.after)
+            self.guess = _Runner(self._run, race.tier, lane, after=race.after)
         return self._alone(step, examining)
-
-    @property
-    def guessing(self) -> bool:
-        """Is there something to give up?"""
-        return self._guess is not None
 
     async def drop(self) -> None:
         """Give up what was started for nothing."""
-        guess, self._guess = self._guess, None
+        guess, self.guess = self.guess, None
         if guess is not None:
             await _give_up(self._run, guess, self._at, rival=True)
 
     async def _alone(self, step: Call, examining: Examining) -> None:
         """Make the one call that decides; when it is released, a guess beside it is given up."""
         run = self._run
-        lane = Lane(is_open=True, first=self.drop) if self._guess else None
+        lane = Lane(is_open=True, first=self.drop) if self.guess else None
         request = mended(run.job.request, run.attempts[-1]) if step.repair else None
         draft = Drafting(run, step.tier, bare=step.bare, request=request, lane=lane)
         if not step.bare and not step.repair:
@@ -121,7 +117,7 @@ class Calls:
 
     async def _adopt(self, draft: Drafting, task: asyncio.Task[None]) -> None:
         """Go on with what was started beside the draft that was deferred."""
-        self._guess = None
+        self.guess = None
         draft.waited_for_since(self._run.parts.clock(), self._run.paused)
         try:
             await draft.take_the_floor()

@@ -82,7 +82,7 @@ class Job:
     thresholds: tuple[float, ...] = ()
     would: Plan | None = None
     undecided: Undecided | None = None
-    scoring: Scoring = field(default_factory=Scoring)
+    scoring: Scoring = Scoring()
     fallback: str = ""
     candidate: Difficulty | None = None
     agreement: str = ""
@@ -154,6 +154,7 @@ class Run:
     def __init__(self, parts: Parts, job: Job, client: Client) -> None:
         """Begin with nothing tried."""
         self.parts, self.job, self.client = parts, job, client
+        self.stream = job.request.stream
         self.attempts: tuple[Attempt, ...] = ()
         self.slots: list[int] = [*job.scoring.slots]
         self.first_token: float | None = None
@@ -237,7 +238,7 @@ class Run:
         parts, job = self.parts, self.job
         total = self.elapsed()
         served = outcome.served is not None
-        first = self.first_token if job.request.stream else (total if served else None)
+        first = self.first_token if self.stream else (total if served else None)
         entry = new_entry(
             origin=job.origin,
             route=job.route.name,

@@ -33,7 +33,8 @@ class _First:
         self._receive, self._clock, self._pace = receive, clock, pace
         self.came = False
 
-    def __call__(self, delta: Delta) -> Awaitable[bool]:
+    def hear(self, delta: Delta) -> Awaitable[bool]:
+        """Take the next one."""
         if not self.came:
             self.came = True
             self._pace.heard(self, self._clock())
@@ -74,7 +75,7 @@ class Balanced:
             at = self._all[0] if len(self._all) == 1 else self._choose(call, tried)
             first = _First(receive, self._clock, at.pace)
             try:
-                await at.call(self._addressed(call, at), first)
+                await at.call(self._addressed(call, at), first.hear)
             except UpstreamError as error:
                 failed = error
                 self._lost(at, first, error)

@@ -97,7 +97,9 @@ class Deployment:
 
     def takes(self, *, displaced: bool) -> bool:
         """Would a call begin at once?"""
-        return not self._ahead(displaced=displaced) and self.concurrency.admits(displaced=displaced)
+        if self._line and self._ahead(displaced=displaced):
+            return False
+        return self.concurrency.admits(displaced=displaced)
 
     def refusal(self, now: float) -> UpstreamError:
         """Say why it may not be asked."""

@@ -116,7 +116,8 @@ def read_usage(reported: object, dialect: Dialect, service: object = None) -> Us
         parts["cache_write"] = written
     prompt, completion = reported.get(dialect.prompt), reported.get(dialect.completion)
     if type(prompt) is int:
-        prompt += sum(parts.get(name, 0) for name in dialect.beside)
+        for name in dialect.beside:
+            prompt += parts.get(name, 0)
     word = _service(reported.get("service_tier") or service)
     used = Usage.clamped(prompt, completion, service=word, **parts)
     total = reported.get(dialect.total)

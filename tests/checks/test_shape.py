@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.checks import NAMES, all_checks
-from gateway.checks.shape import refusal, shape
+from gateway.checks.shape import _MARKS, _REFUSALS, refusal, shape
 from gateway.core.chat import ChatRequest, Choice, Reply
 from gateway.core.verdict import ABSTAIN, PASS, REASONS, Finding
 
@@ -73,3 +73,7 @@ def test_every_check_has_its_name_and_bounded_reasons():
     replies = [given for given, _ in (*SHAPES.values(), *REFUSALS.values())]
     found = {check(ASKED, each).reason for check in all_checks("[m]").values() for each in replies}
     assert found <= REASONS | {""}
+
+
+def test_whatever_refuses_has_a_mark():
+    assert [words for words in _REFUSALS if not any(mark in words for mark in _MARKS)] == []
