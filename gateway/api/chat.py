@@ -50,6 +50,10 @@ _log = logging.getLogger("waterfall")
 Reply = PlainReply | StreamedReply | Noting
 
 
+def _unheard() -> None:
+    pass
+
+
 class Chat:
     """The endpoints that plan a request; `dry` ones stop there."""
 
@@ -140,7 +144,7 @@ class Chat:
         told = [*headers.ids(known_as), *id_headers(self._dialect, known_as)]
         await answer_error(send, error, told, error_body(self._dialect, error, known_as))
 
-    async def _serve(
+    def _serve(
         self,
         service: Service,
         arrival: Arrival,
@@ -148,19 +152,13 @@ class Chat:
         extra: Headers,
         receive: Receive,
         send: Send,
-        good: Callable[[], None] = lambda: None,
-    ) -> None:
+        good: Callable[[], None] = _unheard,
+    ) -> Awaitable[None]:
         if self._dry:
             base = headers.ids(job.origin.request_id)
             told = describe(job) | {"tuning": service.tuned.describe(job.route.name)}
-            await answer_json(send, 200, told, [*base, *headers.decision(job)])
-            return
-        service.meter.enter(job.route.name)
-        with Departure(receive):
-            try:
-                await _answer(service, arrival, job, extra, send, good)
-            finally:
-                service.meter.leave(job.route.name)
+            return answer_json(send, 200, told, [*base, *headers.decision(job)])
+        return _answer(service, arrival, job, extra, receive, send, good)
 
 
 async def _answer(
@@ -168,34 +166,38 @@ async def _answer(
     arrival: Arrival,
     job: Job,
     extra: Headers,
+    receive: Receive,
     send: Send,
     good: Callable[[], None],
 ) -> None:
     followed = False
-    try:
-        known_as = job.origin.request_id
-        base = [*headers.ids(known_as), *id_headers(arrival.dialect, known_as), *extra]
-        cache, name, again = service.cache, None, None
-        if job.route.caching is not None and cache is not None:
-            name = cache.name(job, arrival.scope)
-            again = name and await cache.find(name, job, arrival.scope)
-            base += [caching.HIT if again else caching.MISS] if name else []
-        if job.undecided is not None and not again:
-            job = replan(service, await service.engine.assess(job))
-        base += headers.decision(job)
-        keepalive = _keepalive(job, base, send)
-        reply = _reply_for(service, arrival, job, base, send, keepalive)
-        engine = service.engine
-        running = engine.say_again(job, reply, again) if again else engine.run(job, reply)
-        entry = await _delivered(running, reply, good, keepalive)
-        if entry is not None and not again and entry.outcome.error is None:
-            service.sessions.note(job, entry)
-            followed = service.shadow_calls.follow(job, entry, service.in_flight)
-        if name is not None and cache is not None and entry is not None:
-            await cache.keep(name, job, entry)
-    finally:
-        if service.admission is not None:
-            service.admission.release(job.origin.entry_id, followed=followed)
+    service.meter.enter(job.route.name)
+    with Departure(receive):
+        try:
+            known_as = job.origin.request_id
+            base = [*headers.ids(known_as), *id_headers(arrival.dialect, known_as), *extra]
+            cache, name, again = service.cache, None, None
+            if job.route.caching is not None and cache is not None:
+                name = cache.name(job, arrival.scope)
+                again = name and await cache.find(name, job, arrival.scope)
+                base += [caching.HIT if again else caching.MISS] if name else []
+            if job.undecided is not None and not again:
+                job = replan(service, await service.engine.assess(job))
+            base += headers.decision(job)
+            keepalive = _keepalive(job, base, send)
+            reply = _reply_for(service, arrival, job, base, send, keepalive)
+            engine = service.engine
+            running = engine.say_again(job, reply, again) if again else engine.run(job, reply)
+            entry = await _delivered(running, reply, good, keepalive)
+            if entry is not None and not again and entry.outcome.error is None:
+                service.sessions.note(job, entry)
+                followed = service.shadow_calls.follow(job, entry, service.in_flight)
+            if name is not None and cache is not None and entry is not None:
+                await cache.keep(name, job, entry)
+        finally:
+            if service.admission is not None:
+                service.admission.release(job.origin.entry_id, followed=followed)
+            service.meter.leave(job.route.name)
 
 
 async def _delivered(

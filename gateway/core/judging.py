@@ -24,7 +24,8 @@ def judged(plan: Plan, attempt: Attempt) -> Attempt:
     if attempt.reply is None or attempt.failure is not None or attempt.left:
         return attempt
     if not plan.judges(tier):
-        return changed(attempt, verdict=FALL_DOWN if plan.falls_to(tier) else LAST_TIER)
+        verdict = FALL_DOWN if plan.falls_to(tier) else LAST_TIER
+        return attempt if attempt.verdict is verdict else changed(attempt, verdict=verdict)
     if not is_answered(attempt):
         return attempt
     verdict = weigh(plan, tier, attempt.evidence)

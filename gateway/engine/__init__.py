@@ -148,6 +148,8 @@ async def _walk(run: Run, calls: Calls, examining: Examining) -> Deliver | GiveU
     while True:
         step = next_step(plan, run.attempts, run.reading())
         match step:
+            case Consult() if not (step.barred or run.parts.examiners):
+                _ask(run, step)
             case Consult():
                 await _consult(run, step, examining)
             case _ if examining.running:
@@ -182,6 +184,15 @@ async def _deliver(run: Run, outcome: Outcome) -> None:
         await run.send(served.held)
 
 
+def _ask(run: Run, step: Consult) -> None:
+    """Put checks to the last reply of which none waits."""
+    last = run.attempts[-1]
+    if last.reply is not None:
+        evidence = (*last.evidence, *run.ask(last.tier, step.checks, last.reply))
+        asked = judged(run.job.plan, changed(last, evidence=evidence))
+        run.attempts = (*run.attempts[:-1], asked)
+
+
 async def _consult(run: Run, step: Consult, examining: Examining) -> None:
     """Put checks to the last reply: those that wait together, the others one by one."""
     *before, last = run.attempts
@@ -199,10 +210,8 @@ async def _consult(run: Run, step: Consult, examining: Examining) -> None:
             judged(run.job.plan, replace(last, evidence=last.evidence + evidence)),
         )
         return
-    at_once, waiting = step.checks, []
-    if run.parts.examiners:
-        waiting = [name for name in step.checks if name in run.parts.examiners]
-        at_once = tuple([name for name in step.checks if name not in waiting])
+    waiting = [name for name in step.checks if name in run.parts.examiners]
+    at_once = [name for name in step.checks if name not in waiting]
     evidence = (*last.evidence, *run.ask(last.tier, at_once, reply))
     asked = changed(last, evidence=evidence)
     if waiting:

@@ -36,6 +36,8 @@ def test_what_has_no_whole_reply_has_no_verdict_from_here(more):
 def test_what_no_tier_is_over_is_held_to_no_bar():
     assert judged(PLAN, attempt(LARGE)).verdict == LAST_TIER
     assert judged(PLAN, attempt(LOW)).verdict == FALL_DOWN
+    once = judged(PLAN, attempt(LARGE))
+    assert judged(PLAN, once) is once
 
 
 def test_there_is_no_verdict_while_a_free_check_is_to_come():

@@ -125,7 +125,8 @@ class Exchange:
             # last: whoever is killed between this and the write has noted a call that never was.
             self._on_sent()
         connection.begin(self._reply, self._head, self._body)
-        await self._reply.head()
+        while not self._reply.started:
+            await self._reply.more()
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None

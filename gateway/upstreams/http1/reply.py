@@ -28,6 +28,7 @@ class Reply:
         "_blocks",
         "_head_size",
         "_informational",
+        "_lines",
         "_max_body",
         "_max_head",
         "_parser",
@@ -61,6 +62,7 @@ class Reply:
         self.received = False  # at least one byte came
         self.size = self.taken = 0  # bytes of the body that are here, and that were read of them
         self._blocks: list[bytes] = []
+        self._lines: list[tuple[bytes, bytes]] = []
         self._head_size = 0
         self._steps = 0
         self._unproductive = 0
@@ -76,12 +78,15 @@ class Reply:
 
     # ------------------------------------------------------------- the reader's side
 
-    async def head(self) -> None:
-        """Waits for the final head; raises what went wrong before it."""
-        while not self.started:
-            if self.error is not None:
-                raise self.error
-            await self._news()
+    def more(self) -> asyncio.Future[None]:
+        """What to wait for until more has come, of the head or of the body; raises what has gone
+        wrong instead. A reader that was cancelled has left it."""
+        if self.error is not None:
+            raise self.error
+        if self._waiter is not None and not self._waiter.done():
+            raise RuntimeError("a reply has one reader")
+        self._waiter = asyncio.get_running_loop().create_future()
+        return self._waiter
 
     def close(self) -> None:
         """Let go of the parser: it knows its reply by five callbacks, and so would both outlive
@@ -96,9 +101,7 @@ class Reply:
         while not self._blocks:
             if self.done:
                 return b""
-            if self.error is not None:
-                raise self.error
-            await self._news()
+            await self.more()
         return self.rest()
 
     def rest(self) -> bytes:
@@ -120,19 +123,12 @@ class Reply:
             return
         self._sink = sink
         try:
-            await self._news()
+            await self.more()
         finally:
             self._sink = None
         thrown, self._thrown = self._thrown, None
         if thrown is not None:
             raise thrown
-
-    def _news(self) -> asyncio.Future[None]:
-        """What to wait for until something has come; a reader that was cancelled has left it."""
-        if self._waiter is not None and not self._waiter.done():
-            raise RuntimeError("a reply has one reader")
-        self._waiter = asyncio.get_running_loop().create_future()
-        return self._waiter
 
     def _wake(self) -> None:
         self._sink = None
@@ -147,7 +143,7 @@ class Reply:
             self.keep = False  # whatever it is, it was not asked for
             return
         self.received = True
-        steps, size = self._steps, self.size
+        steps, size = self._steps + self._head_size, self.size
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
@@ -178,7 +174,7 @@ class Reply:
 
     def _hear_no_more(self, size: int, steps: int, now: float) -> None:
         """Bytes came, and none of them were the body's."""
-        if self._steps != steps:
+        if self._steps + self._head_size != steps:
             self._unproductive = 0
         else:
             self._lead_nowhere(size)
@@ -220,16 +216,11 @@ class Reply:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer."""
-        self._steps += 1
-        self._head_size += len(name) + len(value) + 4
-        if self._head_size > self._max_head:
+        self._head_size = size = self._head_size + len(name) + len(value) + 4
+        if size > self._max_head:
             self._refuse(TooLarge("more bytes of head than allowed"))
-        if self.started:
-            return  # a trailer: counted, of no use here
-        name = name.lower()
-        value = value.rstrip(b" \t")  # the parser takes only the leading blanks away
-        known = self.headers.get(name)
-        self.headers[name] = value if known is None else b"%b, %b" % (known, value)
+        if not self.started:  # a trailer is counted, and of no use here
+            self._lines.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The end of an interim or of the final head."""
@@ -240,12 +231,16 @@ class Reply:
             self._head_size += 16
             if self._head_size > self._max_head:
                 self._refuse(TooLarge("more interim replies than allowed"))
-            self.headers.clear()
+            self._lines.clear()
             self._informational = True
             return
         if not 200 <= status <= 599:
             self._refuse(Broken(f"no such status: {status}"))
         self.status = status
+        for line in self._lines:
+            name, value = line[0].lower(), line[1].rstrip(b" \t")  # leading blanks are gone
+            known = self.headers.get(name)
+            self.headers[name] = value if known is None else b"%b, %b" % (known, value)
         if not self._to_head_only and status not in _BODYLESS:
             self._check_body(self.headers)
         self.started = True
