@@ -33,8 +33,7 @@ class _First:
         self._receive, self._clock, self._pace = receive, clock, pace
         self.came = False
 
-    def hear(self, delta: Delta) -> Awaitable[bool]:
-        """Take the next one."""
+    def __call__(self, delta: Delta) -> Awaitable[bool]:
         if not self.came:
             self.came = True
             self._pace.heard(self, self._clock())
@@ -75,7 +74,7 @@ class Balanced:
             at = self._all[0] if len(self._all) == 1 else self._choose(call, tried)
             first = _First(receive, self._clock, at.pace)
             try:
-                await at.call(self._addressed(call, at), first.hear)
+                await at.call(self._addressed(call, at), first)
             except UpstreamError as error:
                 failed = error
                 self._lost(at, first, error)
