@@ -15,7 +15,7 @@ from gateway.core.decided import Decided
 from gateway.core.difficulty import Difficulty
 from gateway.core.errors import GatewayError, UpstreamTimeout
 from gateway.core.money import Usage
-from gateway.core.outcome import Attempt, CallRecord, Outcome, used_by
+from gateway.core.outcome import Attempt, CallRecord, Outcome, spent, used_by
 from gateway.core.quick import maker, quick
 from gateway.core.signals import Signals
 
@@ -156,7 +156,7 @@ class Entry:
     @property
     def cost(self) -> int:
         """Everything the request cost."""
-        return self.outcome.spent + scoring_cost(self.scoring)
+        return spent(self.outcome.attempts) + scoring_cost(self.scoring)
 
     @property
     def discarded(self) -> int:

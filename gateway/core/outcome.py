@@ -109,7 +109,9 @@ class Attempt:
     @property
     def spent(self) -> int:
         """Everything it cost, in nano-dollars."""
-        total = self.check_cost
+        total = 0
+        for item in self.evidence:
+            total += item.cost
         for call in self.calls:
             total += call.cost.total
         return total

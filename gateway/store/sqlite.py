@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from operator import pos
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ WHERE NOT EXISTS (SELECT 1 FROM rollup_due WHERE hour = :hour AND taken = 0)"""
 _UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 # sqlite3 binds neither of these as it is: for each, some thirty a request, it would look for a way
 # to adapt it, make an AttributeError and drop that: a fifth of what writing a request takes.
-sqlite3.register_adapter(bool, int)
+sqlite3.register_adapter(bool, pos)  # 1 or 0
 sqlite3.register_adapter(type(None), {}.get)  # type: ignore[arg-type] # None: None, in C alone
 _UNWRITABLE = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError)
 
