@@ -77,9 +77,10 @@ class Chat:
         with service.in_flight, Place(self._switch.room, receive) as place:
             try:
                 key = self._admit(scope, service)
-                place.take()
+                place.look()
                 arrival = new_arrival(scope, key, at, own_id, known_as, self._dialect)
                 body = await read_json(scope, place.receive, service.max_body)
+                place.take()
                 if self._dialect is RESPONSES and "previous_response_id" in body:
                     at_rest = await service.kept.rested_on(body["previous_response_id"], key)
                     arrival = replace(arrival, kept_at=at_rest)

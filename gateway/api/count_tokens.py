@@ -39,8 +39,9 @@ class CountTokens:
         with service.in_flight, Place(self._switch.room, receive) as place:
             try:
                 key = identify(scope, service.keys)
-                place.take()
+                place.look()
                 body = await read_json(scope, place.receive, service.max_body)
+                place.take()
                 arrival = Arrival(scope, key, at, own_id, known_as, MESSAGES)
                 # What is counted has no reply to be bounded. The body itself stays as it came.
                 bounded = body if "max_tokens" in body else {**body, "max_tokens": 1}

@@ -15,7 +15,11 @@ COME_BACK = 1.0
 
 
 class Place:
-    """One request's place in a room, from when it is taken to the end of the context."""
+    """One request's place in a room, from when it is taken to the end of the context.
+
+    It is taken when the body is here: a client that is slow with it, on purpose or not, keeps
+    nobody else out. Until then a request is charged for the bytes that have come, and no more.
+    """
 
     __slots__ = ("_receive", "_room", "_size", "_taken")
 
@@ -27,11 +31,15 @@ class Place:
     def __enter__(self) -> Self:
         return self
 
+    def look(self) -> None:
+        """Raise Overloaded where there is none: who cannot have one now is told so unread."""
+        if self._room.full:
+            raise _crowded()
+
     def take(self) -> None:
         """Take it. Raises Overloaded where there is none."""
         if not self._room.enter():
-            told = "This gateway has as many requests under way as it takes; try again soon."
-            raise Overloaded(told, code="too_many_requests_under_way", retry_after=COME_BACK)
+            raise _crowded()
         self._taken = True
 
     def __exit__(
@@ -40,8 +48,9 @@ class Place:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._room.give_back(self._size)
         if self._taken:
-            self._room.leave(self._size)
+            self._room.leave()
 
     async def receive(self) -> Message:
         """Receive a message of the client's. Raises Overloaded for more of a body than there is
@@ -54,3 +63,8 @@ class Place:
                 raise Overloaded(told, code="too_many_bytes_under_way", retry_after=COME_BACK)
             self._size += size
         return message
+
+
+def _crowded() -> Overloaded:
+    told = "This gateway has as many requests under way as it takes; try again soon."
+    return Overloaded(told, code="too_many_requests_under_way", retry_after=COME_BACK)

@@ -66,13 +66,14 @@ class PassThrough:
         with service.in_flight, Place(self._switch.room, receive) as place:
             try:
                 key = self._admit(scope, service)
-                place.take()
+                place.look()
                 passage = await _passage(service, scope, key)
                 passing = service.passing
                 # What is read whole takes up room; what is streamed does not.
                 whole = _is_json(scope)
                 body = _Body(scope, place.receive if whole else receive, passing.max_upload)
                 raw = await _json_of(body, service, passage.group) if whole else None
+                place.take()
                 price = passing.prices.get(raw.model, UNPRICED) if raw else UNPRICED
                 size = len(raw.data) if raw else 0
                 await admit_passing(service.admission, key, own_id, size, price)

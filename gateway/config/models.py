@@ -81,6 +81,7 @@ class Server(Strict):
     max_in_flight_bytes: Annotated[int, PlainValidator(size)] = 256_000_000
     caps: CapKeys = CapKeys()
     drain: Annotated[float, PlainValidator(_pause)] = 30.0
+    read_timeout: Seconds = 30.0
     log: Annotated[str, PlainValidator(choice("json", "human"))] = "json"
     docs: Flag = False
 

@@ -52,6 +52,7 @@ def server(draft: Draft) -> ServerSettings | None:
         max_in_flight_bytes=keys.max_in_flight_bytes,
         caps=keys.caps.settings(),
         drain=keys.drain,
+        read_timeout=keys.read_timeout,
         log="human" if keys.log == "human" else "json",
         docs=keys.docs,
     )

@@ -22,8 +22,9 @@ from gateway.core.routing import Route
 class ServerSettings:
     """Where the gateway listens, in how many processes. `max_body` is in bytes, of one
     request, `max_in_flight_bytes` of all that a process has under way; `drain` is in
-    seconds; `admin` is the admin listener's (host, port), None when it is off; `docs` says whether
-    the main listener describes itself."""
+    seconds, as is `read_timeout`, of a request's head and of a silence in its body; `admin` is the
+    admin listener's (host, port), None when it is off; `docs` says whether the main listener
+    describes itself."""
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -35,6 +36,7 @@ class ServerSettings:
     max_in_flight_bytes: int = 256_000_000
     caps: Caps = CAPS
     drain: float = 30.0
+    read_timeout: float = 30.0
     log: Literal["json", "human"] = "json"
     docs: bool = False
 

@@ -2,7 +2,7 @@
 
 GatewayError                      status  type
 ├── BadRequest                    400     invalid_request_error   the client's own mistake
-│   ├── BodyTooLarge              413
+│   ├── BodyTooLarge              413     (408, 414 and 431 are in core.arrival)
 │   ├── UnsupportedMedia          415
 │   └── CeilingTooLow             400     no call fits the request's own dollar ceiling
 ├── Unauthorized                  401     authentication_error

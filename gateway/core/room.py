@@ -33,9 +33,14 @@ class Room:
         self._most_requests, self._most_bytes = most_requests, most_bytes
         self.requests = self.bytes = 0
 
+    @property
+    def full(self) -> bool:
+        """Is there no room for another request?"""
+        return self.requests >= self._most_requests
+
     def enter(self) -> bool:
         """Take a request in, if there is room."""
-        if self.requests >= self._most_requests:
+        if self.full:
             return False
         self.requests += 1
         return True
@@ -48,7 +53,10 @@ class Room:
         self.bytes += size
         return True
 
-    def leave(self, size: int) -> None:
-        """Let a request go, with all that it was charged."""
+    def leave(self) -> None:
+        """Let a request go."""
         self.requests -= 1
+
+    def give_back(self, size: int) -> None:
+        """Take so many bytes back that were charged."""
         self.bytes -= size

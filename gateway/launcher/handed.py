@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.launcher.connection import Bounds, Connection
 from gateway.launcher.door import AT_ONCE
 from gateway.launcher.servers import Server, make_server, running_servers
 
@@ -105,7 +105,7 @@ class Handed:
         }
 
 
-class _Connection(HttpToolsProtocol):
+class _Connection(Connection):
     """One that says that it ends with this reply, once its worker is leaving."""
 
     def __init__(self, handed: Handed) -> None:
@@ -123,10 +123,12 @@ class _Connection(HttpToolsProtocol):
 
 
 @contextlib.asynccontextmanager
-async def serving_handed(app: FastAPI, line: socket.socket, drain: float) -> AsyncIterator[Handed]:
+async def serving_handed(
+    app: FastAPI, line: socket.socket, drain: float, bounds: Bounds = Bounds()
+) -> AsyncIterator[Handed]:
     """Serve an app on the connections that come down a line; on the way out let what is under way
     end, within `drain` seconds."""
-    server = make_server(app, drain)
+    server = make_server(app, drain, bounds)
     handed = Handed(server, line)
     async with running_servers([(server, [])]):
         handed.begin()

@@ -15,6 +15,7 @@ import uvloop
 
 from gateway.app import Gateway
 from gateway.config import ServerSettings, Settings, Watcher
+from gateway.launcher.connection import Bounds
 from gateway.launcher.lag import watching_lag
 from gateway.launcher.servers import serving, signals
 from gateway.launcher.sockets import listen, url_of
@@ -104,6 +105,7 @@ async def running(
         raise
     urls = [url_of(each) for each in sockets]
     served = Running(gateway, f"{urls[0]}/v1", urls[1] if urls[1:] else None)
+    bounds = Bounds(wait=server.read_timeout, turned_away=gateway.turn_away)
     apps = [app() for app in (gateway.main, gateway.admin)[: len(sockets)]]
     watcher = Watcher(settings.files, gateway.reload, settings.prices_until)
     gateway.on_files = watcher.follow
@@ -116,7 +118,7 @@ async def running(
                     gateway.metrics.resilience.blocked,
                     gateway.metrics.standing.tasked,
                 ),
-                serving(list(zip(apps, sockets, strict=True)), server.drain),
+                serving(list(zip(apps, sockets, strict=True)), server.drain, bounds),
             ):
                 gateway.switch.warm()
                 try:

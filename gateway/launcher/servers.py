@@ -12,8 +12,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway.api.doors import StartError
+from gateway.launcher.connection import Bounds, Config, Connection
 
 _LOOK_AGAIN = 0.02
+_BOUNDS = Bounds()
 KEEP_ALIVE = 75
 """Seconds that a client's connection may rest between two requests: longer than the 60 s of most
 balancers, and than what SDKs keep theirs for, so that nobody sends a request into one that is being
@@ -31,11 +33,11 @@ class Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def serving(
-    apps: Sequence[tuple[FastAPI, socket.socket]], drain: float
+    apps: Sequence[tuple[FastAPI, socket.socket]], drain: float, bounds: Bounds = _BOUNDS
 ) -> AsyncIterator[None]:
     """Serve each app on its socket while inside; on the way out take nothing new and let what is
     under way end, within `drain` seconds."""
-    async with running_servers([(make_server(app, drain), [sock]) for app, sock in apps]):
+    async with running_servers([(make_server(app, drain, bounds), [sock]) for app, sock in apps]):
         yield
 
 
@@ -54,11 +56,12 @@ async def running_servers(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def make_server(app: FastAPI, drain: float) -> Server:
-    """Make a server that lets what is under way end within `drain` seconds."""
-    config = uvicorn.Config(
+def make_server(app: FastAPI, drain: float, bounds: Bounds = _BOUNDS) -> Server:
+    """Make a server that lets what is under way end within `drain` seconds, and cuts a request
+    that is out of bounds."""
+    config = Config(
         app,
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -68,6 +71,7 @@ def make_server(app: FastAPI, drain: float) -> Server:
         timeout_graceful_shutdown=max(1, round(drain)),
         timeout_keep_alive=KEEP_ALIVE,
     )
+    config.bounds = bounds
     return Server(config)
 
 

@@ -22,6 +22,7 @@ from gateway.api.figures import figures_of
 from gateway.app import CLOCKS, read_settings
 from gateway.config import ConfigError, ServerSettings, Settings, Watcher, is_loopback
 from gateway.core.errors import BadRequest, GatewayError, NotReady
+from gateway.launcher.connection import Bounds
 from gateway.launcher.crew import Worker
 from gateway.launcher.door import Door
 from gateway.launcher.servers import first_of, serving, signals
@@ -265,11 +266,12 @@ async def supervising(
     The arguments are those of `launcher.running`. Raises one of gateway.app.REFUSALS.
     """
     it = Supervisor(settings, path, server, log_to)
+    bounds = Bounds(wait=server.read_timeout)
     try:
         with signals(it.stopping, it.dismiss, it.try_reload, it.kill, it.try_restart):
             try:
                 await it.start()
-                async with serving(it.admin(), server.drain), it.watching():
+                async with serving(it.admin(), server.drain, bounds), it.watching():
                     yield it
                     it.dismiss()
             finally:

@@ -51,7 +51,9 @@ DEPLOYMENTS = (
 """How each deployment stands."""
 
 REQUESTS_SHED = counter(
-    "requests_shed_total", "reason", "Requests turned away at the door: requests, bytes, draining"
+    "requests_shed_total",
+    "reason",
+    "Requests turned away at the door: requests, bytes, draining, slow, head",
 )
 LOOP_BLOCKED = counter(
     "event_loop_blocked_total", "", "Times that the event loop stood for over a second"

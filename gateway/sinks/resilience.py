@@ -13,6 +13,9 @@ SHED = {
     "too_many_requests_under_way": "requests",
     "too_many_bytes_under_way": "bytes",
     "not_ready": "draining",
+    "request_timeout": "slow",
+    "url_too_long": "head",
+    "headers_too_large": "head",
 }
 """The reasons for which requests are turned away at the door, by the error's code."""
 
@@ -31,7 +34,7 @@ class ResilienceCounts:
             "blocked": Counts(catalogue.LOOP_BLOCKED),
         }
         self._waited = Times(catalogue.QUEUE_SECONDS)
-        for reason in SHED.values():
+        for reason in dict.fromkeys(SHED.values()):
             self._events["turned_away"].begin(reason)
         self._events["blocked"].begin()
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core import errors
+from gateway.core import arrival, errors
 from gateway.core.errors import (
     Exhausted,
     GatewayError,
@@ -16,7 +16,7 @@ from gateway.core.errors import (
 
 KINDS = [
     each
-    for each in vars(errors).values()
+    for each in (vars(errors) | vars(arrival)).values()
     if isinstance(each, type) and issubclass(each, GatewayError) and each is not Exhausted
 ]
 RETRIED = {"rate_limit_error", "overloaded"}

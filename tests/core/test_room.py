@@ -7,19 +7,22 @@ from gateway.core.room import Room
 
 def test_requests_are_bounded():
     room = Room(2, 100)
-    assert [room.enter() for _ in range(3)] == [True, True, False]
-    room.leave(0)
+    assert [(room.full, room.enter()) for _ in range(3)] == [
+        (False, True),
+        (False, True),
+        (True, False),
+    ]
+    room.leave()
+    assert not room.full
     assert room.enter()
 
 
 def test_bytes_are_bounded_but_one_body_alone_is_taken():
     room = Room(9, 100)
-    for _ in range(3):
-        room.enter()
     assert room.charge(150)
     assert not room.charge(1)
-    room.leave(150)
+    room.give_back(150)
     assert room.charge(60)
     assert not room.charge(41)
     assert room.charge(40)
-    assert (room.requests, room.bytes) == (2, 100)
+    assert (room.requests, room.bytes) == (0, 100)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import AsyncExitStack
 
 import pytest
 from app.serving import Wire, posted
@@ -41,17 +42,24 @@ async def test_f29_leaves_mid_stream(tmp_path):
         assert line["closed_after_ms"] < 1000
 
 
-async def test_f31_slow_body(tmp_path):
-    """who sends slowly holds up nobody, and whoever leaves so leaves nothing"""
-    async with rigged(tmp_path) as rig:
-        wires = [Wire(rig.served.base_url) for _ in range(20)]
+async def test_f31_slow_head_or_body(tmp_path):
+    """408 and cut in time; until then no place is taken, and others are served"""
+    server = {"read_timeout": "400ms", "max_in_flight": 5}
+    async with rigged(tmp_path, server=server) as rig, AsyncExitStack() as inside:
+        wires = [await inside.enter_async_context(Wire(rig.served.base_url)) for _ in range(24)]
         for wire in wires:
-            await wire.__aenter__()
-            await wire.send(posted(b"{}", content_length=5000)[:-1])
+            whole = posted(b"{}", content_length=5000)[:-1]
+            await wire.send(whole[:20] if wire is wires[0] else whole)
+        await asyncio.sleep(0.1)
         reply = await rig.ask()
         assert (reply.status, reply.seconds < 1.0) == (200, True)
         for wire in wires:
-            await wire.__aexit__()
+            told = await wire.rest()
+            assert told.startswith(b"HTTP/1.1 408 ")
+            assert b'"code":"request_timeout"' in told
+        assert await rig.metric("requests_shed_total", reason="slow") == 24
+        await rig.quiet()
+        assert rig.gateway.switch.room.bytes == 0
 
 
 async def test_f33_pipelined(tmp_path):
