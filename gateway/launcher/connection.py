@@ -49,10 +49,14 @@ class Bounds:
     turned_away: Callable[[GatewayError], str] = _untold
 
 
+BOUNDS: Final = Bounds()
+"""The defaults."""
+
+
 class Config(uvicorn.Config):
     """uvicorn's, and our bounds."""
 
-    bounds = Bounds()
+    bounds = BOUNDS
 
 
 class Connection(HttpToolsProtocol):
@@ -67,7 +71,7 @@ class Connection(HttpToolsProtocol):
     ) -> None:
         """As uvicorn makes it; the bounds are its configuration's, where that has any."""
         super().__init__(config, server_state, app_state, _loop)
-        self._bounds = config.bounds if isinstance(config, Config) else Bounds()
+        self._bounds = config.bounds if isinstance(config, Config) else BOUNDS
         self._part = _NONE
         self._over = False
         self._timer: asyncio.TimerHandle | None = None

@@ -12,7 +12,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from gateway.launcher.connection import Bounds, Connection
+from gateway.launcher.connection import BOUNDS, Bounds, Connection
 from gateway.launcher.door import AT_ONCE
 from gateway.launcher.servers import Server, make_server, running_servers
 
@@ -124,7 +124,7 @@ class _Connection(Connection):
 
 @contextlib.asynccontextmanager
 async def serving_handed(
-    app: FastAPI, line: socket.socket, drain: float, bounds: Bounds = Bounds()
+    app: FastAPI, line: socket.socket, drain: float, bounds: Bounds = BOUNDS
 ) -> AsyncIterator[Handed]:
     """Serve an app on the connections that come down a line; on the way out let what is under way
     end, within `drain` seconds."""

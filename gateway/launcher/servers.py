@@ -12,10 +12,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway.api.doors import StartError
-from gateway.launcher.connection import Bounds, Config, Connection
+from gateway.launcher.connection import BOUNDS, Bounds, Config, Connection
 
 _LOOK_AGAIN = 0.02
-_BOUNDS = Bounds()
 KEEP_ALIVE = 75
 """Seconds that a client's connection may rest between two requests: longer than the 60 s of most
 balancers, and than what SDKs keep theirs for, so that nobody sends a request into one that is being
@@ -33,7 +32,7 @@ class Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def serving(
-    apps: Sequence[tuple[FastAPI, socket.socket]], drain: float, bounds: Bounds = _BOUNDS
+    apps: Sequence[tuple[FastAPI, socket.socket]], drain: float, bounds: Bounds = BOUNDS
 ) -> AsyncIterator[None]:
     """Serve each app on its socket while inside; on the way out take nothing new and let what is
     under way end, within `drain` seconds."""
@@ -56,7 +55,7 @@ async def running_servers(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def make_server(app: FastAPI, drain: float, bounds: Bounds = _BOUNDS) -> Server:
+def make_server(app: FastAPI, drain: float, bounds: Bounds = BOUNDS) -> Server:
     """Make a server that lets what is under way end within `drain` seconds, and cuts a request
     that is out of bounds."""
     config = Config(

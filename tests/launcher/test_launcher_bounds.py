@@ -53,9 +53,11 @@ async def served(**bounds):
 
     given = {"head": 4096, "url": 1024, "headers": 32, "wait": 20, "turned_away": turned_away}
     app, door = App(), socket.create_server(("127.0.0.1", 0))
-    async with servers.serving([(app, door)], 1, Bounds(**given | bounds)):
-        async with Wire("http://%s:%d" % door.getsockname()) as wire:
-            yield app, wire, told
+    async with (
+        servers.serving([(app, door)], 1, Bounds(**given | bounds)),
+        Wire(f"http://127.0.0.1:{door.getsockname()[1]}") as wire,
+    ):
+        yield app, wire, told
 
 
 def error_of(reply):
@@ -193,11 +195,13 @@ async def test_nonsense_behind_a_request_that_is_being_answered_only_ends_the_co
 
 async def test_who_goes_on_sending_after_an_error_is_cut_off():
     async with served() as (_, wire, told):
-        with pytest.raises(ConnectionError):
-            await wire.send(b"GET /")
-            for _ in range(1000):
+        await wire.send(b"GET /")
+        sent = 0
+        with contextlib.suppress(ConnectionError):
+            while sent < 1000:
                 await wire.send(BLOCK * 100)
-        assert told == [414]
+                sent += 1
+        assert (told, sent < 1000) == ([414], True)
 
 
 @pytest.mark.parametrize("begin", [b"", b"\r\n"])
