@@ -30,9 +30,9 @@ from gateway.checks import all_checks
 from gateway.checks.function import CheckUnusable
 from gateway.checks.opening import open_examiners
 from gateway.config import ConfigError, ServerSettings, Settings, is_loopback, load, with_digest
-from gateway.core.errors import BadRequest, GatewayError
+from gateway.core.errors import BadRequest
 from gateway.core.ids import Ids
-from gateway.core.ledger import Refusal, refusal
+from gateway.core.ledger import Refusal
 from gateway.core.prompt_hash import hasher
 from gateway.core.recipes import write_marker
 from gateway.core.room import Room
@@ -134,12 +134,6 @@ class Gateway:
         """Count and log a request that was turned away."""
         self.metrics.refuse(refused)
         self.log.write(refused)
-
-    def turn_away(self, error: GatewayError) -> str:
-        """Count and log a request that no endpoint saw; return the id it is known by."""
-        known_as = CLOCKS.new_id()
-        self.refuse(refusal(known_as, CLOCKS.wall(), error))
-        return known_as
 
     def _figures(self) -> dict[str, float]:
         own = {"dropped_lines": float(self.log.dropped), **self.telemetry.figures()}

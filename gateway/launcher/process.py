@@ -13,8 +13,10 @@ from typing import Any, Final
 
 import uvloop
 
-from gateway.app import Gateway
+from gateway.app import CLOCKS, Gateway
 from gateway.config import ServerSettings, Settings, Watcher
+from gateway.core.errors import GatewayError
+from gateway.core.ledger import refusal
 from gateway.launcher.connection import Bounds
 from gateway.launcher.lag import watching_lag
 from gateway.launcher.servers import serving, signals
@@ -105,7 +107,7 @@ async def running(
         raise
     urls = [url_of(each) for each in sockets]
     served = Running(gateway, f"{urls[0]}/v1", urls[1] if urls[1:] else None)
-    bounds = Bounds(wait=server.read_timeout, turned_away=gateway.turn_away)
+    bounds = bounds_of(server, gateway)
     apps = [app() for app in (gateway.main, gateway.admin)[: len(sockets)]]
     watcher = Watcher(settings.files, gateway.reload, settings.prices_until)
     gateway.on_files = watcher.follow
@@ -129,6 +131,18 @@ async def running(
                         watch.cancel()
         finally:
             await gateway.close()
+
+
+def bounds_of(server: ServerSettings, gateway: Gateway) -> Bounds:
+    """Return what bounds a gateway's requests while they arrive; those that are cut are counted and
+    logged like any other that is refused."""
+
+    def turned_away(error: GatewayError) -> str:
+        known_as = CLOCKS.new_id()
+        gateway.refuse(refusal(known_as, CLOCKS.wall(), error))
+        return known_as
+
+    return Bounds(wait=server.read_timeout, turned_away=turned_away)
 
 
 def _listen_all(server: ServerSettings) -> list[socket.socket]:

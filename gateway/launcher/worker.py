@@ -23,11 +23,10 @@ from gateway.config import LedgerSettings, ServerSettings, Settings
 from gateway.core.errors import BadRequest, NotReady
 from gateway.core.room import Caps
 from gateway.launcher.channel import Channel, LineLost
-from gateway.launcher.connection import Bounds
 from gateway.launcher.garbage import sparing
 from gateway.launcher.handed import serving_handed
 from gateway.launcher.lag import watching_lag
-from gateway.launcher.process import run
+from gateway.launcher.process import bounds_of, run
 from gateway.launcher.servers import first_of, signals
 from gateway.sinks.merged import snapshot
 
@@ -69,14 +68,13 @@ async def _serve(channel: Channel, orders: dict[str, Any], door: socket.socket) 
             _set(gateway, route, thresholds)
         try:
             app = gateway.main(lambda: _page(channel))
-            bounds = Bounds(wait=server.read_timeout, turned_away=gateway.turn_away)
             async with (
                 watching_lag(
                     gateway.metrics.lagged,
                     gateway.metrics.resilience.blocked,
                     gateway.metrics.standing.tasked,
                 ),
-                serving_handed(app, door, server.drain, bounds) as handed,
+                serving_handed(app, door, server.drain, bounds_of(server, gateway)) as handed,
             ):
                 gateway.on_settings.append(inside.enter_context(sparing()))
                 channel.answers.update(_answers(gateway, stopping))
