@@ -193,7 +193,7 @@ BUILD = _gauge(
 )
 LEDGER_ROWS = _counter("ledger_rows_total", "sink result", "Rows: written, duplicate, malformed")
 LEDGER_DROPPED = _counter(
-    "ledger_dropped_rows_total", "sink reason", "Rows lost: cap, disk; log lines: slow_reader"
+    "ledger_dropped_rows_total", "sink reason", "Rows refused: cap, disk; log lines: slow_reader"
 )
 LEDGER_UNMARKED = _counter(
     "ledger_unmarked_calls_total", "", "Calls made without a mark: a kill would lose them"

@@ -71,23 +71,27 @@ class Slots:
     """The marks of one process. Made for one thread: the event loop's."""
 
     def __init__(self, path: Path) -> None:
-        """Create the file (mode 0600). Raises OSError when that fails."""
+        """Create the file (mode 0600). Raises OSError when that fails; no room in it does not."""
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self.path = path
         self.unmarked = 0
         """Calls that could not be marked."""
         self._chunks: list[mmap.mmap] = []
         self._free: list[int] = []
-        self._grow()
+        self._try_grow()
 
     @property
     def in_use(self) -> int:
         """How many slots are not free."""
         return len(self._chunks) * CHUNK_SLOTS - len(self._free)
 
+    def has_room(self) -> bool:
+        """Is there a slot for one more call?"""
+        return bool(self._free) or self._try_grow()
+
     def open(self, call: OpenCall) -> int:
         """Mark a call as under way; UNMARKED when there is no room for it."""
-        if not self._free and not self._try_grow():
+        if not self.has_room():
             self.unmarked += 1
             return UNMARKED
         slot = self._free.pop()

@@ -82,17 +82,18 @@ class Spool:
         """Bytes on disk now."""
         return self.position - self._removed
 
-    def append(self, payload: bytes) -> bool:
-        """Write one record; False when it had to be dropped. Never raises OSError."""
+    def append(self, payload: bytes, *, anew: bool = True) -> bool:
+        """Write one record; False when it was refused, which is counted unless it is not `anew`.
+        Never raises OSError."""
         data = frame(payload)
         if self.on_disk + len(data) > self._cap or len(payload) > LONGEST:
-            self.dropped_cap += 1
+            self.dropped_cap += anew
             self._alarm(f"the spool is at its cap of {self._cap} bytes")
             return False
         try:
             self._write(data)
         except OSError as error:
-            self.dropped_disk += 1
+            self.dropped_disk += anew
             self._alarm(f"the disk refuses: {error}")
             return False
         if self._full:

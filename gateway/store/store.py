@@ -104,11 +104,13 @@ class Store:
         if self._closed:
             return True
         self._closed = True
-        done = self._drain.close(timeout)
+        kept = self.journal.close()
+        drained = self._drain.close(timeout)
+        done = drained and kept
         if not done:
             _log.error("Rows of the ledger stay in %s for the next start.", self._owner.folder)
         self._spool.close()
-        if done:
+        if drained:
             for segment in self._spool.segments():
                 self._spool.forget(segment)
         self._slots.close()
@@ -131,7 +133,7 @@ class Store:
             torn_bytes=self._drain.torn_bytes + self.recovered.torn_bytes,
             spool_bytes=self._spool.on_disk,
             oldest_unflushed_seconds=self._drain.behind_seconds,
-            open_calls=self._slots.in_use,
+            open_calls=self._slots.in_use - self.journal.kept_marks,
         )
 
     def figures(self) -> dict[str, float]:

@@ -91,31 +91,6 @@ def test_over_the_cap_serving_goes_on_and_what_fitted_is_kept(opened):
     assert store.state().dropped_cap == dropped
 
 
-def test_a_full_disk_under_the_database_only_delays(opened, monkeypatch):
-    """As SQLite has it: no page more than so many, until there is room again."""
-    room = ["PRAGMA max_page_count = 1"]
-    real = sqlite_ledger.sqlite.connect
-
-    def full(path):
-        connection = real(path)
-        connection.execute(room[0])
-        return connection
-
-    opened().close()
-    monkeypatch.setattr(sqlite_ledger.sqlite, "connect", full)
-    store = opened()
-    made = [entry() for _ in range(200)]
-    for each in made:
-        store.journal.append(each, ())
-    assert not store.flush(0.5)
-    assert eventually(lambda: store.state().write_failures > 0)
-    room[0] = "PRAGMA max_page_count = 1000000"
-    assert store.flush(30)
-    assert (store.state().malformed, store.state().dropped_disk) == (0, 0)
-    rows = read.requests(store.path)
-    assert [row["entry_id"] for row in rows] == [each.origin.entry_id for each in made]
-
-
 def test_the_writer_gives_way_between_slices_unless_somebody_waits_or_rows_pile_up(
     opened, monkeypatch
 ):

@@ -127,7 +127,7 @@ def test_the_row_is_in_the_spool_before_the_slots_are_free(opened, monkeypatch):
     store = opened()
     slot = store.journal.open(open_call())
     order = []
-    monkeypatch.setattr(store._spool, "append", lambda _: order.append("row"))
+    monkeypatch.setattr(store._spool, "append", lambda _: not order.append("row"))
     monkeypatch.setattr(store._slots, "free", order.append)
     store.journal.append(entry(), (slot,))
     assert order == ["row", slot]
