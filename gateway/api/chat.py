@@ -246,7 +246,7 @@ def _reply_for(
     if arrival.dialect is not None:
         voice = Voice(arrival.dialect, job.request, job.origin.request_id)
     reply: PlainReply | StreamedReply
-    if job.request.stream:
+    if job.origin.stream:
         known = service.simulated
         details = overrides.wants_details(arrival.scope)
         reply = StreamedReply(send, base, known, voice, details=details, keepalive=keepalive)

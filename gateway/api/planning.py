@@ -61,15 +61,17 @@ new_arrival = maker(Arrival)
 
 def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str, Any]) -> Job:
     """Parse, measure, score and plan. Raises GatewayError with what the client should change."""
-    request = read_request(arrival.dialect, arrival.scope, body, service.caps)
-    request = resting(request, arrival.kept_at, arrival.key.name)
-    route, tier = service.resolve(request.model, arrival.key)
-    asked = overrides.read(arrival.scope, arrival.key, tier.name if tier else None)
+    scope, key, dialect = arrival.scope, arrival.key, arrival.dialect
+    request = read_request(dialect, scope, body, service.caps)
+    request = resting(request, arrival.kept_at, key.name)
+    model = request.model
+    route, tier = service.resolve(model, key)
+    asked = overrides.read(scope, key, tier.name if tier else None)
     require_thresholds(route, asked.thresholds or ())
-    asked = overrides.within(asked, arrival.key.limits)
-    session = overrides.session(arrival.scope)
-    who = Conversation(request, arrival.key.name, session)
-    mode, chance = _mode(route, asked, session or arrival.key.name, who)
+    asked = overrides.within(asked, key.limits)
+    session = overrides.session(scope)
+    who = Conversation(request, key.name, session)
+    mode, chance = _mode(route, asked, session or key.name, who)
     asked = overrides.in_mode(asked, mode)
     began = clocks.monotonic()
     signals = measure(request)
@@ -87,12 +89,12 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
             entry_id=arrival.entry_id,
             request_id=arrival.external_id,
             started_at=clocks.wall(),
-            key=arrival.key.name,
-            requested_model=request.model,
-            api=arrival.dialect.api if arrival.dialect else "chat.completions",
+            key=key.name,
+            requested_model=model,
+            api=dialect.api if dialect else "chat.completions",
             stream=request.stream,
             session=session,
-            trace=read_traceparent(header(arrival.scope, b"traceparent")),
+            trace=read_traceparent(header(scope, b"traceparent")),
         ),
         route=route,
         mode=mode,
