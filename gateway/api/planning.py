@@ -20,8 +20,8 @@ from gateway.core.difficulty import UNSCORED, Difficulty, start_index
 from gateway.core.errors import BadRequest, CeilingTooLow, GatewayError
 from gateway.core.ledger import new_origin, scoring_cost
 from gateway.core.plan import Plan
-from gateway.core.quick import changed, maker, quick
-from gateway.core.routing import Mode, Overrides, Route, make_plan
+from gateway.core.quick import maker, quick
+from gateway.core.routing import Mode, Overrides, Route, change_overrides, make_plan
 from gateway.core.session import Past
 from gateway.core.signals import Signals, measure
 from gateway.core.trace import read_traceparent
@@ -178,7 +178,7 @@ def _decide(
 ) -> _Decided:
     difficulty, live = tuned.apply(route, difficulty)
     thresholds = asked.thresholds or live
-    wanted = changed(asked, thresholds=thresholds) if thresholds else asked
+    wanted = change_overrides(asked, thresholds=thresholds) if thresholds else asked
     plan = demanded(make_plan(route, signals, difficulty, wanted, past, down), request)
     would = None
     if plan.reason == "mode" and asked.mode == "observe":

@@ -49,7 +49,7 @@ def resting(request: ChatRequest, kept_at: str, key: str) -> ChatRequest:
             param="conversation",
             code="state_not_kept_by_key",
         )
-    return replace(request, native=replace(native, kept_at=kept_at)) if kept_at else request
+    return ChatRequest(request.body, replace(native, kept_at=kept_at)) if kept_at else request
 
 
 def _own_headers(dialect: Dialect, scope: Scope) -> dict[str, str]:

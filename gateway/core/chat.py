@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from gateway.core.believing import believed
 from gateway.core.money import Usage
@@ -22,14 +22,17 @@ CHARS_PER_TOKEN = 4
 """The rule of thumb behind every estimate of tokens; what rests on it is marked estimated."""
 
 
-@quick
-@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """A client's chat completion. `body` is every field it sent, known to us or not; `native` is
-    the request as it came, where that was in another dialect."""
+    the request as it came, where that was in another dialect. `stream`: does the client want
+    events? That is asked so often that it is read once."""
 
-    body: Mapping[str, Any]
-    native: NativeRequest | None = None
+    __slots__ = ("body", "native", "stream")
+
+    def __init__(self, body: Mapping[str, Any], native: NativeRequest | None = None) -> None:
+        self.body: Final = body
+        self.native: Final = native
+        self.stream: Final = bool(body.get("stream"))
 
     @property
     def messages(self) -> Sequence[Message]:
@@ -41,11 +44,6 @@ class ChatRequest:
     def model(self) -> str:
         """The route or tier asked for."""
         return str(self.body["model"])
-
-    @property
-    def stream(self) -> bool:
-        """Does the client want events?"""
-        return bool(self.body.get("stream"))
 
     @property
     def wants_usage(self) -> bool:

@@ -71,7 +71,7 @@ class Gate:
         self._forwarded = forwarded and stream
         self._hold = hold if stream else _WHOLE
         self._choices = choices
-        self._sentences = _Sentences()
+        self._sentences = _Sentences() if self._hold.policy == "sentence" else None
         if stream and not judged:
             self.verdict = LAST_TIER
         elif stream and hold.policy == "none":
@@ -131,11 +131,12 @@ class Gate:
     def _due(self, delta: Delta) -> bool:
         """Is the hold over?"""
         hold, draft = self._hold, self.draft
-        if hold.policy == "sentence":
-            self._sentences.hear(delta.pieces)
+        sentences = self._sentences
+        if sentences is not None:
+            sentences.hear(delta.pieces)
         if len(draft.begun) < self._choices:
             return False
-        return draft.tokens >= hold.tokens if hold.policy == "tokens" else self._sentences.all_said
+        return draft.tokens >= hold.tokens if sentences is None else sentences.all_said
 
     def _look_for_loss(self, delta: Delta, lost: Callable[[Delta], Verdict | None]) -> None:
         """Leave what is lost already."""

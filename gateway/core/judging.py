@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.core.outcome import Attempt
+from gateway.core.outcome import Attempt, change_attempt
 from gateway.core.plan import Plan, Tier
-from gateway.core.quick import changed
 from gateway.core.verdict import FALL_DOWN, LAST_TIER, Evidence, Verdict, judge, still_open
 
 
@@ -17,23 +16,26 @@ def weigh(plan: Plan, tier: Tier, evidence: Sequence[Evidence], *, whole: bool =
     return judge(tier.bar, evidence, plan.next_good(tier), own_good, whole=whole)
 
 
-def judged(plan: Plan, attempt: Attempt) -> Attempt:
-    """Give an attempt the verdict its evidence allows: a late one when it was released, none while
-    a free check has not been put."""
-    tier = attempt.tier
-    if attempt.reply is None or attempt.failure is not None or attempt.left:
+def judged(plan: Plan, attempt: Attempt, evidence: tuple[Evidence, ...] | None = None) -> Attempt:
+    """Give an attempt the verdict its evidence allows (`evidence` is what it has from now on): a
+    late one when it was released, none while a free check has not been put."""
+    tier, verdict, late = attempt.tier, attempt.verdict, attempt.late
+    evidence = attempt.evidence if evidence is None else evidence
+    if attempt.reply is not None and attempt.failure is None and not attempt.left:
+        if not plan.judges(tier):
+            verdict = FALL_DOWN if plan.falls_to(tier) else LAST_TIER
+        elif _is_answered(tier, evidence):
+            weighed = weigh(plan, tier, evidence)
+            verdict, late = (verdict, weighed) if attempt.released else (weighed, late)
+    if verdict is attempt.verdict and late is attempt.late and evidence is attempt.evidence:
         return attempt
-    if not plan.judges(tier):
-        verdict = FALL_DOWN if plan.falls_to(tier) else LAST_TIER
-        return attempt if attempt.verdict is verdict else changed(attempt, verdict=verdict)
-    if not is_answered(attempt):
-        return attempt
-    verdict = weigh(plan, tier, attempt.evidence)
-    if attempt.released:
-        return changed(attempt, late=verdict)
-    return changed(attempt, verdict=verdict)
+    return change_attempt(attempt, evidence=evidence, verdict=verdict, late=late)
 
 
 def is_answered(attempt: Attempt) -> bool:
     """Has every free check of its bar been put to it?"""
-    return not still_open(attempt.tier.bar.free, attempt.evidence)
+    return _is_answered(attempt.tier, attempt.evidence)
+
+
+def _is_answered(tier: Tier, evidence: Sequence[Evidence]) -> bool:
+    return not still_open(tier.bar.free, evidence)

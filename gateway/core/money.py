@@ -114,7 +114,6 @@ class Usage:
             service=service,
         )
 
-    @property
     def is_plain(self) -> bool:
         """Are all of its tokens of the common kinds: read anew, and said as text?"""
         rare = self.cached or self.cache_write or self.cache_write_1h or self.reasoning
@@ -238,7 +237,7 @@ class Price:
 
     def total(self, usage: Usage) -> int:
         """Price one call as a whole, in nano-dollars: what the kinds of `cost` come to."""
-        if not usage.is_plain:
+        if not usage.is_plain():
             return self.cost(usage).total
         price = self.rates(usage) if self.bands or self.services else self
         read, said = _share(usage.prompt, price.input), _share(usage.completion, price.output)
@@ -290,7 +289,7 @@ _RATES = tuple(f.name for f in fields(Price) if f.name not in _NO_RATES)
 
 
 def _priced(price: Price, usage: Usage) -> Cost:
-    if usage.is_plain:
+    if usage.is_plain():
         told, said = _share(usage.prompt, price.input), _share(usage.completion, price.output)
         return new_cost(told, 0, 0, said, price.request)
     rest = usage.prompt - usage.cached - usage.cache_write

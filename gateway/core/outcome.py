@@ -10,7 +10,7 @@ from gateway.core.chat import Delta, Reply
 from gateway.core.errors import GatewayError, UpstreamError
 from gateway.core.money import FREE, UNPRICED, Cost, Price, Usage
 from gateway.core.plan import Tier
-from gateway.core.quick import maker, quick
+from gateway.core.quick import changer, maker, quick
 from gateway.core.verdict import BARRED, FALL_DOWN, Evidence, Verdict
 
 
@@ -123,6 +123,7 @@ class Attempt:
 
 
 new_attempt = maker(Attempt)
+change_attempt = changer(Attempt)
 
 
 @quick

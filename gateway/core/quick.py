@@ -9,14 +9,13 @@ but not in service. See docs/decisions/033-values-frozen-by-the-type-checker.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, Final, ParamSpec, TypeVar
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
 _KEPT: Final = object()
-_changing: Final[dict[type[Any], Any]] = {}
 
 
 def quick(cls: type[_T]) -> type[_T]:
@@ -30,7 +29,6 @@ def quick(cls: type[_T]) -> type[_T]:
     init.__qualname__, init.__annotations__ = old.__qualname__, old.__annotations__
     cls.__init__ = init  # type: ignore[method-assign]
     del cls.__setattr__, cls.__delattr__
-    _changing[cls] = _changer(cls)
     return cls
 
 
@@ -42,19 +40,18 @@ def maker(cls: Callable[_P, _T]) -> Callable[_P, _T]:
     return made
 
 
-def changed(value: _T, /, **given: Any) -> _T:
-    """Do what `dataclasses.replace` does, for a `quick` value, in a third of its time."""
-    made: _T = _changing[type(value)](value, **given)
-    return made
-
-
-def _changer(cls: type[Any]) -> Any:
-    names = [each.name for each in fields(cls)]
-    given = "".join(f", {name}=_kept" for name in names)
-    taken = ", ".join(f"_self.{name} if {name} is _kept else {name}" for name in names)
-    known: dict[str, Any] = {"_make": maker(cls), "_kept": _KEPT}
-    exec(f"def changed(_self{given}):\n    return _make({taken})", known)  # noqa: S102 - as below
-    return known["changed"]
+def changer(cls: type[_T]) -> Callable[..., _T]:
+    """Return a function that does what `dataclasses.replace` does for values of a `quick` class: it
+    takes a value, and by name what is to be another."""
+    known: dict[str, Any] = {"_new": object.__new__, "_own": cls, "_kept": _KEPT}
+    given, body = ["_self"], ["made = _new(_own)"]
+    for each in fields(cls):  # type: ignore[arg-type]
+        given.append(f"{each.name}=_kept")
+        body.append(
+            f"made.{each.name} = _self.{each.name} if {each.name} is _kept else {each.name}"
+        )
+    change: Callable[..., _T] = _defined("change", given, [*body, "return made"], known)
+    return change
 
 
 def _written(cls: Any, name: str) -> Any:
@@ -74,6 +71,10 @@ def _written(cls: Any, name: str) -> Any:
         else:
             given.append(field)
         body.append(f"self.{field} = {value}")
-    lines = [f"def {name}({', '.join(given)}):", *body, "return self" if alone else ""]
+    return _defined(name, given, [*body, "return self"] if alone else body, known)
+
+
+def _defined(name: str, given: Sequence[str], body: Sequence[str], known: dict[str, Any]) -> Any:
+    lines = [f"def {name}({', '.join(given)}):", *body]
     exec("\n    ".join(lines), known)  # noqa: S102 - of field names alone, as in dataclasses
     return known[name]

@@ -15,7 +15,7 @@ from gateway.core.errors import BadRequest, CeilingTooLow
 from gateway.core.limits import Limits
 from gateway.core.money import dollars, new_usage
 from gateway.core.plan import Plan, StartReason, Tier, new_plan
-from gateway.core.quick import quick
+from gateway.core.quick import changer, quick
 from gateway.core.recipes import Recipe
 from gateway.core.scorer_spec import ScorerSpec
 from gateway.core.session import NOTHING, Past, cached_at, wanted_start
@@ -144,6 +144,9 @@ class Overrides:
     mode: Mode | None = None
     ceiling: int | None = None
     deadline: float | None = None
+
+
+change_overrides = changer(Overrides)
 
 
 def make_plan(

@@ -55,7 +55,7 @@ new_signals = maker(Signals)
 
 def measure(request: ChatRequest) -> Signals:
     """Measure a request; linear in its size."""
-    messages, tools = request.messages, request.tools
+    messages, tools, choices = request.messages, request.tools, request.choices
     beside = beside_text(request)
     schema_chars = len(json.dumps(tools)) if tools else 0
     size = schema_chars + beside.chars
@@ -83,13 +83,13 @@ def measure(request: ChatRequest) -> Signals:
         images=images,
         wants_json=_wants_json(request.body.get("response_format")),
         max_tokens=request.max_tokens,
-        choices=request.choices,
+        choices=choices,
         schema_chars=schema_chars,
         system_chars=system_chars,
         demands=demands_of(request),
         file_tokens=file_tokens,
         # Some servers make `best_of` and return the best `n`.
-        made=max(request.choices, int(request.body.get("best_of") or 1)),
+        made=max(choices, int(request.body.get("best_of") or 1)),
     )
 
 

@@ -16,9 +16,8 @@ from gateway.core.dispatch import dispatch
 from gateway.core.errors import GatewayError
 from gateway.core.judging import judged
 from gateway.core.ledger import Entry
-from gateway.core.outcome import Attempt, Outcome
+from gateway.core.outcome import Attempt, Outcome, change_attempt
 from gateway.core.ports import Assessment, UpstreamCall
-from gateway.core.quick import changed
 from gateway.core.streaming import Client
 from gateway.core.verdict import Evidence, Finding
 from gateway.engine.booking import BookedCalls
@@ -189,7 +188,7 @@ def _ask(run: Run, step: Consult) -> None:
     last = run.attempts[-1]
     if last.reply is not None:
         evidence = (*last.evidence, *run.ask(last.tier, step.checks, last.reply))
-        asked = judged(run.job.plan, changed(last, evidence=evidence))
+        asked = judged(run.job.plan, last, evidence)
         run.attempts = (*run.attempts[:-1], asked)
 
 
@@ -205,15 +204,12 @@ async def _consult(run: Run, step: Consult, examining: Examining) -> None:
         known = {item.check for item in last.evidence}
         barred = Finding("abstain", step.barred)
         evidence = tuple(Evidence(name, barred) for name in step.checks if name not in known)
-        run.attempts = (
-            *before,
-            judged(run.job.plan, replace(last, evidence=last.evidence + evidence)),
-        )
+        run.attempts = (*before, judged(run.job.plan, last, last.evidence + evidence))
         return
     waiting = [name for name in step.checks if name in run.parts.examiners]
     at_once = [name for name in step.checks if name not in waiting]
     evidence = (*last.evidence, *run.ask(last.tier, at_once, reply))
-    asked = changed(last, evidence=evidence)
     if waiting:
-        asked = await examining.put(asked, waiting, reply)
-    run.attempts = (*before, judged(run.job.plan, asked))
+        last = await examining.put(change_attempt(last, evidence=evidence), waiting, reply)
+        evidence = last.evidence
+    run.attempts = (*before, judged(run.job.plan, last, evidence))

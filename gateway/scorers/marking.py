@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.core.difficulty import Difficulty
+from gateway.core.difficulty import Difficulty, change_difficulty
 from gateway.core.ports import Scorer
-from gateway.core.quick import changed
 from gateway.core.signals import Signals
 
 
@@ -15,4 +14,4 @@ def marked(scorer: Scorer, signals: Signals) -> Difficulty:
     """
     said = scorer.score(signals)
     has_met = getattr(scorer, "has_met", None)
-    return changed(said, met=has_met(signals.text)) if has_met else said
+    return change_difficulty(said, met=has_met(signals.text)) if has_met else said

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.core.difficulty import Difficulty
+from gateway.core.difficulty import Difficulty, change_difficulty
 from gateway.core.ports import TuningRow
-from gateway.core.quick import changed
 from gateway.core.ranks import rank
 from gateway.core.routing import Route
 from gateway.tuning.figures import Labels, Standing, describe, figures
@@ -60,7 +59,7 @@ class Tuned:
         if found.reference is None:
             return difficulty, found.thresholds
         score = difficulty.ranked
-        return changed(difficulty, value=rank(score, found.reference), score=score), (
+        return change_difficulty(difficulty, value=rank(score, found.reference), score=score), (
             found.thresholds
         )
 

@@ -47,6 +47,14 @@ def test_there_is_no_verdict_while_a_free_check_is_to_come():
     assert judged(PLAN, bare).verdict is None
 
 
+def test_evidence_may_come_with_the_verdict():
+    bare, whole = replace(attempt(), evidence=()), attempt()
+    assert judged(PLAN, bare, whole.evidence) == judged(PLAN, whole)
+    assert judged(PLAN, replace(bare, left=True), whole.evidence) == replace(whole, left=True)
+    once = judged(PLAN, whole)
+    assert judged(PLAN, once) == once
+
+
 def test_what_was_released_is_judged_late():
     held, released = judged(PLAN, attempt()), judged(PLAN, attempt(released=True))
     assert (held.verdict.reason, held.late) == ("low_confidence", None)
