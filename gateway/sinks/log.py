@@ -52,7 +52,7 @@ class RequestLog:
     """Makes and writes lines in a thread of its own; `write` is a sink. A full buffer drops lines.
 
     The thread looks for itself, ten times a second: waking it would cost a request more than
-    everything else here.
+    everything else here. It rests while there is nothing, and the first line after that wakes it.
     """
 
     def __init__(
@@ -71,6 +71,8 @@ class RequestLog:
         self._most = most
         self._entries: deque[Entry | Refusal] = deque()
         self._closing = threading.Event()
+        self._woken = threading.Event()
+        self._resting = False
         self.dropped = 0
         """Lines lost to a reader that is too slow, or gone, or that could not be made."""
         self._failed = False
@@ -83,15 +85,20 @@ class RequestLog:
             self.dropped += 1
         else:
             self._entries.append(entry)
+            if self._resting:
+                self._resting = False
+                self._woken.set()
 
     def close(self, timeout: float = 2.0) -> None:
         """Write what is buffered, unless the reader takes longer than `timeout` seconds."""
         self._closing.set()
+        self._woken.set()
         self._thread.join(timeout)
 
     def _run(self) -> None:
         closing = False
         while not closing:
+            self._rest()
             closing = self._closing.wait(EVERY_SECONDS)
             while waiting := len(self._entries):
                 began = time.monotonic()
@@ -101,6 +108,14 @@ class RequestLog:
                     self._write_out(piece)
                 if BATCH < waiting < self._most // 2:  # else that was all, or lines pile up
                     time.sleep(min(time.monotonic() - began, EVERY_SECONDS))  # let others work
+
+    def _rest(self) -> None:
+        """Wait for a line, or for the end, where there is neither."""
+        self._woken.clear()
+        self._resting = True  # before it looks: a line that comes behind the look wakes it
+        if not self._entries and not self._closing.is_set():
+            self._woken.wait()
+        self._resting = False
 
     def _write_out(self, lines: list[bytes]) -> None:
         try:

@@ -184,6 +184,23 @@ def test_it_gives_way_between_slices_unless_lines_pile_up(pipe, monkeypatch, mos
     assert bool(pauses) == gives_way
 
 
+def test_the_thread_rests_while_there_is_nothing_and_a_line_wakes_it(pipe):
+    read_end, write_end = pipe
+    log = RequestLog(json_line, write_end)
+    clock = time.pthread_getcpuclockid(log._thread.ident)
+    for _ in range(2):
+        log.write(entry())
+        assert orjson.loads(os.read(read_end, 65_536))["status"] == 200
+        while not log._resting:
+            time.sleep(0.01)
+        time.sleep(0.02)
+        used = time.clock_gettime(clock)
+        time.sleep(0.15)  # longer than between two looks
+        assert time.clock_gettime(clock) == used
+    log.close()
+    assert not log._thread.is_alive()
+
+
 @given(st.floats(0, 4e9))
 def test_a_line_says_when_a_request_began_as_the_standard_library_does(at):
     line = json_line(replace(entry(), origin=replace(entry().origin, started_at=at)))
