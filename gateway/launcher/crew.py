@@ -17,7 +17,8 @@ from gateway.sinks.merged import Snapshot
 
 # With this process's own path: what serves is the gateway that was started, wherever it came from.
 _CODE = (
-    "import sys; sys.path[:] = sys.argv[4:]; "
+    "import signal, sys; signal.signal(signal.SIGHUP, lambda *_: None); "
+    "sys.path[:] = sys.argv[4:]; "
     "from gateway.launcher.worker import main; sys.exit(main())"
 )
 FIGURES_LIMIT = 2.0

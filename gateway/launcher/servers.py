@@ -115,7 +115,8 @@ def signals(
     restart: Handle | None = None,
 ) -> Iterator[None]:
     """Call `stop` and set `stopping` on SIGTERM and SIGINT, and end at once on the second, after
-    `at_once`; call `reload` on SIGHUP and `restart` on SIGUSR2."""
+    `at_once`; call `reload` on SIGHUP and `restart` on SIGUSR2; afterwards they are what they
+    were before."""
     loop = asyncio.get_running_loop()
     running: set[asyncio.Task[None]] = set()
     told = False
@@ -148,13 +149,12 @@ def signals(
     }
     if restart is not None:
         handlers[signal.SIGUSR2] = begin, restart
-    for number, (handler, given) in handlers.items():
-        loop.add_signal_handler(number, handler, given)
-    try:
+    with contextlib.ExitStack() as until:
+        for number, (handler, given) in handlers.items():
+            until.callback(signal.signal, number, signal.getsignal(number))
+            loop.add_signal_handler(number, handler, given)
+            until.callback(loop.remove_signal_handler, number)
         yield
-    finally:
-        for number in handlers:
-            loop.remove_signal_handler(number)
 
 
 async def first_of(*events: asyncio.Event) -> None:

@@ -18,6 +18,7 @@ BATCH_BYTES = 2 << 20
 EVERY_SECONDS = 0.2
 TIDY_SECONDS = 3600.0
 LONGEST_WAIT = 5.0
+_MOMENT = 0.2
 
 _log = logging.getLogger(__name__)
 
@@ -83,12 +84,15 @@ class Drain:
             )
 
     def close(self, timeout: float = 10.0) -> bool:
-        """Drain what is there, stop the thread; False when rows had to stay in the spool."""
+        """Drain what is there, stop the thread; False when rows had to stay in the spool. It takes
+        `timeout` at most, and a moment for the thread to end in."""
+        until = time.monotonic() + timeout
         done = self.flush(timeout)
         self._closing = True
         self._wake.set()
         if self._thread.ident is not None:
-            self._thread.join(timeout)
+            # One that waits for a server which is silent ends with the process.
+            self._thread.join(max(_MOMENT, until - time.monotonic()))
         return done
 
     def _run(self) -> None:

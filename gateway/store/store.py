@@ -96,8 +96,9 @@ class Store:
         """
         return self._drain.flush(timeout)
 
-    def close(self, timeout: float = 10.0) -> bool:
-        """Flush and let go of every file; what could not be written waits for the next start.
+    def close(self, timeout: float = 5.0) -> bool:
+        """Flush and let go of every file; what could not be written within `timeout` seconds waits
+        for the next start.
 
         Returns whether nothing had to wait. Closing twice does nothing more.
         """
@@ -194,5 +195,9 @@ def open_store(
     spool = Spool(owner, segment_bytes=segment_bytes, cap_bytes=spool_cap)
     tidying = Tidying(Forgetting(prompt_retention, wall), retention, wall)
     store = Store(place, owner, spool, Slots(owner.slots), tidying)
-    store.start(wait)
+    try:
+        store.start(wait)
+    except BaseException:  # told to end, while it waits
+        store.close(0.0)
+        raise
     return store

@@ -57,6 +57,23 @@ async def test_sigterm_lets_a_stream_end_and_takes_nothing_new(tmp_path):
     assert "Traceback" not in it.stderr
 
 
+async def test_signals_during_a_start_that_waits(tmp_path):
+    """SIGHUP is left to the start, SIGTERM ends it well: here while a database says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.setblocking(False)
+        url = f"postgresql://a@127.0.0.1:{silent.getsockname()[1]}/a"
+        ledger = {"url": url, "spool": str(tmp_path / "spool")}
+        async with Process(tmp_path, config(ledger=ledger)) as it, asyncio.timeout(3 * LIMIT):
+            waits, _ = await asyncio.get_running_loop().sock_accept(silent)
+            with waits:
+                it.signal(signal.SIGHUP)
+                await asyncio.sleep(0.1)
+                assert it.child.returncode is None
+                it.signal()
+                assert await it.ended() == 0
+        assert "Traceback" not in it.stderr
+
+
 async def test_what_outlasts_the_drain_is_cut_recorded_and_the_exit_is_clean(tmp_path):
     document = config(upstreams__sim=FOREVER, server__drain="1s")
     async with Process(tmp_path, document) as it:
