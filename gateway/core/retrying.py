@@ -11,6 +11,7 @@ from typing import Literal
 
 from gateway.core.errors import (
     NotAsked,
+    NotFoundThere,
     UpstreamBusy,
     UpstreamDown,
     UpstreamError,
@@ -69,8 +70,9 @@ def is_safe(error: UpstreamError, *, elsewhere: bool) -> bool:
     """May a call that failed so, before anything of a reply was here, be made once more? Where the
     upstream was too slow, a second wait would only be longer; what it rejects, it rejects again;
     and a reply that is too large is paid for each time. Where our credentials or model were
-    refused nothing was done; `elsewhere`, at another deployment, they may be taken."""
-    if isinstance(error, NotAsked | UpstreamRefusedUs):
+    refused, or what the request names was not there, nothing was done; `elsewhere`, at another
+    deployment, it may be."""
+    if isinstance(error, NotAsked | UpstreamRefusedUs | NotFoundThere):
         return elsewhere
     return isinstance(error, UpstreamBusy | UpstreamOverloaded | UpstreamDown) and not error.lasting
 

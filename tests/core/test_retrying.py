@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.core.errors import (
     NotAsked,
+    NotFoundThere,
     UpstreamBusy,
     UpstreamDown,
     UpstreamOverloaded,
@@ -47,6 +48,8 @@ def busy(wait):
         (UpstreamRefusedUs("no"), 1, 60.0, False, "unsafe"),
         (UpstreamRefusedUs("no"), 1, 60.0, True, Again(0.0)),
         (UpstreamRefusedUs("no"), 3, 60.0, True, "most"),
+        (NotFoundThere("no file"), 1, 60.0, False, "unsafe"),
+        (NotFoundThere("no file"), 1, 60.0, True, Again(0.0)),
     ],
 )
 def test_what_follows_a_failure(error, tries, left, elsewhere, then):

@@ -6,6 +6,7 @@ import pytest
 from upstreams.playing import Bench, Inner
 
 from gateway.core.errors import (
+    NotFoundThere,
     UpstreamBusy,
     UpstreamDown,
     UpstreamOverloaded,
@@ -115,3 +116,12 @@ async def test_one_that_refuses_half_is_sent_off_though_it_answers_between():
         assert await bench.call() is None
     assert bench.counted("ejections") == {"m": 1}
     assert not bench.all[0].set_aside
+
+
+async def test_what_one_has_not_another_may_have_and_nobody_is_blamed():
+    missing = NotFoundThere("no file", status=404)
+    bench = Bench(Inner(missing), Inner(), dice=lambda: 0.0)
+    for _ in range(9):
+        assert await bench.call() is None
+    assert bench.retried == [missing] * 9
+    assert bench.all[0].recent.failed == 0
