@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.scorers.features import COUNTERS, MOST_VIEWS, Array
+from gateway.scorers.features import AS_COUNTED, COUNTERS, Array
+from gateway.scorers.marks import VIEWS
 
-Floats = NDArray[np.float32]
-
-_ONES: Final = np.ones(1024)
+_ONES: Final = np.ones(len(COUNTERS))
+_LARGE: Final = 256.0
+"""Sharpness times a squared distance: of the shipped artefacts no text can have more than 51."""
 _NOTHING: Final = 1e-24
 """A vector of a smaller square has no direction."""
 
@@ -44,76 +45,79 @@ class Clusters:
 class Nearness:
     """Weighs texts by their likeness to clusters.
 
-    A view's column is (a * vector, counters, b, 1, square): with `a` and `b` its vector less the
-    mean is of length 1, and `square` is that of its place. The product of `_towards` with it is
-    then `-sharpness * squared distance` to each centre, in one go; a last row of zeros, where there
-    is no distance, weighs what every text has.
+    A view's row is (a * vector, counters, b, 1, square): with `a` and `b` its vector less the
+    mean is of length 1, and `square` is that of its place. Its product with `_towards` is then
+    `-sharpness * squared distance` to each centre, in one go.
     """
 
-    def __init__(self, clusters: Clusters, always: Array) -> None:
-        """Work `clusters` into one (K + 1, D + C + 3) array, and what is `always` added, (H,)."""
-        self._clusters = clusters
+    def __init__(self, clusters: Clusters) -> None:
+        """Work `clusters` into one (D + C + 3, K) array, its counters in the order of COUNTED."""
+        self._sharpness = clusters.sharpness
         self._drift = float(clusters.mean @ clusters.mean)
-        self._at = len(clusters.mean)
-        self._end = self._at + len(COUNTERS)
-        centres = clusters.centres
-        towards = np.zeros((len(centres) + 1, self._end + 3))
-        towards[:-1, : self._end] = 2.0 * centres
-        towards[:-1, self._end] = -2.0 * (centres[:, : self._at] @ clusters.mean)
-        towards[:-1, self._end + 1] = -(centres**2).sum(1)
-        towards[:-1, self._end + 2] = -1.0
+        at = len(clusters.mean)
+        vectors, counters = clusters.centres[:, :at], clusters.centres[:, at:][:, AS_COUNTED]
+        towards = np.vstack(
+            [
+                2.0 * vectors.T,
+                2.0 * counters.T,
+                -2.0 * (vectors @ clusters.mean),
+                -(clusters.centres**2).sum(1),
+                np.full(len(clusters.centres), -1.0),
+            ]
+        )
+        self._kind = _kind(clusters)
+        self._mean = clusters.mean.astype(self._kind)
         with np.errstate(over="ignore"):  # nobody has looked yet whether it is within bounds
-            self._towards = towards * clusters.sharpness
-        self._heads = np.vstack([clusters.heads, always]).T.copy()
-        self._counted = clusters.counters.T.copy() if clusters.counters.any() else None
+            self._towards = (towards * clusters.sharpness).astype(self._kind)
+            self._heads = clusters.heads.astype(self._kind)
+        self._counted = clusters.counters[AS_COUNTED] if clusters.counters.any() else None
         # As many columns as views: arrays of one shape take a third of the time.
         self._scaling = [
-            [
-                np.repeat(np.broadcast_to(each, len(COUNTERS))[:, None], views, 1)
-                for each in (clusters.middle, clusters.scale, -clusters.cap, clusters.cap)
-            ]
-            for views in range(MOST_VIEWS + 1)
+            np.repeat(np.broadcast_to(each, len(COUNTERS))[AS_COUNTED, None], VIEWS, 1)
+            for each in (clusters.middle, clusters.scale, -clusters.cap, clusters.cap)
         ]
 
-    def room(self, views: int) -> tuple[Array, Array]:
-        """Return columns for the views of a text, and the part of them where counters are put."""
-        columns = np.empty((self._end + 3, views))
-        return columns, columns[self._at : self._end]
-
-    def weigh(self, columns: Array, marks: Array, vectors: Floats) -> tuple[Array, float]:
-        """Return (H, views) weights and the first view's squared distance to its nearest centre.
-        `columns` and `marks` are from `room`, the counters put in; `vectors` are (D, views)."""
-        middle, scale, least, most = self._scaling[len(vectors.T)]
+    def weigh(self, marks: Array, vectors: NDArray[Any]) -> tuple[list[list[float]], float]:
+        """Return (VIEWS, H) weights and the first view's squared distance to its nearest centre.
+        `marks` are (COUNTED, VIEWS) counters, which are scaled in place; `vectors` (VIEWS, D)."""
+        middle, scale, least, most = self._scaling
         marks -= middle
         marks *= scale
         np.minimum(marks, most, out=marks)
         np.maximum(marks, least, out=marks)
-        exact = vectors.astype(np.float64)
-        squares = _ONES[: self._at].dot(exact * exact).tolist()
-        along = self._clusters.mean.dot(exact).tolist()
-        counted = _ONES[: len(COUNTERS)].dot(marks * marks).tolist()
-        factors = np.array(self._factors(squares, along, counted))
-        np.multiply(exact, factors[0], columns[: self._at])
-        columns[self._end :] = factors[1:]
-        near = self._towards.dot(columns)
-        nearest = float(np.maximum.reduce(near[:-1, 0])) / -self._clusters.sharpness
-        weights: Array = self._heads.dot(np.exp(near, near))
+        vectors = vectors.astype(self._kind, copy=False)
+        factors = self._factors(
+            np.vecdot(vectors, vectors).tolist(),
+            vectors.dot(self._mean).tolist(),
+            _ONES.dot(marks * marks).tolist(),
+        )
+        parts = (vectors * factors[:, :1], marks.T, factors[:, 1:])
+        near = np.concatenate(parts, 1, dtype=self._kind, casting="same_kind").dot(self._towards)
+        whole = near[0]
+        nearest = whole.item(whole.argmax()) / -self._sharpness
+        weights = np.exp(near, near).dot(self._heads)
         if self._counted is not None:
-            weights += self._counted.dot(marks)
-        return weights, nearest
+            weights = weights + marks.T.dot(self._counted)
+        return weights.tolist(), nearest
 
     def _factors(
         self, squares: Sequence[float], along: Sequence[float], counted: Sequence[float]
-    ) -> tuple[Sequence[float], ...]:
-        """Return, for each view, what its vector is multiplied by, what the mean is, 1, and the
+    ) -> NDArray[Any]:
+        """Return (VIEWS, 4), what each view's vector is multiplied by, what the mean is, 1, and the
         square of its place: of its vector's square, that one's product with the mean, and its
         counters' square."""
-        vectors, means, places = [], [], []
-        for square, dot, counters in zip(squares, along, counted, strict=True):
+        found: list[float] = []
+        for view, square in enumerate(squares):
             scale = 1.0 / sqrt(square) if square else 0.0
-            left = (1.0 if square else 0.0) - 2.0 * scale * dot + self._drift
+            left = (1.0 if square else 0.0) - 2.0 * scale * along[view] + self._drift
             unit = 1.0 / sqrt(left) if left > _NOTHING else 0.0
-            vectors.append(scale * unit)
-            means.append(unit)
-            places.append(counters + 1.0 if unit else counters)
-        return vectors, means, [1.0] * len(places), places
+            found += (scale * unit, unit, 1.0, counted[view] + 1.0 if unit else counted[view])
+        return np.fromiter(found, self._kind, 4 * VIEWS).reshape(VIEWS, 4)
+
+
+def _kind(clusters: Clusters) -> type[np.floating[Any]]:
+    """32 bits are half the work of 64, and enough where no exponent is large: they err by some
+    1e-7 of it. Training stays far within that; another artefact is reckoned in 64."""
+    longest = float((clusters.centres**2).sum(1).max(initial=0.0))
+    reach = sqrt(longest) + sqrt(1.0 + len(COUNTERS) * clusters.cap * clusters.cap)
+    return np.float32 if clusters.sharpness * reach * reach <= _LARGE else np.float64

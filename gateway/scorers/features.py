@@ -4,12 +4,13 @@ Everything here is bounded for any input: a prompt is cut to its head and tail b
 there is no pattern to match, and the words are capped.
 
 A text is read in up to four **views**: whole, without its first WINDOW words, without its last, and
-without both. Whoever puts words before or after a prompt has no say in at least one of them.
+without both. Whoever puts words before or after a prompt has no say in at least one of them. What
+is reckoned by arrays has a column for each of VIEWS (`marks`), whatever the text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from math import log1p
 from types import MappingProxyType
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.core.signals import Signals
+from gateway.scorers.marks import BYTES, VIEWS, marks_of
 from gateway.scorers.tidy import HEAD, TAIL, tidy
 
 Array = NDArray[np.float64]
@@ -26,7 +28,6 @@ VERSION: Final = 3
 """Raise it when a word or a counter changes meaning: artefacts of another version are refused."""
 FIRST_WORDS: Final = 450
 LAST_WORDS: Final = 150
-MOST_VIEWS: Final = 4
 WINDOW: Final = 20
 """Words at either end that may have been put there to be scored rather than answered."""
 MOST: Final = 1e6
@@ -52,31 +53,6 @@ LONGEST: Final = 14
 _STRANGERS: Final = tuple(b"~%d" % min((size + 1) // 2, 7) for size in range(LONGEST + 1))
 _NUMBERS: Final = tuple(b"#%d" % digits for digits in range(7))
 
-BYTES: Final = MappingProxyType(
-    {
-        "questions": b"?",
-        "lines": b"\n",
-        "equals": b"=",
-        "sums": b"+-*/^",
-        "parentheses": b"(",
-        "brackets": b"[",
-        "latex": b"\\$",
-        "quotes": b'"',
-        "code_marks": b"`{};",
-        "percents": b"%",
-        "commas": b",",
-        "dots": b".",
-        "capitals": b"ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-        "digits": b"0123456789",
-        "foreign": bytes(range(128, 256)),
-        "accents": bytes(range(0xC3, 0xCA)),
-        "greek_cyrillic": bytes(range(0xCE, 0xD4)),
-        "hebrew_arabic": bytes(range(0xD6, 0xDC)),
-        "indic_asian": bytes(range(0xE0, 0xEE)),
-        "symbols": b"\xf0",
-    }
-)
-"""Counters of bytes: which. The last six tell scripts apart by their characters' first byte."""
 WORDS: Final = MappingProxyType(
     {
         name: frozenset(words.encode().split())
@@ -104,28 +80,20 @@ CONTEXT: Final = (
     "history", "turns", "tools", "schema", "system", "images", "wants_json", "max_tokens",
 )  # fmt: skip
 COUNTERS: Final = ("chars", "words", *BYTES, *TRAITS, *CONTEXT, *RATIOS, *ENDS)
-"""The counters' names, in the order of a row of `counters`; all before RATIOS are logarithms of
-one more than the count."""
+"""The counters' names, in the order of an artefact's; all before RATIOS are logarithms of one more
+than the count."""
+COUNTED: Final = ("chars", *BYTES, "words", *TRAITS, *CONTEXT, *RATIOS, *ENDS)
+"""The same in the order in which they are counted."""
+AS_COUNTED: Final = np.array([COUNTERS.index(name) for name in COUNTED])
+"""For each of COUNTED its place among COUNTERS."""
 LOGS: Final = len(COUNTERS) - len(RATIOS) - len(ENDS)
 
-# Each byte is a character (unless it is a space) and a byte of some groups. Bytes of the same ones
-# are of one kind: there are some twenty, so that a text comes to a few numbers, not 256.
-_OF_BYTES: Final = [(b > 32, *(b in held for held in BYTES.values())) for b in range(256)]
-_KINDS: Final = list(dict.fromkeys(_OF_BYTES))
-_GROUPS: Final = np.array(_KINDS, np.float64).T.copy()
-_PARTS: Final = tuple(
-    bytes(part * len(_KINDS) + _KINDS.index(held) for held in _OF_BYTES) for part in range(3)
-)
-"""Bytes to their kinds, other numbers in each of a text's parts."""
-# Which of a text's three parts are in each view: where its first and its last words lie apart, and
-# where they overlap, so that the part in the middle is of both.
-_APART_VIEWS: Final = np.array([[1, 0, 1, 0], [1, 1, 1, 1], [1, 1, 0, 0]], np.float64)
-_LAPPED_VIEWS: Final = np.array([[1, 0, 1], [1, 0, 0], [1, 1, 0]], np.float64)
-_COUNTED: Final = 2 + len(BYTES) + len(TRAITS)
+_KNOWN: Final = 2 + len(BYTES) + len(TRAITS)
 _SAID: Final = LOGS + len(RATIOS)
 # Of RATIOS, what is divided by one more than what.
-_ABOVE: Final = np.array([*map(COUNTERS.index, ("chars", "numbers", "long_words", "capitals"))])
-_BELOW: Final = np.array([*map(COUNTERS.index, ("words", "words", "words", "chars"))])
+_ABOVE: Final = np.array([*map(COUNTED.index, ("chars", "numbers", "long_words", "capitals"))])
+_BELOW: Final = np.array([*map(COUNTED.index, ("words", "words", "words", "chars"))])
+_ONES: Final = np.ones((len(RATIOS), VIEWS))
 _LOGARITHMS: Final = np.log1p(np.arange(4 * (HEAD + TAIL + 1) + 1))
 """Of one more than any count: a text is cut to so many characters, of at most four bytes."""
 
@@ -134,8 +102,8 @@ class Reading(NamedTuple):
     """A request as read.
 
     `cut` are lower-cased words as bytes (at most 600); `spans` are the views, each from its first
-    word to before its last's next, the whole text first. `marks`, (1 + BYTES, views), holds a
-    view's characters and bytes, `ends`, (ENDS, views), how it begins and ends, `context`, of
+    word to before its last's next, the whole text first. `marks`, (1 + BYTES, VIEWS), holds a
+    view's characters and bytes, `ends`, (ENDS, VIEWS), how it begins and ends, `context`, of
     (CONTEXT, 1), the logarithms of those.
     """
 
@@ -154,28 +122,36 @@ class Reading(NamedTuple):
 def read(signals: Signals) -> Reading:
     """Read a request; the work is bounded whatever its size."""
     text = _text(signals)
-    words = _words(text)
-    size = len(words)
-    dropped = max(size - FIRST_WORDS - LAST_WORDS, 0)
-    words = _ends_of(words)
-    window, spans = _window(text), [(0, len(words))]
-    if window:
-        low, high = window
-        places = [len(_words(text[:low])), size - len(_words(text[high:]))]
-        if dropped:
-            places = [p if p <= FIRST_WORDS else max(p - dropped, FIRST_WORDS) for p in places]
-        start, stop = places
-        spans += [(start, len(words)), (0, stop)]
-        if low < high:
-            spans.append((start, stop))
+    window = _window(text)
+    plain = text.translate(_CUT)
+    signs = _signs(plain)
+    if window is None:
+        words = _ends_of(_words(plain, signs))
+        return _reading(signals, text, (0, len(text)), words, [(0, len(words))])
+    low, high = window
+    # Its parts end where a space is, and so no word of any sort is across two of them.
+    first, last = (low, high) if low < high else (high, low)
+    head = _words(plain[:first], signs)
+    middle = _words(plain[first:last], signs)
+    tail = _words(plain[last:], signs)
+    words = head + middle + tail
+    size, near, far = len(words), len(head), len(head) + len(middle)
+    if (dropped := size - FIRST_WORDS - LAST_WORDS) > 0:
+        words = _ends_of(words)
+        near, far = (p if p <= FIRST_WORDS else max(p - dropped, FIRST_WORDS) for p in (near, far))
+    if low < high:
+        spans = [(0, len(words)), (near, len(words)), (0, far), (near, far)]
+    else:
+        spans = [(0, len(words)), (far, len(words)), (0, near)]
     return _reading(signals, text, window, words, spans)
 
 
 def read_whole(signals: Signals) -> Reading:
     """Read a request in one view, the whole: for who does not mind what is put before or after."""
     text = _text(signals)
-    words = _ends_of(_words(text))
-    return _reading(signals, text, None, words, [(0, len(words))])
+    plain = text.translate(_CUT)
+    words = _ends_of(_words(plain, _signs(plain)))
+    return _reading(signals, text, (0, len(text)), words, [(0, len(words))])
 
 
 def _text(signals: Signals) -> bytes:
@@ -190,18 +166,21 @@ def _ends_of(words: list[bytes]) -> list[bytes]:
 def _reading(
     signals: Signals,
     text: bytes,
-    window: tuple[int, int] | None,
+    window: tuple[int, int],
     words: list[bytes],
     spans: list[tuple[int, int]],
 ) -> Reading:
-    low, high = window or (0, len(text))
+    """`window` is where the first words end and the last begin; the text's own ends, if whole."""
+    low, high = window
     said = text.strip()
+    first, last = said[:1], said[-1:]
+    # At `low` and before `high` stand no spaces.
+    late, early = (text[low : low + 1], text[high - 1 : high]) if len(spans) > 1 else (first, last)
     return Reading(
         cut=words,
         spans=spans,
-        marks=_marks(text, low, high, len(spans)),
-        # At `low` and before `high` stand no spaces.
-        ends=_ends(said[-1:], text[high - 1 : high], said[:1], text[low : low + 1], len(spans)),
+        marks=marks_of(text, low, high),
+        ends=_ends(last, early, first, late, low < high),
         context=_context(
             signals.prompt_chars - len(signals.text),
             signals.turns,
@@ -215,11 +194,16 @@ def _reading(
     )
 
 
-def _words(text: bytes) -> list[bytes]:
-    plain = text.translate(_CUT)
-    if len(plain.translate(None, _SIGNS)) < len(plain):
-        for sign, apart in _APART:
-            plain = plain.replace(sign, apart)
+def _signs(plain: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the signs of a text, each with how it stands apart; most texts have none."""
+    if len(plain.translate(None, _SIGNS)) == len(plain):
+        return []
+    return [pair for pair in _APART if pair[0] in plain]
+
+
+def _words(plain: bytes, signs: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+    for sign, apart in signs:
+        plain = plain.replace(sign, apart)
     return plain.split()
 
 
@@ -245,18 +229,18 @@ def stranger(word: bytes) -> bytes:
     return _STRANGERS[min(len(word), LONGEST)]
 
 
-def counters(reading: Reading, tally: NDArray[Any], found: Array) -> None:
-    """Write (COUNTERS, views) counters; `tally`, (1 + TRAITS, views), is how many words a view has,
+def counters(reading: Reading, tally: NDArray[Any]) -> Array:
+    """Return (COUNTED, VIEWS) counters; `tally`, (1 + TRAITS, VIEWS), is how many words a view has,
     and the sums of their `traits_of`."""
-    marks = reading.marks
-    parts = (marks[:1], tally[:1], marks[1:], tally[1:])
-    counted = np.concatenate(parts, dtype=np.intp, casting="unsafe")
-    _LOGARITHMS.take(counted, None, found[:_COUNTED], "clip")
-    found[_COUNTED:LOGS] = reading.context
+    found = np.empty((len(COUNTED), VIEWS))
+    counted = np.concatenate((reading.marks, tally))
+    _LOGARITHMS.take(counted.astype(np.intp), None, found[:_KNOWN], "clip")
+    found[_KNOWN:LOGS] = reading.context
     below = counted.take(_BELOW, 0)
-    below += 1
+    below += _ONES
     np.true_divide(counted.take(_ABOVE, 0), below, found[LOGS:_SAID])
     found[_SAID:] = reading.ends
+    return found
 
 
 @lru_cache(maxsize=1 << 16)
@@ -278,37 +262,22 @@ def sum_traits(words: Iterable[bytes]) -> list[int]:
 
 
 def slow_counters(reading: Reading) -> Array:
-    """Return what `counters` returns, reckoned word by word: for training, and for rules."""
+    """Return (views, COUNTERS), reckoned word by word: for training, and for rules."""
     words = reading.words
     views = [words[start:stop] for start, stop in reading.spans]
     tally = [[len(view), *sum_traits(view)] for view in views]
-    found = np.empty((len(COUNTERS), len(views)))
-    counters(reading, np.array(tally).T, found)
-    return found.T
-
-
-def _marks(text: bytes, low: int, high: int, views: int) -> Array:
-    """Count each view's characters and bytes: those of the parts of the text that are in it,
-    cut at `low` and at `high`. (One count of three parts: half the time of one for each view.)"""
-    first, last = (low, high) if low <= high else (high, low)
-    head, middle, tail = _PARTS
-    kinds = (
-        text[:first].translate(head)
-        + text[first:last].translate(middle)
-        + text[last:].translate(tail)
-    )
-    counts = np.bincount(np.frombuffer(kinds, np.uint8), minlength=3 * len(_KINDS))
-    within = _APART_VIEWS if low <= high else _LAPPED_VIEWS
-    parts = counts.astype(np.float64).reshape(3, len(_KINDS)).T
-    found: Array = _GROUPS.dot(parts.dot(within[:, :views]))
+    tally += tally[:1] * (VIEWS - len(views))
+    found = np.empty((len(views), len(COUNTERS)))
+    found[:, AS_COUNTED] = counters(reading, np.array(tally).T).T[: len(views)]
     return found
 
 
 @lru_cache(maxsize=1 << 12)
-def _ends(last: bytes, early: bytes, first: bytes, late: bytes, views: int) -> Array:
+def _ends(last: bytes, early: bytes, first: bytes, late: bytes, apart: bool) -> Array:
     """Say how each view ends and begins: of the last byte, that of the views without the last
     words, the first, and that of the views without the first words."""
-    every = [(last, first), (last, late), (early, first), (early, late)][:views]
+    whole = (last, first)
+    every = [whole, (last, late), (early, first), (early, late) if apart else whole]
     said = [(a == b"?", a == b".", a == b":", b"A" <= b <= b"Z") for a, b in every]
     return np.array(said, np.float64).T.copy()
 

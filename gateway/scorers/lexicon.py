@@ -19,6 +19,7 @@ from gateway.scorers.features import (
     stranger,
     traits_of,
 )
+from gateway.scorers.marks import APART, LAPPED, VIEWS
 from gateway.scorers.static import Static, Whole
 
 Ids = NDArray[np.int64]
@@ -65,38 +66,42 @@ class Lexicon:
     keys: Ids
     pairs: Array
 
-    def sums(self, reading: Reading) -> tuple[Floats, Array]:
-        """Add up each view of a text: (1 + TRAITS + dimensions, views) and (views, T) of terms.
+    def sums(self, reading: Reading) -> tuple[Floats, list[list[float]]]:
+        """Add up each view of a text: (VIEWS, 1 + TRAITS + dimensions), and (VIEWS, T) of terms.
         A pair is in the views that hold both its words."""
         words, spans = reading.cut, reading.spans
-        size = len(words)
+        size, views = len(words), len(spans)
         if not size:
-            sums = np.zeros((self.traits.shape[1], len(spans)), np.float32)
-            return sums, np.zeros((len(spans), self.words.shape[1]))
+            sums = np.zeros((VIEWS, self.traits.shape[1]), np.float32)
+            return sums, np.zeros((VIEWS, self.words.shape[1])).tolist()
         ids = np.fromiter(map(self.rows.__getitem__, words), np.int64, size)
-        held = np.empty((len(spans), size), np.float32)
-        held.fill(1.0)
-        if len(spans) > 1:
-            (start, _), (_, stop) = spans[1:3]
-            held[1::2, :start] = 0.0
-            held[2:, stop:] = 0.0
+        start, stop = (spans[1][0], spans[2][1]) if views > 1 else (0, size)
+        if views == 3:
+            held = LAPPED.repeat((stop, start - stop, size - start), 1)
+        else:
+            held = APART.repeat((start, stop - start, size - stop), 1)
         # As products: many times quicker than reduceat. 32 bits are enough for whole numbers. (The
         # method has half the operator's overhead, here and elsewhere.)
-        traits = self.traits.take(ids, 0).astype(np.float32).T.dot(held.T)
+        traits = held.dot(self.traits.take(ids, 0).astype(np.float32))
         ids = self.terms.take(ids)
         weights, pairs = self.words.take(ids, 0), self._pairs_of(ids)
-        weights[:-1] += pairs
-        terms: Array = held.astype(np.float64).dot(weights)
-        if len(spans) > 1 and 0 < stop < size:
+        first = weights[:-1]
+        first += pairs
+        terms: list[list[float]] = held.astype(np.float64).dot(weights).tolist()
+        if views > 1 and 0 < stop < size:
             # The pair of the last word before `stop` is with one that is not in these views.
-            terms[2 : 4 if start < stop else 3] -= pairs[stop - 1]
+            across: list[float] = pairs[stop - 1].tolist()
+            if any(across):
+                for view in terms[2 : 4 if start < stop else 3]:
+                    for column, weight in enumerate(across):
+                        view[column] -= weight
         return traits, terms
 
     def _pairs_of(self, ids: Ids) -> Array:
         keys = ids[:-1] * len(self.words)
         keys += ids[1:]
         places = self.keys.searchsorted(keys)
-        places *= self.keys.take(places) == keys
+        places[self.keys.take(places) != keys] = 0
         return self.pairs.take(places, 0)
 
 

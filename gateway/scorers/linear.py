@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from math import exp
+from math import exp, inf, sqrt
 from typing import Final
-
-import numpy as np
 
 from gateway.core.difficulty import Difficulty
 from gateway.core.ranks import rank
 from gateway.core.signals import Signals
 from gateway.scorers.clusters import Clusters, Nearness
-from gateway.scorers.features import MOST_VIEWS, TRAITS, Array, Reading, counters, read
+from gateway.scorers.features import (
+    COUNTED,
+    COUNTERS,
+    TRAITS,
+    Array,
+    Reading,
+    counters,
+    read,
+)
 from gateway.scorers.hashes import question_hash
 from gateway.scorers.lexicon import Lexicon
 
@@ -77,22 +83,15 @@ class LinearScorer:
         self.seen = seen
         """Hashes of the questions it was trained on, as `hashes.question_hash` makes them."""
         self._learnt = bool(self.seen)
-        self._near = Nearness(clusters, intercept)
-        curves = np.array([(-slope, -offset) for slope, offset in calibration])
-        # As many columns as views, as in Nearness.
-        self._curves = [
-            [
-                np.repeat(each[:, None], views, 1)
-                for each in (*curves.T, np.full(len(curves), _STEEPEST), np.ones(len(curves)))
-            ]
-            for views in range(MOST_VIEWS + 1)
-        ]
+        self._near = Nearness(clusters)
+        self._always: list[float] = intercept.tolist()
+        self._watched = [COUNTED.index(COUNTERS[place]) for place in watch.places]
         self._edges = [sorted(row) for row in watch.edges.tolist()]
 
     def score(self, signals: Signals) -> Difficulty:
         """Score one request; pure, and bounded whatever the request's size."""
         raw, watched, nearest = self._read(read(signals))
-        p_good = self._settled(raw)
+        p_good = self.chances(raw)
         gain = _gain(p_good)
         return Difficulty(
             rank(gain, self.reference),
@@ -110,38 +109,40 @@ class LinearScorer:
             return None
         return self._learnt and question_hash(text) in self.seen
 
-    def raw(self, reading: Reading) -> Array:
-        """Return (views, H) values before calibration."""
-        return self._read(reading)[0].T
+    def raw(self, reading: Reading) -> list[list[float]]:
+        """Return each view's H values before calibration."""
+        return self._read(reading)[0]
 
-    def chances(self, raw: Array) -> tuple[float, ...]:
-        """Return each head's probability from the (views, H) raw values of a text."""
-        return self._settled(raw.T)
+    def chances(self, raw: Iterable[Iterable[float]]) -> tuple[float, ...]:
+        """Return each head's probability, in the view with the least gain, from the H raw values of
+        each view; as `logistic` does one."""
+        least = inf
+        chosen: tuple[float, ...] = ()
+        calibration = self.calibration
+        for values in raw:
+            view = []
+            for head, value in enumerate(values):
+                slope, offset = calibration[head]
+                fall = -(slope * value + offset)
+                view.append(1.0 / (1.0 + exp(fall if fall < _STEEPEST else _STEEPEST)))  # noqa: FURB136 (hot: no call)
+            if (gain := _gain(view)) < least:
+                least, chosen = gain, tuple(view)
+        return chosen
 
-    def _settled(self, raw: Array) -> tuple[float, ...]:
-        """Put (H, views) values through the logistic curves, as `logistic` does one."""
-        slopes, offsets, least, one = self._curves[len(raw.T)]
-        found = raw * slopes
-        found += offsets
-        np.minimum(found, least, out=found)
-        np.exp(found, found)
-        found += one
-        views: list[list[float]] = np.divide(one, found, found).T.tolist()
-        least_gain: list[float] = min(views, key=_gain)
-        return tuple(least_gain)
-
-    def _read(self, reading: Reading) -> tuple[Array, list[float], float]:
-        """Return (H, views) raw values, the whole text's watched counters, and the distance to its
-        cluster."""
+    def _read(self, reading: Reading) -> tuple[list[list[float]], list[float], float]:
+        """Return each view's H raw values, the whole text's watched counters, and the distance to
+        its cluster."""
         sums, terms = self.lexicon.sums(reading)
-        columns, marks = self._near.room(len(terms))
-        counters(reading, sums[:_TALLY], marks)
-        watched = marks[:, 0].take(self.watch.places).tolist()
-        raw, nearest = self._near.weigh(columns, marks, sums[_TALLY:])
-        own, squares = terms[:, :-1].T, terms[:, -1]
-        own /= np.sqrt(np.maximum(squares, _TINY))  # a text without terms has weights of 0
-        raw += own
-        return raw, watched, nearest
+        marks = counters(reading, sums[:, :_TALLY].T)
+        watched = marks[:, 0].take(self._watched).tolist()
+        weights, nearest = self._near.weigh(marks, sums[:, _TALLY:])
+        views = weights[: len(reading.spans)]
+        for place, view in enumerate(views):
+            *own, square = terms[place]
+            share = 1.0 / sqrt(square) if square > _TINY else 0.0  # a text without terms
+            for head, always in enumerate(self._always):
+                view[head] += always + own[head] * share
+        return views, watched, nearest
 
 
 _PROFILE: Final = _DIGITS + bytes(246)
