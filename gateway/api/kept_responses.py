@@ -12,7 +12,7 @@ import orjson
 
 from gateway.api.auth import Key
 from gateway.api.idempotency import OpenLine
-from gateway.api.reply import PlainReply, StreamedReply
+from gateway.api.reply import PlainReply, StreamedReply, client_of
 from gateway.core.chat import ChatRequest, Delta
 from gateway.core.errors import BadRequest, GatewayError, NotFound, NotReady
 from gateway.core.ledger import Entry
@@ -95,16 +95,17 @@ class Noting:
     def __init__(self, reply: PlainReply | StreamedReply, kept: KeptResponses, key: str) -> None:
         """`key` is the name of the one that asks."""
         self._reply, self._kept, self._key = reply, kept, key
+        self._client = client_of(reply)
         self._id = ""
 
     async def start(self, head: Head) -> None:
         """Hand it on."""
-        await self._reply.start(head)
+        await self._client.start(head)
 
     async def send(self, deltas: Sequence[Delta]) -> None:
         """Hand it on, with its id in mind."""
         self._id = self._id or _first_id(deltas)
-        await self._reply.send(deltas)
+        await self._client.send(deltas)
 
     takes_events = False
 
@@ -115,11 +116,11 @@ class Noting:
     def pour(self, deltas: Sequence[Delta]) -> bool:
         """Hand it on, with its id in mind."""
         self._id = self._id or _first_id(deltas)
-        return self._reply.pour(deltas)
+        return self._client.pour(deltas)
 
     async def drained(self) -> None:
         """Hand it on."""
-        await self._reply.drained()
+        await self._client.drained()
 
     async def finish(self, entry: Entry) -> None:
         """Note what its upstream keeps, if it was answered in Responses; then hand it on."""

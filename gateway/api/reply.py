@@ -20,16 +20,15 @@ from gateway.core.chat import Delta
 from gateway.core.errors import GatewayError
 from gateway.core.ledger import Entry
 from gateway.core.money import dollars
-from gateway.core.streaming import Head
+from gateway.core.streaming import Client, Head
+from gateway.engine import NOBODY
 
 EVENTS: Headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
 DONE = b"data: [DONE]\n\n"
 
 
 class PlainReply:
-    """Sends one JSON body; fits core.streaming.Client, though nothing is pushed into it."""
-
-    takes_events = False
+    """Sends one JSON body, out of its entry: nothing is pushed into it."""
 
     def __init__(
         self, send: Send, base: Headers, simulated: frozenset[str], voice: Voice = CHAT
@@ -37,26 +36,6 @@ class PlainReply:
         """`base` are the headers already known."""
         self._send, self._base, self._simulated, self._voice = send, base, simulated, voice
         self.started = False
-
-    async def start(self, head: Head) -> None:
-        """Not for a plain reply: it is whole in its entry."""
-        raise AssertionError(head)
-
-    async def send(self, deltas: Sequence[Delta]) -> None:
-        """Not for a plain reply: it is whole in its entry."""
-        raise AssertionError(deltas)
-
-    def pour(self, deltas: Sequence[Delta]) -> bool:
-        """Not for a plain reply: it is whole in its entry."""
-        raise AssertionError(deltas)
-
-    def pass_on(self, event: bytes) -> bool:
-        """Not for a plain reply: it is whole in its entry."""
-        raise AssertionError(event)
-
-    async def drained(self) -> None:
-        """Not for a plain reply: it is whole in its entry."""
-        raise AssertionError
 
     async def finish(self, entry: Entry) -> None:
         """Send the served reply's own bytes, or the error."""
@@ -73,6 +52,11 @@ class PlainReply:
         """Send an error that has no entry to tell of, if nothing has been sent yet."""
         if not self.started:
             await answer_error(self._send, error, self._base, self._voice.error(error))
+
+
+def client_of(reply: PlainReply | StreamedReply) -> Client:
+    """Return where a reply's deltas are to be pushed: nowhere, of a plain one."""
+    return reply if isinstance(reply, StreamedReply) else NOBODY
 
 
 class StreamedReply:

@@ -26,7 +26,7 @@ from gateway.engine.racing import Calls, HedgeBudget
 from gateway.engine.shadow import ShadowCalls
 from gateway.engine.state import LOGGER, NOBODY, Job, Parts, Run, Undecided, new_job
 
-__all__ = ["Engine", "Job", "Parts", "ShadowCalls", "Undecided", "new_job"]
+__all__ = ["NOBODY", "Engine", "Job", "Parts", "ShadowCalls", "Undecided", "new_job"]
 
 
 class Engine:
@@ -98,7 +98,8 @@ class Engine:
         return run.record(outcome)
 
     async def run(self, job: Job, client: Client) -> Entry:
-        """Serve one request, pushing a streamed reply into `client` as it may be seen.
+        """Serve one request, pushing a streamed reply into `client` as it may be seen; a plain one,
+        whose client is NOBODY, is whole in the entry.
 
         The entry is kept before this returns, so before the last byte leaves. It never raises
         GatewayError (the outcome carries it); cancelled, it records that and is cancelled.
