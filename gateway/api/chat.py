@@ -79,7 +79,7 @@ class Chat:
                 key = self._admit(scope, service)
                 place.look()
                 arrival = new_arrival(scope, key, at, own_id, known_as, self._dialect)
-                body = await read_json(scope, place.receive, service.max_body)
+                body = await read_json(scope, place.receive, service.max_body, service.caps)
                 place.take()
                 if self._dialect is RESPONSES and "previous_response_id" in body:
                     at_rest = await service.kept.rested_on(body["previous_response_id"], key)

@@ -40,7 +40,7 @@ class CountTokens:
             try:
                 key = identify(scope, service.keys)
                 place.look()
-                body = await read_json(scope, place.receive, service.max_body)
+                body = await read_json(scope, place.receive, service.max_body, service.caps)
                 place.take()
                 arrival = Arrival(scope, key, at, own_id, known_as, MESSAGES)
                 # What is counted has no reply to be bounded. The body itself stays as it came.

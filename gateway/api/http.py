@@ -15,6 +15,7 @@ from gateway.core.errors import (
     NotReady,
     UnsupportedMedia,
 )
+from gateway.core.room import CAPS, Caps
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -29,6 +30,8 @@ _MAX_DEPTH = 64
 _KNOWN = "waterfall.headers"
 """Where a scope keeps its headers by their names."""
 _CHEAP_BRACKETS = 64
+_MOST_VALUES = 2_000_000
+_PLAIN = bytes(each for each in range(256) if each not in b'[{,"')
 _CONTAINERS = frozenset({dict, list})
 _LONGEST_NUMBER = 18
 
@@ -62,7 +65,9 @@ def request_id(scope: Scope, otherwise: str) -> str:
     return own if own is not None and REQUEST_ID.fullmatch(own) else otherwise
 
 
-async def read_json(scope: Scope, receive: Receive, limit: int) -> dict[str, Any]:
+async def read_json(
+    scope: Scope, receive: Receive, limit: int, caps: Caps = CAPS
+) -> dict[str, Any]:
     """Read a JSON object of at most `limit` bytes.
 
     Raises UnsupportedMedia, BodyTooLarge, BadRequest, or ClientGone.
@@ -74,13 +79,17 @@ async def read_json(scope: Scope, receive: Receive, limit: int) -> dict[str, Any
     if known.get(b"content-encoding", b"identity").lower() != b"identity":
         raise UnsupportedMedia("Send the body uncompressed: content-encoding is not supported.")
     raw = await _read(known, receive, limit)
-    body = json_object(raw)
-    _refuse_depth(raw, body)
+    body = json_object(raw, caps)
+    if raw.count(b"[") + raw.count(b"{") > _CHEAP_BRACKETS:
+        _refuse_depth(body)
     return body
 
 
-def json_object(data: bytes) -> dict[str, Any]:
-    """Read a body's JSON. Raises BadRequest for what is no JSON, or no object."""
+def json_object(data: bytes, caps: Caps = CAPS) -> dict[str, Any]:
+    """Read a body's JSON. Raises BadRequest for what is no JSON, no object, or one of so many
+    pieces that reading it would hold up everybody else."""
+    if len(data) > caps.containers:
+        _refuse_sprawl(data, caps.containers)
     try:
         body = orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -114,10 +123,28 @@ def _too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"The body is over {limit} bytes; the limit is server.max_body.")
 
 
-def _refuse_depth(raw: bytes, body: object) -> None:
-    """Refuse nesting that an encoder further on would stumble over."""
-    if raw.count(b"[") + raw.count(b"{") <= _CHEAP_BRACKETS:
+def _refuse_sprawl(raw: bytes, most: int) -> None:
+    """Refuse a body of very many pieces, before each of them becomes an object. Ten megabytes of
+    `[],` took over two seconds; a long text, whatever is in it, takes none."""
+    if not _sprawls(raw, most):
         return
+    # Some of it may be text, between quotes: all of them are its ends once those that are escaped
+    # are gone. Two in a row, when all else is left out, held nothing that matters.
+    ends = raw.replace(rb"\\", b"").replace(rb"\"", b"").translate(None, _PLAIN)
+    parts = ends.replace(b'""', b"").split(b'"')
+    if _sprawls(b"".join(parts[::2]), most):
+        raise BadRequest(
+            f"The body has over {most} objects and lists (twice server.caps' messages and parts, "
+            f"and 60000), or over {_MOST_VALUES} values."
+        )
+
+
+def _sprawls(raw: bytes, most: int) -> bool:
+    return raw.count(b"[") + raw.count(b"{") > most or raw.count(b",") > _MOST_VALUES
+
+
+def _refuse_depth(body: object) -> None:
+    """Refuse nesting that an encoder further on would stumble over."""
     level: list[Any] = [body]
     for _ in range(_MAX_DEPTH):
         inner = (each.values() if type(each) is dict else each for each in level)

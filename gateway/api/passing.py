@@ -160,7 +160,7 @@ class Raw:
 
     def __init__(self, data: bytes, group: Group, caps: Caps) -> None:
         """Raises BadRequest for what is no JSON object, or over a cap."""
-        body = json_object(data)
+        body = json_object(data, caps)
         check_passed(group, body, caps)
         model = body.get("model")
         if model is not None and not isinstance(model, str):

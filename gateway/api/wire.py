@@ -26,6 +26,8 @@ def parse(body: dict[str, Any], caps: Caps = CAPS) -> ChatRequest:
     for field, value in body.items():  # a request has few of them, and says the most in messages
         if field in checks and value is not None:
             checks[field](field, value)
+    if "functions" in body:
+        _both_kinds_of_tools(body, caps.tools)
     return ChatRequest(body)
 
 
@@ -140,7 +142,29 @@ def _fields(caps: Caps) -> Mapping[str, Callable[[str, object], None]]:
         "modalities": _modalities,
         "stop": _both(_stop, _some(list, caps.stop)),
         "logit_bias": _sized(dict, caps.logit_bias, "an object"),
+        **_beyond_openai(caps),
     }
+
+
+def _beyond_openai(caps: Caps) -> Mapping[str, Check]:
+    """Bound what multiplies at servers that take more than OpenAI: vLLM, SGLang, TGI, TensorRT-LLM.
+    What has another form there is theirs to judge."""
+    return {
+        "min_tokens": _some(int, caps.max_tokens),
+        "num_beams": _some(int, caps.n),
+        "beam_width": _some(int, caps.n),
+        "stop_token_ids": _some(list, caps.stop),
+        "bad_words": _some(list, caps.logit_bias),
+        "allowed_token_ids": _some(list, caps.logit_bias),
+        "guided_choice": _some(list, caps.logit_bias),
+        "functions": _some(list, caps.tools),
+    }
+
+
+def _both_kinds_of_tools(body: Mapping[str, Any], most: int) -> None:
+    given = [body[name] for name in ("tools", "functions") if isinstance(body.get(name), list)]
+    if sum(map(len, given)) > most:
+        raise _wrong("functions", f"a list with at most {most} entries, with those of tools")
 
 
 def _both(first: Check, second: Check) -> Check:
@@ -152,6 +176,13 @@ def _both(first: Check, second: Check) -> Check:
 
 
 def _some(kind: type, most: int) -> Check:
-    """Bound what is of a kind; what is of another kind is no matter of this."""
-    bounded = _sized(kind, most, "a list")
-    return lambda field, value: bounded(field, value) if isinstance(value, kind) else None
+    """Bound what is of a kind, a list's length or a number; what is of another kind is no matter of
+    this."""
+
+    def check(field: str, value: object) -> None:
+        if kind is list and isinstance(value, list) and len(value) > most:
+            raise _wrong(field, f"a list with at most {most} entries")
+        if kind is int and isinstance(value, int | float) and value > most:
+            raise _wrong(field, f"at most {most}")
+
+    return check

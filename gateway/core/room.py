@@ -19,6 +19,12 @@ class Caps:
     top_logprobs: int = 20
     inputs: int = 10_000
 
+    @property
+    def containers(self) -> int:
+        """Objects and lists in all of a body: two for each message and part, and as many for the
+        rest, such as tools' schemas, as is more than anybody sends."""
+        return 60_000 + 2 * (self.messages + self.parts)
+
 
 CAPS = Caps()
 """The defaults."""

@@ -78,7 +78,7 @@ async def test_each_cap_is_kept_before_anything_is_spent(tmp_path, cap):
 
 TOLD = {
     "/v1/chat/completions": [
-        ({"messages": [{**USER, "content": [PART] * 300_000}]}, "messages", "parts"),
+        ({"messages": [{**USER, "content": [PART] * 50_000}]}, "messages", "parts"),
         (
             {"messages": [{"role": "assistant", "tool_calls": [{"id": "a"}] * 4}]},
             "messages",
@@ -95,6 +95,28 @@ TOLD = {
             {"messages": [{**USER, "content": "a"}], "prompt_logprobs": -1},
             "prompt_logprobs",
             "from 0 to 20",
+        ),
+        *(
+            ({"messages": [{**USER, "content": "a"}], field: value}, field, limit)
+            for field, value, limit in (
+                ("functions", [{"name": "f"}] * 4, "3 entries"),
+                ("min_tokens", 10**12, "at most 10000000"),
+                ("num_beams", 3, "at most 2"),
+                ("beam_width", 1e9, "at most 2"),
+                ("stop_token_ids", [1] * 65, "64 entries"),
+                ("bad_words", ["a"] * 10_001, "10000 entries"),
+                ("allowed_token_ids", [1] * 10_001, "10000 entries"),
+                ("guided_choice", ["a"] * 10_001, "10000 entries"),
+            )
+        ),
+        (
+            {
+                "messages": [{**USER, "content": "a"}],
+                "tools": [{"type": "function", "function": {"name": "f"}}] * 2,
+                "functions": [{"name": "f"}] * 2,
+            },
+            "functions",
+            "3 entries, with those of tools",
         ),
     ],
     "/v1/messages": [
@@ -117,7 +139,7 @@ TOLD = {
 async def test_multipliers_are_refused_before_anything_walks_through_them(tmp_path):
     """In every dialect, by the name of the field and of the limit; and what is just within passes,
     whatever a chat has under a name that only another dialect knows."""
-    document = config(server__caps={"parts": 3, "messages": 4, "n": 2})
+    document = config(server__caps={"parts": 3, "messages": 4, "n": 2, "tools": 3})
     async with house(tmp_path, document) as it:
         for path, wrong in TOLD.items():
             for body, param, limit in wrong:
@@ -128,5 +150,7 @@ async def test_multipliers_are_refused_before_anything_walks_through_them(tmp_pa
         assert it.sent == []
         parts = [{**USER, "content": [PART, PART]}, {**USER, "content": [PART]}]
         assert (await it.post(ask_for(messages=parts, best_of=2, input=[1] * 9))).status == 200
+        others = {"num_beams": 2, "bad_words": "any", "min_tokens": 0, "functions": [{"name": "f"}]}
+        assert (await it.post(ask_for(**others))).status == 200
         turns = {"model": "waterfall", "max_tokens": 20, "messages": parts[:1], "system": [PART]}
         assert (await it.post(turns, "/v1/messages")).status == 200

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from gateway.core.room import Room
+from gateway.core.room import CAPS, Caps, Room
+
+
+def test_a_body_has_room_for_all_that_its_caps_let_it_have():
+    assert CAPS.containers == 100_000
+    assert Caps(messages=100_000, parts=1_000_000).containers > 1_100_000
 
 
 def test_requests_are_bounded():
