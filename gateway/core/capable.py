@@ -62,5 +62,8 @@ def fitting(tiers: Sequence[Tier], signals: Signals) -> list[Tier]:
     """Return the tiers whose window fits. The estimate is rough, so that when none does the
     widest stays and the upstream has the last word. A file's size says too little for that."""
     need = signals.prompt_tokens - signals.file_tokens + (signals.max_tokens or 0)
-    fits = [tier for tier in tiers if tier.context is None or tier.context >= need]
+    fits = []
+    for tier in tiers:
+        if tier.context is None or tier.context >= need:
+            fits.append(tier)
     return fits or [max(tiers, key=lambda tier: tier.context or 0)]

@@ -76,7 +76,7 @@ def _after_reply(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) -> S
     if wanted := _wanted_checks(plan, attempts, elapsed):  # 2: more evidence
         return wanted
     if last.released or (last.verdict is not None and last.verdict.accepted):  # 3: accepted
-        return Deliver(last, degraded=plan.falls_to(last.tier) or last.barred)
+        return Deliver(last, plan.falls_to(last.tier) or last.barred)
     return None
 
 

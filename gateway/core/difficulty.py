@@ -64,4 +64,8 @@ def start_index(value: float, thresholds: Sequence[float]) -> int:
 
     `thresholds` do not fall. A threshold of 0 sends everything up, 1 nothing.
     """
-    return sum(value >= threshold and threshold < 1.0 for threshold in thresholds)
+    index = 0
+    for threshold in thresholds:
+        if value >= threshold and threshold < 1.0:
+            index += 1
+    return index

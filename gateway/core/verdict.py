@@ -163,10 +163,12 @@ class Bar:
 
 def still_open(checks: tuple[str, ...], evidence: Sequence[Evidence]) -> tuple[str, ...]:
     """Return those of these checks that are not in the evidence."""
-    known = {item.check for item in evidence}
-    if known.issuperset(checks):
-        return ()
-    return tuple(name for name in checks if name not in known) if known else checks
+    if not evidence:
+        return checks
+    known = set()
+    for item in evidence:
+        known.add(item.check)
+    return () if known.issuperset(checks) else tuple(name for name in checks if name not in known)
 
 
 @quick

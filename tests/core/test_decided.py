@@ -69,7 +69,12 @@ DECIDED = st.builds(
         st.none() | SECONDS,
     ),
     st.builds(Past, st.integers(0, 3), st.booleans(), st.sampled_from(["", "small"])),
-    st.builds(Signals, prompt_tokens=st.integers(0, 9), tools=st.integers(0, 2)),
+    st.builds(
+        Signals,
+        prompt_tokens=st.integers(0, 9),
+        tools=st.integers(0, 2),
+        demands=st.sampled_from([(), ("tools", "n")]),
+    ),
     st.lists(SECONDS, max_size=5).map(tuple),
     st.none() | PLANS,
     st.sampled_from([(), ("small",)]),
