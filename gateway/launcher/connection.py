@@ -102,7 +102,7 @@ class Connection(HttpToolsProtocol):
                 self.transport.close()
             return
         self._read, self._brought = len(data), False
-        super().data_received(data)
+        HttpToolsProtocol.data_received(self, data)  # a super() costs more, here and below
         if self._part is _NONE:
             if self._timer is not None:
                 self._stop_timing()
@@ -114,27 +114,33 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request's first byte is here."""
         self._part, self._size = _HEAD, _NEW
-        super().on_message_begin()
+        HttpToolsProtocol.on_message_begin(self)
 
     def on_headers_complete(self) -> None:
         """Its head is. Raises GatewayError, which the parser ends with, for one out of bounds."""
-        if self._size != _NEW or self._read > self._bounds.head:
+        bounds = self._bounds
+        if (
+            self._size != _NEW
+            or self._read > bounds.head
+            or len(self.headers) > bounds.headers
+            or len(self.url) > bounds.url
+        ):
             self._size = self._measure()
-        self._fault = self._out_of_bounds()
-        if self._fault is not None:
-            raise self._fault
-        super().on_headers_complete()  # a URL that is none ends it here
+            self._fault = self._out_of_bounds()
+            if self._fault is not None:
+                raise self._fault
+        HttpToolsProtocol.on_headers_complete(self)  # a URL that is none ends it here
         self._part, self._size = _BODY, _NEW
 
     def on_body(self, body: bytes) -> None:
         """Some of its body is."""
         self._brought = True
-        super().on_body(body)
+        HttpToolsProtocol.on_body(self, body)
 
     def on_message_complete(self) -> None:
         """All of it is."""
         self._part = _NONE
-        super().on_message_complete()
+        HttpToolsProtocol.on_message_complete(self)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what the parser could not go on with."""
