@@ -76,7 +76,7 @@ async def read_json(
     kind = known.get(b"content-type", b"")
     if kind != _JSON and kind.partition(b";")[0].strip().lower() != _JSON:
         raise UnsupportedMedia("Send the request as JSON, with content-type: application/json.")
-    if known.get(b"content-encoding", b"identity").lower() != b"identity":
+    if (known.get(b"content-encoding") or b"identity").lower() != b"identity":
         raise UnsupportedMedia("Send the body uncompressed: content-encoding is not supported.")
     raw = await _read(known, receive, limit)
     body = json_object(raw, caps)

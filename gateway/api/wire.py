@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import BadRequest
@@ -12,6 +12,14 @@ from gateway.core.room import CAPS, Caps
 
 Check = Callable[[str, object], None]
 _TEXT_OR_PARTS = "a string, a list of parts, or null"
+
+
+_HELD: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "image_url": (dict, str),  # a bare address is no OpenAI's, and often sent
+    "input_audio": dict,
+    "file": dict,
+}
+"""What a part of such a type holds under its type's name, which others than the upstream read."""
 
 
 def parse(body: dict[str, Any], caps: Caps = CAPS) -> ChatRequest:
@@ -57,6 +65,9 @@ def _message(path: str, message: object) -> None:
     for index, part in enumerate(content):
         if not isinstance(part, dict) or not isinstance(part.get("type"), str):
             raise _wrong(f"{path}.content[{index}]", "an object with a type")
+        held = _HELD.get(part["type"])
+        if held and not isinstance(part.get(part["type"]), held):
+            raise _wrong(f"{path}.content[{index}].{part['type']}", "an object")
 
 
 def _boolean(field: str, value: object) -> None:

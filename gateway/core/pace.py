@@ -24,7 +24,8 @@ IN_VAIN = 2
 
 
 class Pace:
-    """One deployment's. Calls are told apart by whatever object stands for them; times are
+    """One deployment's, with calls of one kind: the first word of a plain reply is the whole of it,
+    and tells nothing of streams. Calls are told apart by whatever object stands for them; times are
     monotonic seconds, and go up from one call of a method to the next."""
 
     __slots__ = ("_heard_at", "_unheard", "at_least", "in_vain", "known")

@@ -72,7 +72,11 @@ class Door:
         self._rest: asyncio.TimerHandle | None = None
 
     def add(self, line: Line) -> None:
-        """Hand connections to this one too; the first one opens the door."""
+        """Hand connections to this one too; the first one opens the door. Where it has been shut
+        meanwhile, there are none to hand."""
+        if self._sock.fileno() < 0:
+            line.close()
+            return
         self._lines.append(line)
         if not self._listening:
             # What it accepts has this from it, and else keeps the port for a minute after its end:

@@ -72,14 +72,14 @@ class Balanced:
         refused: list[tuple[Deployment, UpstreamRefusedUs]] = []
         while True:
             at = self._all[0] if len(self._all) == 1 else self._choose(call, tried)
-            first = _First(receive, self._clock, at.pace)
+            first = _First(receive, self._clock, at.paces[call.stream])
             try:
                 await at.call(self._addressed(call, at), first)
             except UpstreamError as error:
                 failed = error
-                self._lost(at, first, error)
+                self._lost(at, call, first, error)
             except asyncio.CancelledError:  # its client has left, or has no more time
-                self._lost(at, first, None)
+                self._lost(at, call, first, None)
                 raise
             else:
                 if tried:
@@ -89,7 +89,7 @@ class Balanced:
                     self._weigh(other)
                 return
             finally:
-                at.pace.left(first, 0.0)
+                at.paces[call.stream].left(first, 0.0)
             tried.append(at)
             if isinstance(failed, UpstreamRefusedUs) and not failed.credentials:
                 refused.append((at, failed))
@@ -113,22 +113,26 @@ class Balanced:
         if wait:
             await asyncio.sleep(wait)
 
-    def _lost(self, at: Deployment, first: _First, error: UpstreamError | None) -> None:
+    def _lost(
+        self, at: Deployment, call: UpstreamCall, first: _First, error: UpstreamError | None
+    ) -> None:
         """A call has failed, or was left by whom it was for: is its deployment to be sent off?"""
         if len(self._all) == 1:
             return
-        waited = at.pace.left(first, self._clock())
-        late = is_late(waited, self._usual(at))
+        pace = at.paces[call.stream]
+        waited = pace.left(first, self._clock())
+        late = is_late(waited, self._usual(at, call.stream))
         if late and (error is None or isinstance(error, UpstreamTimeout)):
-            at.waited_in_vain(waited, failed=error is not None)
+            at.waited_in_vain(pace, waited, failed=error is not None)
         if late or error is not None:
             self._weigh(at)
 
     def _weigh(self, at: Deployment) -> None:
         at.eject_beside([each for each in self._all if each is not at])
 
-    def _usual(self, at: Deployment) -> float:
-        return usual(at.pace, [each.pace for each in self._all if each is not at])
+    def _usual(self, at: Deployment, stream: bool) -> float:
+        others = [each.paces[stream] for each in self._all if each is not at]
+        return usual(at.paces[stream], others)
 
     async def aclose(self) -> None:
         """Nothing: the connections are the upstreams' own."""
@@ -174,22 +178,24 @@ class Balanced:
             kept = able[preferred(talk, [each.name for each in able])]
             total = sum(each.concurrency.in_flight for each in able)
             fits = keeps_to(kept.concurrency.in_flight, total, len(able))
-            if fits and not self._hangs(kept, now):
+            if fits and not self._hangs(kept, call.stream, now):
                 return kept
         if (chance := self._dice()) < EXPLORED:
             explored = able[int(chance / EXPLORED * len(able))]
-            if not self._hangs(explored, now):
+            if not self._hangs(explored, call.stream, now):
                 return explored
         first, second = (able[place] for place in draw_two(len(able), self._dice()))
-        return first if takes_first(self._load(first, now), self._load(second, now)) else second
+        loads = (self._load(each, call.stream, now) for each in (first, second))
+        return first if takes_first(*loads) else second
 
-    def _hangs(self, at: Deployment, now: float) -> bool:
+    def _hangs(self, at: Deployment, stream: bool, now: float) -> bool:
         """Is it late with whatever it has under way? Then that is what it is tried with."""
-        silent = at.pace.silent(now)
-        return silent > LATE_FROM and is_late(silent, self._usual(at))
+        silent = at.paces[stream].silent(now)
+        return silent > LATE_FROM and is_late(silent, self._usual(at, stream))
 
-    def _load(self, at: Deployment, now: float) -> float:
-        return at.load(at.pace.expected(now, at.pace.known or self._usual(at)))
+    def _load(self, at: Deployment, stream: bool, now: float) -> float:
+        pace = at.paces[stream]
+        return at.load(pace.expected(now, pace.known or self._usual(at, stream)))
 
 
 def _has_a_cache(tier: Tier) -> bool:

@@ -67,7 +67,8 @@ class Deployment:
         self.recent = Recent()
         most, adaptive = how.concurrency, how.adaptive
         self.concurrency = Concurrency(most, adaptive=adaptive, reserve=how.reserve)
-        self.pace = Pace()
+        self.paces = (Pace(), Pace())
+        """Of plain replies, whose first word is the whole reply, and of streamed ones."""
         self.ejected_until = 0.0
         self.set_aside = False
         self._inner, self._clock, self._tally = inner, clock, tally
@@ -92,7 +93,7 @@ class Deployment:
 
     def inherit(self, before: Deployment) -> None:
         """Know what is known of the same one before a reload, and go on to learn it together."""
-        self.recent, self.pace = before.recent, before.pace
+        self.recent, self.paces = before.recent, before.paces
         self.ejected_until = before.ejected_until
 
     def takes(self, *, displaced: bool) -> bool:
@@ -127,7 +128,7 @@ class Deployment:
             self._leave(call)
             raise self.refusal(now)
         tickets = [ticket]
-        self.pace.sent(receive, now)
+        self.paces[call.stream].sent(receive, now)
         if not self.breaker.closed:
             receive = self._proving(receive, tickets)
         try:
@@ -160,11 +161,11 @@ class Deployment:
         if self._line:
             self._next()
 
-    def waited_in_vain(self, seconds: float, *, failed: bool) -> None:
+    def waited_in_vain(self, pace: Pace, seconds: float, *, failed: bool) -> None:
         """Hear of a call that was over late and without a word; `failed` says that it has counted
         as a failure. Where somebody left who had waited so long, that is one for the balance, and
         for nothing else: the breaker does not hear of it, for clients may be hasty."""
-        self.pace.waited_in_vain(seconds)
+        pace.waited_in_vain(seconds)
         if not failed:
             self.recent.note(self._clock(), failed=True)
 
@@ -172,16 +173,16 @@ class Deployment:
         """Send it off for a while if it is an outlier among others that can serve, or hangs."""
         now = self._clock()
         able = [other for other in others if other.ready(now)]
-        hung = hangs(self.pace, [each.pace for each in able])
+        hung = any(map(hangs, self.paces, zip(*(each.paces for each in able), strict=True)))
         outlying = hung or is_outlier(self.recent, [each.recent for each in able])
         if now < self.ejected_until or not outlying:
             return False
         self.ejected_until = now + EJECTED_FOR
-        did = "is silent, and" if hung else "has"
-        share = self.recent.share * 100
+        failed = f"has failed {self.recent.share:.0%} of its calls"
+        why = "was left without a word, call after call" if hung else failed
         self.recent.forget()
         self._tally.count("ejections", self.name, self.model)
-        _log.warning("%s %s failed %.0f %% of its calls: ejected", self._who, did, share)
+        _log.warning("%s %s: ejected", self._who, why)
         return True
 
     @property

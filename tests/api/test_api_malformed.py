@@ -11,6 +11,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 USER = {"role": "user", "content": "Say hello."}
 
 
+def _part(kind, held):
+    return {"role": "user", "content": [{"type": kind, kind: held}]}
+
+
 @pytest.mark.parametrize(
     ("param", "value"),
     [
@@ -80,6 +84,9 @@ async def test_a_wrong_field_is_named_with_what_it_must_be(tmp_path, param, valu
         ({"role": "user", "content": {}}, "messages[1].content"),
         ({"role": "user", "content": ["a"]}, "messages[1].content[0]"),
         ({"role": "user", "content": [{"text": "a"}]}, "messages[1].content[0]"),
+        (_part("file", 5), "messages[1].content[0].file"),
+        (_part("input_audio", "x"), "messages[1].content[0].input_audio"),
+        (_part("image_url", None), "messages[1].content[0].image_url"),
     ],
     ids=str,
 )
@@ -184,6 +191,11 @@ async def test_json_by_its_other_names_is_served(it, kind):
 async def test_a_compressed_body_is_a_415(it, coding):
     answer = await it.post(b"\x1f\x8b\x08" + bytes(100), content_encoding=coding)
     assert answer.status == 415
+
+
+@pytest.mark.parametrize("coding", ["", "identity", "Identity"])
+async def test_a_body_that_is_said_to_be_as_it_is_is_served(it, coding):
+    assert (await it.post(ask_for(), content_encoding=coding)).status == 200
 
 
 async def test_a_body_over_the_limit_is_a_413_declared_or_not(tmp_path):

@@ -200,6 +200,17 @@ async def test_when_it_shuts_who_has_come_is_still_handed_over(stack):
         await it.come()
 
 
+async def test_once_it_is_shut_nobody_is_let_to_it(stack):
+    it = Entrance(stack, 2)
+    it.door.add(it.lines[0])
+    it.door.shut()
+    for line in it.lines:  # ready too late, one after the other, and then they end
+        it.door.add(line)
+    for line in it.lines:
+        it.door.remove(line)
+    assert all(line.theirs.recv(1) == b"" for line in it.lines)
+
+
 async def test_a_port_is_free_again_at_once_though_the_gateway_closed_first(stack):
     address = "127.0.0.1", 0
     for _ in range(3):  # the second and third find the ends of the one before

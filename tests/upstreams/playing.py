@@ -78,13 +78,13 @@ class Bench:
     def counted(self, event):
         return {label: n for (name, label), n in self.tally.events.items() if name == event}
 
-    async def call(self, *, retried=True, price=None, **fields):
+    async def call(self, *, retried=True, price=None, stream=False, **fields):
         """Make one call; return its failure, if it failed."""
         call = UpstreamCall(
             call_id="c",
             tier=Tier("t", "|".join(each.name for each in self.all), "m", price or Price()),
             body={},
-            stream=False,
+            stream=stream,
             on_sent=lambda upstream="": self.sent.append(upstream or self.all[0].name),
             on_retry=self.retried.append if retried else None,
             **fields,

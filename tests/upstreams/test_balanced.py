@@ -7,6 +7,7 @@ from collections import Counter
 from functools import partial
 from random import Random
 
+import pytest
 from upstreams.playing import Bench, Inner
 
 from gateway.core.errors import UpstreamDown, UpstreamTimeout
@@ -42,7 +43,7 @@ async def test_load_is_shared():
 async def test_who_has_less_under_way_is_asked():
     held = asyncio.Event()
     bench = two(Inner(held), Inner())
-    bench.all[0].pace.known = bench.all[1].pace.known = 0.1
+    bench.all[0].paces[0].known = bench.all[1].paces[0].known = 0.1
     tasks = [asyncio.create_task(bench.call()) for _ in range(8)]
     await asyncio.sleep(0)
     sent = Counter(bench.sent)
@@ -53,10 +54,10 @@ async def test_who_has_less_under_way_is_asked():
 
 async def test_who_is_slow_is_asked_less():
     bench = two(Inner(), Inner())
-    bench.all[0].pace.known, bench.all[1].pace.known = 1.0, 0.1
+    bench.all[0].paces[0].known, bench.all[1].paces[0].known = 1.0, 0.1
     for _ in range(100):
         await bench.call()
-        bench.all[0].pace.known = 1.0
+        bench.all[0].paces[0].known = 1.0
     assert 80 <= Counter(bench.sent)["b"] < 100, "but now and then, for it may have changed"
 
 
@@ -95,6 +96,20 @@ async def test_who_leaves_at_once_says_nothing():
         await gone([task])
     assert not bench.counted("ejections")
     assert bench.all[0].recent.failed == 0
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_plain_reply_may_take_longer_than_a_stream_s_first_word(stream):
+    bench = two(Inner(asyncio.Event()), Inner())
+    for _ in range(400):
+        for each in bench.all:
+            each.paces[True].known, each.paces[False].known = 0.1, 3.0
+        task = asyncio.create_task(bench.call(stream=stream))
+        await asyncio.sleep(0)
+        bench.clock.now += 2.0
+        await gone([task])
+    assert bool(bench.counted("ejections")) is stream
+    assert bool(bench.all[0].recent.failed) is False, "an ejection forgets, and nothing else failed"
 
 
 async def test_time_outs_of_one_that_hangs_send_it_off_after_two():

@@ -36,13 +36,13 @@ def of(it, model):
 def test_a_reload_keeps_what_is_known_of_what_has_not_changed(after, model, kept):
     before = fleet(A)
     old = of(before, "s")
-    old.pace.sent("under way", 1.0)
+    old.paces[0].sent("under way", 1.0)
     old.ejected_until = 5.0
     now = of(fleet(after, [Tier("small", "a", model)], before), model)
-    assert (now.pace is old.pace, now.recent is old.recent) == (kept, kept)
+    assert (now.paces is old.paces, now.recent is old.recent) == (kept, kept)
     assert now.ejected_until == (5.0 if kept else 0.0)
     assert now.breaker is not old.breaker, "that begins anew"
-    assert (now.pace.silent(3.0) == 2.0) is kept
+    assert (now.paces[0].silent(3.0) == 2.0) is kept
 
 
 def test_of_two_upstreams_with_one_name_only_the_same_is_the_same():
