@@ -25,8 +25,11 @@ CAUSED = {
     "WaterfallOverheadSlowBurn",
     "WaterfallPromiseLost",
 }
-LONG = [{"role": "user", "content": "Is this the same as that? " * 40_000}]
-"""A megabyte of a prompt: it takes the gateway itself more than 10 ms."""
+LONG = [{"role": "user", "content": "Is this the same as that? " * 72_000}]
+"""Two megabytes of a prompt: they take the gateway itself more than 10 ms, and cost less than what
+is allowed for a request."""
+SLOW = 280
+"""Requests of these: over 14.4 % of all that are sent here."""
 LABELLED = 40
 """Requests with labels: enough for a promise of 0.9."""
 CHANGED = 600
@@ -124,7 +127,8 @@ async def test_what_a_ledger_and_other_traffic_can_cause_is_caused(tmp_path):
                 return firing >= CAUSED
 
             async def cause():
-                await ask(other, 40, **ask_for(messages=LONG, max_tokens=1))
+                answers = await ask(other, SLOW, **ask_for(messages=LONG, max_tokens=1))
+                assert {answer.status_code for answer in answers} == {200}
                 await asyncio.gather(
                     stick(folders[1], other, firing),
                     promise(client, prometheus),
