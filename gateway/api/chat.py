@@ -36,7 +36,7 @@ from gateway.api.idempotency import Once
 from gateway.api.keepalive import KeepAlive
 from gateway.api.kept_responses import Noting, is_kept
 from gateway.api.planning import Arrival, Clocks, new_arrival, plan_job, replan
-from gateway.api.reply import EVENTS, PlainReply, StreamedReply, client_of
+from gateway.api.reply import EVENTS, PlainReply, StreamedReply
 from gateway.api.service import Service, Switch
 from gateway.api.spending import admit
 from gateway.api.voice import CHAT, Voice, error_body, id_headers
@@ -188,8 +188,8 @@ async def _answer(
             keepalive = _keepalive(job, base, send)
             reply = _reply_for(service, arrival, job, base, send, keepalive)
             engine = service.engine
-            client = reply if isinstance(reply, Noting) else client_of(reply)
-            running = engine.say_again(job, client, again) if again else engine.run(job, client)
+            to = reply.client
+            running = engine.say_again(job, to, again) if again else engine.run(job, to)
             entry = await _delivered(running, reply, good, keepalive)
             if entry is not None and not again and entry.outcome.error is None:
                 service.sessions.note(job, entry)

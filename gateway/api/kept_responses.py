@@ -12,11 +12,11 @@ import orjson
 
 from gateway.api.auth import Key
 from gateway.api.idempotency import OpenLine
-from gateway.api.reply import PlainReply, StreamedReply, client_of
+from gateway.api.reply import PlainReply, StreamedReply
 from gateway.core.chat import ChatRequest, Delta
 from gateway.core.errors import BadRequest, GatewayError, NotFound, NotReady
 from gateway.core.ledger import Entry
-from gateway.core.streaming import Head
+from gateway.core.streaming import Client, Head
 from gateway.shared import SharedDown
 
 KEPT = 30 * 86_400.0
@@ -95,8 +95,13 @@ class Noting:
     def __init__(self, reply: PlainReply | StreamedReply, kept: KeptResponses, key: str) -> None:
         """`key` is the name of the one that asks."""
         self._reply, self._kept, self._key = reply, kept, key
-        self._client = client_of(reply)
+        self._client = reply.client
         self._id = ""
+
+    @property
+    def client(self) -> Client:
+        """Where its deltas are to be pushed: here."""
+        return self
 
     async def start(self, head: Head) -> None:
         """Hand it on."""

@@ -37,6 +37,9 @@ class PlainReply:
         self._send, self._base, self._simulated, self._voice = send, base, simulated, voice
         self.started = False
 
+    client: Client = NOBODY
+    """Where its deltas are to be pushed."""
+
     async def finish(self, entry: Entry) -> None:
         """Send the served reply's own bytes, or the error."""
         outcome = entry.outcome
@@ -52,11 +55,6 @@ class PlainReply:
         """Send an error that has no entry to tell of, if nothing has been sent yet."""
         if not self.started:
             await answer_error(self._send, error, self._base, self._voice.error(error))
-
-
-def client_of(reply: PlainReply | StreamedReply) -> Client:
-    """Return where a reply's deltas are to be pushed: nowhere, of a plain one."""
-    return reply if isinstance(reply, StreamedReply) else NOBODY
 
 
 class StreamedReply:
@@ -80,6 +78,11 @@ class StreamedReply:
         self._keepalive = keepalive
         self._poured: Unfinished | None = None
         self.started = False
+
+    @property
+    def client(self) -> Client:
+        """Where its deltas are to be pushed: here."""
+        return self
 
     @property
     def takes_events(self) -> bool:

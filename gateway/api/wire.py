@@ -12,8 +12,6 @@ from gateway.core.room import CAPS, Caps
 
 Check = Callable[[str, object], None]
 _TEXT_OR_PARTS = "a string, a list of parts, or null"
-
-
 _HELD: Final[Mapping[str, type | tuple[type, ...]]] = {
     "image_url": (dict, str),  # a bare address is no OpenAI's, and often sent
     "input_audio": dict,

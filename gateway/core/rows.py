@@ -21,10 +21,13 @@ SCHEMA = 2
 
 COST_COLUMNS = tuple(f"{kind}_cost" for kind in KINDS)
 """The columns of what a call cost, kind by kind; `cost` is their sum."""
-
-
 _CALL: Final = CALL | dict.fromkeys(COST_COLUMNS, 0)
 _REQUEST: Final = REQUEST | {"schema": SCHEMA}
+
+
+def rounded(seconds: float) -> float:
+    """To a millionth, for a line or a mark: `round(seconds, 6)` goes by way of the decimal text."""
+    return round(seconds * 1e6) / 1e6
 
 
 def call_row(call: CallRecord) -> dict[str, Any]:

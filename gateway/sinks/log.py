@@ -23,6 +23,7 @@ import orjson
 from gateway.core.ledger import Entry, Refusal
 from gateway.core.money import dollars
 from gateway.core.outcome import Attempt
+from gateway.core.rows import rounded
 
 _log = logging.getLogger(__name__)
 
@@ -198,10 +199,10 @@ def _finished(entry: Entry) -> dict[str, Any]:
     line["estimated"] = usage.estimated
     line["cost_usd"] = dollars(entry.cost)
     line["baseline_usd"] = dollars(entry.baseline.cost)
-    line["seconds"] = _rounded(timing.total)
+    line["seconds"] = rounded(timing.total)
     if timing.first_token is not None:
-        line["first_token_seconds"] = _rounded(timing.first_token)
-    line["overhead_seconds"] = _rounded(timing.overhead)
+        line["first_token_seconds"] = rounded(timing.first_token)
+    line["overhead_seconds"] = rounded(timing.overhead)
     line["attempts"] = [_attempt(attempt, entry) for attempt in outcome.attempts]
     line["config"] = entry.config
     return line
@@ -278,8 +279,3 @@ def _time(started_at: float) -> str:
 def _second(second: float) -> str:
     """Write a whole second: many lines share it, and it takes a tenth of what a line does."""
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def _rounded(seconds: float) -> float:
-    """To a millionth: `round(seconds, 6)` goes by way of the decimal text."""
-    return round(seconds * 1e6) / 1e6

@@ -20,7 +20,7 @@ import orjson
 
 from gateway.core.outcome import CallRecord
 from gateway.core.ports import OpenCall
-from gateway.core.rows import COST_COLUMNS
+from gateway.core.rows import COST_COLUMNS, rounded
 from gateway.store.encode import encode
 
 SLOT = 1024
@@ -212,8 +212,8 @@ def _settling(record: CallRecord) -> bytes:
             usage.reasoning,
             usage.estimated,
             sum(amounts),
-            _rounded(record.seconds),
-            None if first is None else _rounded(first),
+            rounded(record.seconds),
+            None if first is None else rounded(first),
             record.bare,
             usage.cache_write_1h,
             usage.audio_input,
@@ -225,11 +225,6 @@ def _settling(record: CallRecord) -> bytes:
             *amounts,
         )
     )
-
-
-def _rounded(seconds: float) -> float:
-    """To a millionth, for there is little room: `round(seconds, 6)` goes by way of the text."""
-    return round(seconds * 1e6) / 1e6
 
 
 def _settled(values: object) -> dict[str, Any] | None:

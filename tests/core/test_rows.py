@@ -21,7 +21,7 @@ from gateway.core.difficulty import Difficulty
 from gateway.core.money import Price, Usage
 from gateway.core.outcome import Outcome
 from gateway.core.recipes import Recipe
-from gateway.core.rows import COST_COLUMNS, call_row, row
+from gateway.core.rows import COST_COLUMNS, call_row, rounded, row
 from gateway.core.signals import Signals
 from gateway.core.verdict import Evidence, Finding, Verdict
 
@@ -177,3 +177,11 @@ def test_a_row_says_why_the_reply_ended():
     served = attempt(reply=Reply((Choice("hi", finish="length"), Choice("ho", finish="stop"))))
     assert row(entry(Outcome((served,), served)))["finish_reason"] == "length"
     assert row(failed())["finish_reason"] == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0.0, 0.0), (1.2345678, 1.234568), (0.00000049, 0.0), (86_400.5, 86_400.5)],
+)
+def test_seconds_are_rounded_to_a_millionth(seconds, told):
+    assert rounded(seconds) == told
