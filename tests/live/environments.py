@@ -13,6 +13,13 @@ LIMIT = 240.0  # seconds
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 
 
+def bare(home):
+    """Make an environment with nothing but pip in a folder, which is emptied first."""
+    # By links: a copied Python that a thread beside this one forks with still open for writing
+    # does not start (ETXTBSY).
+    venv.create(home, clear=True, with_pip=True, symlinks=True)
+
+
 def python_with(*packages):
     """The Python of an environment that has these packages and nothing of ours; made once, by
     whichever of the tests that run beside each other wants it first."""
@@ -22,7 +29,7 @@ def python_with(*packages):
     with home.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not ready.exists():
-            venv.create(home, clear=True, with_pip=True)
+            bare(home)
             install = [python, "-m", "pip", "install", "--quiet", "--upgrade", *packages]
             done = subprocess.run(
                 install, check=False, capture_output=True, text=True, timeout=LIMIT

@@ -8,13 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 from app.serving import ROOT
+from live.environments import bare
 from live.prometheus import found
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(400)]
@@ -89,7 +89,7 @@ def rendered(tmp_path):
 def test_kubernetes_objects_are_of_its_schema(tmp_path):
     python = HOME / "bin" / "python"
     if not (HOME / "ready").exists():
-        venv.create(HOME, clear=True, with_pip=True)
+        bare(HOME)
         install = [python, "-m", "pip", "install", "--quiet", "kubernetes-validate==1.37.0"]
         subprocess.run(install, check=True, timeout=300, env=_bare())
         (HOME / "ready").touch()

@@ -14,13 +14,13 @@ import os
 import re
 import shutil
 import subprocess
-import venv
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from api.serving import config
 from app.serving import Process
+from live.environments import bare
 from live.test_openai_sdk import UPSTREAM_KEY, llama, simulated
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,7 +95,7 @@ def _python(name, packages):
     """An environment with a client and nothing of ours; returns its folder."""
     home = HOME / re.sub(r"\W+", "-", name)
     if not (home / "ready").exists():
-        venv.create(home, clear=True, with_pip=True)
+        bare(home)
         done = _run([home / "bin" / "python", "-m", "pip", "install", "-q", "-U", *packages])
         if done.returncode:
             return done.stderr[-300:]

@@ -8,12 +8,12 @@ import hashlib
 import json
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import pytest
 from api.serving import config
 from app.serving import Process
+from live.environments import bare
 
 from gateway.demo.llama import serve_model
 from gateway.store import read
@@ -33,7 +33,7 @@ def python():
     at = HOME / "bin" / "python"
     ready = HOME / "ready"
     if not ready.exists():
-        venv.create(HOME, clear=True, with_pip=True)
+        bare(HOME)
         install = [at, "-m", "pip", "install", "--quiet", "--upgrade", "openai"]
         done = subprocess.run(install, check=False, capture_output=True, text=True, timeout=LIMIT)
         if done.returncode:
