@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import re
 import subprocess
 import venv
 from pathlib import Path
@@ -13,29 +14,31 @@ LIMIT = 240.0  # seconds
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 
 
-def bare(home):
-    """Make an environment with nothing but pip in a folder, which is emptied first."""
-    # By links: a copied Python that a thread beside this one forks with still open for writing
-    # does not start (ETXTBSY).
-    venv.create(home, clear=True, with_pip=True, symlinks=True)
+def environment(*packages):
+    """The folder of an environment that has these packages and nothing of ours, or why there is
+    none; made once, by whichever of the tests that run beside each other wants it first."""
+    home = CACHE / ("client-" + re.sub(r"[^\w.=]+", "-", "-".join(packages)).strip("-"))
+    ready = home / "ready"
+    CACHE.mkdir(exist_ok=True)
+    with home.with_name(f"{home.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not ready.exists():
+            # By links: a copied Python that a thread beside this one forks with, still open for
+            # writing, does not start (ETXTBSY).
+            venv.create(home, clear=True, with_pip=True, symlinks=True)
+            install = [home / "bin" / "python", "-m", "pip", "install", "--quiet", "--upgrade"]
+            done = subprocess.run(
+                [*install, *packages], check=False, capture_output=True, text=True, timeout=LIMIT
+            )
+            if done.returncode:
+                return f"{', '.join(packages)} cannot be installed: {done.stderr[-400:]}"
+            ready.touch()
+    return home
 
 
 def python_with(*packages):
-    """The Python of an environment that has these packages and nothing of ours; made once, by
-    whichever of the tests that run beside each other wants it first."""
-    home = CACHE / f"client-{'-'.join(packages)}"
-    python, ready = home / "bin" / "python", home / "ready"
-    CACHE.mkdir(exist_ok=True)
-    with home.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not ready.exists():
-            bare(home)
-            install = [python, "-m", "pip", "install", "--quiet", "--upgrade", *packages]
-            done = subprocess.run(
-                install, check=False, capture_output=True, text=True, timeout=LIMIT
-            )
-            if done.returncode:
-                told = f"{', '.join(packages)} cannot be installed: {done.stderr[-400:]}"
-                pytest.skip(told)
-            ready.touch()
-    return python
+    """The Python of an environment that has these packages and nothing of ours."""
+    home = environment(*packages)
+    if isinstance(home, str):
+        pytest.skip(home)
+    return home / "bin" / "python"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ import jsonschema
 import pytest
 import yaml
 from app.serving import ROOT
-from live.environments import bare
+from live.environments import python_with
 from live.prometheus import found
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(400)]
@@ -24,7 +23,6 @@ NEWER = (
     "[]: 'name' does not match any of the regexes: '^x-'",
     "['secrets', 'admin_key']: 'environment' does not match any of the regexes: '^x-'",
 )
-HOME = ROOT / ".cache" / "kubernetes-validate"
 VALIDATE = """
 import sys, yaml, kubernetes_validate
 for document in yaml.safe_load_all(sys.stdin):
@@ -87,12 +85,7 @@ def rendered(tmp_path):
 
 
 def test_kubernetes_objects_are_of_its_schema(tmp_path):
-    python = HOME / "bin" / "python"
-    if not (HOME / "ready").exists():
-        bare(HOME)
-        install = [python, "-m", "pip", "install", "--quiet", "kubernetes-validate==1.37.0"]
-        subprocess.run(install, check=True, timeout=300, env=_bare())
-        (HOME / "ready").touch()
+    python = python_with("kubernetes-validate==1.37.0")
     objects = rendered(tmp_path)
     done = _validate(python, objects)
     assert done.returncode == 0, done.stderr
@@ -105,10 +98,6 @@ def _validate(python, objects):
     return subprocess.run(
         [python, "-c", VALIDATE], input=objects, capture_output=True, text=True, check=False
     )
-
-
-def _bare():
-    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
 def test_systemd_reads_the_unit(tmp_path):

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from api.serving import config
 from app.serving import Process
-from live.environments import bare
+from live.environments import environment
 from live.test_openai_sdk import UPSTREAM_KEY, llama, simulated
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,18 +91,6 @@ def _run(command, **options):
     return subprocess.run(command, check=False, **asked)
 
 
-def _python(name, packages):
-    """An environment with a client and nothing of ours; returns its folder."""
-    home = HOME / re.sub(r"\W+", "-", name)
-    if not (home / "ready").exists():
-        bare(home)
-        done = _run([home / "bin" / "python", "-m", "pip", "install", "-q", "-U", *packages])
-        if done.returncode:
-            return done.stderr[-300:]
-        (home / "ready").touch()
-    return home
-
-
 def _node(name, packages):
     if shutil.which("npm") is None:
         return "there is no npm"
@@ -124,12 +112,12 @@ def homes():
     """Every client's environment, or why there is none; made beside each other."""
     with ThreadPoolExecutor(4) as threads:
         made = {
-            name: threads.submit(_python, name, PYTHON[name])
+            name: threads.submit(environment, *PYTHON[name])
             if name in PYTHON
             else threads.submit(_node, name, NODE[name])
             for name in WANTED
         }
-        made["schemathesis"] = threads.submit(_python, "schemathesis", ["schemathesis"])
+        made["schemathesis"] = threads.submit(environment, "schemathesis")
         found = {name: future.result() for name, future in made.items()}
     return found | {"curl": HOME if shutil.which("curl") else "there is no curl"}
 

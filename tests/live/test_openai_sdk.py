@@ -6,20 +6,18 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from api.serving import config
 from app.serving import Process
-from live.environments import bare
+from live.environments import python_with
 
 from gateway.demo.llama import serve_model
 from gateway.store import read
 
 ROOT = Path(__file__).resolve().parents[2]
-HOME = ROOT / ".cache" / "sdk"
 MODELS = ROOT / "router_models" / "artefacts" / "demo"
 KEY, UPSTREAM_KEY = "sk-client-of-this-test", "sk-upstream-of-this-test"
 LIMIT = 240.0  # seconds: a ceiling for hangs; the models are real and the machine may be busy
@@ -30,16 +28,7 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 @pytest.fixture(scope="module")
 def python():
     """The Python of an environment that has the SDK and nothing of ours."""
-    at = HOME / "bin" / "python"
-    ready = HOME / "ready"
-    if not ready.exists():
-        bare(HOME)
-        install = [at, "-m", "pip", "install", "--quiet", "--upgrade", "openai"]
-        done = subprocess.run(install, check=False, capture_output=True, text=True, timeout=LIMIT)
-        if done.returncode:
-            pytest.skip(f"the SDK cannot be installed: {done.stderr[-400:]}")
-        ready.touch()
-    return at
+    return python_with("openai")
 
 
 @contextlib.asynccontextmanager
