@@ -34,7 +34,7 @@ from loadtests.stage import instant
 PATH = "/v1/chat/completions"
 PLAIN = replace(LOADS[0], few=40, count=10)
 """So many requests to warm with, and so many to count."""
-_SHORT, _LONG = 60, 160
+SHORT, LONG = 60, 160
 """Chunks of a shorter and of a longer stream."""
 _GAP = 4
 """Milliseconds between two chunks: one is done with before the next comes, though it is counted."""
@@ -104,14 +104,14 @@ async def a_chunk(folder: Path, model: str) -> dict[CodeType, float]:
     """Count the instructions of each function, a chunk: what a longer stream takes more than a
     shorter one."""
     of: list[Counter[CodeType]] = []
-    for chunks in (_SHORT, _LONG):
+    for chunks in (SHORT, LONG):
         load = Load("", stream=True, pace=f"0/{_GAP}/{chunks}", width=1, count=4, few=4)
         home = folder / str(chunks)
         home.mkdir()
         of.append(Counter(await count(home, load, model)))
     short, long = of
     long.subtract(short)
-    return {code: times / (_LONG - _SHORT) for code, times in long.items()}
+    return {code: times / (LONG - SHORT) for code, times in long.items()}
 
 
 def told(found: Mapping[CodeType, float], top: int, each: str) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
-from loadtests.instructions import read_profile, told
+from loadtests.instructions import more, read_profile, told
 
 _FILE = """\
 events: Ir
@@ -38,4 +40,15 @@ def test_a_thread_is_told_by_the_request_and_an_idle_one_is_left_out() -> None:
         "      4,000 instructions a request, thread 1",
         "      3,000 eval",
         "      1,000 free",
+    ]
+
+
+def test_a_chunk_is_what_longer_streams_take_more_than_shorter_ones() -> None:
+    short = {1: Counter(eval=3_000, opened=50), 2: Counter(timer=70)}
+    long = {1: Counter(eval=9_000, opened=50), 3: Counter(late=10), 2: Counter(timer=60)}
+    found = more(long, short)
+    assert found == {1: {"eval": 6_000, "opened": 0}, 2: {"timer": -10}, 3: {"late": 10}}
+    assert told(found, 4, 1, "chunk") == [
+        "      1,500 instructions a chunk, thread 1",
+        "      1,500 eval",
     ]
