@@ -110,7 +110,7 @@ class Delta(NamedTuple):
     def to_forward(self) -> Delta:
         """The same for whoever sends `raw` and asks nothing else: what was read of a token's event
         is five times its size, and a held stream keeps all of them."""
-        return Delta(raw=self.raw) if self.raw else self
+        return forwarded(self.raw) if self.raw else self
 
     def shorten(self, index: int, name: str | int, text: str) -> Delta:
         """Replace one choice's text in the field `name` by a beginning of it.
@@ -129,6 +129,12 @@ class Delta(NamedTuple):
             )
         payload = {**self.payload, "choices": choices}
         return self._replace(pieces=pieces, raw=None, payload=payload)
+
+
+def forwarded(raw: bytes) -> Delta:
+    """Return a delta for whoever sends `raw` and asks nothing else. (By its own class, 1,500
+    instructions more: that calls a function by keywords.)"""
+    return tuple.__new__(Delta, ((), None, raw, _NOTHING, None))
 
 
 @quick

@@ -62,19 +62,24 @@ class Watch:
         return None
 
     def _hear(self, piece: Piece) -> Finding | None:
-        choice = self._choices.get(piece.index)
+        finding = self.say(piece.index, piece.text, piece.refusal)
+        if finding is None and piece.logprobs:
+            return DOUBT if self._doubts(self._choices[piece.index], piece.logprobs) else None
+        return finding
+
+    def say(self, index: int, text: str, refusal: str = "") -> Finding | None:
+        """Take one more piece of a choice's text, and of its refusal; as `hear`."""
+        choice = self._choices.get(index)
         if choice is None:
-            choice = self._choices[piece.index] = _Choice()
-        if self._starts and choice.begins_otherwise(piece.text, self._starts):
+            choice = self._choices[index] = _Choice()
+        if self._starts and choice.begins_otherwise(text, self._starts):
             return PROSE
-        if self._refuses is not None and choice.opens(piece):
+        if self._refuses is not None and choice.opens(text, refusal):
             finding = self._refuses(choice.opening())
             if finding.result == "fail":
                 return finding
-        if self._early.repetition and choice.tail.loops(piece.text):
+        if self._early.repetition and choice.tail.loops(text):
             return LOOP
-        if piece.logprobs and self._doubts(choice, piece.logprobs):
-            return DOUBT
         return None
 
     def _doubts(self, choice: _Choice, logprobs: tuple[float, ...]) -> bool:
@@ -95,14 +100,14 @@ class _Choice:
         self._text, self._refusal = "", ""
         self._begun = False
 
-    def opens(self, piece: Piece) -> bool:
+    def opens(self, text: str, refusal: str) -> bool:
         """Take what belongs to the opening; has it grown?"""
-        text = piece.text[: OPENING - len(self._text)]
+        text = text[: OPENING - len(self._text)]
         if text:
             self._text += text
-        if piece.refusal:
-            self._refusal = self._refusal or piece.refusal[:OPENING]
-        return bool(text or piece.refusal)
+        if refusal:
+            self._refusal = self._refusal or refusal[:OPENING]
+        return bool(text or refusal)
 
     def opening(self) -> Reply:
         return Reply((Choice(self._text, self._refusal),), complete=False)

@@ -15,6 +15,9 @@ from gateway.core.chat import Delta
 from gateway.core.outcome import Outcome
 from gateway.core.plan import Plan
 
+DATA = slice(len(b"data: "), -len(b"\n\n"))
+"""Where the data is of an event that is but one line of it."""
+
 
 class Intake(Protocol):
     """Takes deltas in the moment in which they are read; what cannot be done in it is put off until

@@ -19,6 +19,7 @@ from gateway.core.plan import Tier
 from gateway.core.ports import new_upstream_call
 from gateway.core.routing import recipe_tokens, reply_tokens
 from gateway.core.signals import text_of
+from gateway.core.streaming import DATA
 from gateway.core.verdict import EARLY, FALL_DOWN, Early, Evidence, Finding, Verdict
 from gateway.engine.book import Book, Status
 from gateway.engine.lane import Lane
@@ -71,7 +72,6 @@ class Drafting:
         marked = tier.recipe is not None and tier.recipe.not_sure
         stream = run.stream
         watched = judges and stream and tier.bar.early != Early()
-        self._watch = Watch(tier.bar, asked, self._refuses) if watched else None
         self._gate = Gate(
             plan.hold(tier),
             judged=judges,
@@ -80,7 +80,8 @@ class Drafting:
             may_defer=self._may_defer,
             marker=self._parts.marker if marked else "",
             choices=asked.choices,
-            lost=self._lost_already if watched else None,
+            watch=Watch(tier.bar, asked, self._refuses) if watched else None,
+            lost=self._lost_already,
             forwarded=asked.native is None,
         )
         self._draft = self._gate.draft
@@ -174,12 +175,16 @@ class Drafting:
                 return False
             if self._lane is not None and says_something(delta):
                 self._lane.speak()
+        self.flows = gate.takes_text and self._lane is None
         return not self._ready
 
     def pass_on(self, index: int, text: str, event: bytes) -> bool:
         """Take a piece of text that may be seen as it came; fits core.streaming.Intake."""
-        self._draft.say(index, text)
-        return self._run.client.pass_on(event)
+        if self._is_out:
+            self._draft.say(index, text)
+            return self._run.client.pass_on(event)
+        self._ready = self._gate.say(index, text, event[DATA])
+        return not (self._ready or self._gate.deferred)
 
     async def settle(self) -> bool:
         """Send what is ready, or wait until there is room for more."""
@@ -231,15 +236,11 @@ class Drafting:
     def _refuses(self, opening: Reply) -> Finding:
         return self._run.ask(self._tier, ("refusal",), opening)[0].finding
 
-    def _lost_already(self, delta: Delta) -> Verdict | None:
-        """Is what has come enough to defer it? What no better tier is expected to mend is not."""
-        finding = self._watch.hear(delta) if self._watch else None
-        if finding is None:
-            return None
+    def _lost_already(self, finding: Finding) -> Verdict | None:
+        """Is what was found enough to defer it? What no better tier is expected to mend is not."""
         evidence = (Evidence(EARLY, finding),)
         verdict = weigh(self._job.plan, self._tier, evidence, whole=False)
         if verdict.accepted:
-            self._watch = None
             return None
         self._prefix, self._judged = evidence, verdict
         return verdict

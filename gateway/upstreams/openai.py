@@ -155,7 +155,8 @@ def _poured(events: Events, intake: Intake) -> Sink:
         if intake.flows and len(blocks) == 1 and events.template is not None:
             quoted = events.template.quote(blocks[0])
             if quoted is not None:
-                return intake.pass_on(*quoted)
+                index, text, event = quoted
+                return intake.pass_on(index, text, event)
         return intake.take(events.read_all(blocks)) and not events.is_over
 
     return sink

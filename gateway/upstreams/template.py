@@ -6,14 +6,21 @@ its JSON does. What comes out is the same to the letter: where there is any doub
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from orjson import JSONDecodeError, dumps, loads
+
 from gateway.core.chat import Delta, Piece
+from gateway.core.streaming import DATA
 
 _PROBE = "~a probe~"
-_STARTS = (b'"content":"', b'"content": "')
+_WRITTEN = rb"~a\u0020probe~"
+"""The probe as no writer of JSON would write it: does it come out as it stands, or anew?"""
+_CONTENT = re.compile(rb'"content": ?("(?:[^"\\]|\\.)*")')
 _EVENT, _END = b"data: ", b"\n\n"
 _PADDED = b'"}' + _END
 _PADDINGS = frozenset({"obfuscation", "p"})
@@ -25,8 +32,10 @@ TRIES = 4
 @dataclass(frozen=True, slots=True)
 class _Form:
     """A chunk around its text: `before` and `after` are its event's bytes, up to its `padding` if
-    it ends in one, `seen_before` and `seen_after` those that the client may see. What is read is
-    `payload`, with `choice` in it, and `said` in that."""
+    it ends in one, `seen_before` and `seen_after` those that the client may see; they end and begin
+    with a quote, and `place` is where the text is, in its quotes. `is_anew` says that the client
+    sees it written anew, `is_whole` that it sees all of the event. What is read is `payload`, with
+    `choice` in it, and `said` in that."""
 
     before: bytes
     after: bytes
@@ -37,7 +46,8 @@ class _Form:
     said: Mapping[str, Any]
     padding: str
     index: int
-    length: int
+    place: slice
+    is_anew: bool
     is_whole: bool
 
 
@@ -53,26 +63,33 @@ class Template:
 
     def read(self, block: bytes) -> Delta | None:
         """Read a block that is one whole event of the form that is known; None if it is not."""
+        quoted = self.quote(block)
         form = self._form
-        text = None if form is None else _text(form, block)
-        if form is None or text is None:
+        if quoted is None or form is None:
             return None
+        index, text, event = quoted
         choice = {**form.choice, "delta": {**form.said, "content": text}}
         payload = {**form.payload, "choices": [choice]}
         if form.padding:
             at = block.rindex(form.after) + len(form.after)
             payload[form.padding] = block[at : -len(_PADDED)].decode()
-        raw = _seen(form, block)[len(_EVENT) : -len(_END)]
-        return Delta((Piece(form.index, text),), None, raw, payload)
+        return Delta((Piece(index, text),), None, event[DATA], payload)
 
     def quote(self, block: bytes) -> tuple[int, str, bytes] | None:
         """Read as much of it as `Intake.pass_on` wants: its choice's index, its text, and the event
         that the client may see."""
         form = self._form
-        text = None if form is None else _text(form, block)
-        if form is None or text is None:
+        if form is None or not block.startswith(form.before):
             return None
-        return form.index, text, block if form.is_whole else _seen(form, block)
+        if form.padding:
+            said = _before_padding(form, block)
+        else:
+            said = block[form.place] if block.endswith(form.after) else b""
+        try:
+            text = loads(said)  # all of it, from quote to quote: or it was not one text
+        except JSONDecodeError:
+            return None
+        return form.index, text, block if form.is_whole else _seen(form, said, block)
 
     def learn(self, block: bytes, delta: Delta) -> None:
         """Learn the form of a block which is one event, and was read as this delta."""
@@ -89,14 +106,15 @@ class Template:
 
     def _form_of(self, block: bytes, delta: Delta, piece: Piece) -> _Form | None:
         """Put something else in the text's place: is that what is read then, and nothing else?"""
-        at = _place(block, piece.text)
-        if at < 0 or _PROBE.encode() in block:
+        place = _place(block, piece.text)
+        if place is None or _PROBE.encode() in block or _WRITTEN in block:
             return None
-        before, after = block[:at], block[at + len(piece.text.encode()) :]
-        read = self._read((before + _PROBE.encode() + after)[len(_EVENT) : -len(_END)])
+        before, after = block[: place.start], block[place.stop :]
+        read = self._read((before + _WRITTEN + after)[DATA])
         if read is None or read.raw is None:
             return None
-        raw_before, found, raw_after = read.raw.partition(_PROBE.encode())
+        is_anew = _WRITTEN not in read.raw
+        raw_before, found, raw_after = read.raw.partition(_PROBE.encode() if is_anew else _WRITTEN)
         (choice,) = delta.payload["choices"]
         said = {**choice["delta"], "content": _PROBE}
         payload = {**delta.payload, "choices": [{**choice, "delta": said}]}
@@ -122,33 +140,24 @@ class Template:
             choice["delta"],
             name,
             piece.index,
-            len(before),
+            slice(len(before) - 1, 1 - len(after)),
+            is_anew=is_anew,
             is_whole=(before, after) == (seen_before, seen_after),
         )
 
 
-def _text(form: _Form, block: bytes) -> str | None:
-    """Return the text of an event of this form; None if it is not one."""
-    if not block.startswith(form.before):
-        return None
-    said, found, rest = block[form.length :].partition(form.after)
-    if not found or b"\\" in said or b'"' in said:
-        return None
-    if rest and not (form.padding and _is_padding(rest)):
-        return None
-    try:
-        text = said.decode()
-    except UnicodeDecodeError:
-        return None
-    return text if text.isprintable() else None  # a control character is no JSON
+def _before_padding(form: _Form, block: bytes) -> bytes:
+    """Return the text of an event that ends in padding, in its quotes; nothing if it is not one of
+    this form."""
+    said, found, rest = block[form.place.start :].partition(form.after)
+    return said + b'"' if found and _is_padding(rest) else b""
 
 
-def _seen(form: _Form, block: bytes) -> bytes:
+def _seen(form: _Form, said: bytes, block: bytes) -> bytes:
     """Take out of an event of this form what the client is not to see."""
-    if form.is_whole:
-        return block
-    said, _, rest = block[form.length :].partition(form.after)
-    return b"".join((form.seen_before, said, form.seen_after, rest))
+    rest = block[form.place.start + len(said) - 1 + len(form.after) :]
+    seen = dumps(loads(said)) if form.is_anew else said
+    return b"".join((form.seen_before, seen[1:-1], form.seen_after, rest))
 
 
 def _is_padding(rest: bytes) -> bool:
@@ -162,10 +171,11 @@ def _is_bare(block: bytes) -> bool:
     return lines and b"\r" not in block
 
 
-def _place(block: bytes, text: str) -> int:
-    """Return where the text begins, as it stands in a chunk's JSON; -1 where that is not clear."""
-    for start in _STARTS:
-        wanted = b'%b%b"' % (start, text.encode("utf-8", "replace"))
-        if block.count(wanted) == 1:
-            return block.index(wanted) + len(start)
-    return -1
+def _place(block: bytes, text: str) -> slice | None:
+    """Return where the text is, as it stands in a chunk's JSON; None where that is not clear."""
+    found = []
+    for match in _CONTENT.finditer(block):
+        with suppress(JSONDecodeError):
+            if loads(match[1]) == text:
+                found.append(slice(match.start(1) + 1, match.end(1) - 1))
+    return found[0] if len(found) == 1 else None

@@ -7,7 +7,7 @@ from gateway.core.chat import Delta, Piece
 from gateway.core.gate import Gate, says_something
 from gateway.core.money import Usage
 from gateway.core.plan import Hold
-from gateway.core.verdict import LAST_TIER, TRUSTED, Verdict
+from gateway.core.verdict import LAST_TIER, TRUSTED, Finding, Verdict
 
 GOOD = Verdict(True, "prefix_passed")
 BAD = Verdict(False, "refusal", 0.0)
@@ -110,33 +110,57 @@ def test_a_bad_prefix_is_held_on_to_where_deferring_leads_nowhere():
     assert len(judge.asked) == 1
 
 
-def at_b(delta):
-    return BAD if delta.pieces[0].text == "b" else None
+FOUND = Finding("fail", "repetition")
+
+
+class Finds:
+    """A watch that finds something at a text; at any, where it is given none."""
+
+    def __init__(self, text=None):
+        self.text = text
+
+    def hear(self, delta):
+        return FOUND if self.text in (None, delta.pieces[0].text) else None
+
+
+AT_B = {"watch": Finds("b"), "lost": lambda _: BAD}
 
 
 @pytest.mark.parametrize("hold", [Hold(), Hold("tokens", 9), Hold("sentence")])
 def test_what_is_lost_already_is_left_before_its_hold_is_over(hold):
-    left = gate(hold, lost=at_b)
+    left = gate(hold, **AT_B)
     assert passed(left, event("a"), event("b"), event("c")) == [""] * 4
     assert (left.verdict, left.deferred, left.released) == (BAD, True, False)
 
 
 def test_what_is_lost_is_held_on_to_where_deferring_leads_nowhere():
     asked = []
-    held = gate(lost=lambda delta: asked.append(delta) or BAD, judge=Judge(may_defer=False))
+
+    def lost(finding):
+        asked.append(finding)
+        return BAD
+
+    held = gate(watch=Finds(), lost=lost, judge=Judge(may_defer=False))
     assert passed(held, event("a"), event("b")) == [""] * 3
-    assert (held.verdict, held.deferred, len(asked)) == (None, False, 1)
+    assert (held.verdict, held.deferred, asked) == (None, False, [FOUND])
+
+
+def test_what_was_found_and_is_not_worth_a_deferral_is_not_looked_for_again():
+    asked = []
+    held = gate(watch=Finds(), lost=asked.append)
+    assert passed(held, event("a"), event("b")) == [""] * 3
+    assert (held.verdict, held.deferred, asked) == (None, False, [FOUND])
 
 
 @pytest.mark.parametrize("hold", [Hold("none"), Hold("tokens", 1)])
 def test_what_is_released_is_never_lost(hold):
-    opened = gate(hold, lost=at_b)
+    opened = gate(hold, **AT_B)
     assert passed(opened, event("a"), event("b"), event("c")) == ["a", "b", "c", ""]
     assert not opened.deferred
 
 
 def test_a_reply_s_end_is_too_late_to_leave_it():
-    held = gate(lost=at_b)
+    held = gate(**AT_B)
     assert passed(held, event("a"), event("b", finish="stop")) == [""] * 3
     assert (held.verdict, held.deferred) == (None, False)
 

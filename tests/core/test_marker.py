@@ -5,9 +5,9 @@ from core.events import HEARTBEAT, MARKER, event, said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core import gate
+from gateway.core import marker
 from gateway.core.chat import Delta, Piece
-from gateway.core.gate import MarkerFilter
+from gateway.core.marker import MarkerFilter
 from gateway.core.native import NativeEvent
 
 
@@ -91,8 +91,8 @@ def test_what_is_cut_is_not_looked_for_in_all_that_waits(monkeypatch):
     filtered = MarkerFilter(MARKER)
     for each in (event("[", 1), event(MARKER), *[event("x", 2)] * 50):
         filtered.feed(each)
-    real = gate._texts
-    monkeypatch.setattr(gate, "_texts", lambda delta: looked.append(delta) or real(delta))
+    real = marker.texts_of
+    monkeypatch.setattr(marker, "texts_of", lambda delta: looked.append(delta) or real(delta))
     filtered.feed(event("more"))
     assert len(looked) == 2
 

@@ -49,30 +49,32 @@ FORMS = {
 }
 
 
+ESCAPED = ('a "word"', "a line\n", "a\u2028line", "\\", "\U0001f600")
+
+
 @pytest.mark.parametrize("dumps", [orjson.dumps, json.dumps])
 @pytest.mark.parametrize("usage", [True, False])
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_a_chunk_of_a_known_form_is_read_as_its_json_is(form, usage, dumps):
     template = learned(event(said(" first", **form), dumps), usage=usage)
     more = {key: "Q2x" for key in ("obfuscation", "p") if key in form}
-    for text in (" copper", "", "Größe 漢字", "{[:,]}", " copper"):
+    for text in (" copper", "", "Größe 漢字", "{[:,]}", *ESCAPED, '"},"', " copper"):
         block = event(said(text, **{**form, **more}), dumps)
         delta = template.read(block)
-        if dumps is json.dumps and not text.isascii():
-            assert delta is None, "escaped: it is read as JSON"
-            assert template.quote(block) is None
-        else:
-            assert delta == reading(usage=usage)(block[6:-2])
-            seen = b"data: %b\n\n" % delta.raw
-            assert template.quote(block) == (form.get("index", 0), text, seen)
+        assert delta == reading(usage=usage)(block[6:-2])
+        seen = b"data: %b\n\n" % delta.raw
+        assert template.quote(block) == (form.get("index", 0), text, seen)
+
+
+@pytest.mark.parametrize("text", ESCAPED)
+def test_a_text_is_learned_from_however_it_is_escaped(text):
+    first = event(said(text), json.dumps)
+    assert learned(first).quote(first) == (0, text, first)
 
 
 def test_what_is_of_another_form_is_left_to_be_read():
     template = learned(event(said(" first")))
     others = [
-        said('a "word"'),
-        said("a line\n"),
-        said("a\u2028line"),
         said(" copper", index=1),
         said(" copper", usage={"prompt_tokens": 1, "completion_tokens": 1}),
         {**said(" copper"), "id": "c-2"},
@@ -84,7 +86,8 @@ def test_what_is_of_another_form_is_left_to_be_read():
         assert template.read(event(payload)) is None, payload
     good = event(said(" copper"))
     cut = [good[:-1], good[:-2] + b"\r\n\r\n", good + good, b": hm\n\n" + good, good[:40], b""]
-    for block in (*cut, good.replace(b"copper", b"cop\xffper"), good.replace(b"copper", b"c\tc")):
+    texts = [b"cop\xffper", b"c\tc", b'c"c', b'c"', b"c\\", rb"\ud83d", b'","content":"', b'"x":']
+    for block in (*cut, *(good.replace(b"copper", text) for text in texts)):
         assert template.read(block) is None, block
     assert template.read(good) is not None, "and it is known still"
 
