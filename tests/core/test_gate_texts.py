@@ -3,6 +3,8 @@ the draft is what would have become of it by its deltas."""
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from core.events import MARKER, event
 from hypothesis import given, settings
@@ -23,19 +25,20 @@ def refuses(reply):
     return Finding("fail", "refusal") if "cannot" in reply.text else ABSTAIN
 
 
-def gate(hold, *, judged=True, good=True, defers=True, choices=1, marker="", forwarded=True):
-    bar = Bar(checks=(CheckSpec("refusal"),), early=EARLY)
+BAR = Bar(checks=(CheckSpec("refusal"),), early=EARLY)
+
+
+def gate(hold, *, judged=True, good=True, defers=True, choices=1, watched=True, **more):
     return Gate(
         hold,
         judged=judged,
         stream=True,
         judge_prefix=lambda reply: Verdict(good and "bad" not in reply.text, "prefix"),
         may_defer=lambda: defers,
-        marker=marker,
         choices=choices,
-        watch=Watch(bar, ChatRequest({"messages": []}), refuses),
+        watch=Watch(BAR, ChatRequest({"messages": []}), refuses) if watched else None,
         lost=lambda finding: Verdict(False, finding.reason),
-        forwarded=forwarded,
+        **{"forwarded": True, **more},
     )
 
 
@@ -84,3 +87,12 @@ def test_where_more_is_to_be_read_of_them_they_are_not(how):
     held = gate(Hold(), **how)
     held.feed(event("a"))
     assert not held.takes_text
+
+
+@pytest.mark.parametrize("hold", [Hold("tokens", 2), Hold("sentence")])
+def test_what_holds_a_part_lets_go_by_texts_too(hold):
+    held = gate(hold, watched=False)
+    held.feed(event("A beginning of some length"))
+    first, second = held.say(0, " that ends. ", b"{}")
+    assert (json.loads(first.raw)["choices"][0]["index"], second) == (0, Delta(raw=b"{}"))
+    assert (held.released, held.held) == (True, ())
