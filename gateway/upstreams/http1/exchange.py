@@ -76,7 +76,10 @@ class Exchange:
     async def pour(self, sink: Sink) -> None:
         """Hand the body to `sink` as it comes, in the call that reads it from the socket, until it
         says False, or nothing more will come; then `read` goes on. Raises what `sink` raises."""
-        await self._entered().pour(sink)
+        reply = self._entered()
+        if self._connection is not None:
+            self._connection.resume()  # all that is unread is taken at once
+        await reply.pour(sink)
 
     async def read_all(self) -> bytes:
         """The whole rest of the body."""

@@ -190,6 +190,8 @@ class Pool:
 
     def put_back(self, connection: Connection) -> None:
         """Keeps the connection if its exchange ended cleanly, and cuts it otherwise."""
+        if not connection.exchanges and isinstance(self._tls, ResumingContext):
+            self._tls.remember(connection.transport)  # kept or not: one of each call resumes too
         now = asyncio.get_running_loop().time()
         if not connection.leave(min(now + self._idle_ttl, connection.retires_at)):
             return
@@ -197,8 +199,6 @@ class Pool:
             connection.transport.abort()
             return
         self._idle[connection] = None
-        if connection.exchanges == 1 and isinstance(self._tls, ResumingContext):
-            self._tls.remember(connection.transport)
 
     def _new_connection(self) -> Connection:
         return Connection(self._lost)

@@ -79,6 +79,29 @@ async def test_what_a_sink_does_not_want_is_there_to_be_read(serve, connect):
     assert poured + rest == b"abc"
 
 
+async def test_a_connection_that_was_not_read_is_read_on_when_it_is_poured(serve, connect):
+    """More was unread than a connection holds, and all of it is taken by the sink."""
+    parts = [bytes([n]) * 0x4000 for n in range(40)]
+    poured = []
+
+    def sink(blocks):
+        poured.extend(blocks)
+        return len(poured) % 3 > 0  # what is left is to come by `read`
+
+    pool = connect(await serve(saying(*parts)))
+    async with post(pool) as exchange:
+        had = [await exchange.read()]
+        await asyncio.sleep(0.2)
+        while True:
+            await exchange.pour(sink)
+            had += poured
+            poured.clear()
+            if not (block := await exchange.read()):
+                break
+            had.append(block)
+    assert b"".join(had) == b"".join(parts)
+
+
 async def test_what_a_sink_raises_is_raised_where_it_was_poured(serve, connect, eventually):
     def sink(blocks):
         raise LookupError(blocks)

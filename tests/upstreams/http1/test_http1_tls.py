@@ -43,6 +43,22 @@ async def test_tls_verified_kept_and_resumed(serve, connect):
     assert resumed == [False, True]
 
 
+async def test_tls_is_resumed_where_each_call_has_a_connection(serve, connect):
+    resumed = []
+
+    async def script(peer):
+        resumed.append(peer.writer.get_extra_info("ssl_object").session_reused)
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi")
+        await peer.left()
+
+    upstream = await serve(script, ssl=server_side("good"))
+    pool = connect(upstream, ssl_context=client_side())
+    for _ in range(3):
+        await call(pool)
+    assert (upstream.accepted, resumed) == (3, [False, True, True])
+
+
 @pytest.mark.parametrize("name", ["expired", "elsewhere", "good"])
 async def test_tls_that_does_not_verify(serve, connect, name):
     upstream = await serve(answering, ssl=server_side(name))
