@@ -13,7 +13,7 @@ from gateway.core.difficulty import are_thresholds
 from gateway.core.errors import BadRequest
 from gateway.core.limits import Limits
 from gateway.core.money import nano
-from gateway.core.routing import Mode, Overrides
+from gateway.core.routing import Mode, Overrides, change_overrides
 
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)?", re.ASCII)
 _DOLLARS = re.compile(r"\d{0,9}\.?\d{0,12}(?:[eE]-?\d{1,2})?", re.ASCII)
@@ -58,10 +58,9 @@ def _plain(tier: str | None) -> Overrides:
     return Overrides(tier=tier)
 
 
-@lru_cache
 def in_mode(asked: Overrides, mode: Mode) -> Overrides:
-    """Return the overrides with the mode that is settled: one value for all that ask the same."""
-    return replace(asked, mode=mode)
+    """Return the overrides with the mode that is settled."""
+    return change_overrides(asked, mode=mode)
 
 
 def within(asked: Overrides, limits: Limits | None) -> Overrides:

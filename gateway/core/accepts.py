@@ -91,7 +91,10 @@ def demands_of(request: ChatRequest) -> tuple[str, ...]:
     from, as `kept at openai`."""
     body = request.body
     found = set() if _DEMANDING.isdisjoint(body) else set(_in_fields(body))
-    found.update(_in_messages(request.messages))
+    for message in request.messages:
+        content = message.get("content")
+        if isinstance(content, list):
+            found.update(_in_parts(content))
     demands = tuple(name for name in DEMANDS if name in found) if found else ()
     own = request.native
     if own is None:
@@ -148,16 +151,13 @@ def _of_tools(body: Mapping[str, Any]) -> Iterator[str]:
             yield "parallel_tool_calls"
 
 
-def _in_messages(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    for message in messages:
-        content = message.get("content")
-        if isinstance(content, list):
-            for part in content:
-                kind = part.get("type") if isinstance(part, (dict, Mapping)) else None
-                if kind in _PARTS:
-                    yield _PARTS[kind]
-                if kind == "file" and (part.get("file") or {}).get("file_id"):
-                    yield "kept_files"
+def _in_parts(content: Sequence[Any]) -> Iterator[str]:
+    for part in content:
+        kind = part.get("type") if isinstance(part, (dict, Mapping)) else None
+        if kind in _PARTS:
+            yield _PARTS[kind]
+        if kind == "file" and (part.get("file") or {}).get("file_id"):
+            yield "kept_files"
 
 
 def _is_at_rest(name: str, value: object) -> bool:

@@ -56,7 +56,11 @@ def reckon(route: Route, outcome: Outcome, prompt_estimate: int) -> Baseline:
     else:
         prompt = (max(told - added, 0) or prompt_estimate) + wanted
         usage, basis = _imagined(used, prompt, route.reply_ratio(served.tier.name)), "estimated"
-    cost = tier.price.total(usage)
+    last = served.calls[-1] if served.calls else None
+    if last is not None and usage is last.usage and last.price is tier.price:
+        cost = last.cost.total  # as it was reckoned when the call was over
+    else:
+        cost = tier.price.total(usage)
     return new_baseline(tier.name, cost, policy, basis, usage, tier.price.digest)
 
 

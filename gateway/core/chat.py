@@ -25,20 +25,17 @@ CHARS_PER_TOKEN = 4
 class ChatRequest:
     """A client's chat completion. `body` is every field it sent, known to us or not; `native` is
     the request as it came, where that was in another dialect. `stream`: does the client want
-    events? That is asked so often that it is read once."""
+    events? `messages` are the conversation as sent, `tools` those offered. These are asked for so
+    often that they are read once."""
 
-    __slots__ = ("body", "native", "stream")
+    __slots__ = ("body", "messages", "native", "stream", "tools")
 
     def __init__(self, body: Mapping[str, Any], native: NativeRequest | None = None) -> None:
         self.body: Final = body
         self.native: Final = native
         self.stream: Final = bool(body.get("stream"))
-
-    @property
-    def messages(self) -> Sequence[Message]:
-        """The conversation as sent."""
-        messages: Sequence[Message] = self.body["messages"]
-        return messages
+        self.messages: Final[Sequence[Message]] = body.get("messages", ())
+        self.tools: Final[Sequence[Mapping[str, Any]]] = body.get("tools") or ()
 
     @property
     def model(self) -> str:
@@ -66,11 +63,6 @@ class ChatRequest:
         """The client's bound on the reply's tokens, under either of its names."""
         bound = self.body.get("max_completion_tokens") or self.body.get("max_tokens")
         return int(bound) if bound else None
-
-    @property
-    def tools(self) -> Sequence[Mapping[str, Any]]:
-        """The tools offered."""
-        return self.body.get("tools") or ()
 
 
 _NOTHING: Mapping[str, Any] = {}

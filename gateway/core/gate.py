@@ -40,7 +40,6 @@ class Gate:
     def __init__(
         self,
         hold: Hold,
-        *,
         judged: bool,
         stream: bool,
         judge_prefix: Callable[[Reply], Verdict],
@@ -212,11 +211,11 @@ def says_something(delta: Delta) -> bool:
 
 def _is_begun(delta: Delta) -> bool:
     """Would a client see the reply begin in it? Not in a role, nor in a chunk of no choice."""
-    if delta.raw == b"":
-        return False
-    for choice in delta.payload.get("choices") or ():
+    for choice in delta.payload.get("choices") or () if delta.raw != b"" else ():
         said = choice.get("delta" if "delta" in choice else "message")
-        rest = said.items() if isinstance(said, Mapping) else ()
-        if choice.get("finish_reason") or any(value for name, value in rest if name != "role"):
+        if choice.get("finish_reason"):
             return True
+        for name, value in said.items() if isinstance(said, (dict, Mapping)) else ():
+            if value and name != "role":
+                return True
     return False

@@ -7,7 +7,7 @@ reply, and no prompt unless the configuration asks for prompts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from gateway.core.baseline import Baseline
@@ -133,6 +133,13 @@ class Entry:
     propensity: float = 1.0
     gateway_cost: int = 0
     prompt_hash: str = ""
+    cost: int = field(init=False, repr=False, compare=False)
+    """Everything the request cost; made of `outcome` and `scoring`."""
+
+    def __post_init__(self) -> None:
+        """Add up once what every reader of the record asks for."""
+        cost = spent(self.outcome.attempts) + scoring_cost(self.scoring)
+        object.__setattr__(self, "cost", cost)
 
     @property
     def policy_start(self) -> tuple[str, str]:
@@ -152,11 +159,6 @@ class Entry:
     def served_tier(self) -> str:
         """The tier that served, or none."""
         return self.outcome.served.tier.name if self.outcome.served else "none"
-
-    @property
-    def cost(self) -> int:
-        """Everything the request cost."""
-        return spent(self.outcome.attempts) + scoring_cost(self.scoring)
 
     @property
     def discarded(self) -> int:

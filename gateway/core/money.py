@@ -7,11 +7,11 @@ and a sum is the sum of its rounded parts.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 from hashlib import blake2b
-from operator import add
+from operator import add, attrgetter
 from typing import Any
 
 from gateway.core.quick import maker, quick
@@ -20,6 +20,7 @@ NANO = 1_000_000_000
 """Nano-dollars in a dollar."""
 _PLACES = 9
 _MILLION = 1_000_000
+_HALF = _MILLION // 2
 TOKEN_CAP = 100_000_000
 """No call uses more tokens than this: a larger count is a fault on the wire, and is clamped."""
 
@@ -32,9 +33,14 @@ def nano(dollars: str | int | float | Decimal) -> int:
 
 def dollars(amount: int) -> str:
     """Write nano-dollars as an exact decimal dollar amount, without an exponent."""
-    sign, whole = ("-", -amount) if amount < 0 else ("", amount)
-    digits = str(whole).zfill(_PLACES + 1)
-    return f"{sign}{digits[:-_PLACES]}.{digits[-_PLACES:].rstrip('0') or '0'}"
+    if amount < 0:
+        return "-" + dollars(-amount)
+    digits = str(amount)
+    if len(digits) > _PLACES:
+        exact = (digits[:-_PLACES] + "." + digits[-_PLACES:]).rstrip("0")
+    else:
+        exact = ("0." + digits.zfill(_PLACES)).rstrip("0")
+    return exact + "0" if exact[-1] == "." else exact
 
 
 def per_million(hour: int, per_second: Fraction, utilisation: float) -> int:
@@ -164,34 +170,29 @@ class Cost:
     reasoning: int = 0
     audio: int = 0
     image: int = 0
+    total: int = field(init=False, repr=False, compare=False)
+    """The sum of all kinds."""
 
-    @property
-    def total(self) -> int:
-        """The sum of all kinds."""
+    def __post_init__(self) -> None:
+        """Add up once what is asked for at every turn."""
         read = self.input + self.cached_input + self.cache_write
-        return read + self.output + self.request + self.reasoning + self.audio + self.image
+        said = read + self.output + self.request + self.reasoning + self.audio + self.image
+        object.__setattr__(self, "total", said)
 
     @property
     def amounts(self) -> tuple[int, ...]:
         """What it cost of each of KINDS."""
-        return (
-            self.input,
-            self.cached_input,
-            self.cache_write,
-            self.output,
-            self.request,
-            self.reasoning,
-            self.audio,
-            self.image,
-        )
+        amounts: tuple[int, ...] = _AMOUNTS(self)
+        return amounts
 
     def __add__(self, other: Cost) -> Cost:
         """Sum kind by kind."""
         return Cost(*map(add, self.amounts, other.amounts))
 
 
-KINDS = tuple(field.name for field in fields(Cost))
+KINDS = tuple(kind.name for kind in fields(Cost) if kind.init)
 """The kinds of cost, in the order of `Cost.amounts`."""
+_AMOUNTS = attrgetter(*KINDS)
 FREE = Cost()
 new_cost = maker(Cost)
 STANDARD = frozenset({"", "default", "standard", "auto", "on_demand"})
@@ -237,11 +238,11 @@ class Price:
 
     def total(self, usage: Usage) -> int:
         """Price one call as a whole, in nano-dollars: what the kinds of `cost` come to."""
-        if not usage.is_plain():
-            return self.cost(usage).total
         price = self.rates(usage) if self.bands or self.services else self
-        read, said = _share(usage.prompt, price.input), _share(usage.completion, price.output)
-        return read + said + price.request
+        if not usage.is_plain():
+            return _priced(price, usage).total
+        read = (usage.prompt * price.input + _HALF) // _MILLION  # as _share has it, at each call
+        return read + (usage.completion * price.output + _HALF) // _MILLION + price.request
 
     def rates(self, usage: Usage) -> Price:
         """Return the price that this call goes by: by its tier of service, then by its prompt.
@@ -315,4 +316,4 @@ def _or(own: int | None, common: int) -> int:
 
 
 def _share(tokens: int, per_million: int) -> int:
-    return (tokens * per_million + _MILLION // 2) // _MILLION
+    return (tokens * per_million + _HALF) // _MILLION

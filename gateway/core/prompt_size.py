@@ -59,12 +59,13 @@ def beside_text(request: ChatRequest) -> Beside:
     """Measure what no text of a message holds. A plain conversation is only looked through."""
     chars = files = 0
     body = request.body
-    for name in body.keys() - _TUNES:
-        chars += _size(body[name])
+    for name, value in body.items():  # a difference of sets costs three times as much
+        if name not in _TUNES:
+            chars += _size(value)
     for message in request.messages:
-        content = message.get("content")
         if len(message) > 2:
             chars += _fields(message)
+        content = message.get("content")
         if not isinstance(content, str) and isinstance(content, Sequence):
             said, filed = _parts(content)
             chars += said

@@ -62,10 +62,12 @@ def measure(request: ChatRequest) -> Signals:
     file_tokens = beside.files // CHARS_PER_TOKEN
     asked, chars, turns, images, system_chars = "", 0, 0, 0, 0
     for message in messages:
-        text, role = text_of(message), message.get("role")
+        text, role = message.get("content"), message.get("role")
+        if not isinstance(text, str):
+            images += _images(text)
+            text = text_of(message)
         chars += len(text)
         size += size_of(text)
-        images += _images(message)
         if role == "user":
             turns += 1
             asked = text
@@ -104,13 +106,14 @@ def text_of(message: Message) -> str:
     return ""
 
 
-def _images(message: Message) -> int:
-    content = message.get("content")
-    if isinstance(content, str) or not isinstance(content, Sequence):
+def _images(content: object) -> int:
+    if not isinstance(content, Sequence):
         return 0
     return sum(isinstance(part, _OBJECT) and part.get("type") == "image_url" for part in content)
 
 
 def _wants_json(response_format: object) -> bool:
+    if response_format is None:  # as nearly always; an abstract class is slow to say so
+        return False
     kind = response_format.get("type") if isinstance(response_format, Mapping) else None
     return kind in ("json_object", "json_schema")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import assert_never
 
 from gateway.core.cascade import Call, Consult, Deliver, GiveUp, next_step
 from gateway.core.difficulty import fallen_back
@@ -147,19 +146,17 @@ async def _walk(run: Run, calls: Calls, examining: Examining) -> Deliver | GiveU
     plan = run.job.plan
     while True:
         step = next_step(plan, run.attempts, run.reading())
-        match step:
-            case Consult() if not (step.barred or run.parts.examiners):
-                _ask(run, step)
-            case Consult():
+        if isinstance(step, Consult):
+            if step.barred or run.parts.examiners:
                 await _consult(run, step, examining)
-            case _ if examining.running:
-                await examining.drop()  # and decide again: the last attempt is another one now
-            case Call():
-                await calls.make(step, examining)
-            case Deliver() | GiveUp():
-                return step
-            case _:
-                assert_never(step)
+            else:
+                _ask(run, step)
+        elif examining.running:
+            await examining.drop()  # and decide again: the last attempt is another one now
+        elif isinstance(step, Call):
+            await calls.make(step, examining)
+        else:
+            return step
 
 
 def _outcome(run: Run, last: Deliver | GiveUp) -> Outcome:

@@ -26,7 +26,6 @@ class Book:
         tier: Tier,
         guess: Usage,
         slots: list[int],
-        *,
         purpose: Purpose,
         bare: bool = False,
     ) -> None:

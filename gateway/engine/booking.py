@@ -33,7 +33,7 @@ class BookedCalls:
     async def make(self, tier: Tier, guess: Usage, seconds: float, send: Send[Answer]) -> Answer:
         """Make one call; see `gateway.core.ports.Calls`."""
         known = self._parts, self._job, tier, guess, self._slots
-        book = Book(*known, purpose=self._purpose)
+        book = Book(*known, self._purpose)
         read = Usage(guess.prompt, 0, estimated=True)  # of what ended without a reply
         began = self._parts.clock()
         try:

@@ -34,7 +34,6 @@ class Drafting:
         self,
         run: Run,
         tier: Tier,
-        *,
         bare: bool,
         request: ChatRequest | None = None,
         lane: Lane | None = None,
@@ -63,9 +62,8 @@ class Drafting:
         self._begun, self._paused = self._parts.clock(), run.paused
         self._prompt = self._prompt_estimate(escalated=escalated)
         guess = new_usage(self._prompt, reply_tokens(self._job.signals))
-        self._book = Book(
-            run.parts, run.job, tier, guess, run.slots, purpose=run.job.purpose, bare=bare
-        )
+        job = self._job
+        self._book = Book(self._parts, job, tier, guess, run.slots, job.purpose, bare)
         self._failure: UpstreamError | None = None
         self._fitted = self._sent.fitted
         self._status: Status = "cancelled"
@@ -74,15 +72,15 @@ class Drafting:
         watched = judges and stream and tier.bar.early != Early()
         self._gate = Gate(
             plan.hold(tier),
-            judged=judges,
-            stream=stream,
-            judge_prefix=self._judge_prefix,
-            may_defer=self._may_defer,
-            marker=self._parts.marker if marked else "",
-            choices=asked.choices,
-            watch=Watch(tier.bar, asked, self._refuses) if watched else None,
-            lost=self._lost_already,
-            forwarded=asked.native is None,
+            judges,
+            stream,
+            self._judge_prefix,
+            self._may_defer,
+            self._parts.marker if marked else "",
+            plan.choices,
+            Watch(tier.bar, asked, self._refuses) if watched else None,
+            self._lost_already,
+            asked.native is None,
         )
         self._draft = self._gate.draft
 
@@ -102,12 +100,12 @@ class Drafting:
         sent = self._sent
         plan = self._job.plan
         left = plan.deadline - self._run.elapsed()
-        call = new_upstream_call(
-            call_id=self._book.call_id,
-            tier=self._tier,
-            body=sent.body,
-            stream=self._run.stream,
-            on_sent=self._book.mark,
+        call = new_upstream_call(  # so many that not all go by name; see `maker`
+            self._book.call_id,
+            self._tier,
+            sent.body,
+            self._run.stream,
+            self._book.mark,
             strip_usage=sent.strip_usage,
             strip_logprobs=sent.strip_logprobs,
             trace=self._parts.trace(self._job.origin, self._book.call_id),

@@ -57,7 +57,7 @@ class _Runner:
     async def _run(self, run: Run, after: float) -> None:
         if after:
             await asyncio.sleep(after)
-        self.draft = Drafting(run, self.tier, bare=False, lane=self.lane)
+        self.draft = Drafting(run, self.tier, False, None, self.lane)
         await self.draft.call()
 
     @property
@@ -107,7 +107,7 @@ class Calls:
         run = self._run
         lane = Lane(is_open=True, first=self.drop) if self.guess else None
         request = mended(run.job.request, run.attempts[-1]) if step.repair else None
-        draft = Drafting(run, step.tier, bare=step.bare, request=request, lane=lane)
+        draft = Drafting(run, step.tier, step.bare, request, lane)
         if not step.bare and not step.repair:
             examining.begin(step.tier)
         try:

@@ -66,7 +66,7 @@ class ShadowCalls:
         parts, tier = self._parts, plan.tiers[0]
         started_at = parts.wall()
         run = Run(parts, _shadowed(job, plan, parts.clock()), NOBODY)
-        draft = Drafting(run, tier, bare=False)
+        draft = Drafting(run, tier, False)
         try:
             await draft.call()
         finally:

@@ -239,19 +239,20 @@ class Run:
         total = self.elapsed()
         served = outcome.served is not None
         first = self.first_token if self.stream else (total if served else None)
-        entry = new_entry(
-            origin=job.origin,
-            route=job.route.name,
-            mode=job.mode,
-            outcome=outcome,
-            timing=new_timing(total, first, self.waited, job.decision, self.paused),
-            status=status_of(outcome),
-            start_tier=job.plan.tiers[0].name,
-            start_reason=job.plan.reason,
-            difficulty=job.difficulty,
-            threshold=job.threshold,
-            baseline=reckon(job.route, outcome, job.signals.prompt_tokens),
-            config=parts.config,
+        plan = job.plan
+        entry = new_entry(  # so many that not all go by name; see `maker`
+            job.origin,
+            job.route.name,
+            job.mode,
+            outcome,
+            new_timing(total, first, self.waited, job.decision, self.paused),
+            status_of(outcome),
+            plan.tiers[0].name,
+            plan.reason,
+            job.difficulty,
+            job.threshold,
+            reckon(job.route, outcome, job.signals.prompt_tokens),
+            parts.config,
             prompt=job.signals if parts.keep_prompts and _may_be_kept(job.signals) else None,
             candidate=job.candidate,
             agreement=job.agreement,
