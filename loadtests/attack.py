@@ -27,7 +27,7 @@ import numpy as np
 from gateway.core.ranks import rank
 from gateway.core.signals import Signals
 from gateway.scorers import load
-from gateway.scorers.features import WINDOW, read
+from gateway.scorers.features import WINDOW, read_whole
 from gateway.scorers.linear import LinearScorer
 from gateway.scorers.tidy import tidy
 from loadtests.scoring import texts_of
@@ -131,7 +131,7 @@ def reach(scorer: LinearScorer, prompt: str, place: str, size: int) -> float:
     for first, last in ends if place == "prefix" else {end[::-1] for end in ends}:
         text = without(whole, first, last).decode("utf-8", "replace")
         asked = Signals(text=text, prompt_chars=len(text), turns=1)
-        small, *others = scorer.chances(scorer.raw(read(asked))[:1])
+        small, *others = scorer.chances(read_whole(asked))
         least = min(least, rank(max(others) - small, scorer.reference))
     return least
 

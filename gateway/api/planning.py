@@ -27,7 +27,6 @@ from gateway.core.signals import Signals, measure
 from gateway.core.trace import read_traceparent
 from gateway.dialects.dialect import Dialect
 from gateway.engine import Job, Undecided, new_job
-from gateway.scorers import marked
 from gateway.tuning import Tuned
 
 
@@ -76,7 +75,7 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
     began = clocks.monotonic()
     signals = measure(request)
     scorer = service.scorers.get(route.name)
-    base = marked(scorer, signals) if scorer else UNSCORED
+    base = scorer.score(signals) if scorer else UNSCORED
     settled = _settle(service, route, asked, base)
     past = service.sessions.past(route, who, request, named=bool(session))
     down = service.down(route.tiers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gateway.core.money import Usage
+from gateway.core.money import Usage, new_usage
 from gateway.core.outcome import Attempt, Outcome
 from gateway.core.quick import maker, quick
 from gateway.core.routing import Route, recipe_tokens
@@ -90,7 +90,7 @@ def _imagined(used: Usage, prompt: int, ratio: float) -> Usage:
     """The same call at another tier; what it thinks before it speaks is part of its reply."""
     hit = min(used.cached, prompt)
     heard = min(used.audio_input, prompt - hit)
-    return Usage(
+    return new_usage(
         prompt,
         round(used.completion * ratio),
         cached=hit,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gateway.core.quick import changer, quick
+from gateway.core.quick import changer, maker, quick
 
 
 @quick
@@ -43,6 +43,7 @@ class Difficulty:
         return self.p_good[min(index, len(self.p_good) - 1)]
 
 
+new_difficulty = maker(Difficulty)
 change_difficulty = changer(Difficulty)
 UNSCORED = Difficulty(0.0)
 """What stands in where a plan hangs on no difficulty, and so none was measured."""

@@ -182,6 +182,7 @@ class Verdict:
     broken: bool = False
 
 
+PASSED = Verdict(accepted=True, reason="passed")
 TRUSTED = Verdict(accepted=True, reason="trusted")
 LAST_TIER = Verdict(accepted=True, reason="last_tier")
 FALL_DOWN = Verdict(accepted=True, reason="fall_down")
@@ -251,7 +252,9 @@ def _at_the_bar(
     bar: Bar, confidence: float | None, next_good: float | None, reason: str
 ) -> Verdict:
     """Accept, or defer for this reason."""
-    if confidence is None or confidence >= bar.accept:
+    if confidence is None:
+        return PASSED
+    if confidence >= bar.accept:
         return Verdict(accepted=True, reason="passed", confidence=confidence)
     if _no_gain(bar, confidence, next_good):
         return Verdict(accepted=True, reason="no_gain", confidence=confidence)

@@ -11,7 +11,6 @@ from gateway.scorers.function import FunctionError, FunctionScorer
 from gateway.scorers.guard import Guarded
 from gateway.scorers.heuristic import RulesScorer
 from gateway.scorers.llm import LlmScorer
-from gateway.scorers.marking import marked
 from gateway.scorers.shadow import Shadow
 from gateway.scorers.shelf import resolve
 
@@ -26,7 +25,6 @@ __all__ = [
     "Shadow",
     "efficiency",
     "load",
-    "marked",
     "read_heads",
     "resolve",
     "rules",

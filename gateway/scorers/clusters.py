@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
+from struct import Struct
 from typing import Any, Final
 
 import numpy as np
@@ -66,6 +67,7 @@ class Nearness:
             ]
         )
         self._kind = _kind(clusters)
+        self._pack = Struct(f"{4 * VIEWS}{np.dtype(self._kind).char}").pack
         self._mean = clusters.mean.astype(self._kind)
         with np.errstate(over="ignore"):  # nobody has looked yet whether it is within bounds
             self._towards = (towards * clusters.sharpness).astype(self._kind)
@@ -101,18 +103,23 @@ class Nearness:
         return weights.tolist(), nearest
 
     def _factors(
-        self, squares: Sequence[float], along: Sequence[float], counted: Sequence[float]
+        self, squares: Iterable[float], along: Iterable[float], counted: Iterable[float]
     ) -> NDArray[Any]:
         """Return (VIEWS, 4), what each view's vector is multiplied by, what the mean is, 1, and the
         square of its place: of its vector's square, that one's product with the mean, and its
         counters' square."""
         found: list[float] = []
-        for view, square in enumerate(squares):
-            scale = 1.0 / sqrt(square) if square else 0.0
-            left = (1.0 if square else 0.0) - 2.0 * scale * along[view] + self._drift
-            unit = 1.0 / sqrt(left) if left > _NOTHING else 0.0
-            found += (scale * unit, unit, 1.0, counted[view] + 1.0 if unit else counted[view])
-        return np.fromiter(found, self._kind, 4 * VIEWS).reshape(VIEWS, 4)
+        for square, mean, counters in zip(squares, along, counted):  # noqa: B905 (all of VIEWS)
+            scale, left = 0.0, self._drift
+            if square:
+                scale = 1.0 / sqrt(square)
+                left += 1.0 - 2.0 * scale * mean
+            if left > _NOTHING:
+                unit = 1.0 / sqrt(left)
+                found += (scale * unit, unit, 1.0, counters + 1.0)
+            else:
+                found += (0.0, 0.0, 1.0, counters)
+        return np.frombuffer(self._pack(*found), self._kind).reshape(VIEWS, 4)
 
 
 def _kind(clusters: Clusters) -> type[np.floating[Any]]:

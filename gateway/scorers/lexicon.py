@@ -54,9 +54,11 @@ class Lexicon:
 
     `traits` is (W, 1 + TRAITS + dimensions): 1, a word's traits and its static vector, all of them
     whole numbers, so that a text's sums are exact. `terms`, (W,), is the term that a word stands
-    as: its own, or that of a stranger of its length. `words` is (N, T), `pairs` (P + 1, T) with a
-    first row of 0 for pairs that nobody knows; `keys`, (P + 2,), are the pairs as
-    `first * N + second`, rising, with what is no key at either end.
+    as: its own, or that of a stranger of its length. `words` is (N, T).
+
+    A pair is `first * many + second`, with N in `many`, an array of one. `keys`, rising, are the
+    pairs that somebody knows and what is one less than each: where a pair would stand among them
+    says whether it is one, and is its row of `pairs`, (keys + 1, T), which is 0 where it is not.
     """
 
     rows: Mapping[bytes, int]
@@ -65,6 +67,7 @@ class Lexicon:
     words: Array
     keys: Ids
     pairs: Array
+    many: Ids
 
     def sums(self, reading: Reading) -> tuple[Floats, list[list[float]]]:
         """Add up each view of a text: (VIEWS, 1 + TRAITS + dimensions), and (VIEWS, T) of terms.
@@ -98,11 +101,9 @@ class Lexicon:
         return traits, terms
 
     def _pairs_of(self, ids: Ids) -> Array:
-        keys = ids[:-1] * len(self.words)
-        keys += ids[1:]
-        places = self.keys.searchsorted(keys)
-        places[self.keys.take(places) != keys] = 0
-        return self.pairs.take(places, 0)
+        pairs = ids[:-1] * self.many
+        pairs += ids[1:]
+        return self.pairs.take(self.keys.searchsorted(pairs), 0)
 
 
 def lexicon(static: Static, terms: Sequence[bytes], weights: Array) -> Lexicon:
@@ -130,11 +131,9 @@ def lexicon(static: Static, terms: Sequence[bytes], weights: Array) -> Lexicon:
     alone = [place for place, parts in enumerate(split) if len(parts) == 1]
     words[[places[terms[place]] for place in alone]] = weights[alone]
     both = [place for place, parts in enumerate(split) if len(parts) == 2]
-    keys = np.array(
-        [places[split[p][0]] * len(places) + places[split[p][1]] for p in both], dtype=np.int64
-    )
-    order = np.argsort(keys)
-    ends = np.array([-1]), np.array([len(places) ** 2])
-    keys = np.concatenate([ends[0], keys[order], ends[1]])
-    pairs = np.vstack([np.zeros((1, weights.shape[1])), weights[both][order]])
-    return Lexicon(_Rows(names), traits, np.array(as_terms, np.int64), words, keys, pairs)
+    known = np.array([places[split[p][0]] * len(places) + places[split[p][1]] for p in both], int)
+    keys = np.union1d(known, known - 1)
+    pairs = np.zeros((len(keys) + 1, weights.shape[1]))
+    pairs[keys.searchsorted(known)] = weights[both]
+    many = np.array([len(places)])
+    return Lexicon(_Rows(names), traits, np.array(as_terms, np.int64), words, keys, pairs, many)

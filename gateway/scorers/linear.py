@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import exp, inf, sqrt
 from typing import Final
 
-from gateway.core.difficulty import Difficulty
+from gateway.core.difficulty import Difficulty, new_difficulty
 from gateway.core.ranks import rank
 from gateway.core.signals import Signals
 from gateway.scorers.clusters import Clusters, Nearness
@@ -31,7 +31,7 @@ LONGEST_MET: Final = 10_000
 """Characters of a question beyond which nobody looks whether it was met in training."""
 _TALLY: Final = 1 + len(TRAITS)
 _TINY: Final = 1e-200
-_DIGITS: Final = bytes(range(48, 58))
+_PROFILE: Final = bytes(range(48, 58)) + bytes(246)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,22 +85,27 @@ class LinearScorer:
         self._learnt = bool(self.seen)
         self._near = Nearness(clusters)
         self._always: list[float] = intercept.tolist()
+        self._curves = [
+            (-slope, -(slope * always + offset))
+            for always, (slope, offset) in zip(self._always, self.calibration, strict=True)
+        ]
         self._watched = [COUNTED.index(COUNTERS[place]) for place in watch.places]
         self._edges = [sorted(row) for row in watch.edges.tolist()]
 
     def score(self, signals: Signals) -> Difficulty:
-        """Score one request; pure, and bounded whatever the request's size."""
-        raw, watched, nearest = self._read(read(signals))
-        p_good = self.chances(raw)
-        gain = _gain(p_good)
-        return Difficulty(
+        """Score one request; pure, and bounded whatever the request's size. Nothing hangs on
+        whether it was trained on the question: `met` is for whoever reads the record."""
+        terms, weights, watched, nearest = self._weighed(read(signals))
+        p_good, gain = self._least(terms, weights)
+        return new_difficulty(
             rank(gain, self.reference),
             gain,
             p_good,
             self.label,
-            score=gain,
-            profile=bytes(map(bisect_right, self._edges, watched)).translate(_PROFILE).decode(),
-            unlike=nearest > self.clusters.far,
+            gain,
+            bytes(map(bisect_right, self._edges, watched)).translate(_PROFILE).decode(),
+            nearest > self.clusters.far,
+            self.has_met(signals.text),
         )
 
     def has_met(self, text: str) -> bool | None:
@@ -111,45 +116,54 @@ class LinearScorer:
 
     def raw(self, reading: Reading) -> list[list[float]]:
         """Return each view's H values before calibration."""
-        return self._read(reading)[0]
+        terms, weights, *_ = self._weighed(reading)
+        return [
+            [
+                always + near + own * _share(view[-1])
+                for always, near, own in zip(self._always, like, view[:-1], strict=True)
+            ]
+            for view, like in zip(terms, weights, strict=True)
+        ]
 
-    def chances(self, raw: Iterable[Iterable[float]]) -> tuple[float, ...]:
-        """Return each head's probability, in the view with the least gain, from the H raw values of
-        each view; as `logistic` does one."""
-        least = inf
-        chosen: tuple[float, ...] = ()
-        calibration = self.calibration
-        for values in raw:
-            view = []
-            for head, value in enumerate(values):
-                slope, offset = calibration[head]
-                fall = -(slope * value + offset)
-                view.append(1.0 / (1.0 + exp(fall if fall < _STEEPEST else _STEEPEST)))  # noqa: FURB136 (hot: no call)
-            if (gain := _gain(view)) < least:
-                least, chosen = gain, tuple(view)
-        return chosen
+    def chances(self, reading: Reading) -> tuple[float, ...]:
+        """Return each head's probability, in the view with the least gain."""
+        terms, weights, *_ = self._weighed(reading)
+        return self._least(terms, weights)[0]
 
-    def _read(self, reading: Reading) -> tuple[list[list[float]], list[float], float]:
-        """Return each view's H raw values, the whole text's watched counters, and the distance to
-        its cluster."""
+    def _weighed(
+        self, reading: Reading
+    ) -> tuple[list[list[float]], list[list[float]], list[float], float]:
+        """Return each view's T sums of terms and H weights of clusters, the whole text's watched
+        counters, and the distance to its cluster."""
         sums, terms = self.lexicon.sums(reading)
         marks = counters(reading, sums[:, :_TALLY].T)
         watched = marks[:, 0].take(self._watched).tolist()
         weights, nearest = self._near.weigh(marks, sums[:, _TALLY:])
-        views = weights[: len(reading.spans)]
-        for place, view in enumerate(views):
-            *own, square = terms[place]
-            share = 1.0 / sqrt(square) if square > _TINY else 0.0  # a text without terms
-            for head, always in enumerate(self._always):
-                view[head] += always + own[head] * share
-        return views, watched, nearest
+        views = len(reading.spans)
+        return terms[:views], weights[:views], watched, nearest
+
+    def _least(
+        self, terms: Iterable[Sequence[float]], weights: Iterable[Sequence[float]]
+    ) -> tuple[tuple[float, ...], float]:
+        """Return each head's probability, as `logistic` has it of a raw value, in the view with the
+        least gain; and that gain."""
+        least = inf
+        chosen: tuple[float, ...] = ()
+        curves = self._curves
+        for view, near in zip(terms, weights):  # noqa: B905 (hot)
+            share = _share(view[-1])
+            chances = []
+            for head, (down, at) in enumerate(curves):
+                fall = down * (near[head] + view[head] * share) + at
+                chances.append(1.0 / (1.0 + exp(fall if fall < _STEEPEST else _STEEPEST)))  # noqa: FURB136 (hot: no call)
+            if (gain := max(chances[1:]) - chances[0]) < least:
+                least, chosen = gain, tuple(chances)
+        return chosen, least
 
 
-_PROFILE: Final = _DIGITS + bytes(246)
-
-
-def _gain(p_good: Sequence[float]) -> float:
-    return max(p_good[1:]) - p_good[0]
+def _share(square: float) -> float:
+    """By what a text's terms are multiplied; 0 for a text without terms."""
+    return 1.0 / sqrt(square) if square > _TINY else 0.0
 
 
 def logistic(value: float, curve: tuple[float, float]) -> float:

@@ -7,7 +7,6 @@ import logging
 from gateway.core.difficulty import Difficulty
 from gateway.core.ports import Scorer
 from gateway.core.signals import Signals
-from gateway.scorers.marking import marked
 
 _log = logging.getLogger("waterfall")
 
@@ -28,7 +27,7 @@ class Shadow:
     def score(self, signals: Signals) -> Difficulty | None:
         """Score one request; None where the candidate raises, which is logged once."""
         try:
-            return marked(self._scorer, signals)
+            return self._scorer.score(signals)
         except Exception:  # noqa: BLE001 (the request knows nothing of a candidate)
             if not self._told:
                 self._told = True

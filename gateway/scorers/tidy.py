@@ -51,5 +51,5 @@ def _sweep(text: str) -> str:
             text = text.replace(space, " ")
     text = text.strip()
     # Most texts have no gap, and to look for one like this takes a tenth of the pattern's time.
-    gaps = b"   " in text.encode("utf-8", "replace").translate(_BLANK)
-    return _GAP.sub(r"\1", text) if gaps else text
+    gap = text.encode("utf-8", "replace").translate(_BLANK).find(b"   ")
+    return text if gap < 0 else _GAP.sub(r"\1", text)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import router_models
 from gateway.core.signals import Signals
-from gateway.scorers import load, marked, rules
-from gateway.scorers.features import read
+from gateway.scorers import load, rules
+from gateway.scorers.features import read, read_whole
 from gateway.scorers.hashes import Hashes
 from gateway.scorers.linear import LONGEST_MET, logistic
 
@@ -88,11 +88,13 @@ def test_it_says_whether_it_was_trained_on_a_question(tmp_path):
 
     scorer = load(quick_artefact(tmp_path / "scorer", "sums@1"))
     question = sums(1)[0]["prompt"]
-    met = marked(scorer, signals(question.upper()))
-    assert met == replace(scorer.score(signals(question.upper())), met=True)
-    assert marked(scorer, signals(f"{question} Why?")).met is False
-    assert marked(scorer, signals(question + " " * LONGEST_MET)).met is None
-    assert marked(rules(), signals(question)).met is None
+    met = scorer.score(signals(question.upper()))
+    assert met.met is True
+    assert scorer.score(signals(f"{question} Why?")).met is False
+    assert scorer.score(signals(question + " " * LONGEST_MET)).met is None
+    assert rules().score(signals(question)).met is None
+    scorer.seen = Hashes()
+    assert scorer.score(signals(question.upper())) == replace(met, met=False)
 
 
 ATTACK = st.lists(
@@ -105,8 +107,7 @@ ATTACK = st.lists(
 @given(ATTACK, st.sampled_from([*EASY, *HARD]), st.booleans())
 def test_twenty_words_before_or_after_add_nothing_to_the_gain(default, words, prompt, first):
     """The prompt as it stands is one of the views of the attacked one."""
-    alone = default.raw(read(signals(prompt)))[:1]
-    small, large = default.chances(alone)
+    small, large = default.chances(read_whole(signals(prompt)))
     attacked = default.score(signals(f"{words} {prompt}" if first else f"{prompt} {words}"))
     assert attacked.gain <= large - small + 1e-9
 
@@ -173,6 +174,16 @@ def test_a_megabyte_of_anything_is_scored_at_once(scorer, unit):
 )
 def test_a_chance_is_within_bounds(value, slope, offset):
     assert 0 <= logistic(value, (slope, offset)) <= 1
+
+
+@pytest.mark.parametrize("prompt", [*EASY, *HARD, "", "? " * 40, "of the " * 30])
+def test_a_score_is_the_calibrated_raw_value_of_the_view_with_the_least_gain(default, prompt):
+    raw = default.raw(read(signals(prompt)))
+    views = [[*map(logistic, view, default.calibration)] for view in raw]
+    chosen = min(views, key=lambda view: max(view[1:]) - view[0])
+    found = default.score(signals(prompt))
+    assert found.p_good == pytest.approx(chosen, abs=1e-12)
+    assert found.gain == pytest.approx(max(chosen[1:]) - chosen[0], abs=1e-12)
 
 
 def test_scoring_needs_no_workshop():
