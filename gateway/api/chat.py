@@ -37,6 +37,7 @@ from gateway.api.keepalive import KeepAlive
 from gateway.api.kept_responses import Noting, is_kept
 from gateway.api.planning import Arrival, Clocks, new_arrival, plan_job, replan
 from gateway.api.reply import EVENTS, PlainReply, StreamedReply
+from gateway.api.sending import unwritten, writer
 from gateway.api.service import Service, Switch
 from gateway.api.spending import admit
 from gateway.api.voice import CHAT, Voice, error_body, id_headers
@@ -106,6 +107,7 @@ class Chat:
                 return
             try:
                 noted = once.recording(send)
+                arrival = replace(arrival, scope=unwritten(scope))
                 await self._serve(service, arrival, job, told, receive, noted, once.good)
             finally:
                 await once.end()
@@ -250,7 +252,10 @@ def _reply_for(
     if job.origin.stream:
         known = service.simulated
         details = overrides.wants_details(arrival.scope)
-        reply = StreamedReply(send, base, known, voice, details=details, keepalive=keepalive)
+        write = writer(arrival.scope)
+        reply = StreamedReply(
+            send, base, known, voice, details=details, keepalive=keepalive, write=write
+        )
     else:
         reply = PlainReply(send, base, service.simulated, voice)
     if is_kept(job.request):

@@ -14,7 +14,7 @@ import orjson
 from gateway.api import headers
 from gateway.api.http import JSON, Headers, Send, answer, answer_error
 from gateway.api.keepalive import KeepAlive
-from gateway.api.sending import Unfinished, begun
+from gateway.api.sending import Unfinished, Write, begun
 from gateway.api.voice import CHAT, Voice, used, wire_bytes
 from gateway.core.chat import Delta
 from gateway.core.errors import GatewayError
@@ -69,13 +69,14 @@ class StreamedReply:
         *,
         details: bool,
         keepalive: KeepAlive | None = None,
+        write: Write | None = None,
     ) -> None:
         """`details` asks for the money, as a comment line before the end; where `keepalive` has
-        opened the stream, it is there in any case."""
+        opened the stream, it is there in any case. `write` is there where the server offers it."""
         self._send, self._base, self._simulated, self._voice = send, base, simulated, voice
         self._telling = voice.telling
         self._details = details
-        self._keepalive = keepalive
+        self._keepalive, self._write = keepalive, write
         self._poured: Unfinished | None = None
         self.started = False
 
@@ -114,6 +115,8 @@ class StreamedReply:
 
     def pass_on(self, event: bytes) -> bool:
         """Send an event, or several, as they are; as `pour`."""
+        if self._write is not None and self._write(event):
+            return True
         message = {"type": "http.response.body", "body": event, "more_body": True}
         self._poured = begun(self._send(message))
         return self._poured is None

@@ -1,10 +1,32 @@
-"""A send that is begun at once, and waited for only where it has to wait."""
+"""Sending without waiting: a part of a body is written at once where the server offers that, or its
+`send` is begun at once, and waited for only where it has to wait."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from functools import partial
 from typing import Any
+
+from gateway.api.http import Scope
+
+Write = Callable[[bytes], bool]
+"""Writes the next part of a body that has begun. False: nothing is written, since the client reads
+slowly; what `send` is given waits until it has read."""
+WRITE = "waterfall.write"
+"""The extension of ASGI as which our own listener offers one (launcher/connection.py). `send` makes
+a message and a coroutine of each part: 7,200 instructions of the processor more, of 23,700 that a
+chunk took in all."""
+
+
+def writer(scope: Scope) -> Write | None:
+    """Return what writes parts of a request's answer, where its server offers that."""
+    write: Write | None = scope.get("extensions", {}).get(WRITE)
+    return write
+
+
+def unwritten(scope: Scope) -> Scope:
+    """Return a scope without it, for whoever has to see all that is sent."""
+    return {name: value for name, value in scope.items() if name != "extensions"}
 
 
 class Unfinished:

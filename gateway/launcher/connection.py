@@ -14,9 +14,11 @@ from typing import Any, Final
 
 import orjson
 import uvicorn
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from gateway.api.sending import WRITE, Write
 from gateway.core.arrival import HeadTooLarge, TooSlow, UrlTooLong
 from gateway.core.errors import BadRequest, GatewayError
 
@@ -30,6 +32,19 @@ _THROWN_AWAY: Final = 1_048_576
 _NONE, _HEAD, _BODY = range(3)
 """What there is a part of: of no request, of a head, of a body."""
 _NEW: Final = -1
+
+
+def _writer(transport: asyncio.Transport, flow: FlowControl) -> Write:
+    """Return what writes a part of a body in chunks, as uvicorn's `send` does, but in that call."""
+
+    def write(part: bytes) -> bool:
+        if flow.write_paused:
+            return False
+        if not transport.is_closing():  # else nobody is there, and their request hears of it
+            transport.write(b"%x\r\n%b\r\n" % (len(part), part))
+        return True
+
+    return write
 
 
 def _untold(_: GatewayError) -> str:
@@ -86,6 +101,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin; a client that says nothing is let rest as one between two requests is."""
         super().connection_made(transport)
+        self._extensions = {WRITE: _writer(transport, self.flow)}
         self._rest()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -115,6 +131,7 @@ class Connection(HttpToolsProtocol):
         """A request's first byte is here."""
         self._part, self._size = _HEAD, _NEW
         HttpToolsProtocol.on_message_begin(self)
+        self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item] # not ASGI's own
 
     def on_headers_complete(self) -> None:
         """Its head is. Raises GatewayError, which the parser ends with, for one out of bounds."""

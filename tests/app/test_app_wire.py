@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import socket
 
+import httpx
 import orjson
 import pytest
 from api.serving import LIMIT, ask_for, config
@@ -235,3 +236,20 @@ async def test_open_to_others_with_keys_and_the_admin_on_loopback(tmp_path):
         async with Wire(f"http://127.0.0.1:{port}") as wire:
             await wire.send(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n")
             assert b"404" in await wire.until(b"\r\n")
+
+
+async def test_a_stream_that_is_kept_for_its_key_is_said_again_to_the_letter(tmp_path):
+    """All of it: also what leaves in the call that reads it from the upstream."""
+    async with (
+        serve_simulated() as server,
+        listening(tmp_path, real(server)) as served,
+        httpx.AsyncClient(headers={"idempotency-key": "once"}, timeout=LIMIT) as client,
+    ):
+        body = ask_for(model="small", stream=True)
+        first, again = [
+            await client.post(f"{served.base_url}/chat/completions", json=body) for _ in range(2)
+        ]
+        assert len(server.lines()) == 1
+    assert again.headers["x-waterfall-replayed"] == "true"
+    assert first.text == again.text
+    assert first.text.count("data: ") > 3
