@@ -26,6 +26,8 @@ def lacking(tier: Tier, signals: Signals) -> list[str]:
 
 def capable(tiers: Sequence[Tier], signals: Signals) -> list[Tier]:
     """Return the tiers that lack nothing. Raises BadRequest where there is none."""
+    if not (signals.demands or signals.tools or signals.images):
+        return list(tiers)
     able = []
     for tier in tiers:
         if not lacking(tier, signals):

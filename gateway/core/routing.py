@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -14,7 +14,7 @@ from gateway.core.difficulty import Difficulty, start_index
 from gateway.core.errors import BadRequest, CeilingTooLow
 from gateway.core.limits import Limits
 from gateway.core.money import dollars, new_usage
-from gateway.core.plan import Plan, StartReason, Tier, new_plan
+from gateway.core.plan import Plan, StartReason, Tier, good_by_tier, new_plan
 from gateway.core.quick import changer, quick
 from gateway.core.recipes import Recipe
 from gateway.core.scorer_spec import ScorerSpec
@@ -165,9 +165,7 @@ def make_plan(
     """
     ceiling = _lower(route.ceiling, overrides.ceiling)
     deadline = min(route.deadline, overrides.deadline or route.deadline)
-    expected = {}
-    for tier in route.tiers:
-        expected[tier.name] = expected_cost(tier, signals, past)
+    expected = expected_costs(route.tiers, signals, past)
     tiers, below, reason, speculate = _ladder(
         route, signals, difficulty, overrides, past, down, expected
     )
@@ -178,7 +176,7 @@ def make_plan(
         deadline=deadline,
         ceiling=ceiling,
         expected=expected,
-        p_good=_p_good(route, difficulty),
+        p_good=good_by_tier(route.tiers, difficulty.p_good),
         check_costs=_check_costs(route, signals),
         choices=signals.choices,
         speculate=speculate,
@@ -213,13 +211,25 @@ def _ladder(
     return tuple(usable[at:]), below, reason, _speculate(route, difficulty, start)
 
 
-def expected_cost(tier: Tier, signals: Signals, past: Past = NOTHING) -> int:
-    """Estimate one call at `tier`, in nano-dollars: prompt, recipe, and for each choice a reply
+def expected_costs(tiers: Sequence[Tier], signals: Signals, past: Past) -> dict[str, int]:
+    """Estimate one call at each tier, in nano-dollars: prompt, recipe, and for each choice a reply
     of the client's own bound or of a common length. Only the tier that has the conversation in
     its provider's cache gets the cache's price: any other is charged what a switch loses."""
-    prompt = signals.prompt_tokens + recipe_tokens(tier.recipe)
-    cached = cached_at(tier, signals.prompt_tokens, past)
-    return tier.price.total(new_usage(prompt, reply_tokens(signals), cached))
+    prompt, said = signals.prompt_tokens, reply_tokens(signals)
+    bare = new_usage(prompt, said)
+    costs = {}
+    for tier in tiers:
+        usage = bare
+        if tier.recipe is not None or tier.name == past.warm:
+            added = recipe_tokens(tier.recipe)
+            usage = new_usage(prompt + added, said, cached_at(tier, prompt, past))
+        costs[tier.name] = tier.price.total(usage)
+    return costs
+
+
+def expected_cost(tier: Tier, signals: Signals, past: Past = NOTHING) -> int:
+    """Estimate one call at one tier."""
+    return expected_costs((tier,), signals, past)[tier.name]
 
 
 def _check_costs(route: Route, signals: Signals) -> dict[tuple[str, str], int]:
@@ -251,15 +261,6 @@ def _lower(first: int | None, second: int | None) -> int | None:
     if first is None or second is None:
         return second if first is None else first
     return min(first, second)
-
-
-def _p_good(route: Route, difficulty: Difficulty) -> dict[str, float]:
-    known = {}
-    for place, tier in enumerate(route.tiers):
-        chance = difficulty.good_at(place)
-        if chance is not None:
-            known[tier.name] = chance
-    return known
 
 
 def _pinned(route: Route, overrides: Overrides) -> tuple[Tier, StartReason] | None:

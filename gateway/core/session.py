@@ -39,6 +39,8 @@ def wanted_start(
     The score's word, but not under the latch; and not under a tier that has the conversation in
     its cache and is expected to cost no more than starting anew further down.
     """
+    if not (past.latched or past.history):
+        return scored, "score"
     latched = min(past.latched, len(tiers) - 1)
     at = max(scored, 0 if past.probe else latched)
     if past.history:
