@@ -34,6 +34,8 @@ from gateway.core.signals import Signals
 from gateway.core.steps import Call, Consult, Deliver
 from gateway.core.verdict import Bar, CheckSpec, Evidence, Finding
 from gateway.store.connection import Place
+from gateway.store.encode import encode
+from gateway.store.flatten import record_of
 from gateway.store.ledgers import ledger_at
 
 START = 1_760_000_000.0
@@ -88,7 +90,7 @@ def _requests(
         known_as = uuid7(int(at * 1_000), draw.getrandbits(74))
         hard = draw.random()
         entry = _entry(draw, route, Origin(known_as, known_as, at, stream=False), hard)
-        record = row(entry)
+        record = _record(entry)
         if number % 47 == 0 and entry.served_tier == "small":
             record["shadows"] = [_shadow(draw, entry)]
         labels = []
@@ -99,6 +101,12 @@ def _requests(
             tiers = {entry.served_tier, "large"}
             labels = [(known_as, tier, "judge", float(right[tier]), at) for tier in sorted(tiers)]
         yield record, labels
+
+
+def _record(entry: Entry) -> dict[str, Any]:
+    record = record_of(encode(row(entry)))
+    assert record is not None
+    return record
 
 
 def _entry(draw: random.Random, route: Route, origin: Origin, hard: float) -> Entry:

@@ -48,8 +48,6 @@ def drawn(entry_id: str, share: float) -> bool:
 def shadow_row(shadow: Shadow, attempt: Attempt) -> dict[str, Any]:
     """Flatten it into plain JSON values, to be added to its request's own record."""
     return {
-        "shadow_of": shadow.entry_id,
-        "entry_id": shadow.entry_id,
-        "started_at": shadow.started_at,
-        "attempts": [attempt_row(attempt, served=False, shadow=True)],
+        "shadow": {"entry_id": shadow.entry_id, "started_at": shadow.started_at},
+        "attempts": [attempt_row(attempt, shadow.started_at, served=False, shadow=True)],
     }

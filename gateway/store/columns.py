@@ -216,3 +216,16 @@ def alterations(layout: int) -> tuple[str, ...]:
 
 
 TABLES: Final = {table: _whole(table) for table in _FIRST}
+SAID: Final = {
+    "request": (),
+    "attempt": ("request", "seq"),
+    "call": ("request", "attempt", "seq", "entry_id", "recipe", "purpose"),
+    "check_result": ("request", "attempt", "seq"),
+}
+"""The columns that say where a row belongs; its part of a record has the others."""
+OWN: Final = {
+    table: tuple(name for name in columns if name not in SAID[table])
+    for table, columns in TABLES.items()
+}
+ORDER: Final = {table: (*SAID[table], *own) for table, own in OWN.items()}
+"""Each table's columns as its whole rows are written."""

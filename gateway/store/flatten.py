@@ -4,148 +4,143 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from operator import itemgetter
 from typing import Any, Final
 
 import orjson
 
-from gateway.store.columns import TABLES, blanks
+from gateway.core import blank_rows
+from gateway.store.columns import OWN, SAID, TABLES
 from gateway.store.encode import encode
+from gateway.store.older_records import renewed
 
 Row = tuple[Any, ...]
 """One row, in its table's order."""
-_SAID: Final = {
-    "request": (),
-    "attempt": ("request", "seq"),
-    "call": ("request", "attempt", "seq", "entry_id", "started_at", "recipe", "purpose"),
-    "check_result": ("request", "attempt", "seq"),
+Part = tuple[str, Row, dict[str, Any]]
+"""A row as a record has it: its table, what says where it belongs (by `columns.SAID`), and the rest
+by its columns' names, without those that are as `BLANKS` has them."""
+BLANKS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "request": blank_rows.REQUEST,
+    "attempt": blank_rows.ATTEMPT,
+    "call": blank_rows.CALL,
+    "check_result": blank_rows.CHECK,
 }
-"""The columns that say where a row belongs; its part of the record has the others."""
-_PACKED: Final = ("p_good", "escalations", "decided")
-"""A request's columns that hold JSON."""
-_OWN: Final = {
-    table: tuple(name for name in columns if name not in (*_SAID[table], *_PACKED))
-    for table, columns in TABLES.items()
-}
-ORDER: Final = {
-    table: (*_SAID[table], *own, *(_PACKED if table == "request" else ()))
-    for table, own in _OWN.items()
-}
-"""Each table's columns as its rows are written here."""
+_PACKED: Final = ("p_good", "escalations")
+"""A request's columns that hold JSON, beside what it was decided on."""
 _DECIDED: Final = b',"decided":{'
-_NOTHING: Final = "[]"
 
 
 def record_of(payload: bytes) -> dict[str, Any] | None:
-    """Read a record out of the spool; None where it is none.
+    """Read a record out of the spool, whichever version wrote it; None where it is none.
 
-    What a request was decided on is a third of its record, and half of what reading it takes; it
-    stays the text that it is. It comes last (`core.rows.row`), and the bytes that it begins with
+    What it returns is as `core.rows.row` has it, but that a request's own row holds as text what
+    its table does. What a request was decided on is a third of its record, and half of what reading
+    it takes; it stays the text that it is. It comes last, and the bytes that it begins with
     are nowhere in a string of JSON, where a quote has a backslash before it.
     """
     head, found, decided = payload.partition(_DECIDED)
     try:
-        record = orjson.loads(head + b"}" if found else payload)
-        if found:
-            record["decided"] = "{" + decided[:-1].decode()
-    except ValueError:
+        record: Any = orjson.loads(head + b"}" if found else payload)
+        if "request" not in record and "shadow" not in record:
+            record = renewed(record)
+        read: dict[str, Any] = record
+        _pack(read, "{" + decided[:-1].decode() if found else None)
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    return record if isinstance(record, dict) else None
-
-
-def columns_of(columns: Iterable[str], values: Mapping[str, Any], **more: object) -> Row:
-    """Order a row's values as its table wants them."""
-    whole = {**values, **more}
-    return tuple(map(whole.__getitem__, columns))
-
-
-def reading(
-    columns: Iterable[str], lacking: Mapping[str, object]
-) -> Callable[[dict[str, Any]], Row]:
-    """Make what reads columns out of a record's part; `lacking` is what a version before this one
-    has not written there."""
-    # By the very strings that orjson keeps for names that it reads, which are found without being
-    # compared: half of what looking them up takes.
-    known = orjson.loads(encode(dict.fromkeys(columns)))
-    own: Callable[[dict[str, Any]], Row] = itemgetter(*known)
-
-    def read(values: dict[str, Any]) -> Row:
-        try:
-            return own(values)
-        except KeyError:
-            return own({**lacking, **values})
-
     return read
 
 
-_request, _attempt, _call, _check = (reading(own, blanks(name)) for name, own in _OWN.items())
+def _pack(record: dict[str, Any], decided: str | None) -> None:
+    if "request" not in record:
+        return
+    own = record["request"]
+    for name in _PACKED:
+        if name in own:
+            own[name] = encode(own[name]).decode()
+    if decided is not None:
+        own["decided"] = decided
+    elif "decided" in record:  # in a record that orjson could not write, see encode
+        own["decided"] = encode(record.pop("decided")).decode()
 
 
-def request_values(record: dict[str, Any]) -> Row:
-    """Order a request's own values."""
-    odds, moves, decided = record["p_good"], record["escalations"], record.get("decided")
-    return (
-        *_request(record),
-        _packed(odds) if odds else _NOTHING,
-        _packed(moves) if moves else _NOTHING,
-        _packed(decided) if decided else None,
-    )
+def filled(table: str, part: Mapping[str, Any]) -> Row:
+    """Order a row's values as `columns.OWN` has them, with those that it leaves out. Raises
+    KeyError for one that every row has."""
+    return _ordered[table]({**BLANKS[table], **part})
 
 
-def _packed(value: object) -> str:
-    # By orjson: the standard library's took a quarter of what writing a row does.
-    return value if isinstance(value, str) else encode(value).decode()
+_ordered: Final[Mapping[str, Callable[[Mapping[str, Any]], Row]]] = {
+    table: itemgetter(*own) for table, own in OWN.items()
+}
+
+
+def known_parts(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record without the columns that this version does not know: a newer one's."""
+    known = dict(record)
+    if "request" in record:
+        known["request"] = _known("request", record["request"])
+    if "scoring" in record:
+        known["scoring"] = list(map(partial(_known, "call"), record["scoring"]))
+    known["attempts"] = [
+        {
+            "attempt": _known("attempt", each["attempt"]),
+            "calls": list(map(partial(_known, "call"), each["calls"])),
+            "checks": list(map(partial(_known, "check_result"), each["checks"])),
+            "checking": list(map(partial(_known, "call"), each.get("checking", ()))),
+        }
+        for each in record["attempts"]
+    ]
+    return known
+
+
+def _known(table: str, part: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: part[name] for name in part if name in TABLES[table]}
 
 
 def prompt_of(record: dict[str, Any]) -> Iterator[Row]:
     """Yield what is kept of the prompt, if anything is."""
     if record.get("prompt") is not None:
-        signals = json.dumps(record["prompt"], ensure_ascii=False)
-        yield record["entry_id"], record["started_at"], signals
+        own, signals = record["request"], json.dumps(record["prompt"], ensure_ascii=False)
+        yield own["entry_id"], own["started_at"], signals
 
 
-def attempt_values(attempt: dict[str, Any], request: int, number: int) -> Row:
-    """Order an attempt's values; `number` is its place among the request's."""
-    return (request, number, *_attempt(attempt))
+def parts_of(record: dict[str, Any], request: int) -> list[Part]:
+    """List the rows that go with a request, by its number."""
+    entry_id = record["request"]["entry_id"]
+    parts: list[Part] = []
+    for seq, call in enumerate(record.get("scoring", ())):
+        parts.append(("call", (request, None, seq, entry_id, "", "score"), call))
+    for number, attempt in enumerate(record["attempts"]):
+        parts += attempt_parts(attempt, request, number, entry_id)
+    return parts
 
 
-def checks_of(request: int, number: int, attempt: dict[str, Any]) -> list[Row]:
-    """List the rows of an attempt's checks."""
-    checks = enumerate(attempt["checks"])
-    return [(request, number, seq, *_check(check)) for seq, check in checks]
+def attempt_parts(
+    attempt: dict[str, Any], request: int, number: int, entry_id: str, purpose: str = "serve"
+) -> list[Part]:
+    """List the rows of an attempt, its calls and its checks; `number` is its place among the
+    request's."""
+    own = attempt["attempt"]
+    recipe = own.get("recipe", "")
+    parts: list[Part] = [("attempt", (request, number), own)]
+    seq = 0
+    for call in attempt["calls"]:
+        parts.append(("call", (request, number, seq, entry_id, recipe, purpose), call))
+        seq += 1
+    for call in attempt.get("checking", ()):
+        parts.append(("call", (request, number, seq, entry_id, "", "check"), call))
+        seq += 1
+    for place, check in enumerate(attempt["checks"]):
+        parts.append(("check_result", (request, number, place), check))
+    return parts
 
 
-def calls_of(
-    record: dict[str, Any],
-    request: int,
-    number: int,
-    attempt: dict[str, Any],
-    purpose: str = "serve",
-) -> list[Row]:
-    """List the rows of an attempt's calls, its checks' too."""
-    calls, known, began = attempt["calls"], record["entry_id"], record["started_at"]
-    recipe = attempt["recipe"]
-    rows: list[Row] = [
-        (request, number, seq, known, began + call["started"], recipe, purpose, *_call(call))
-        for seq, call in enumerate(calls)
-    ]
-    # A spool that the version before this one has left knows no calls of checks.
-    if checking := attempt.get("checking"):
-        rows += [
-            (request, number, seq, known, began + call["started"], "", "check", *_call(call))
-            for seq, call in enumerate(checking, start=len(calls))
-        ]
-    return rows
-
-
-def scoring_of(record: dict[str, Any], request: int) -> list[Row]:
-    """List the rows of the scorer's own calls."""
-    known, began = record["entry_id"], record["started_at"]
-    # A spool that the version before this one has left knows no such calls.
-    return [
-        (request, None, seq, known, began + call["started"], "", "score", *_call(call))
-        for seq, call in enumerate(record.get("scoring", ()))
-    ]
+def call_part(call: Mapping[str, Any], request: int) -> Part:
+    """Return a whole row of a call as a part, of the request that it is of."""
+    whole = {**call, "request": request}
+    said, own = SAID["call"], OWN["call"]
+    return "call", tuple(map(whole.__getitem__, said)), {name: whole[name] for name in own}
 
 
 def shadow_cost(calls: Iterable[dict[str, Any]]) -> int:

@@ -8,9 +8,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
-LOCK, SLOTS, SPOOL = ".lock", ".slots", ".spool"
+LOCK, SLOTS, SPOOL, OLDER = ".lock", ".slots", ".spool2", ".spool"
+"""What files end in. Versions before this one cannot read its spool: they know no file that ends
+so, and leave it for one that can. Theirs ends in OLDER, and is read here."""
+KINDS = frozenset({LOCK, SLOTS, SPOOL, OLDER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,8 @@ class Owner:
 
     def segments(self) -> list[Path]:
         """Its spool segments, oldest first."""
-        return sorted(self.folder.glob(f"{self.name}.*{SPOOL}"))
+        found = [self.folder.glob(f"{self.name}.*{suffix}") for suffix in (OLDER, SPOOL)]
+        return sorted(chain.from_iterable(found))
 
     def release(self) -> None:
         """Give the name up; its lock file goes when nothing else of its is left."""
@@ -60,11 +65,7 @@ def claim(folder: Path) -> Owner:
 
 def adopt(folder: Path) -> Iterator[Owner]:
     """Lock and yield each name whose process is dead; the living are left alone."""
-    names = {
-        path.name.split(".", 1)[0]
-        for path in folder.iterdir()
-        if path.suffix in {LOCK, SLOTS, SPOOL}
-    }
+    names = {path.name.split(".", 1)[0] for path in folder.iterdir() if path.suffix in KINDS}
     for name in sorted(names):
         owner = _try_lock(folder, name)
         if owner is not None:

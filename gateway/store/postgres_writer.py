@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 
-from gateway.store.columns import TABLES
+from gateway.store.columns import ORDER, TABLES
 from gateway.store.connection import Connection, Inserted
 from gateway.store.flatten import (
-    ORDER,
-    attempt_values,
-    calls_of,
-    checks_of,
-    columns_of,
+    Part,
+    attempt_parts,
+    call_part,
+    filled,
+    parts_of,
     prompt_of,
-    request_values,
-    scoring_of,
     shadow_cost,
 )
 from gateway.store.postgres_schema import (
@@ -41,6 +39,7 @@ _STARTED = ORDER["request"].index("started_at")
 _ENTRY_ID = ORDER["request"].index("entry_id")
 
 Values = tuple[Any, ...]
+Rows = dict[str, list[Values]]
 
 
 class PostgresWriter:
@@ -107,13 +106,12 @@ class PostgresWriter:
         query = "SELECT id, started_at FROM request WHERE entry_id = ?"
         found = self.connection.execute(query, (record["entry_id"],)).fetchone()
         if found is None:
-            self._copy("request", [request_values(record)])
+            self._copy("request", [filled("request", record)])
             found = self.connection.execute(query, (record["entry_id"],)).fetchone()
         else:
             self._add_shadow_cost(found[0], found[1], shadow_cost(calls))
         request, began = found
-        rows = [columns_of(ORDER["call"], each, request=request) for each in calls]
-        self._copy("call", [(*row, began) for row in rows])
+        self._put(_rows([call_part(each, request) for each in calls], began))
         mark(self.connection, [began])
 
     def make_ready(self, now: float) -> None:
@@ -162,27 +160,28 @@ class PostgresWriter:
         self._connection.close()
 
     def _insert(self, records: Sequence[dict[str, Any]]) -> Inserted:
-        whole = [each for each in records if "shadow_of" not in each]
+        whole = [each for each in records if "shadow" not in each]
         rows: dict[str, Values] = {}
-        for row in map(request_values, whole):
-            rows.setdefault(row[_ENTRY_ID], row)
+        for record in whole:
+            own = record["request"]
+            rows.setdefault(own["entry_id"], filled("request", own))
         new = self._copy("request", list(rows.values()), returning="id, entry_id")
         numbers = {row[1]: row[0] for row in new}
         written: list[float] = []
-        parts: dict[str, list[Values]] = {name: [] for name in ("attempt", "call", "check_result")}
+        parts: Rows = {}
         prompts: list[Values] = []
         for record in whole:
-            request = numbers.pop(record["entry_id"], None)
+            request = numbers.pop(record["request"]["entry_id"], None)
             if request is None:
                 continue
-            written.append(record["started_at"])
+            began = record["request"]["started_at"]
+            written.append(began)
             prompts.extend(prompt_of(record))
-            for table, row in _parts(record, request):
-                parts[table].append((*row, record["started_at"]))
-        for table, values in parts.items():
-            self._copy(table, values)
+            for table, values in _rows(parts_of(record, request), began).items():
+                parts.setdefault(table, []).extend(values)
+        self._put(parts)
         self._put_prompts(prompts)
-        shadows = (self._insert_shadow(each) for each in records if "shadow_of" in each)
+        shadows = (self._insert_shadow(each) for each in records if "shadow" in each)
         written.extend(began for began in shadows if began is not None)
         mark(self.connection, written)
         return Inserted(new=len(written), known=len(records) - len(written))
@@ -192,23 +191,23 @@ class PostgresWriter:
         they are there already. Raises ValueError when there is no such request."""
         if any(self.knows_call(call["call_id"]) for a in record["attempts"] for call in a["calls"]):
             return None
+        entry_id = record["shadow"]["entry_id"]
         found = self.connection.execute(
             "SELECT id, started_at, (SELECT coalesce(max(seq) + 1, 0) FROM attempt "
             "WHERE attempt.request = request.id) FROM request WHERE entry_id = ?",
-            (record["shadow_of"],),
+            (entry_id,),
         ).fetchone()
         if found is None:
-            raise ValueError(f"no request {record['shadow_of']} is known")
+            raise ValueError(f"no request {entry_id} is known")
         request, began, place = found
         for seq, attempt in enumerate(record["attempts"], place):
-            whole = attempt_values(attempt, request, seq)
-            calls = calls_of(record, request, seq, attempt, "shadow")
-            self._copy("attempt", [(*whole, began)])
-            self._copy("call", [(*row, began) for row in calls])
-            checks = checks_of(request, seq, attempt)
-            self._copy("check_result", [(*row, began) for row in checks])
-            self._add_shadow_cost(request, began, attempt["cost"])
+            self._put(_rows(attempt_parts(attempt, request, seq, entry_id, "shadow"), began))
+            self._add_shadow_cost(request, began, attempt["attempt"]["cost"])
         return float(began)
+
+    def _put(self, rows: Mapping[str, Sequence[Values]]) -> None:
+        for table, values in rows.items():
+            self._copy(table, values)
 
     def _add_shadow_cost(self, request: int, began: float, cost: int) -> None:
         self.connection.execute(
@@ -264,16 +263,12 @@ class PostgresWriter:
             self._months.add(month)
 
 
-def _parts(record: dict[str, Any], request: int) -> Iterable[tuple[str, Values]]:
-    """Yield the rows of everything that goes with a request, each with its table's name."""
-    for row in scoring_of(record, request):
-        yield "call", row
-    for seq, attempt in enumerate(record["attempts"]):
-        yield "attempt", attempt_values(attempt, request, seq)
-        for row in calls_of(record, request, seq, attempt):
-            yield "call", row
-        for row in checks_of(request, seq, attempt):
-            yield "check_result", row
+def _rows(parts: Iterable[Part], began: float) -> Rows:
+    """Order the values of rows that go with a request, table by table."""
+    rows: Rows = {}
+    for table, said, part in parts:
+        rows.setdefault(table, []).append((*said, *filled(table, part), began))
+    return rows
 
 
 def _without_nul(value: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from gateway.store import rollup_tables
 from gateway.store.columns import TABLES, alterations
@@ -73,13 +74,23 @@ def create_statements() -> list[str]:
     ]
 
 
-def insert_statement(table: str, columns: Sequence[str]) -> str:
-    """Write an insert into `table`, leaving a row that is there already."""
-    names = ", ".join(f'"{name}"' for name in columns)
-    marks = ", ".join("?" * len(columns))
+def insert_statement(
+    table: str, columns: Sequence[str], others: Mapping[str, object] = MappingProxyType({})
+) -> str:
+    """Write an insert into `table` with a mark for each of `columns`, leaving a row that is there
+    already; it says itself what `others` have, but for those that are among the first."""
+    said = {name: value for name, value in others.items() if name not in columns}
+    names = ", ".join(f'"{name}"' for name in (*columns, *said))
+    marks = ", ".join((*("?" * len(columns)), *map(_literal, said.values())))
     values = f"INTO {table} ({names}) VALUES ({marks})"
     known = f" ON CONFLICT ({KEYS[table]}) DO NOTHING" if table in KEYS else ""
     return f"INSERT {values}{known}"
+
+
+def _literal(value: object) -> str:
+    if value is None:
+        return "NULL"
+    return f"'{value}'" if isinstance(value, str) else repr(value)
 
 
 def _create(table: str) -> str:

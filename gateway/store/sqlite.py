@@ -5,39 +5,39 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from operator import pos
 from pathlib import Path
 from typing import Any
 
+from gateway.store.columns import SAID, TABLES
 from gateway.store.connection import Inserted, LedgerUnusable
 from gateway.store.flatten import (
-    ORDER,
+    BLANKS,
+    Part,
     Row,
-    attempt_values,
-    calls_of,
-    checks_of,
-    columns_of,
+    attempt_parts,
+    call_part,
+    known_parts,
+    parts_of,
     prompt_of,
-    request_values,
-    scoring_of,
     shadow_cost,
 )
 from gateway.store.rollup_tables import hour_of
 from gateway.store.schema import MIGRATIONS, VERSION, create_statements, insert_statement
 
 BUSY_SECONDS = 1.0
+KINDS = 256
+"""Statements that are kept, one for each set of columns that rows of a table have come with: there
+are few, for columns come by groups (`core.rows`). Over that, the oldest is made anew."""
 _INSERT_PROMPT = "INSERT INTO prompt VALUES (?, ?, ?) ON CONFLICT (entry_id) DO NOTHING"
 _PLACE = """
 SELECT id, started_at,
        (SELECT coalesce(max(seq) + 1, 0) FROM attempt WHERE attempt.request = request.id)
 FROM request WHERE entry_id = ?"""
 _ADD_SHADOW_COST = "UPDATE request SET shadow_cost = shadow_cost + ? WHERE id = ?"
-_INSERT = {
-    table: insert_statement(table, ("id", *columns) if table == "request" else columns)
-    for table, columns in ORDER.items()
-}
 # The only writer is in one transaction: whoever rolls an hour up comes before it or behind it, and
 # then a mark that is not taken yet is as good as another. Each slice of a batch would leave one.
 _MARK = """
@@ -63,7 +63,11 @@ def connect(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(
-        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        path,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=KINDS,
     )
     try:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -120,7 +124,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def insert(connection: sqlite3.Connection, records: Sequence[dict[str, Any]]) -> Inserted:
-    """Write records (the shape of `core.rows.row`) inside the caller's transaction.
+    """Write records (as `flatten.record_of` reads them) inside the caller's transaction.
 
     A record that is there already is left as it is; one that cannot be written is skipped.
     """
@@ -130,17 +134,20 @@ def insert(connection: sqlite3.Connection, records: Sequence[dict[str, Any]]) ->
     except (*_UNUSABLE, *_UNWRITABLE):
         connection.execute("ROLLBACK TO batch")
         if len(records) == 1:
-            done = Inserted(malformed=1)
+            done = _insert_odd(connection, records[0])
         else:
             done = sum((insert(connection, [record]) for record in records), Inserted())
     connection.execute("RELEASE batch")
     return done
 
 
-def insert_request(connection: sqlite3.Connection, record: dict[str, Any]) -> int | None:
-    """Write the request's own row; returns its rowid, None when it was there already."""
-    cursor = connection.execute(_INSERT["request"], (None, *request_values(record)))
-    return cursor.lastrowid if cursor.rowcount == 1 else None
+def _insert_odd(connection: sqlite3.Connection, record: dict[str, Any]) -> Inserted:
+    """Write a record that was refused, if it is for columns alone that a newer version has."""
+    try:
+        known = known_parts(record)
+    except _UNUSABLE:
+        return Inserted(malformed=1)
+    return Inserted(malformed=1) if known == record else insert(connection, [known])
 
 
 def read_offset(connection: sqlite3.Connection, segment: str) -> int:
@@ -191,24 +198,16 @@ def _migrate(connection: sqlite3.Connection, version: int) -> None:
 
 
 def _insert(connection: sqlite3.Connection, records: Sequence[dict[str, Any]]) -> Inserted:
-    attempts: list[Row] = []
-    calls: list[Row] = []
-    checks: list[Row] = []
     prompts: list[Row] = []
     written: list[float] = []
+    parts: list[Part] = []
     for request, record in _insert_requests(connection, records):
-        written.append(record["started_at"])
+        written.append(record["request"]["started_at"])
         prompts.extend(prompt_of(record))
-        calls.extend(scoring_of(record, request))
-        for seq, attempt in enumerate(record["attempts"]):
-            attempts.append(attempt_values(attempt, request, seq))
-            calls.extend(calls_of(record, request, seq, attempt))
-            checks.extend(checks_of(request, seq, attempt))
-    connection.executemany(_INSERT["attempt"], attempts)
-    connection.executemany(_INSERT["call"], calls)
-    connection.executemany(_INSERT["check_result"], checks)
+        parts += parts_of(record, request)
+    _put(connection, parts)
     connection.executemany(_INSERT_PROMPT, prompts)
-    shadows = (_insert_shadow(connection, each) for each in records if "shadow_of" in each)
+    shadows = (_insert_shadow(connection, each) for each in records if "shadow" in each)
     written.extend(began for began in shadows if began is not None)
     _mark(connection, written)
     return Inserted(new=len(written), known=len(records) - len(written))
@@ -219,14 +218,40 @@ def _insert_requests(
 ) -> list[tuple[int, dict[str, Any]]]:
     """Write the requests' own rows; return those that were not there already, with their rowids."""
     ((last,),) = connection.execute("SELECT coalesce(max(id), 0) FROM request")
-    whole = (each for each in records if "shadow_of" not in each)
+    whole = (each for each in records if "shadow" not in each)
     numbered = list(enumerate(whole, last + 1))
-    rows = [(number, *request_values(record)) for number, record in numbered]
-    if connection.executemany(_INSERT["request"], rows).rowcount != len(rows):
+    rows: list[Part] = [("request", (number,), record["request"]) for number, record in numbered]
+    if _put(connection, rows) != len(rows):
         found = connection.execute("SELECT id FROM request WHERE id > ?", (last,))
         new = {number for (number,) in found}
         numbered = [each for each in numbered if each[0] in new]
     return numbered
+
+
+def _put(connection: sqlite3.Connection, parts: Iterable[Part]) -> int:
+    """Write rows, those of the same columns together; return how many were not there already."""
+    kinds: dict[tuple[str, ...], list[Row]] = {}
+    for table, said, part in parts:
+        kind = (table, *part)
+        rows = kinds.get(kind)
+        if rows is None:
+            rows = kinds[kind] = []
+        rows.append((*said, *part.values()))
+    new = 0
+    for kind, rows in kinds.items():
+        new += connection.executemany(_statement(kind), rows).rowcount
+    return new
+
+
+@lru_cache(KINDS)
+def _statement(kind: tuple[str, ...]) -> str:
+    """Write the insert of a table's rows that come with some of its columns. Raises KeyError for
+    one that it has not."""
+    table, *columns = kind
+    for name in columns:
+        TABLES[table][name]
+    said = ("id",) if table == "request" else SAID[table]
+    return insert_statement(table, (*said, *columns), BLANKS[table])
 
 
 def _insert_shadow(connection: sqlite3.Connection, record: dict[str, Any]) -> float | None:
@@ -239,16 +264,14 @@ def _insert_shadow(connection: sqlite3.Connection, record: dict[str, Any]) -> fl
     known = "SELECT 1 FROM call WHERE call_id = ?"
     if any(connection.execute(known, (each,)).fetchone() for each in ids):
         return None
-    found = connection.execute(_PLACE, (record["shadow_of"],)).fetchone()
+    entry_id = record["shadow"]["entry_id"]
+    found = connection.execute(_PLACE, (entry_id,)).fetchone()
     if found is None:
-        raise ValueError(f"no request {record['shadow_of']} is known")
+        raise ValueError(f"no request {entry_id} is known")
     request, began, place = found
     for seq, attempt in enumerate(record["attempts"], place):
-        connection.execute(_INSERT["attempt"], attempt_values(attempt, request, seq))
-        calls = calls_of(record, request, seq, attempt, "shadow")
-        connection.executemany(_INSERT["call"], calls)
-        connection.executemany(_INSERT["check_result"], checks_of(request, seq, attempt))
-        _add_shadow_cost(connection, request, attempt["cost"])
+        _put(connection, attempt_parts(attempt, request, seq, entry_id, "shadow"))
+        _add_shadow_cost(connection, request, attempt["attempt"]["cost"])
     return float(began)
 
 
@@ -265,14 +288,11 @@ def put_calls(
     connection: sqlite3.Connection, record: dict[str, Any], calls: Sequence[dict[str, Any]]
 ) -> None:
     """Write calls that the ledger does not know, with the request that they are of where it does
-    not know that either, inside the caller's transaction."""
-    request = insert_request(connection, record)
-    if request is None:
-        query = "SELECT id, started_at FROM request WHERE entry_id = ?"
-        request, began = connection.execute(query, (record["entry_id"],)).fetchone()
+    not know that either, inside the caller's transaction. Both are whole rows."""
+    new = _put(connection, [("request", (None,), record)])
+    query = "SELECT id, started_at FROM request WHERE entry_id = ?"
+    request, began = connection.execute(query, (record["entry_id"],)).fetchone()
+    if not new:
         _add_shadow_cost(connection, request, shadow_cost(calls))
-    else:
-        began = record["started_at"]
-    rows = [columns_of(ORDER["call"], call, request=request) for call in calls]
-    connection.executemany(_INSERT["call"], rows)
+    _put(connection, [call_part(call, request) for call in calls])
     _mark(connection, [began])

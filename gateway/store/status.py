@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from gateway.store.columns import TABLES
 from gateway.store.connection import Connection, LedgerUnusable, Place
+from gateway.store.flatten import record_of
 from gateway.store.ledgers import ledger_at, reading
-from gateway.store.owner import LOCK, SLOTS, SPOOL
+from gateway.store.owner import KINDS, LOCK, SLOTS
 from gateway.store.rollups import kept_from
 from gateway.store.schema import VERSION
 from gateway.store.slots import read_marks
@@ -111,7 +110,7 @@ def _held(connection: Connection, size: str, *, partitioned: bool) -> Held:
 
 
 def _waiting(folder: Path, offsets: Mapping[str, int]) -> Iterator[Waiting]:
-    paths = [each for each in sorted(folder.iterdir()) if each.suffix in {LOCK, SLOTS, SPOOL}]
+    paths = [each for each in sorted(folder.iterdir()) if each.suffix in KINDS]
     locked = _locked()
     for process in sorted({path.name.partition(".")[0] for path in paths}):
         own = [path for path in paths if path.name.partition(".")[0] == process]
@@ -151,11 +150,9 @@ def _segment(path: Path, offset: int) -> tuple[int, int, int, list[float]]:
 
 
 def _began(payload: bytes) -> list[float]:
-    try:
-        record = orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        return []
-    at = record.get("started_at") if isinstance(record, dict) else None
+    record = record_of(payload) or {}
+    own = record.get("request") or record.get("shadow")
+    at = own.get("started_at") if isinstance(own, dict) else None
     return [float(at)] if isinstance(at, int | float) else []
 
 

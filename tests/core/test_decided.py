@@ -10,6 +10,7 @@ from core.tries import LARGE, MEDIUM, PAID_BAR, SMALL
 from hypothesis import given
 from hypothesis import strategies as st
 from sample_entries import entry
+from sample_rows import whole_row as row
 
 from gateway.core import decided
 from gateway.core.combine import Combiner, Curve, Stage
@@ -18,7 +19,6 @@ from gateway.core.money import Price
 from gateway.core.plan import Hold, Plan
 from gateway.core.recipes import Recipe
 from gateway.core.routing import Overrides
-from gateway.core.rows import row
 from gateway.core.session import Past
 from gateway.core.signals import Signals
 

@@ -13,6 +13,7 @@ from sample_entries import (
     failed,
     fallen_through,
 )
+from sample_rows import whole_row as row
 
 from gateway.core.errors import (
     BadRequest,
@@ -33,7 +34,6 @@ from gateway.core.ledger import (
     status_of,
 )
 from gateway.core.outcome import Outcome
-from gateway.core.rows import row
 
 ENDINGS = {
     "ok": (None, "ok", 200),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from sample_rows import whole_row as row
 
 from gateway.core.errors import UpstreamBusy
 from gateway.core.ledger import Origin
@@ -20,7 +21,6 @@ from gateway.core.passing import (
     price_of,
     usage_in,
 )
-from gateway.core.rows import row
 
 PRICE = Price(input=20_000, output=0).sealed("book")
 TOLD, GUESS = Usage(1000), Usage(7, estimated=True)

@@ -15,21 +15,28 @@ from sample_entries import (
     failed,
     fallen_through,
 )
+from sample_rows import whole_row as row
 
+from gateway.core.blank_rows import ATTEMPT, CALL, CHECK, REQUEST
 from gateway.core.chat import Choice, Reply
 from gateway.core.difficulty import Difficulty
-from gateway.core.money import Price, Usage
+from gateway.core.ledger import Timing
+from gateway.core.money import Cost, Price, Usage
 from gateway.core.outcome import Outcome
 from gateway.core.recipes import Recipe
-from gateway.core.rows import COST_COLUMNS, call_row, rounded, row
+from gateway.core.rows import COST_COLUMNS, call_row, rounded
+from gateway.core.rows import row as kept_row
 from gateway.core.signals import Signals
 from gateway.core.verdict import Evidence, Finding, Verdict
+
+MARKS = ("left", "bare", "released", "altered", "fallen", "rival", "degraded")
 
 
 @pytest.mark.parametrize("make", [entry, escalated, examined, fallen_through, cancelled, failed])
 def test_a_row_is_plain_json_and_its_money_adds_up(make):
-    flat = row(make())
-    assert json.loads(json.dumps(flat)) == flat
+    made = make()
+    assert json.loads(json.dumps(kept_row(made))) == kept_row(made)
+    flat = row(made)
     tries = flat["attempts"]
     calls = sum(each["cost"] for one in tries for each in one["calls"])
     checks = sum(each["cost"] for one in tries for each in one["checks"])
@@ -134,7 +141,8 @@ def test_what_a_call_cost_is_told_by_kind_and_by_price():
     ).sealed("mine 2026-01-02")
     usage = Usage(40, 10, cached=4, reasoning=3, audio_input=6)
     made = replace(call(usage=usage, price=price), cost=price.cost(usage))
-    flat = call_row(made)
+    flat = CALL | call_row(made, 9.5)
+    assert flat["started_at"] == 9.75
     kinds = {name: flat[name] for name in COST_COLUMNS if flat[name]}
     assert kinds == {
         "input_cost": 30,
@@ -146,11 +154,12 @@ def test_what_a_call_cost_is_told_by_kind_and_by_price():
     }
     assert sum(kinds.values()) == flat["cost"]
     assert (flat["audio_input_tokens"], flat["service_tier"], flat["rate"]) == (6, "", "standard")
+    assert Price(1, 2).rate(usage) == "standard"
     assert (flat["price_version"], flat["price_hash"]) == ("mine 2026-01-02", price.digest)
     assert len(price.digest) == 12
-    long = call_row(replace(made, usage=replace(usage, prompt=51)))
+    long = call_row(replace(made, usage=replace(usage, prompt=51)), 9.5)
     assert long["rate"] == "above 50"
-    assert call_row(replace(made, usage=replace(usage, service="flex")))["rate"] == "flex"
+    assert call_row(replace(made, usage=replace(usage, service="flex")), 9.5)["rate"] == "flex"
 
 
 def test_a_row_tells_what_stands_behind_its_sums():
@@ -185,3 +194,65 @@ def test_a_row_says_why_the_reply_ended():
 )
 def test_seconds_are_rounded_to_a_millionth(seconds, told):
     assert rounded(seconds) == told
+
+
+def test_what_there_is_nothing_of_is_left_out():
+    """The longest row there is says no more than that a request was plain, and went well."""
+    plain = attempt(calls=(call(usage=Usage(101, 31)),))
+    flat = kept_row(entry(Outcome((plain,), plain), difficulty=None, threshold=None))
+    assert not REQUEST.keys() & flat["request"].keys() - {"first_token", "baseline_cached_tokens"}
+    (one,) = flat["attempts"]
+    assert ATTEMPT.keys() & one["attempt"].keys() == {"served", "verdict", "reason"}
+    assert CALL.keys() & one["calls"][0].keys() == {"first_token"}
+    assert not {"checking", "scoring", "prompt", "decided"} & {*one, *flat}
+    unanswered = kept_row(entry(Outcome(), timing=Timing(2.0)))["request"]
+    assert (unanswered["seconds"], "first_token" in unanswered) == (2.0, False)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bare": True},
+        {"error": "timeout"},
+        {"provider_id": "req-7"},
+        {"first_token": None},
+        {"usage": Usage(101, 31, estimated=True)},
+        {"usage": Usage(101, 31, service="flex")},
+        {"usage": Usage(101, 31, image_output=1)},
+        {"cost": Cost(audio=7)},
+    ],
+)
+def test_and_what_there_is_something_of_is_not(changes):
+    made = replace(call(usage=Usage(101, 31)), **changes)
+    flat = CALL | call_row(made, 0.0)
+    usage, cost = made.usage, made.cost
+    told = [flat[name] for name in ("bare", "error", "provider_request_id", "first_token")]
+    assert told == [made.bare, made.error, made.provider_id, made.first_token]
+    assert (flat["estimated"], flat["service_tier"]) == (usage.estimated, usage.service)
+    assert flat["image_output_tokens"] == usage.image_output
+    assert [flat[name] for name in COST_COLUMNS] == list(cost.amounts)
+    assert flat["cost"] == cost.total
+
+
+@pytest.mark.parametrize("name", MARKS)
+def test_each_mark_of_an_attempt_and_its_outcome_is_told_alone(name):
+    one = attempt(**({} if name == "degraded" else {name: True}))
+    flat = row(entry(Outcome((one,), one, degraded=name == "degraded")))
+    marks = flat["attempts"][0] | {"degraded": flat["degraded"]}
+    told = {key for key in ("served", "shadow", *MARKS) if marks[key]}
+    assert told == {"served", name}
+
+
+def test_what_a_request_brings_is_told():
+    origin = replace(entry().origin, key="k", session="s", stream=True, trace=f"00-{'7' * 32}-")
+    flat = row(replace(entry(), origin=origin, prompt_hash="abc"))
+    assert [flat[name] for name in ("key", "session", "stream", "prompt_hash")] == [
+        "k",
+        "s",
+        True,
+        "abc",
+    ]
+    assert flat["trace_id"] == "7" * 32
+    fitted = attempt(fitted=("-seed",))
+    assert row(entry(Outcome((fitted,), fitted)))["attempts"][0]["fitted"] == "-seed"
+    assert CHECK == {"reason": "", "confidence": None, "broken": False, "cost": 0}

@@ -24,8 +24,9 @@ def test_its_result_in_a_word(made, result):
 def test_its_row_says_whose_it_is():
     made = attempt(LARGE)
     flat = shadow_row(Shadow("entry-1", "waterfall", 9.5, made), made)
-    assert (flat["shadow_of"], flat["entry_id"], flat["started_at"]) == ("entry-1", "entry-1", 9.5)
-    assert [(each["tier"], each["shadow"]) for each in flat["attempts"]] == [("large", True)]
+    assert flat["shadow"] == {"entry_id": "entry-1", "started_at": 9.5}
+    (own,) = (each["attempt"] for each in flat["attempts"])
+    assert (own["tier"], own["shadow"]) == ("large", True)
 
 
 def test_a_share_of_the_ids_is_drawn_and_always_the_same():

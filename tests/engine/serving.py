@@ -8,6 +8,7 @@ from itertools import count
 
 import orjson
 from engine.scripted import Scripted, happen
+from sample_rows import whole_row as row
 
 from gateway.api.reply import PlainReply, StreamedReply
 from gateway.checks import all_checks
@@ -18,7 +19,6 @@ from gateway.core.money import Price
 from gateway.core.plan import Hold, Plan, Tier
 from gateway.core.recipes import Recipe
 from gateway.core.routing import Route, Speculation, make_plan
-from gateway.core.rows import row
 from gateway.core.session import Past
 from gateway.core.signals import measure
 from gateway.core.verdict import Bar, CheckSpec

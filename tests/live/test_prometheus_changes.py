@@ -97,7 +97,7 @@ async def stick(folder, client, firing):
         await ask(client, 20, **ask_for())
         while "WaterfallLedgerBehind" not in firing:  # noqa: ASYNC110 (nothing tells of it)
             await asyncio.sleep(0.2)
-        (waiting,) = folder.glob("*.spool/*.spool")
+        (waiting,) = folder.glob("*.spool/*.spool2")
         with waiting.open("r+b") as file:
             file.seek(-1000, os.SEEK_END)
             file.write(b"\0\0\0\0")

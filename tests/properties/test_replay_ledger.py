@@ -21,9 +21,9 @@ from properties.races import varied
 from properties.test_no_leak import flow
 from properties.test_no_leak_checks import examined
 from properties.weighed import weighed
+from sample_rows import record
 
 from gateway.core.errors import UpstreamDown
-from gateway.core.rows import row
 from gateway.store.histories import read_histories
 from gateway.store.schema import create_statements
 from gateway.store.sqlite import insert
@@ -39,7 +39,7 @@ def recorded(*entries):
         connection.row_factory = sqlite3.Row
         for statement in create_statements():
             connection.execute(statement)
-        assert insert(connection, [row(each) for each in entries]).new == len(entries)
+        assert insert(connection, [record(each) for each in entries]).new == len(entries)
         return [read_record(each) for each in read_histories(connection, "waterfall")]
 
 

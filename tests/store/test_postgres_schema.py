@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from operator import itemgetter
 
 import psycopg
 import pytest
 from sample_entries import entry, escalated
+from sample_rows import record
 
-from gateway.core.rows import row
-from gateway.store import flatten, postgres_schema, postgres_writer, schema
-from gateway.store.columns import blanks
+from gateway.store import columns, flatten, postgres_schema, postgres_writer, schema
 from gateway.store.connection import LedgerUnusable
-from gateway.store.flatten import reading
 from gateway.store.ledgers import ledger_at
 from gateway.store.postgres_schema import REQUEST_AT, Month, month_of, translate
 
@@ -102,10 +101,12 @@ def test_an_older_layout_becomes_what_a_new_one_is(postgres_home, monkeypatch, c
         monkeypatch.setattr(name.format("VERSION"), schema.VERSION + 1)
         later = {**schema.MIGRATIONS, schema.VERSION: steps}
         monkeypatch.setattr(name.format("MIGRATIONS"), later)
-    order = (*flatten.ORDER["attempt"], "why")
-    known = reading(order[2:], {**blanks("attempt"), "why": "not told"})
-    monkeypatch.setattr(flatten, "_attempt", known)
-    monkeypatch.setattr(postgres_writer, "ORDER", {**flatten.ORDER, "attempt": order})
+    order = (*columns.ORDER["attempt"], "why")
+    ordered = {**flatten._ordered, "attempt": itemgetter(*order[2:])}
+    monkeypatch.setattr(flatten, "_ordered", ordered)
+    blank = {**flatten.BLANKS["attempt"], "why": "not told"}
+    monkeypatch.setattr(flatten, "BLANKS", {**flatten.BLANKS, "attempt": blank})
+    monkeypatch.setattr(postgres_writer, "ORDER", {**columns.ORDER, "attempt": order})
     store = postgres_home.open()
     assert "had layout" in caplog.text
     after = replace(entry(), origin=replace(before.origin, entry_id="after"))
@@ -133,7 +134,7 @@ def test_a_step_that_fails_leaves_the_old_layout_whole(postgres_home, monkeypatc
 def at(iso):
     made = entry()
     began = datetime.fromisoformat(iso).replace(tzinfo=UTC).timestamp()
-    return row(replace(made, origin=replace(made.origin, started_at=began)))
+    return record(replace(made, origin=replace(made.origin, started_at=began)))
 
 
 @live
@@ -148,8 +149,8 @@ def test_requests_and_all_that_is_theirs_lie_in_their_month(postgres_home):
             suffixes = sorted(name.rpartition("_")[2].strip('"') for (name,) in parts)
             if table != "check_result":
                 assert suffixes == ["p202609", "p202610", "p202611", "p202611"], table
-        end = month_of(records[2]["started_at"]).start
-        assert writer.horizon(records[3]["started_at"]) == end
+        end = month_of(records[2]["request"]["started_at"]).start
+        assert writer.horizon(records[3]["request"]["started_at"]) == end
         while writer.expire(end):
             pass
         assert [month.suffix for month in writer.months()] == ["p202611"]

@@ -20,12 +20,13 @@ from sample_entries import (
     fallen_through,
     open_call,
 )
+from sample_rows import older, record, whole_row
 
-from gateway.core.rows import row
 from gateway.core.shadow import Shadow
 from gateway.store import read
 from gateway.store.columns import TABLES
 from gateway.store.connection import LedgerUnusable
+from gateway.store.flatten import record_of
 from gateway.store.histories import histories, routes
 from gateway.store.ledgers import ledger_at
 from gateway.store.owner import claim
@@ -53,16 +54,16 @@ def test_a_record_reads_back_as_it_was(home):
     assert store.flush()
     assert (store.state().written, store.state().malformed) == (len(KINDS), 0)
     for each in made:
-        record = row(each)
+        shape = whole_row(each)
         found = read.request(home.place, each.origin.request_id)
         for name in ("cost", "outcome", "stream", "escalations", "p_good", "started_at", "seconds"):
-            assert found[name] == record[name], name
-        assert found["unlike"] is record["unlike"]
-        own = [c for a in record["attempts"] for c in (*a["calls"], *a["checking"])]
+            assert found[name] == shape[name], name
+        assert found["unlike"] is shape["unlike"]
+        own = [c for a in shape["attempts"] for c in (*a["calls"], *a["checking"])]
         assert sorted(c["call_id"] for c in found["calls"]) == sorted(c["call_id"] for c in own)
         assert sum(c["cost"] for c in found["calls"]) == sum(c["cost"] for c in own)
-        assert [a["tier"] for a in found["attempts"]] == [a["tier"] for a in record["attempts"]]
-        checks = [len(a["checks"]) for a in record["attempts"]]
+        assert [a["tier"] for a in found["attempts"]] == [a["tier"] for a in shape["attempts"]]
+        checks = [len(a["checks"]) for a in shape["attempts"]]
         assert [len(a["checks"]) for a in found["attempts"]] == checks
     total = read.summary(home.place)
     assert (total.requests, total.cost) == (len(made), sum(each.cost for each in made))
@@ -71,7 +72,7 @@ def test_a_record_reads_back_as_it_was(home):
 
 
 def test_what_is_written_again_adds_nothing(home):
-    records = [row(kind()) for kind in KINDS]
+    records = [record(kind()) for kind in KINDS]
     assert kept(home, *records, records[0]).new == len(KINDS)
     before = everything(home)
     assert (kept(home, *records).known, kept(home, *records[::-1]).new) == (len(KINDS), 0)
@@ -94,8 +95,10 @@ BROKEN = (
 
 @pytest.mark.parametrize("broken", BROKEN, ids=range(len(BROKEN)))
 def test_a_record_that_cannot_be_written_costs_only_itself(home, broken):
-    good = [row(kind()) for kind in KINDS]
-    bad = row(entry()) | broken if broken else {}
+    good = [record(kind()) for kind in KINDS]
+    whole = record(entry())
+    own = {"request": whole["request"] | broken}
+    bad = whole | (broken if "attempts" in broken else own) if broken else {}
     done = kept(home, *good[:3], bad, *good[3:])
     assert (done.new, done.malformed) == (len(KINDS), 1)
     assert home.ask("SELECT count(*) FROM request") == [(len(KINDS),)]
@@ -124,7 +127,7 @@ def test_a_shadow_joins_its_request_once(home):
     assert [each["shadow"] for each in found["attempts"]] == [0, 1]
     assert (found["shadow_cost"], found["cost"]) == (shadow.attempt.spent, first.cost)
     assert store.state().duplicates == 1
-    lost = {"shadow_of": "nobody's", "attempts": [], "entry_id": "x", "started_at": 1.0}
+    lost = {"shadow": {"entry_id": "nobody's", "started_at": 1.0}, "attempts": []}
     assert kept(home, lost).malformed == 1
 
 
@@ -165,7 +168,9 @@ def test_several_processes_share_it(home):
     assert home.ask("SELECT count(*), count(DISTINCT entry_id), sum(cost) FROM request") == [
         (len(made), len(made), sum(each.cost for each in made))
     ]
-    calls = [c for each in made for a in row(each)["attempts"] for c in a["calls"] + a["checking"]]
+    calls = [
+        c for each in made for a in whole_row(each)["attempts"] for c in a["calls"] + a["checking"]
+    ]
     costs = sum(c["cost"] for c in calls)
     assert home.ask('SELECT count(*), sum(cost) FROM "call"') == [(len(calls), costs)]
 
@@ -176,7 +181,7 @@ def test_a_batch_and_its_offset_are_one_transaction(home):
 
     def dies(writer):
         with writer.transaction():
-            assert writer.insert([row(entry())]).new == 1
+            assert writer.insert([record(entry())]).new == 1
             writer.write_offset("s", 7)
             raise DiesError
 
@@ -227,8 +232,8 @@ def test_several_at_once_make_it_once(home):
 
 def test_a_record_of_an_older_version_is_taken(home):
     """What it lacks has the default that its column has."""
-    old = orjson.loads(orjson.dumps(row(entry(name="old"))))
+    old = older(entry(name="old"))
     for name in ("score", "decided", "met", "policy_start"):
         del old[name]
-    assert kept(home, old).new == 1
+    assert kept(home, record_of(orjson.dumps(old))).new == 1
     assert read.request(home.place, "old")["policy_start"] == ""

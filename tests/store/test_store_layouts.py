@@ -13,11 +13,13 @@ from pathlib import Path
 import orjson
 import pytest
 from sample_entries import entry
+from sample_rows import older, record
 
 from gateway.core.difficulty import Difficulty
-from gateway.core.rows import row
 from gateway.store import read
 from gateway.store.columns import ADDED
+from gateway.store.encode import encode
+from gateway.store.flatten import record_of
 from gateway.store.owner import claim
 from gateway.store.schema import MIGRATIONS, VERSION
 from gateway.store.spool import frame
@@ -130,7 +132,7 @@ def test_what_an_older_version_left_in_its_spool_is_taken_over(tmp_path):
     path = tmp_path / "ledger.db"
     old_ledger(path)
     owner = claim(tmp_path / "ledger.db.spool")
-    owner.segment(0).write_bytes(frame(RECORD_1))
+    (owner.folder / f"{owner.name}.000000.spool").write_bytes(frame(RECORD_1))
     os.close(owner.lock)
     with closing(open_store(path)) as store:
         assert (store.recovered.rows, store.state().malformed) == (1, 0)
@@ -146,7 +148,7 @@ def test_what_an_older_version_left_in_its_spool_is_taken_over(tmp_path):
 def test_a_record_of_layout_3_is_taken_over_with_nothing_made_up(tmp_path):
     path = tmp_path / "ledger.db"
     owner = claim(tmp_path / "ledger.db.spool")
-    owner.segment(0).write_bytes(frame(RECORD_3))
+    (owner.folder / f"{owner.name}.000000.spool").write_bytes(frame(RECORD_3))
     os.close(owner.lock)
     with closing(open_store(path)) as store:
         assert (store.recovered.rows, store.state().malformed) == (1, 0)
@@ -253,7 +255,11 @@ def test_a_layout_that_nobody_made_is_refused(tmp_path):
 
 def test_a_new_record_needs_all_that_is_old(tmp_path):
     """Only what later layouts have added may be missing."""
-    lacking = row(entry())
+    lacking = older(entry())
+    assert record_of(encode(lacking)) is not None
     del lacking["threshold"]
+    assert record_of(encode(lacking)) is None
+    lacking = record(entry())
+    del lacking["request"]["mode"]
     with closing(connect(tmp_path / "l.db")) as connection, transaction(connection):
         assert insert(connection, [lacking]).malformed == 1

@@ -16,18 +16,22 @@ from sample_entries import (
     fallen_through,
     open_call,
 )
+from sample_rows import older, record, whole_row
 
 from gateway.core.outcome import Outcome
 from gateway.core.rows import row
 from gateway.store import read
+from gateway.store.columns import ADDED, OWN, TABLES, blanks
 from gateway.store.drain import drain_segment, move_batch
+from gateway.store.encode import encode
+from gateway.store.flatten import BLANKS, record_of
 from gateway.store.schema import ATTEMPT, CALL, CHECK_RESULT, REQUEST
 from gateway.store.spool import Segment, frame
 from gateway.store.sqlite import (
     LedgerUnusable,
     connect,
     insert,
-    insert_request,
+    put_calls,
     transaction,
 )
 from gateway.store.sqlite_ledger import SqliteWriter
@@ -43,7 +47,7 @@ def test_an_entry_is_kept_whole(store):
     kept = escalated(name="abc")
     store.journal.append(kept, ())
     assert store.flush()
-    found, shape = read.request(store.path, "abc"), row(kept)
+    found, shape = read.request(store.path, "abc"), whole_row(kept)
     for name in REQUEST:
         assert found[name] == shape[name], name
     draft, served = found["attempts"]
@@ -55,8 +59,8 @@ def test_an_entry_is_kept_whole(store):
         "confidence": 0.31,
         "cost": 1_003,
     }
-    for each, record in zip(found["calls"], kept.calls, strict=True):
-        assert (each["call_id"], each["cost"]) == (record.call_id, record.cost.total)
+    for each, made in zip(found["calls"], kept.calls, strict=True):
+        assert (each["call_id"], each["cost"]) == (made.call_id, made.cost.total)
         assert (each["prompt_tokens"], each["cached_tokens"]) == (101, 17)
         assert (each["started_at"], each["purpose"]) == (kept.origin.started_at + 0.25, "serve")
         assert (each["entry_id"], each["request"]) == (kept.origin.entry_id, found["id"])
@@ -105,12 +109,12 @@ def test_a_check_s_calls_come_behind_its_attempt_s(store):
 
 
 def test_a_record_of_the_version_before_knows_no_scoring(store):
-    record = row(entry(name="old"))
-    del record["scoring"]
-    for each in record["attempts"]:
+    old = older(entry(name="old"))
+    del old["scoring"]
+    for each in old["attempts"]:
         del each["checking"]
     with closing(connect(store.path)) as connection, transaction(connection):
-        assert insert(connection, [record]).new == 1
+        assert insert(connection, [record_of(encode(old))]).new == 1
     assert len(read.request(store.path, "old")["calls"]) == 1
 
 
@@ -180,15 +184,28 @@ def test_batches_are_bounded(tmp_path, monkeypatch):
     assert moved == [3, 3, 1]
 
 
+def spoilt(**changes):
+    """A record of this version that has something else in its request's row."""
+    made = row(entry())
+    return orjson.dumps(made | {"request": made["request"] | changes})
+
+
 BROKEN = [
     b"no json",
     b"[1,2]",
     b"{}",
-    orjson.dumps(row(entry()) | {"cost": 2**63}),
-    orjson.dumps(row(entry()) | {"route": None}),
-    orjson.dumps(row(entry()) | {"route": ["a", "list"]}),
+    b'{"request":7}',
+    b'{"request":{}}',
+    spoilt(cost=2**63),
+    spoilt(route=None),
+    spoilt(route=["a", "list"]),
     orjson.dumps(row(entry()) | {"attempts": 7}),
     orjson.dumps(row(entry()) | {"attempts": [{}]}),
+    orjson.dumps(older(entry()) | {"cost": 2**63}),
+    orjson.dumps(older(entry()) | {"route": None}),
+    orjson.dumps(older(entry()) | {"route": ["a", "list"]}),
+    orjson.dumps(older(entry()) | {"attempts": 7}),
+    orjson.dumps(older(entry()) | {"attempts": [{}]}),
 ]
 
 
@@ -238,26 +255,52 @@ def test_a_place_that_cannot_be_written_says_so(tmp_path):
 
 def test_every_column_of_the_row_has_a_home(tmp_path):
     """A field that core adds to a row must be given a column, or be left out on purpose."""
-    shape = row(escalated())
+    shape = whole_row(escalated())
     assert set(shape) - set(REQUEST) == {"attempts", "prompt", "scoring"}
-    calls = shape["attempts"][0]["calls"][0]
-    assert set(calls) - set(CALL) == {"started"}
+    assert set(shape["attempts"][0]["calls"][0]) <= set(CALL)
     assert set(shape["attempts"][0]) - set(ATTEMPT) == {"calls", "checking", "checks"}
     assert set(shape["attempts"][0]["checks"][0]) <= set(CHECK_RESULT)
 
 
+def test_every_column_of_a_table_is_in_each_row_or_has_a_blank():
+    """What a row leaves out has a value: the one that it always had, or its table's default."""
+    shape = whole_row(examined())
+    first = shape["attempts"][0]
+    parts = (shape, first, (*first["calls"], *first["checking"])[0], first["checks"][0])
+    for table, part in zip(TABLES, parts, strict=True):
+        assert set(OWN[table]) <= set(part), table
+    for layout, tables in ADDED.items():
+        for table in tables if layout > 8 else ():
+            given = {name: blanks(table)[name] for name in tables[table] if name in BLANKS[table]}
+            assert given == {name: BLANKS[table][name] for name in given}
+
+
+def test_what_a_newer_version_has_added_is_left_out(store):
+    """One that went back to this version finds records of its own spool with columns too many."""
+    newer = row(entry(name="newer", scoring=(call(),)))
+    (one,) = newer["attempts"]
+    for part in (newer["request"], newer["scoring"][0], one["attempt"], one["calls"][0]):
+        part["of_tomorrow"] = 7
+    one["checks"] = [{"check": "c", "result": "pass", "seconds": 0.5, "of_tomorrow": 7}]
+    store._spool.append(orjson.dumps(newer))
+    assert store.flush()
+    found = read.request(store.path, "newer")
+    assert (len(found["calls"]), len(found["attempts"][0]["checks"])) == (2, 1)
+    assert store.state().malformed == 0
+
+
 def insert_then_fail(connection):
     with transaction(connection):
-        insert(connection, [row(entry())])
-        insert_request(connection, {})
+        insert(connection, [record(entry())])
+        put_calls(connection, {}, [])
 
 
 def test_a_failed_batch_leaves_the_connection_usable(tmp_path):
     with closing(connect(tmp_path / "l.db")) as connection:
         with transaction(connection):
-            done = insert(connection, [row(entry()), {"bad": 1}, row(entry())])
+            done = insert(connection, [record(entry()), {"bad": 1}, record(entry())])
         assert (done.new, done.malformed) == (2, 1)
-        with pytest.raises(KeyError):
+        with pytest.raises(sqlite3.IntegrityError):
             insert_then_fail(connection)
         assert connection.execute("SELECT count(*) FROM request").fetchone() == (2,)
 

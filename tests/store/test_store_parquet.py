@@ -10,8 +10,8 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 from sample_entries import cancelled, entry, escalated, examined, failed
+from sample_rows import record
 
-from gateway.core.rows import row
 from gateway.store import parquet
 from gateway.store.days import EXPORTED, day_of, days_before, rows, start_of, totals
 from gateway.store.deletion import delete_exported
@@ -28,7 +28,7 @@ KINDS = (entry, escalated, cancelled, failed, examined)
 
 def on(day, kind=entry, seconds=0.0):
     made = kind()
-    return row(replace(made, origin=replace(made.origin, started_at=start_of(day) + seconds)))
+    return record(replace(made, origin=replace(made.origin, started_at=start_of(day) + seconds)))
 
 
 def put(home, *records):

@@ -24,10 +24,10 @@ def test_old_requests_go_with_all_that_is_theirs_and_their_roll_ups_stay(home):
     old = at(0, escalated, prompt=None)
     young = at(70 * DAY, examined)
     put(home, old, young)
-    for record in (old, young):
-        values = (record["entry_id"], "small", "user", 1.0, START)
+    for entry_id in (each["request"]["entry_id"] for each in (old, young)):
+        values = (entry_id, "small", "user", 1.0, START)
         home.tell("INSERT INTO label VALUES (?, ?, ?, ?, ?)", *values)
-        home.tell("INSERT INTO prompt VALUES (?, ?, ?)", record["entry_id"], FAR, "{}")
+        home.tell("INSERT INTO prompt VALUES (?, ?, ?)", entry_id, FAR, "{}")
     before = as_rolled(home)
     with home.writer() as writer:
         while tidying(START + 71 * DAY, 30 * DAY).tidy(writer):
@@ -35,7 +35,7 @@ def test_old_requests_go_with_all_that_is_theirs_and_their_roll_ups_stay(home):
     for table in ("request", "attempt", '"call"', "label", "prompt"):
         rows = home.ask(f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608
         assert rows == {"attempt": 1, '"call"': 2}.get(table, 1), table
-    assert home.ask("SELECT entry_id FROM request") == [(young["entry_id"],)]
+    assert home.ask("SELECT entry_id FROM request") == [(young["request"]["entry_id"],)]
     assert as_rolled(home) == before
     # A row that is this late is in no roll-up: its hour's requests cannot be added up any more.
     put(home, at(5))

@@ -23,8 +23,9 @@ from sample_entries import (
     failed,
     open_call,
 )
+from sample_rows import record
 
-from gateway.core.rows import row
+from gateway.core.blank_rows import REQUEST
 from gateway.core.shadow import Shadow, shadow_row
 from gateway.store import rollups
 from gateway.store.ledgers import ledger_at
@@ -41,7 +42,7 @@ FAR = START * 2.0
 def at(seconds, kind=entry, **more):
     """A record of a request that began so many seconds after START."""
     made = kind(**more)
-    return row(replace(made, origin=replace(made.origin, started_at=START + seconds)))
+    return record(replace(made, origin=replace(made.origin, started_at=START + seconds)))
 
 
 def put(home, *records):
@@ -64,14 +65,15 @@ def summed(home, name):
 def as_records(records):
     """What the hours of some records come to, added up here."""
     found = {}
-    for record in records:
-        key = (int(record["started_at"] // HOUR) * HOUR, *(record[name] for name in KEYS[1:]))
+    for each in records:
+        own = REQUEST | each["request"]
+        key = (int(own["started_at"] // HOUR) * HOUR, *(own[name] for name in KEYS[1:]))
         sums = found.setdefault(key, dict.fromkeys(("requests", "cost", "calls", "serve_cost"), 0))
-        serving = [c for a in record["attempts"] for c in a["calls"]]
+        serving = [c for a in each["attempts"] for c in a["calls"]]
         sums["requests"] += 1
-        sums["cost"] += record["cost"]
+        sums["cost"] += own["cost"]
         sums["serve_cost"] += sum(c["cost"] for c in serving)
-        sums["calls"] += len(serving) + sum(len(a["checking"]) for a in record["attempts"])
+        sums["calls"] += len(serving) + len(checking(each))
     return found
 
 
@@ -97,8 +99,8 @@ def test_an_hour_that_is_over_is_added_up_and_one_that_is_not_is_read_as_it_is(h
     assert summed(home, "check_cost") == sum(c["cost"] for r in records for c in checking(r)) > 0
 
 
-def checking(record):
-    return [call for attempt in record["attempts"] for call in attempt["checking"]]
+def checking(made):
+    return [call for attempt in made["attempts"] for call in attempt.get("checking", ())]
 
 
 def test_every_sum_is_the_tables_own(home):
@@ -126,12 +128,12 @@ def test_what_comes_late_makes_its_hour_due_again(home):
     """Replayed rows, a shadow's attempt, and what a killed process left."""
     first = entry(name="r")
     first = replace(first, origin=replace(first.origin, started_at=START + 5.0))
-    put(home, row(first))
+    put(home, record(first))
     roll_all(home)
     shadow = Shadow(
         first.origin.entry_id, "waterfall", START + 9.0, attempt(SMALL, DEFER, calls=(call(SMALL),))
     )
-    put(home, row(first), shadow_row(shadow, shadow.attempt))
+    put(home, record(first), shadow_row(shadow, shadow.attempt))
     assert summed(home, "shadow_cost") == shadow.attempt.spent
     mark = Mark(open_call(entry_id="late", opened_at=START + 11.0), None)
     with home.writer() as writer, writer.transaction():
@@ -141,7 +143,7 @@ def test_what_comes_late_makes_its_hour_due_again(home):
     assert roll_all(home) == 1
     assert (summed(home, "requests"), summed(home, "shadow_cost")) == (2, shadow.attempt.spent)
     assert home.ask("SELECT sum(unsettled_calls), sum(calls) FROM rollup_hour") == [(1, 3)]
-    put(home, row(first), shadow_row(shadow, shadow.attempt))
+    put(home, record(first), shadow_row(shadow, shadow.attempt))
     assert roll_all(home) == 0
 
 

@@ -6,8 +6,8 @@ import os
 from contextlib import closing
 
 from sample_entries import DEFER, SMALL, attempt, call, entry, open_call
+from sample_rows import record
 
-from gateway.core.rows import row
 from gateway.core.shadow import Shadow, drawn, shadow_row
 from gateway.store import read
 from gateway.store.owner import claim
@@ -50,11 +50,11 @@ def test_what_never_left_owes_nothing_and_leaves_no_row(store):
 def test_twice_is_once_and_without_its_request_it_is_nothing(tmp_path):
     kept = entry()
     flat = shadow_row(shadow := shadow_of(kept), shadow.attempt)
-    lost = {**flat, "shadow_of": "nobody's"}
+    lost = {**flat, "shadow": {**flat["shadow"], "entry_id": "nobody's"}}
     with closing(connect(tmp_path / "l.db")) as connection, transaction(connection):
-        done = insert(connection, [lost, row(kept), flat, flat])
+        done = insert(connection, [lost, record(kept), flat, flat])
         assert (done.new, done.known, done.malformed) == (2, 1, 1)
-        again = insert(connection, [row(kept), flat])
+        again = insert(connection, [record(kept), flat])
         assert (again.new, again.known) == (0, 2)
     with closing(connect(tmp_path / "l.db")) as connection:
         costs = connection.execute("SELECT shadow_cost FROM request").fetchall()

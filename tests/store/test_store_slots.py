@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from sample_entries import call, open_call
 
+from gateway.core.blank_rows import CALL
 from gateway.core.money import NANO, TOKEN_CAP, Price, Usage
 from gateway.core.ports import OpenCall
 from gateway.core.rows import COST_COLUMNS, call_row
@@ -91,7 +92,7 @@ def test_the_largest_call_fits_its_slot(slots):
     slots.open(neighbour := open_call(8))
     first, second = read_marks(slots.path).marks
     assert (first.call, second.call) == (asked, neighbour)
-    row = call_row(largest)
+    row = CALL | call_row(largest, 0.0)
     kinds = {name: row[name] for name in ("cost", "audio_output_tokens", *COST_COLUMNS)}
     assert {name: first.settled[name] for name in kinds} == kinds
 
@@ -110,7 +111,7 @@ def test_every_value_of_a_settling_is_the_one_of_the_call_s_row(slots):
     )
     slots.settle(slots.open(open_call(1)), record)
     (mark,) = read_marks(slots.path).marks
-    row = call_row(record) | {"first_token": 0.123457, "seconds": 0.765432}
+    row = CALL | call_row(record, 0.0) | {"first_token": 0.123457, "seconds": 0.765432}
     assert mark.settled == {name: row[name] for name in mark.settled}
     assert len(mark.settled) == 19 + len(COST_COLUMNS)
 

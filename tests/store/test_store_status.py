@@ -9,6 +9,8 @@ from pathlib import Path
 
 from sample_entries import call, entry, escalated, open_call
 
+from gateway.core.rows import row
+from gateway.store.encode import encode
 from gateway.store.owner import claim
 from gateway.store.schema import VERSION
 from gateway.store.slots import Slots
@@ -44,7 +46,7 @@ def test_what_waits_of_the_living_and_of_the_dead(home):
     spool = Spool(dead)
     first, *rest = (entry() for _ in range(3))
     for each in (first, *rest):
-        spool.append(b"{" + f'"started_at": {each.origin.started_at}'.encode() + b"}")
+        spool.append(encode(row(each)))
     Slots(dead.slots).open(open_call())
     spool.close()
     dead.segment(1).write_bytes(dead.segment(1).read_bytes() + b"\xffWhalf")
