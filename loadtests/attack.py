@@ -73,7 +73,7 @@ def candidates(scorer: LinearScorer, count: int, draw: random.Random) -> list[st
     names = [name for name in lexicon.rows if name.isalpha()]
     rows = np.array([lexicon.rows[name] for name in names])
     slopes = np.array([slope for slope, _ in scorer.calibration])
-    weights = lexicon.words[lexicon.terms[rows], :-1] * slopes
+    weights = lexicon.words[rows, :-2] * slopes
     gains = weights[:, 1:].max(1) - weights[:, 0]
     pulls = clusters.heads * slopes
     pull = pulls[:, 1:].max(1) - pulls[:, 0]

@@ -153,7 +153,7 @@ def _scorer(manifest: Mapping[str, Any], arrays: Mapping[str, Any]) -> LinearSco
     weights = np.hstack([idf * parts["terms"], idf * idf])
     return LinearScorer(
         label=str(manifest["label"]),
-        lexicon=lexicon(static(), names, weights),
+        lexicon=lexicon(static(), names, weights, parts["mean"]),
         clusters=_clusters(manifest, parts),
         intercept=parts["intercept"],
         calibration=calibration,

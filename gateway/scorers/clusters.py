@@ -68,7 +68,6 @@ class Nearness:
         )
         self._kind = _kind(clusters)
         self._pack = Struct(f"{4 * VIEWS}{np.dtype(self._kind).char}").pack
-        self._mean = clusters.mean.astype(self._kind)
         with np.errstate(over="ignore"):  # nobody has looked yet whether it is within bounds
             self._towards = (towards * clusters.sharpness).astype(self._kind)
             self._heads = clusters.heads.astype(self._kind)
@@ -79,9 +78,12 @@ class Nearness:
             for each in (clusters.middle, clusters.scale, -clusters.cap, clusters.cap)
         ]
 
-    def weigh(self, marks: Array, vectors: NDArray[Any]) -> tuple[list[list[float]], float]:
+    def weigh(
+        self, marks: Array, vectors: NDArray[Any], along: Iterable[float]
+    ) -> tuple[list[list[float]], float]:
         """Return (VIEWS, H) weights and the first view's squared distance to its nearest centre.
-        `marks` are (COUNTED, VIEWS) counters, which are scaled in place; `vectors` (VIEWS, D)."""
+        `marks` are (COUNTED, VIEWS) counters, which are scaled in place; `vectors` (VIEWS, D),
+        `along` their products with the mean."""
         middle, scale, least, most = self._scaling
         marks -= middle
         marks *= scale
@@ -90,7 +92,7 @@ class Nearness:
         vectors = vectors.astype(self._kind, copy=False)
         factors = self._factors(
             np.vecdot(vectors, vectors).tolist(),
-            vectors.dot(self._mean).tolist(),
+            along,
             _ONES.dot(marks * marks).tolist(),
         )
         parts = (vectors * factors[:, :1], marks.T, factors[:, 1:])

@@ -30,6 +30,9 @@ STANDING: Final = (
 """What stands in the first rows: strangers by their length, and numbers by their shapes. No word of
 a text holds such a mark."""
 
+_PARTS: Final = 2.0**24
+_APART, _LAPPED = APART.T.copy(), LAPPED.T.copy()
+
 
 class _Rows(dict[bytes, int]):
     """Word to row; a number has the row of its shape, a word that is not there a stranger's."""
@@ -54,11 +57,13 @@ class Lexicon:
 
     `traits` is (W, 1 + TRAITS + dimensions): 1, a word's traits and its static vector, all of them
     whole numbers, so that a text's sums are exact. `terms`, (W,), is the term that a word stands
-    as: its own, or that of a stranger of its length. `words` is (N, T).
+    as: its own, or that of a stranger of its length. `words`, (W, T + 1), has that term's weights,
+    and the product of the word's vector with the clusters' mean.
 
     A pair is `first * many + second`, with N in `many`, an array of one. `keys`, rising, are the
     pairs that somebody knows and what is one less than each: where a pair would stand among them
-    says whether it is one, and is its row of `pairs`, (keys + 1, T), which is 0 where it is not.
+    says whether it is one, and is its row of `pairs`, (keys + 1, T + 1), which is 0 where it is
+    not.
     """
 
     rows: Mapping[bytes, int]
@@ -70,7 +75,7 @@ class Lexicon:
     many: Ids
 
     def sums(self, reading: Reading) -> tuple[Floats, list[list[float]]]:
-        """Add up each view of a text: (VIEWS, 1 + TRAITS + dimensions), and (VIEWS, T) of terms.
+        """Add up each view of a text: (VIEWS, 1 + TRAITS + dimensions), and (VIEWS, T + 1).
         A pair is in the views that hold both its words."""
         words, spans = reading.cut, reading.spans
         size, views = len(words), len(spans)
@@ -80,17 +85,16 @@ class Lexicon:
         ids = np.fromiter(map(self.rows.__getitem__, words), np.int64, size)
         start, stop = (spans[1][0], spans[2][1]) if views > 1 else (0, size)
         if views == 3:
-            held = LAPPED.repeat((stop, start - stop, size - start), 1)
+            held = _LAPPED.repeat((stop, start - stop, size - start), 0)
         else:
-            held = APART.repeat((start, stop - start, size - stop), 1)
+            held = _APART.repeat((start, stop - start, size - stop), 0)
         # As products: many times quicker than reduceat. 32 bits are enough for whole numbers. (The
         # method has half the operator's overhead, here and elsewhere.)
-        traits = held.dot(self.traits.take(ids, 0).astype(np.float32))
-        ids = self.terms.take(ids)
-        weights, pairs = self.words.take(ids, 0), self._pairs_of(ids)
+        traits = held.T.dot(self.traits.take(ids, 0).astype(np.float32))
+        weights, pairs = self.words.take(ids, 0), self._pairs_of(self.terms.take(ids))
         first = weights[:-1]
         first += pairs
-        terms: list[list[float]] = held.astype(np.float64).dot(weights).tolist()
+        terms: list[list[float]] = held.astype(np.float64).T.dot(weights).tolist()
         if views > 1 and 0 < stop < size:
             # The pair of the last word before `stop` is with one that is not in these views.
             across: list[float] = pairs[stop - 1].tolist()
@@ -106,10 +110,11 @@ class Lexicon:
         return self.pairs.take(self.keys.searchsorted(pairs), 0)
 
 
-def lexicon(static: Static, terms: Sequence[bytes], weights: Array) -> Lexicon:
+def lexicon(static: Static, terms: Sequence[bytes], weights: Array, mean: Array) -> Lexicon:
     """Build a lexicon of every word that has a static vector, a weight, or a place in a list.
 
-    `terms` are N different words, and pairs as two words with a space between; `weights` is (N, T).
+    `terms` are N different words, and pairs as two words with a space between; `weights` is (N, T),
+    `mean` that of Clusters.
     Raises ValueError for a term that is neither.
     """
     split = [term.split(b" ") for term in terms]
@@ -127,13 +132,16 @@ def lexicon(static: Static, terms: Sequence[bytes], weights: Array) -> Lexicon:
         place if place >= 0 else places[stranger(name)]
         for place, name in zip(own, names, strict=True)
     ]
-    words = np.zeros((len(places), weights.shape[1]))
+    by_term = np.zeros((len(places), weights.shape[1]))
     alone = [place for place, parts in enumerate(split) if len(parts) == 1]
-    words[[places[terms[place]] for place in alone]] = weights[alone]
+    by_term[[places[terms[place]] for place in alone]] = weights[alone]
+    # Whole parts of a number, so that their sums are exact: alike in whatever order they are added.
+    along = np.round((traits[:, 1 + len(TRAITS) :] @ mean) * _PARTS) / _PARTS
+    words = np.hstack((by_term[as_terms], along[:, None]))
     both = [place for place, parts in enumerate(split) if len(parts) == 2]
     known = np.array([places[split[p][0]] * len(places) + places[split[p][1]] for p in both], int)
     keys = np.union1d(known, known - 1)
-    pairs = np.zeros((len(keys) + 1, weights.shape[1]))
-    pairs[keys.searchsorted(known)] = weights[both]
+    pairs = np.zeros((len(keys) + 1, words.shape[1]))
+    pairs[keys.searchsorted(known), :-1] = weights[both]
     many = np.array([len(places)])
     return Lexicon(_Rows(names), traits, np.array(as_terms, np.int64), words, keys, pairs, many)

@@ -119,8 +119,8 @@ class LinearScorer:
         terms, weights, *_ = self._weighed(reading)
         return [
             [
-                always + near + own * _share(view[-1])
-                for always, near, own in zip(self._always, like, view[:-1], strict=True)
+                always + near + own * _share(view[-2])
+                for always, near, own in zip(self._always, like, view[:-2], strict=True)
             ]
             for view, like in zip(terms, weights, strict=True)
         ]
@@ -133,12 +133,13 @@ class LinearScorer:
     def _weighed(
         self, reading: Reading
     ) -> tuple[list[list[float]], list[list[float]], list[float], float]:
-        """Return each view's T sums of terms and H weights of clusters, the whole text's watched
-        counters, and the distance to its cluster."""
+        """Return each view's T + 1 sums of `lexicon` and H weights of clusters, the whole text's
+        watched counters, and the distance to its cluster."""
         sums, terms = self.lexicon.sums(reading)
         marks = counters(reading, sums[:, :_TALLY].T)
         watched = marks[:, 0].take(self._watched).tolist()
-        weights, nearest = self._near.weigh(marks, sums[:, _TALLY:])
+        along = [view[-1] for view in terms]
+        weights, nearest = self._near.weigh(marks, sums[:, _TALLY:], along)
         views = len(reading.spans)
         return terms[:views], weights[:views], watched, nearest
 
@@ -151,7 +152,7 @@ class LinearScorer:
         chosen: tuple[float, ...] = ()
         curves = self._curves
         for view, near in zip(terms, weights):  # noqa: B905 (hot)
-            share = _share(view[-1])
+            share = _share(view[-2])
             chances = []
             for head, (down, at) in enumerate(curves):
                 fall = down * (near[head] + view[head] * share) + at

@@ -61,7 +61,9 @@ def test_weights_are_those_of_the_formula(sharpness, within, counted):
         counters = draw.random((VIEWS, len(COUNTERS))) * 3
         vectors = draw.integers(-500, 500, (VIEWS, DIMENSIONS)).astype(np.float32)
         vectors[2] = 0  # of a text that has no word with a vector
-        weights, nearest = near.weigh(counters[:, AS_COUNTED].T.copy(), vectors)
+        weights, nearest = near.weigh(
+            counters[:, AS_COUNTED].T.copy(), vectors, (vectors @ clusters.mean).tolist()
+        )
         expected = [plainly(clusters, *each) for each in zip(counters, vectors, strict=True)]
         assert np.abs(np.array(weights) - [each[0] for each in expected]).max() < within
         assert nearest == pytest.approx(expected[0][1], abs=max(within, 1e-12) * 100)
