@@ -204,13 +204,13 @@ def judge(
     next tier that is not expected to do better by `min_gain` is not worth calling, unless the reply
     is broken.
     """
-    failed = []
+    failed = None
     for item in evidence:
         finding = item.finding
         if finding.result == "fail":
             if finding.broken:
                 return Verdict(False, finding.reason, 0.0, broken=True)
-            failed.append(finding)
+            failed = failed or finding
     combiner = bar.combiner
     if combiner is None:
         return _by_the_least(bar, evidence, next_good)
@@ -223,7 +223,7 @@ def judge(
         return _by_the_least(bar, others, next_good)
     weighed = combiner.weigh(said, own_good, next_good)
     stated = [item.finding.confidence for item in others if item.finding.confidence is not None]
-    reason = failed[0].reason if failed else "low_confidence"
+    reason = failed.reason if failed else "low_confidence"
     return _at_the_bar(bar, min([weighed.own, *stated]), weighed.next, reason)
 
 
