@@ -36,7 +36,7 @@ class CountTokens:
         known_as = id_of(scope, own_id)
         ids = [*headers.ids(known_as), *id_headers(MESSAGES, known_as)]
         service = self._switch.service
-        with service.in_flight, Place(self._switch.room, receive) as place:
+        with Place(self._switch.room, service.in_flight, receive) as place:
             try:
                 key = identify(scope, service.keys)
                 place.look()

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from gateway.api.http import Message, Receive
+from gateway.api.service import InFlight
 from gateway.core.errors import Overloaded
 from gateway.core.room import Room
 
@@ -15,20 +16,22 @@ COME_BACK = 1.0
 
 
 class Place:
-    """One request's place in a room, from when it is taken to the end of the context.
+    """One request's place in a room, from when it is taken to the end of the context; within that
+    it is `under_way`.
 
     It is taken when the body is here: a client that is slow with it, on purpose or not, keeps
     nobody else out. Until then a request is charged for the bytes that have come, and no more.
     """
 
-    __slots__ = ("_receive", "_room", "_size", "_taken")
+    __slots__ = ("_receive", "_room", "_size", "_taken", "_under_way")
 
-    def __init__(self, room: Room, receive: Receive) -> None:
-        self._room, self._receive = room, receive
+    def __init__(self, room: Room, under_way: InFlight, receive: Receive) -> None:
+        self._room, self._under_way, self._receive = room, under_way, receive
         self._size = 0
         self._taken = False
 
     def __enter__(self) -> Self:
+        self._under_way.count += 1
         return self
 
     def look(self) -> None:
@@ -51,6 +54,7 @@ class Place:
         self._room.give_back(self._size)
         if self._taken:
             self._room.leave()
+        self._under_way.leave()
 
     async def receive(self) -> Message:
         """Receive a message of the client's. Raises Overloaded for more of a body than there is

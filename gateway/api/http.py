@@ -15,7 +15,7 @@ from gateway.core.errors import (
     NotReady,
     UnsupportedMedia,
 )
-from gateway.core.room import CAPS, Caps
+from gateway.core.room import CAPS, LEAST_CONTAINERS, Caps
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -88,7 +88,7 @@ async def read_json(
 def json_object(data: bytes, caps: Caps = CAPS) -> dict[str, Any]:
     """Read a body's JSON. Raises BadRequest for what is no JSON, no object, or one of so many
     pieces that reading it would hold up everybody else."""
-    if len(data) > caps.containers:
+    if len(data) > LEAST_CONTAINERS and len(data) > caps.containers:
         _refuse_sprawl(data, caps.containers)
     try:
         body = orjson.loads(data)

@@ -63,9 +63,9 @@ def in_mode(asked: Overrides, mode: Mode) -> Overrides:
     return change_overrides(asked, mode=mode)
 
 
-def within(asked: Overrides, limits: Limits | None) -> Overrides:
+def within(asked: Overrides, limits: Limits) -> Overrides:
     """Lower a ceiling to what the key may spend on one request."""
-    most = None if limits is None else limits.request
+    most = limits.request
     if most is None:
         return asked
     return replace(asked, ceiling=most if asked.ceiling is None else min(most, asked.ceiling))

@@ -63,7 +63,7 @@ class PassThrough:
         at, own_id = self._clocks.monotonic(), self._clocks.new_id()
         known_as = request_id(scope, own_id)
         service = self._switch.service
-        with service.in_flight, Place(self._switch.room, receive) as place:
+        with Place(self._switch.room, service.in_flight, receive) as place:
             try:
                 key = self._admit(scope, service)
                 place.look()

@@ -62,12 +62,15 @@ def plan_job(service: Service, clocks: Clocks, arrival: Arrival, body: dict[str,
     """Parse, measure, score and plan. Raises GatewayError with what the client should change."""
     scope, key, dialect = arrival.scope, arrival.key, arrival.dialect
     request = read_request(dialect, scope, body, service.caps)
-    request = resting(request, arrival.kept_at, key.name)
+    if request.native is not None:
+        request = resting(request, request.native, arrival.kept_at, key.name)
     model = request.model
     route, tier = service.resolve(model, key)
     asked = overrides.read(scope, key, tier.name if tier else None)
-    require_thresholds(route, asked.thresholds or ())
-    asked = overrides.within(asked, key.limits)
+    if asked.thresholds:
+        require_thresholds(route, asked.thresholds)
+    if key.limits is not None:
+        asked = overrides.within(asked, key.limits)
     session = overrides.session(scope)
     who = Conversation(request, key.name, session)
     mode, chance = _mode(route, asked, session or key.name, who)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -70,6 +69,10 @@ class InFlight:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Count one out."""
         self.count -= 1
         if self._idle is not None and not self.count:
             self._idle.set()
@@ -87,7 +90,7 @@ async def no_connections() -> None:
     """Open none ahead of use."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Service:
     """Everything that requests need of one configuration.
 
@@ -128,6 +131,24 @@ class Service:
     figures: Callable[[], dict[str, Mapping[tuple[str, ...], float]]] = dict
     caps: Caps = CAPS
     warm: Callable[[], Coroutine[Any, Any, None]] = no_connections
+    _homes: Mapping[str, Sequence[tuple[Route, Tier]]] = field(init=False, repr=False)
+    """The routes that each tier is in."""
+    _alone: Mapping[str, tuple[Route, Tier]] = field(init=False, repr=False)
+    """The tiers of no route, each in one that is its own."""
+
+    def __post_init__(self) -> None:
+        """Find once where each name leads."""
+        homes = {
+            name: [(route, tier) for route in self.routes.values() if route.tier(name)]
+            for name, tier in self.tiers.items()
+        }
+        alone = {
+            name: (Route(name, (tier,), thresholds=()), tier)
+            for name, tier in self.tiers.items()
+            if not homes[name]
+        }
+        object.__setattr__(self, "_homes", homes)
+        object.__setattr__(self, "_alone", alone)
 
     def scorer_label(self, route: str) -> str:
         """Return the `name@version` of the scorer that decides for a route."""
@@ -166,23 +187,6 @@ class Service:
             if allowed is None or home.name in allowed:
                 return home, tier
         return None if allowed is not None else self._alone.get(target)
-
-    @cached_property
-    def _homes(self) -> Mapping[str, Sequence[tuple[Route, Tier]]]:
-        """The routes that each tier is in."""
-        return {
-            name: [(route, tier) for route in self.routes.values() if route.tier(name)]
-            for name, tier in self.tiers.items()
-        }
-
-    @cached_property
-    def _alone(self) -> Mapping[str, tuple[Route, Tier]]:
-        """The tiers of no route, each in one that is its own."""
-        return {
-            name: (Route(name, (tier,), thresholds=()), tier)
-            for name, tier in self.tiers.items()
-            if not self._homes[name]
-        }
 
 
 class Switch:

@@ -15,6 +15,7 @@ from gateway.api.wire import parse
 from gateway.core.chat import ChatRequest, Delta
 from gateway.core.errors import BadRequest, GatewayError
 from gateway.core.money import Usage
+from gateway.core.native import NativeRequest
 from gateway.core.outcome import Outcome
 from gateway.core.room import Caps
 from gateway.dialects.dialect import Dialect, Telling
@@ -33,15 +34,12 @@ def read_request(
     return ChatRequest(parse(dict(request.body), caps).body, request.native)
 
 
-def resting(request: ChatRequest, kept_at: str, key: str) -> ChatRequest:
-    """Return a request that goes on from what the upstream `kept_at` keeps.
+def resting(request: ChatRequest, native: NativeRequest, kept_at: str, key: str) -> ChatRequest:
+    """Return a request, `native` as it came, that goes on from what the upstream `kept_at` keeps.
 
     Raises BadRequest for a conversation, where keys tell clients apart: it lies with the upstream
     under one account, and whose it is is not known there.
     """
-    native = request.native
-    if native is None:
-        return request
     if key and "conversation" in native.only:
         raise BadRequest(
             "conversation is not served to clients with keys: those that an upstream keeps are not "

@@ -49,7 +49,8 @@ def reckon(route: Route, outcome: Outcome, prompt_estimate: int) -> Baseline:
         return Baseline(tier.name, policy=policy, price=tier.price.digest)
     added = _added(served, escalated=outcome.escalated)
     wanted = recipe_tokens(tier.recipe) if policy == "same_prompt" else 0
-    told = used.prompt if served.said_again else _first_told(outcome, served)
+    alone = served.said_again or len(outcome.attempts) == 1
+    told = used.prompt if alone else _first_told(outcome, served)
     if served.tier.name == tier.name and added == wanted and told == used.prompt:
         usage = used
         basis: Basis = "estimated" if used.estimated else "measured"

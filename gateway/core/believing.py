@@ -44,10 +44,10 @@ def believed(
     """
     if told is None:
         return Usage(prompt, said(), estimated=True)
-    least = 1 if choices else 0
+    least, most = (1, choices) if choices else (0, 1)
     window = MOST_READ if context is None else ROUNDS * context
-    if not least <= told.prompt <= min(MOST_READ, window):
+    if not least <= told.prompt <= window or told.prompt > MOST_READ:
         told = replace(told, prompt=prompt, **_NO_PARTS_READ, estimated=True)
-    if not least <= told.completion <= max(1, choices) * min(MOST_SAID, window):
+    if not least <= told.completion <= most * window or told.completion > most * MOST_SAID:
         told = replace(told, completion=said(), **_NO_PARTS_SAID, estimated=True)
     return told

@@ -19,20 +19,16 @@ class Breaker:
     healthier time close it. `failures` of 0 never open it. Times are monotonic seconds.
     """
 
-    __slots__ = ("_failed", "_generation", "_most", "_open", "_pause", "_probing", "until")
+    __slots__ = ("_failed", "_generation", "_most", "_pause", "_probing", "closed", "until")
 
     def __init__(self, failures: int = 5, pause: float = 5.0) -> None:
         self._most, self._pause = failures, pause
         self._failed = 0
         self._generation = 0
-        self._open = self._probing = False
+        self.closed, self._probing = True, False
+        """Is all well?"""
         self.until = 0.0
         """When it may be asked again, where it is open."""
-
-    @property
-    def closed(self) -> bool:
-        """Is all well?"""
-        return not self._open
 
     @property
     def ticket(self) -> int:
@@ -41,18 +37,18 @@ class Breaker:
 
     def state(self, now: float) -> BreakerState:
         """Return how it stands; half open is also what waits for somebody to probe with."""
-        if not self._open:
+        if self.closed:
             return "closed"
         return "half_open" if self._probing or now >= self.until else "open"
 
     def allows(self, now: float) -> bool:
         """Would a call be let through? Nothing is changed."""
-        return not self._open or (now >= self.until and not self._probing)
+        return self.closed or (now >= self.until and not self._probing)
 
     def enter(self, now: float) -> int | None:
         """Let a call through, if one may go: returns its ticket, with which its end is to be told
         to `succeed`, `fail` or `leave`."""
-        if self._open:
+        if not self.closed:
             if self._probing or now < self.until:
                 return None
             self._probing = True
@@ -63,7 +59,7 @@ class Breaker:
         if ticket != self._generation:
             return False
         self._failed = 0
-        if not self._open:
+        if self.closed:
             return False
         self._turn(is_open=False)
         return True
@@ -73,7 +69,7 @@ class Breaker:
         if ticket != self._generation:
             return False
         self._failed += 1
-        if not self._open and not 0 < self._most <= self._failed:
+        if self.closed and not 0 < self._most <= self._failed:
             return False
         self.until = now + self._pause
         self._turn(is_open=True)
@@ -86,10 +82,10 @@ class Breaker:
 
     def rest(self, until: float) -> None:
         """Open it until then: it was told to stay away."""
-        self.until = max(until, self.until) if self._open else until
+        self.until = until if self.closed else max(until, self.until)
         self._turn(is_open=True)
 
     def _turn(self, *, is_open: bool) -> None:
-        self._open, self._probing = is_open, False
+        self.closed, self._probing = not is_open, False
         self._failed = 0
         self._generation += 1

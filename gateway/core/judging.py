@@ -22,14 +22,21 @@ def judged(plan: Plan, attempt: Attempt, evidence: tuple[Evidence, ...] | None =
     tier, verdict, late = attempt.tier, attempt.verdict, attempt.late
     evidence = attempt.evidence if evidence is None else evidence
     if attempt.reply is not None and attempt.failure is None and not attempt.left:
-        if not plan.judges(tier):
-            verdict = FALL_DOWN if plan.falls_to(tier) else LAST_TIER
+        if (own := unheld(plan, tier)) is not None:
+            verdict = own
         elif _is_answered(tier, evidence):
             weighed = weigh(plan, tier, evidence)
             verdict, late = (verdict, weighed) if attempt.released else (weighed, late)
     if verdict is attempt.verdict and late is attempt.late and evidence is attempt.evidence:
         return attempt
     return change_attempt(attempt, evidence=evidence, verdict=verdict, late=late)
+
+
+def unheld(plan: Plan, tier: Tier) -> Verdict | None:
+    """Return the verdict of a whole reply that is not held to its bar, None where one is."""
+    if plan.judges(tier):
+        return None
+    return FALL_DOWN if plan.falls_to(tier) else LAST_TIER
 
 
 def is_answered(attempt: Attempt) -> bool:

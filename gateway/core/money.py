@@ -148,7 +148,7 @@ new_usage = maker(Usage)
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= TOKEN_CAP
+    return type(value) is int and 0 <= value <= TOKEN_CAP
 
 
 def _within(part: object, whole: int) -> int:

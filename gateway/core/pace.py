@@ -46,7 +46,8 @@ class Pace:
 
     def heard(self, call: object, now: float) -> None:
         """Its first word is here."""
-        seconds = max(now - self._unheard.pop(call), LEAST)
+        seconds = now - self._unheard.pop(call)
+        seconds = seconds if seconds > LEAST else LEAST  # noqa: FURB136 (hot: no call)
         self.known = self.known + SMOOTH * (seconds - self.known) if self.known else seconds
         self._heard_at = now
         self.at_least, self.in_vain = 0.0, 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from gateway.core.chat import ChatRequest, Message
 from gateway.core.native import NativeRequest
@@ -41,22 +41,16 @@ _ALSO = {"messages": "mcp_servers", "responses": "prompt"}
 _TOOL = frozenset("type name description input_schema parameters strict cache_control".split())
 
 
-class Beside(NamedTuple):
-    """What a prompt comes to beside its text, in characters that cost like text; `files` are those
-    of files, by their size: what is in one nobody can say before its provider does."""
-
-    chars: int
-    files: int
-
-
 def size_of(text: str) -> int:
     """Return a text's size in bytes of UTF-8: by these, at four a token, a text in any script costs
     about the same, where its characters would be a fraction of it."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
-def beside_text(request: ChatRequest) -> Beside:
-    """Measure what no text of a message holds. A plain conversation is only looked through."""
+def beside_text(request: ChatRequest) -> tuple[int, int]:
+    """Measure what no text of a message holds, in characters that cost like text; and those of
+    files, by their size: what is in one nobody can say before its provider does. A plain
+    conversation is only looked through."""
     chars = files = 0
     body = request.body
     for name, value in body.items():  # a difference of sets costs three times as much
@@ -72,7 +66,7 @@ def beside_text(request: ChatRequest) -> Beside:
             files += filed
     if request.native is not None:
         chars += _unread(request.native)
-    return Beside(chars, files)
+    return chars, files
 
 
 def _fields(message: Message) -> int:

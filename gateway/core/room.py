@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LEAST_CONTAINERS = 60_000
+"""Objects and lists that a body may have whatever its bounds are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caps:
@@ -23,7 +26,7 @@ class Caps:
     def containers(self) -> int:
         """Objects and lists in all of a body: two for each message and part, and as many for the
         rest, such as tools' schemas, as is more than anybody sends."""
-        return 60_000 + 2 * (self.messages + self.parts)
+        return LEAST_CONTAINERS + 2 * (self.messages + self.parts)
 
 
 CAPS = Caps()
@@ -46,7 +49,7 @@ class Room:
 
     def enter(self) -> bool:
         """Take a request in, if there is room."""
-        if self.full:
+        if self.requests >= self._most_requests:
             return False
         self.requests += 1
         return True

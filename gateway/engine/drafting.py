@@ -12,7 +12,7 @@ from gateway.core.dispatch import dispatch
 from gateway.core.early import Watch
 from gateway.core.errors import UNBILLED, UpstreamError, UpstreamTimeout
 from gateway.core.gate import Gate, says_something
-from gateway.core.judging import weigh
+from gateway.core.judging import unheld, weigh
 from gateway.core.money import Usage, new_usage
 from gateway.core.outcome import Attempt, Outcome, new_attempt
 from gateway.core.plan import Tier
@@ -269,12 +269,15 @@ class Drafting:
         # It knows us, by what it asks: both would outlive the request until the collector comes.
         del self._gate
         waiting = self._lane.take() if self._lane is not None else []
+        verdict = gate.verdict if self._seen or deferred else None
+        if whole and verdict is None:
+            verdict = unheld(self._job.plan, self._tier)
         return new_attempt(
             tier=self._tier,
             calls=calls,
             reply=gate.draft.reply(complete=whole) if whole or deferred else None,
             evidence=self._prefix if deferred else (),
-            verdict=gate.verdict if self._seen or deferred else None,
+            verdict=verdict,
             failure=self._failure,
             released=self._seen,
             held=(*waiting, *gate.held) if whole else (),

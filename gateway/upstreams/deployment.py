@@ -96,11 +96,11 @@ class Deployment:
         self.recent, self.paces = before.recent, before.paces
         self.ejected_until = before.ejected_until
 
-    def takes(self, *, displaced: bool) -> bool:
+    def takes(self, displaced: bool) -> bool:
         """Would a call begin at once?"""
         if self._line and self._ahead(displaced=displaced):
             return False
-        return self.concurrency.admits(displaced=displaced)
+        return self.concurrency.admits(displaced)
 
     def refusal(self, now: float) -> UpstreamError:
         """Say why it may not be asked."""
@@ -118,8 +118,8 @@ class Deployment:
         now = self._clock()
         if not self.breaker.allows(now):
             raise self.refusal(now)
-        if self.takes(displaced=call.displaced):
-            self.concurrency.enter(displaced=call.displaced)
+        if self.takes(call.displaced):
+            self.concurrency.enter(call.displaced)
         else:
             await self._wait(call)
             now = self._clock()
@@ -157,7 +157,7 @@ class Deployment:
         return heard
 
     def _leave(self, call: UpstreamCall) -> None:
-        self.concurrency.leave(displaced=call.displaced)
+        self.concurrency.leave(call.displaced)
         if self._line:
             self._next()
 

@@ -111,15 +111,17 @@ def read_usage(reported: object, dialect: Dialect, service: object = None) -> Us
         return None
     parts: dict[str, int] = {}
     _collect(reported, dialect.parts, parts)
-    written = parts.pop("cache_write_5m", 0) + parts.get("cache_write_1h", 0)
-    if written > parts.get("cache_write", 0):  # told by how long it is kept, and not in all
-        parts["cache_write"] = written
     prompt, completion = reported.get(dialect.prompt), reported.get(dialect.completion)
-    if type(prompt) is int:
-        for name in dialect.beside:
-            prompt += parts.get(name, 0)
     word = _service(reported.get("service_tier") or service)
-    used = Usage.clamped(prompt, completion, service=word, **parts)
+    if parts:
+        written = parts.pop("cache_write_5m", 0) + parts.get("cache_write_1h", 0)
+        if written > parts.get("cache_write", 0):  # told by how long it is kept, and not in all
+            parts["cache_write"] = written
+        if type(prompt) is int:
+            prompt += sum([parts.get(name, 0) for name in dialect.beside])
+        used = Usage.clamped(prompt, completion, service=word, **parts)
+    else:  # as of most calls: names out of a dictionary are dear
+        used = Usage.clamped(prompt, completion, service=word)
     total = reported.get(dialect.total)
     if used is None or type(total) is not int or total <= used.prompt + used.completion:
         return used
@@ -155,4 +157,4 @@ def _with_the_rest(used: Usage, more: int, parts: dict[str, int]) -> Usage | Non
 
 def _service(word: object) -> str:
     """Return the tier of service in the upstream's word, which goes into records: a short one."""
-    return word if isinstance(word, str) and _SERVICE.fullmatch(word) else ""
+    return word if word and isinstance(word, str) and _SERVICE.fullmatch(word) else ""

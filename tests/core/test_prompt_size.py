@@ -8,7 +8,7 @@ import pytest
 
 from gateway.core.chat import ChatRequest
 from gateway.core.native import NativeRequest
-from gateway.core.prompt_size import SOUND, Beside, beside_text, size_of
+from gateway.core.prompt_size import SOUND, beside_text, size_of
 from gateway.core.signals import IMAGE_TOKENS, measure
 
 LONG = "word " * 800
@@ -70,12 +70,12 @@ def test_an_image_is_one_however_it_comes_and_a_sound_is_measured_by_its_length(
     shown = asked(parts({"type": "image_url", "image_url": {"url": LONG * 99}}))
     assert measure(shown).prompt_tokens == PLAIN + 4 + IMAGE_TOKENS
     heard = {"type": "input_audio", "input_audio": {"data": "A" * 64_000}}
-    assert beside_text(asked(parts(heard))).chars == len(json.dumps(heard)) // SOUND
+    assert beside_text(asked(parts(heard)))[0] == len(json.dumps(heard)) // SOUND
 
 
 def test_files_are_told_apart_since_their_size_says_little():
     file = {"type": "file", "file": {"file_data": LONG}}
-    assert beside_text(asked(parts(file))) == Beside(0, len(json.dumps(file)))
+    assert beside_text(asked(parts(file))) == (0, len(json.dumps(file)))
     signals = measure(asked(parts(file)))
     assert signals.file_tokens == len(json.dumps(file)) // 4
     assert signals.prompt_tokens == PLAIN + 4 + signals.file_tokens
