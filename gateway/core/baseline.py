@@ -81,10 +81,12 @@ def _first_told(outcome: Outcome, served: Attempt) -> int:
     """Return the prompt of the first reply of the tier that served: a repair's tells it more than
     the client asked."""
     told = served.calls[-1].usage.prompt
-    for each in outcome.attempts:
-        if each.calls and each.failure is None and each.tier.name == served.tier.name:
-            return min(told, each.calls[-1].usage.prompt)
-    return told
+    told_to = (
+        each.calls[-1].usage.prompt
+        for each in outcome.attempts
+        if each.calls and each.failure is None and each.tier.name == served.tier.name
+    )
+    return min(told, next(told_to, told))
 
 
 def _imagined(used: Usage, prompt: int, ratio: float) -> Usage:
