@@ -152,8 +152,9 @@ def _poured(events: Events, intake: Intake) -> Sink:
     """Read each block as it comes, and hand its deltas on."""
 
     def sink(blocks: Sequence[bytes]) -> bool:
-        if intake.flows and len(blocks) == 1 and events.template is not None:
-            quoted = events.template.quote(blocks[0])
+        template = events.template
+        if template is not None and intake.flows and len(blocks) == 1:
+            quoted = template.quote(blocks[0])
             if quoted is not None:
                 index, text, event = quoted
                 return intake.pass_on(index, text, event)

@@ -123,7 +123,8 @@ class Connection(asyncio.Protocol):
             self.transport.abort()  # nobody asked: whatever it is, it is not the next reply
             return
         began = reply.clock.last
-        reply.feed(data, self._loop.time())
+        if reply.feed(data, self._loop.time()) and began:
+            return
         if reply.error is not None:
             self.transport.abort()
         elif reply.size - reply.taken > HIGH_WATER and not self._paused:

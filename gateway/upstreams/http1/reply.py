@@ -33,7 +33,6 @@ class Reply:
         "_max_head",
         "_parser",
         "_sink",
-        "_steps",
         "_thrown",
         "_to_head_only",
         "_unproductive",
@@ -63,8 +62,7 @@ class Reply:
         self.size = self.taken = 0  # bytes of the body that are here, and that were read of them
         self._blocks: list[bytes] = []
         self._lines: list[tuple[bytes, bytes]] = []
-        self._head_size = 0
-        self._steps = 0
+        self._head_size = 0  # and one for each step of the reply's: it grows where one is taken
         self._unproductive = 0
         self._informational = False
         self._until_eof = False
@@ -137,13 +135,13 @@ class Reply:
 
     # --------------------------------------------------------- the connection's side
 
-    def feed(self, data: bytes, now: float) -> None:
-        """Takes bytes as they came, at loop time `now`."""
+    def feed(self, data: bytes, now: float) -> bool:
+        """Takes bytes as they came, at loop time `now`; whether what they hold of the body was
+        handed on, and more may follow."""
         if self.done:
             self.keep = False  # whatever it is, it was not asked for
-            return
-        self.received = True
-        steps, size = self._steps + self._head_size, self.size
+            return False
+        head_size, size = self._head_size, self.size
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
@@ -154,27 +152,30 @@ class Reply:
         if self.size != size:
             self._unproductive = 0
             self.clock.last = now
-            self._hand_on()
-        else:
-            self._hear_no_more(len(data), steps, now)
+            return self._hand_on()
+        self._hear_no_more(len(data), head_size, now)
+        return False
 
-    def _hand_on(self) -> None:
+    def _hand_on(self) -> bool:
         """Let whoever there is have the parts of the body that have come."""
-        if self._sink is None:
-            self._wake()
-            return
         sink, blocks = self._sink, self._blocks
+        if sink is None:
+            self._wake()
+            return False
         self._blocks, self.taken = [], self.size
         try:
             more = sink(blocks)
         except Exception as error:  # noqa: BLE001 - raised where the reader waits
             self._thrown, more = error, False
-        if not more or self.done or self.error is not None:
-            self._wake()
+        if more and not self.done and self.error is None:
+            return True
+        self._wake()
+        return False
 
-    def _hear_no_more(self, size: int, steps: int, now: float) -> None:
+    def _hear_no_more(self, size: int, head_size: int, now: float) -> None:
         """Bytes came, and none of them were the body's."""
-        if self._steps + self._head_size != steps:
+        self.received = True
+        if self._head_size != head_size:
             self._unproductive = 0
         else:
             self._lead_nowhere(size)
@@ -213,6 +214,7 @@ class Reply:
         if self.done:
             self.keep = False
             raise _Stop
+        self.received = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer."""
@@ -224,7 +226,7 @@ class Reply:
 
     def on_headers_complete(self) -> None:
         """The end of an interim or of the final head."""
-        self._steps += 1
+        self._head_size += 1
         status = self._parser.get_status_code()
         if 100 <= status < 200:
             # Interim heads count towards the cap too, so that an endless row of them ends.
@@ -279,6 +281,6 @@ class Reply:
             self._finish()
 
     def _finish(self) -> None:
-        self._steps += 1
+        self._head_size += 1
         self.done = True
         self.keep = not self._until_eof and self._parser.should_keep_alive()
