@@ -17,8 +17,9 @@ from gateway.core.session import NOTHING, Past
 from gateway.core.signals import Signals
 from gateway.core.verdict import Bar, CheckSpec, Early
 
-VERSION = 1
-"""Of the JSON: one that is newer than this is not read."""
+VERSION = 2
+"""Of the JSON: one that is newer than this is not read. What is as it mostly is has been left out
+since 2, and was written out before."""
 _NAME: Final = attrgetter("name")
 
 
@@ -50,24 +51,19 @@ new_decided = maker(Decided)
 def decided_row(decided: Decided) -> dict[str, Any]:
     """Flatten it into plain JSON values; of the signals only what a plan is made of."""
     plan, would, past = decided.plan, decided.would, decided.past
-    signals, asked = decided.signals, decided.asked
     made: dict[str, Any] = {
         "v": VERSION,
         "ladder": _ladder(plan, would),
         "plan": _plan_row(plan),
-        "would": None if would is None else _plan_row(would),
         "thresholds": list(decided.thresholds),
-        "asked": {
-            "tier": asked.tier,
-            "mode": asked.mode,
-            "thresholds": None if asked.thresholds is None else list(asked.thresholds),
-            "ceiling": asked.ceiling,
-            "deadline": asked.deadline,
-        },
-        "past": [past.latched, past.probe, past.warm, past.history],
-        "signals": _signals_row(signals),
+        "asked": _asked_row(decided.asked),
+        "signals": _signals_row(decided.signals),
         "readings": list(decided.readings),
     }
+    if would is not None:
+        made["would"] = _plan_row(would)
+    if past.latched or past.probe or past.warm or past.history:
+        made["past"] = [past.latched, past.probe, past.warm, past.history]
     if decided.down:
         made["down"] = list(decided.down)
     return made
@@ -80,6 +76,19 @@ def _ladder(plan: Plan, would: Plan | None) -> list[dict[str, Any]]:
         for tier in (*each.tiers, *each.below):
             rows[tier.name] = _tier_row(plan, tier)
     return list(rows.values())
+
+
+def _asked_row(asked: Overrides) -> dict[str, Any]:
+    made: dict[str, Any] = {"mode": asked.mode}
+    if asked.tier is not None:
+        made["tier"] = asked.tier
+    if asked.thresholds is not None:
+        made["thresholds"] = list(asked.thresholds)
+    if asked.ceiling is not None:
+        made["ceiling"] = asked.ceiling
+    if asked.deadline is not None:
+        made["deadline"] = asked.deadline
+    return made
 
 
 def _signals_row(signals: Signals) -> dict[str, Any]:
@@ -102,16 +111,16 @@ def read_decided(flat: Mapping[str, Any]) -> Decided:
     if flat["v"] > VERSION:
         raise ValueError(f"written by a newer version (plan {flat['v']}, known is {VERSION})")
     ladder = {each["name"]: _read_tier(each) for each in flat["ladder"]}
-    asked = flat["asked"]
-    thresholds = asked["thresholds"]
+    asked, would = flat["asked"], flat.get("would")
+    thresholds = asked.get("thresholds")
     return Decided(
         plan=_read_plan(flat["plan"], ladder),
         thresholds=tuple(flat["thresholds"]),
         asked=Overrides(**{**asked, "thresholds": thresholds and tuple(thresholds)}),
-        past=Past(*flat["past"]),
+        past=Past(*flat.get("past", ())),
         signals=_read_signals(flat["signals"]),
         readings=tuple(flat["readings"]),
-        would=flat["would"] and _read_plan(flat["would"], ladder),
+        would=would and _read_plan(would, ladder),
         down=tuple(flat.get("down", ())),
     )
 
@@ -121,25 +130,45 @@ def _read_signals(flat: Mapping[str, Any]) -> Signals:
 
 
 def _plan_row(plan: Plan) -> dict[str, Any]:
-    return {
+    made: dict[str, Any] = {
         "tiers": list(map(_NAME, plan.tiers)),
-        "below": list(map(_NAME, plan.below)),
         "reason": plan.reason,
         "deadline": plan.deadline,
-        "ceiling": plan.ceiling,
         "expected": dict(plan.expected),
-        "p_good": dict(plan.p_good),
-        "whole": plan.whole,
-        "speculate": plan.speculate,
-        "choices": plan.choices,
     }
+    if plan.below:
+        made["below"] = list(map(_NAME, plan.below))
+    if plan.ceiling is not None:
+        made["ceiling"] = plan.ceiling
+    if plan.p_good:
+        made["p_good"] = dict(plan.p_good)
+    if plan.whole:
+        made["whole"] = True
+    if plan.speculate is not None:
+        made["speculate"] = plan.speculate
+    if plan.choices != 1:
+        made["choices"] = plan.choices
+    return made
 
 
 def _read_plan(flat: Mapping[str, Any], ladder: Mapping[str, Tier]) -> Plan:
     tiers = tuple(ladder[name] for name in flat["tiers"])
-    return Plan(**{**flat, "tiers": tiers, "below": tuple(ladder[name] for name in flat["below"])})
+    below = tuple(ladder[name] for name in flat.get("below", ()))
+    return Plan(**{**flat, "tiers": tiers, "below": below})
 
 
+_PLAIN: Final[Mapping[str, Any]] = {
+    "recipe": "",
+    "context": None,
+    "hold": ["reply", 0],
+    "repair": False,
+    "at_once": False,
+    "early": [None, False, True, True],
+    "combiner": None,
+    "hedge": None,
+    "wire": "chat",
+}
+"""What a tier's row leaves out. A value here never changes: rows that were written by it stay."""
 _MOST: Final = 256
 _written: dict[int, tuple[Tier, dict[str, Any]]] = {}
 """By a tier's identity, the tier and its row: a configuration makes its tiers once, and their rows
@@ -164,7 +193,7 @@ def _tier_row(plan: Plan, tier: Tier) -> dict[str, Any]:
 
 def _write(tier: Tier) -> dict[str, Any]:
     bar = tier.bar
-    return {
+    whole = {
         "name": tier.name,
         "upstream": tier.upstream,
         "model": tier.model,
@@ -181,9 +210,11 @@ def _write(tier: Tier) -> dict[str, Any]:
         "hedge": None if tier.hedge is None else list(astuple(tier.hedge)),
         "wire": tier.wire,
     }
+    return {name: value for name, value in whole.items() if _PLAIN.get(name, ...) != value}
 
 
-def _read_tier(flat: Mapping[str, Any]) -> Tier:
+def _read_tier(told: Mapping[str, Any]) -> Tier:
+    flat = {**_PLAIN, **told}
     checks = tuple(
         CheckSpec(name, cost, waits=waits, concurrent=concurrent)
         for name, (cost, waits, concurrent) in flat["checks"].items()
@@ -204,7 +235,7 @@ def _read_tier(flat: Mapping[str, Any]) -> Tier:
         hold=Hold(*flat["hold"]),
         context=flat["context"],
         hedge=flat["hedge"] and Hedge(*flat["hedge"]),
-        wire=flat.get("wire", "chat"),
+        wire=flat["wire"],
     )
     name, _, version = flat["recipe"].rpartition("@")
     return replace(tier, recipe=Recipe(name, int(version))) if name else tier

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, field, fields, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
+from functools import lru_cache
 from hashlib import blake2b
 from operator import add, attrgetter
 from typing import Any
@@ -31,6 +32,7 @@ def nano(dollars: str | int | float | Decimal) -> int:
     return int(exact.to_integral_value(ROUND_HALF_EVEN))
 
 
+@lru_cache(256)  # a request's own two or three are written five times: headers, then its log's line
 def dollars(amount: int) -> str:
     """Write nano-dollars as an exact decimal dollar amount, without an exponent."""
     if amount < 0:
@@ -197,8 +199,6 @@ FREE = Cost()
 new_cost = maker(Cost)
 STANDARD = frozenset({"", "default", "standard", "auto", "on_demand"})
 """What upstreams call the common tier of service."""
-
-
 _NO_RATES = frozenset({"version", "bands", "services", "digest"})
 
 

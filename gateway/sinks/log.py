@@ -270,12 +270,11 @@ def _result(attempt: Attempt, entry: Entry) -> str:
 
 
 def _time(started_at: float) -> str:
-    second, part = divmod(started_at, 1)
-    more, micro = divmod(round(part * 1e6), 1_000_000)
-    return f"{_second(second + more)}.{micro // 1000:03d}+00:00"
+    second, milli = divmod(round(started_at * 1e6) // 1000, 1000)
+    return f"{_second(second)}.{milli:03d}+00:00"
 
 
 @lru_cache(16)
-def _second(second: float) -> str:
+def _second(second: int) -> str:
     """Write a whole second: many lines share it, and it takes a tenth of what a line does."""
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")

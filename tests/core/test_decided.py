@@ -16,11 +16,12 @@ from gateway.core import decided
 from gateway.core.combine import Combiner, Curve, Stage
 from gateway.core.decided import Decided, decided_row, read_decided
 from gateway.core.money import Price
-from gateway.core.plan import Hold, Plan
+from gateway.core.plan import Hold, Plan, Tier
 from gateway.core.recipes import Recipe
 from gateway.core.routing import Overrides
 from gateway.core.session import Past
 from gateway.core.signals import Signals
+from gateway.core.verdict import Bar, CheckSpec, Early
 
 BARE = [replace(each, price=Price(), takes_tools=True) for each in (SMALL, MEDIUM, LARGE)]
 COOKED = replace(BARE[1], recipe=Recipe("r@home", 3), hold=Hold("tokens", 48), bar=PAID_BAR)
@@ -55,6 +56,9 @@ PLANS = st.builds(
     st.none() | st.integers(0, 10**12),
     st.dictionaries(st.sampled_from(["small", "medium"]), st.integers(0, 10**12)),
     st.dictionaries(st.sampled_from(["small", "medium"]), SHARES),
+    choices=st.integers(1, 3),
+    whole=st.booleans(),
+    speculate=st.none() | SECONDS,
 )
 DECIDED = st.builds(
     Decided,
@@ -90,6 +94,61 @@ def test_it_comes_back_as_it_went(decided):
 def test_a_combiner_comes_back_with_all_of_its_digits(combiner):
     decided = Decided(Plan((replace(COOKED, bar=replace(PAID_BAR, combiner=combiner)), BARE[2])))
     assert read_decided(json.loads(json.dumps(decided_row(decided)))) == decided
+
+
+def test_what_the_version_before_wrote_out_is_read():
+    tier = {
+        "name": "small",
+        "upstream": "near",
+        "model": "m",
+        "recipe": "",
+        "context": None,
+        "hold": ["reply", 0],
+        "accept": 0.7,
+        "min_gain": 0.05,
+        "repair": False,
+        "checks": {"shape": [0, False, False]},
+        "at_once": False,
+        "early": [None, False, True, True],
+        "combiner": None,
+        "hedge": None,
+        "wire": "chat",
+    }
+    plan = {
+        "tiers": ["small"],
+        "below": [],
+        "reason": "override",
+        "deadline": 60.0,
+        "ceiling": None,
+        "expected": {"small": 604},
+        "p_good": {},
+        "whole": False,
+        "speculate": None,
+        "choices": 1,
+    }
+    asked = {"tier": "small", "mode": "enforce"}
+    asked |= dict.fromkeys(("thresholds", "ceiling", "deadline"))
+    signals = {"prompt_tokens": 92, "max_tokens": None, "choices": 1, "tools": 0, "images": 0}
+    flat = {
+        "v": 1,
+        "ladder": [tier],
+        "plan": plan,
+        "would": None,
+        "thresholds": [],
+        "asked": asked,
+        "past": [0, False, "", 0],
+        "signals": signals,
+        "readings": [0.5],
+    }
+    early = Early(repetition=True, format=True)
+    bar = Bar(0.7, 0.05, (CheckSpec("shape"),), early=early)
+    small = Tier("small", "near", "m", bar=bar)
+    assert read_decided(flat) == Decided(
+        Plan((small,), (), "override", 60.0, None, {"small": 604}),
+        asked=Overrides("small", None, "enforce"),
+        signals=Signals(prompt_tokens=92),
+        readings=(0.5,),
+    )
 
 
 def test_what_a_newer_version_wrote_is_not_guessed_at():
