@@ -169,8 +169,9 @@ class StreamedReply:
 def _events(deltas: Sequence[Delta]) -> bytes:
     if len(deltas) == 1 and deltas[0].raw:  # nearly always
         return b"data: %b\n\n" % deltas[0].raw
-    told = [wire_bytes(delta) for delta in deltas]
-    return b"".join([b"data: %b\n\n" % data for data in told if data])
+    told = [delta.raw if delta.raw is not None else wire_bytes(delta) for delta in deltas]
+    said = [data for data in told if data]
+    return b"data: %b\n\n" % b"\n\ndata: ".join(said) if said else b""
 
 
 def _details(entry: Entry) -> bytes:

@@ -110,6 +110,8 @@ class Gate:
                 if self._sentences is not None:
                     self._sentences.say(index, text)
                 self._decide_when_due()
+            if self.verdict is None:
+                return []
         return self._release()
 
     def _weigh(self, delta: Delta) -> None:
