@@ -7,6 +7,7 @@ import hmac
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from gateway.api.http import Scope, header
@@ -106,13 +107,18 @@ def identify(scope: Scope, keys: Keys) -> Key:
     return OPEN
 
 
+@lru_cache
+def _is_local(host: bytes) -> bool:
+    return _LOCAL_HOST.fullmatch(host) is not None
+
+
 def require_local_host(scope: Scope) -> None:
     """Raise BadRequest unless the Host header names this machine's loopback."""
     names = []
     for key, value in scope["headers"]:
         if key == b"host":
             names.append(value)
-    if len(names) != 1 or not _LOCAL_HOST.fullmatch(names[0]):
+    if len(names) != 1 or not _is_local(names[0]):
         raise BadRequest(
             "Without keys this gateway answers only to localhost. Configure `keys` to serve "
             "it under another name.",

@@ -52,9 +52,9 @@ def served(outcome: Outcome, simulated: frozenset[str]) -> Headers:
     tier = attempt.tier
     headers += [
         (b"x-waterfall-tier", tier.name.encode()),
-        (b"x-waterfall-escalated", _flag(outcome.escalated)),
+        (b"x-waterfall-escalated", b"true" if outcome.escalated else b"false"),
         (b"x-waterfall-reason", reason_of(attempt).encode()),
-        (b"x-waterfall-degraded", _flag(outcome.degraded)),
+        (b"x-waterfall-degraded", b"true" if outcome.degraded else b"false"),
     ]
     if tier.recipe is not None:
         headers.append((b"x-waterfall-recipe", tier.recipe.label.encode()))
@@ -69,7 +69,3 @@ def money(entry: Entry) -> Headers:
         (b"x-waterfall-cost-usd", dollars(entry.cost).encode()),
         (b"x-waterfall-baseline-usd", dollars(entry.baseline.cost).encode()),
     ]
-
-
-def _flag(value: bool) -> bytes:
-    return b"true" if value else b"false"

@@ -72,17 +72,38 @@ async def read_json(
 
     Raises UnsupportedMedia, BodyTooLarge, BadRequest, or ClientGone.
     """
-    known = by_name(scope)
+    _refuse_head(by_name(scope), limit)
+    blocks: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        block = message.get("body", b"")
+        size += len(block)
+        if size > limit:
+            raise _too_large(limit)
+        blocks.append(block)
+        more = message.get("more_body", False)
+    raw = blocks[0] if len(blocks) == 1 else b"".join(blocks)
+    body = json_object(raw, caps)
+    if raw.count(b"[") + raw.count(b"{") > _CHEAP_BRACKETS:
+        _refuse_depth(body)
+    return body
+
+
+def _refuse_head(known: Mapping[bytes, bytes], limit: int) -> None:
+    """Refuse by its headers a body that is no JSON as it stands, or too large."""
     kind = known.get(b"content-type", b"")
     if kind != _JSON and kind.partition(b";")[0].strip().lower() != _JSON:
         raise UnsupportedMedia("Send the request as JSON, with content-type: application/json.")
     if (known.get(b"content-encoding") or b"identity").lower() != b"identity":
         raise UnsupportedMedia("Send the body uncompressed: content-encoding is not supported.")
-    raw = await _read(known, receive, limit)
-    body = json_object(raw, caps)
-    if raw.count(b"[") + raw.count(b"{") > _CHEAP_BRACKETS:
-        _refuse_depth(body)
-    return body
+    declared = known.get(b"content-length", b"0")
+    # By its length first: Python reads no number of over 4,300 digits.
+    if declared.isdigit() and (len(declared) > _LONGEST_NUMBER or int(declared) > limit):
+        raise _too_large(limit)
 
 
 def json_object(data: bytes, caps: Caps = CAPS) -> dict[str, Any]:
@@ -97,26 +118,6 @@ def json_object(data: bytes, caps: Caps = CAPS) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise BadRequest("The body must be a JSON object.")
     return body
-
-
-async def _read(known: Mapping[bytes, bytes], receive: Receive, limit: int) -> bytes:
-    declared = known.get(b"content-length", b"0")
-    # By its length first: Python reads no number of over 4,300 digits.
-    if declared.isdigit() and (len(declared) > _LONGEST_NUMBER or int(declared) > limit):
-        raise _too_large(limit)
-    blocks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        block = message.get("body", b"")
-        size += len(block)
-        if size > limit:
-            raise _too_large(limit)
-        blocks.append(block)
-        if not message.get("more_body"):
-            return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
 
 def _too_large(limit: int) -> BodyTooLarge:

@@ -32,7 +32,6 @@ def believed(
     told: Usage | None,
     prompt: int,
     said: Callable[[], int],
-    *,
     choices: int = 0,
     context: int | None = None,
 ) -> Usage:

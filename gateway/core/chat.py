@@ -289,7 +289,7 @@ class Draft:
         """What was used: as reported where that can be, else estimated from the prompt and what has
         arrived; see `believing`. `context` is the model's window in tokens, where it is known."""
         choices = len(self._choices) if self.tokens else 0
-        return believed(self.usage, prompt_estimate, self._said, choices=choices, context=context)
+        return believed(self.usage, prompt_estimate, self._said, choices, context)
 
     def _said(self) -> int:
         return sum(choice.tokens() for choice in self._choices.values())

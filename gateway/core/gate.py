@@ -139,7 +139,10 @@ class Gate:
 
     def _hold_back(self, deltas: Sequence[Delta]) -> None:
         if not self._visible:
-            self._visible = any(map(_is_begun, deltas))
+            for each in deltas:
+                if _is_begun(each):
+                    self._visible = True
+                    break
             self.takes_text = self._visible and self._forwarded and self._filter is None
         self._held += [each.to_forward() for each in deltas] if self._forwarded else deltas
 

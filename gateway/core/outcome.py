@@ -73,6 +73,17 @@ class Attempt:
     rival: bool = False
     fitted: tuple[str, ...] = ()
     said_again: Usage | None = None
+    spent: int = field(init=False, repr=False, compare=False)
+    """Everything it cost, in nano-dollars; made of `calls` and `evidence`."""
+
+    def __post_init__(self) -> None:
+        """Add up once what a ceiling, the record and its readers ask for."""
+        total = 0
+        for item in self.evidence:
+            total += item.cost
+        for call in self.calls:
+            total += call.cost.total
+        self.spent = total  # type: ignore[misc] # quick does not refuse it
 
     @property
     def barred(self) -> bool:
@@ -104,16 +115,6 @@ class Attempt:
         total = 0
         for item in self.evidence:  # loops: these are asked a dozen times a request
             total += item.cost
-        return total
-
-    @property
-    def spent(self) -> int:
-        """Everything it cost, in nano-dollars."""
-        total = 0
-        for item in self.evidence:
-            total += item.cost
-        for call in self.calls:
-            total += call.cost.total
         return total
 
     @property

@@ -20,7 +20,9 @@ _KEPT: Final = object()
 
 def quick(cls: type[_T]) -> type[_T]:
     """Give a `dataclass(frozen=True, slots=True)` without bases an `__init__` that does the same in
-    less time: a `__post_init__` is called, and sets what is no argument (`field(init=False)`).
+    less time: a `__post_init__` is called, and sets what is no argument (`field(init=False)`) by a
+    plain store, since `object.__setattr__` takes 1,300 instructions of the processor.
+
     Raises TypeError for a class of another kind."""
     told = getattr(cls, "__dataclass_params__", None)
     plain = cls.__bases__ == (object,)

@@ -171,15 +171,15 @@ def make_plan(
         route, signals, difficulty, overrides, past, down, expected
     )
     plan = new_plan(
-        tiers=tiers,
-        below=below,
-        reason=reason,
-        deadline=deadline,
-        ceiling=ceiling,
-        expected=expected,
-        p_good=good_by_tier(route.tiers, difficulty.p_good),
-        check_costs=_check_costs(route, signals),
-        choices=signals.choices,
+        tiers,
+        below,
+        reason,
+        deadline,
+        ceiling,
+        expected,
+        good_by_tier(route.tiers, difficulty.p_good),
+        _check_costs(route, signals),
+        signals.choices,
         speculate=speculate,
     )
     return _within_ceiling(plan)

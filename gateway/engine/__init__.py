@@ -104,7 +104,8 @@ class Engine:
         GatewayError (the outcome carries it); cancelled, it records that and is cancelled.
         """
         run = Run(self._parts, job, client)
-        calls, examining = Calls(run, self._hedges), Examining(run)
+        calls = Calls(run, self._hedges)
+        examining = Examining(run) if self._parts.examiners else None
         try:
             try:
                 last = await _walk(run, calls, examining)
@@ -114,7 +115,7 @@ class Engine:
                 if run.stream:
                     await _deliver(run, outcome)
             finally:
-                if calls.guess or examining.running:
+                if calls.guess or (examining and examining.running):
                     await _end(calls, examining)
         except asyncio.CancelledError:
             run.record(Outcome(run.attempts, cancelled=True))
@@ -141,17 +142,17 @@ async def _assess(pending: Undecided, job: Job, calls: BookedCalls, seconds: flo
         return Assessment(fallen_back(base), "error")
 
 
-async def _walk(run: Run, calls: Calls, examining: Examining) -> Deliver | GiveUp:
+async def _walk(run: Run, calls: Calls, examining: Examining | None) -> Deliver | GiveUp:
     """Go from step to step, to the last one."""
     plan = run.job.plan
     while True:
         step = next_step(plan, run.attempts, run.reading())
         if isinstance(step, Consult):
-            if step.barred or run.parts.examiners:
+            if step.barred or examining:
                 await _consult(run, step, examining)
             else:
                 _ask(run, step)
-        elif examining.running:
+        elif examining and examining.running:
             await examining.drop()  # and decide again: the last attempt is another one now
         elif isinstance(step, Call):
             await calls.make(step, examining)
@@ -165,10 +166,11 @@ def _outcome(run: Run, last: Deliver | GiveUp) -> Outcome:
     return Outcome(run.attempts, error=last.error)
 
 
-async def _end(calls: Calls, examining: Examining) -> None:
+async def _end(calls: Calls, examining: Examining | None) -> None:
     """Leave nothing running, nor unbooked, whatever happens."""
     try:
-        await examining.drop()
+        if examining:
+            await examining.drop()
     finally:
         await calls.drop()
 
@@ -190,14 +192,15 @@ def _ask(run: Run, step: Consult) -> None:
         run.attempts = (*run.attempts[:-1], asked)
 
 
-async def _consult(run: Run, step: Consult, examining: Examining) -> None:
+async def _consult(run: Run, step: Consult, examining: Examining | None) -> None:
     """Put checks to the last reply: those that wait together, the others one by one."""
     *before, last = run.attempts
     reply = last.reply
     if reply is None:
         return
     if step.barred:
-        await examining.drop(step.barred)
+        if examining:
+            await examining.drop(step.barred)
         *before, last = run.attempts
         known = {item.check for item in last.evidence}
         barred = Finding("abstain", step.barred)
@@ -207,7 +210,7 @@ async def _consult(run: Run, step: Consult, examining: Examining) -> None:
     waiting = [name for name in step.checks if name in run.parts.examiners]
     at_once = [name for name in step.checks if name not in waiting]
     evidence = (*last.evidence, *run.ask(last.tier, at_once, reply))
-    if waiting:
+    if waiting and examining:
         last = await examining.put(change_attempt(last, evidence=evidence), waiting, reply)
         evidence = last.evidence
     run.attempts = (*before, judged(run.job.plan, last, evidence))

@@ -42,8 +42,6 @@ class Examining:
     def begin(self, tier: Tier) -> None:
         """Start, beside a draft of `tier`, the checks that are to run beside it."""
         run = self._run
-        if not run.parts.examiners:
-            return
         for name in early_checks(run.job.plan, run.attempts, tier, stream=run.stream):
             if name in run.parts.examiners:
                 self._start(tier, name)

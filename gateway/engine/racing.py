@@ -79,7 +79,7 @@ class Calls:
         self._at = 0
         """Where among the attempts those stand that are outrun."""
 
-    def make(self, step: Call, examining: Examining) -> Awaitable[None]:
+    def make(self, step: Call, examining: Examining | None) -> Awaitable[None]:
         """Do a step's call; its attempt is added however the call ends."""
         guess = self.guess
         if guess is not None and not (step.bare or step.repair):
@@ -102,13 +102,13 @@ class Calls:
         if guess is not None:
             await _give_up(self._run, guess, self._at, rival=True)
 
-    async def _alone(self, step: Call, examining: Examining) -> None:
+    async def _alone(self, step: Call, examining: Examining | None) -> None:
         """Make the one call that decides; when it is released, a guess beside it is given up."""
         run = self._run
         lane = Lane(is_open=True, first=self.drop) if self.guess else None
         request = mended(run.job.request, run.attempts[-1]) if step.repair else None
         draft = Drafting(run, step.tier, step.bare, request, lane)
-        if not step.bare and not step.repair:
+        if examining and not step.bare and not step.repair:
             examining.begin(step.tier)
         try:
             await draft.call()

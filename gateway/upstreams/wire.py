@@ -38,11 +38,13 @@ def plain_delta(raw: bytes, *, strip_logprobs: bool) -> Delta:
     choices = _choices(payload)
     if not choices:
         raise nonsense("it has no choices")
-    pieces = tuple([_piece(choice, "message") for choice in choices])
+    pieces = []
+    for choice in choices:
+        pieces.append(_piece(choice, "message"))
     usage = read_usage(payload.get("usage"), OPENAI, payload.get("service_tier"))
     if strip_logprobs and _drop_logprobs(choices):
         raw = orjson.dumps(payload)
-    return Delta(pieces, usage, raw, payload)
+    return Delta(tuple(pieces), usage, raw, payload)
 
 
 def event_delta(data: bytes, *, strip_usage: bool, strip_logprobs: bool) -> Delta:
