@@ -6,6 +6,7 @@ has it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -34,6 +35,7 @@ def rounded(seconds: float) -> float:
 def call_row(call: CallRecord, began: float) -> dict[str, Any]:
     """Flatten a call of a request that began at a UNIX time."""
     usage, price, cost = call.usage, call.price, call.cost
+    total = cost.total
     made: dict[str, Any] = {
         "call_id": call.call_id,
         "started_at": began + call.started,
@@ -44,7 +46,7 @@ def call_row(call: CallRecord, began: float) -> dict[str, Any]:
         "status": call.status,
         "prompt_tokens": usage.prompt,
         "completion_tokens": usage.completion,
-        "cost": cost.total,
+        "cost": total,
         "price_version": price.version,
         "price_hash": price.digest,
         "input_cost": cost.input,
@@ -58,7 +60,7 @@ def call_row(call: CallRecord, began: float) -> dict[str, Any]:
         made["bare"] = call.bare
         made["estimated"] = usage.estimated
         made["service_tier"] = usage.service
-    if not usage.is_plain() or cost.total != cost.input + cost.output + cost.request:
+    if not usage.is_plain() or total != cost.input + cost.output + cost.request:
         _add_kinds(made, call)
     if price.bands or price.services:
         made["rate"] = price.rate(usage)
@@ -141,13 +143,11 @@ def row(entry: Entry) -> dict[str, Any]:
     """Flatten an entry into plain JSON values: the request's own row, its attempts', its scorer's
     calls', what is kept of its prompt, and last what it was decided on."""
     began = entry.origin.started_at
-    made: dict[str, Any] = {
-        "request": _request_row(entry),
-        "attempts": [
-            attempt_row(attempt, began, served=attempt is entry.outcome.served)
-            for attempt in entry.outcome.attempts
-        ],
-    }
+    attempts = [
+        attempt_row(attempt, began, served=attempt is entry.outcome.served)
+        for attempt in entry.outcome.attempts
+    ]
+    made: dict[str, Any] = {"request": _request_row(entry, attempts), "attempts": attempts}
     if entry.scoring:
         made["scoring"] = [call_row(call, began) for call in entry.scoring]
     if entry.prompt:
@@ -157,7 +157,7 @@ def row(entry: Entry) -> dict[str, Any]:
     return made
 
 
-def _request_row(entry: Entry) -> dict[str, Any]:
+def _request_row(entry: Entry, attempts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     outcome, timing = entry.outcome, entry.timing
     made: dict[str, Any] = {
         "schema": SCHEMA,
@@ -177,7 +177,7 @@ def _request_row(entry: Entry) -> dict[str, Any]:
     }
     _add_origin(made, entry.origin)
     _add_baseline(made, entry.baseline)
-    _add_sums(made, entry)
+    _add_sums(made, entry, attempts)
     _add_policy(made, entry)
     if outcome.escalated or outcome.degraded:
         made["escalated"] = outcome.escalated
@@ -219,17 +219,16 @@ def _add_origin(made: dict[str, Any], origin: Origin) -> None:
         made["trace_id"] = sent_trace_id(origin.trace)
 
 
-def _add_sums(made: dict[str, Any], entry: Entry) -> None:
-    """Add what the attempts and the scorer's calls come to."""
-    served, calls = entry.outcome.served, entry.calls
-    count = spent = discarded = 0
-    for attempt in entry.outcome.attempts:
-        count, own = count + 1, attempt.spent
-        spent += own
-        if attempt is not served:
-            discarded += own
+def _add_sums(made: dict[str, Any], entry: Entry, attempts: Sequence[dict[str, Any]]) -> None:
+    """Add what the attempts, by their rows, and the scorer's calls come to."""
+    calls, spent, discarded = entry.calls, 0, 0
+    for each in attempts:
+        own = each["attempt"]
+        spent += own["cost"]
+        if "served" not in own:
+            discarded += own["cost"]
     scoring = scoring_cost(entry.scoring)
-    made["attempt_count"] = count
+    made["attempt_count"] = len(attempts)
     made["call_count"] = len(calls)
     made["cost"] = spent + scoring
     if discarded:
