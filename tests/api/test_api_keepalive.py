@@ -115,7 +115,8 @@ class Sent:
 async def test_no_comment_after_it_is_stopped():
     line = Sent([], slow=0.005)
     async with KeepAlive(line.send, [], 0.001) as keeping:
-        await asyncio.sleep(0.004)
+        while not line.busy:
+            await asyncio.sleep(0)
         assert await keeping.stop()
         count = len(line.messages)
         assert not line.busy
