@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from decimal import Decimal
@@ -12,6 +13,15 @@ from hypothesis import strategies as st
 
 from router_models.invoice.billed import Billed, InvoiceError, count, day, match, money, table
 from router_models.invoice.exports import read_export
+
+
+@pytest.fixture(autouse=True)
+def _csv_as_a_command_finds_it():
+    """Reading a table of prompts lets the whole process have longer fields."""
+    before = csv.field_size_limit(131_072)
+    yield
+    csv.field_size_limit(before)
+
 
 ANTHROPIC_USAGE = """\
 usage_date_utc,model_version,api_key,workspace,usage_type,context_window,usage_input_tokens_no_cache,\
