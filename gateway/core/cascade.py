@@ -57,7 +57,7 @@ def next_step(plan: Plan, attempts: tuple[Attempt, ...], elapsed: float) -> Step
     """
     if len(attempts) > 1:
         attempts = tuple(sorted(attempts, key=lambda each: not each.outrun))
-    if not attempts or (attempts[-1].left and attempts[-1].outrun):  # 1: nothing tried
+    if not attempts or attempts[-1].outrun:  # 1: nothing tried
         if elapsed >= plan.deadline:
             return GiveUp(DeadlineExceeded("The request's deadline passed before any call."))
         return _call(plan, (), plan.tiers[0], elapsed)
