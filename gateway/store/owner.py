@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-LOCK, SLOTS, SPOOL, OLDER = ".lock", ".slots", ".spool2", ".spool"
+LOCK = ".lock"
+SLOTS, SPOOL = ".slots2", ".spool2"
+OLDER_SLOTS, OLDER_SPOOL = ".slots", ".spool"
 """What files end in. Versions before this one cannot read its spool: they know no file that ends
-so, and leave it for one that can. Theirs ends in OLDER, and is read here."""
-KINDS = frozenset({LOCK, SLOTS, SPOOL, OLDER})
+so, and leave it for one that can. Its marks go with it, which are settled by what is in the spool.
+Theirs are read here."""
+MARKS = frozenset({SLOTS, OLDER_SLOTS})
+KINDS = MARKS | {LOCK, SPOOL, OLDER_SPOOL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +38,23 @@ class Owner:
         """Its marks of open calls."""
         return self.folder / f"{self.name}{SLOTS}"
 
+    def marks(self) -> list[Path]:
+        """Its files of marks that are there, an older version's too."""
+        both = (self.folder / f"{self.name}{suffix}" for suffix in (OLDER_SLOTS, SLOTS))
+        return [path for path in both if path.exists()]
+
     def segment(self, number: int) -> Path:
         """Its spool segment of that number."""
         return self.folder / f"{self.name}.{number:06d}{SPOOL}"
 
     def segments(self) -> list[Path]:
         """Its spool segments, oldest first."""
-        found = [self.folder.glob(f"{self.name}.*{suffix}") for suffix in (OLDER, SPOOL)]
+        found = [self.folder.glob(f"{self.name}.*{suffix}") for suffix in (OLDER_SPOOL, SPOOL)]
         return sorted(chain.from_iterable(found))
 
     def release(self) -> None:
         """Give the name up; its lock file goes when nothing else of its is left."""
-        if not self.slots.exists() and not self.segments():
+        if not self.marks() and not self.segments():
             _lock_path(self.folder, self.name).unlink(missing_ok=True)
         os.close(self.lock)
 

@@ -72,9 +72,9 @@ def _take_over(owner: Owner, writer: Writer) -> Recovered:
         with writer.transaction():
             writer.forget_offset(path.name)
     found = Recovered(rows=rows.new, torn_bytes=torn, malformed=rows.malformed)
-    if owner.slots.exists():
-        found += _recover_slots(owner.slots, writer)
-        owner.slots.unlink()
+    for path in owner.marks():
+        found += _recover_slots(path, writer)
+        path.unlink()
     return found
 
 

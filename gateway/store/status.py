@@ -11,7 +11,7 @@ from gateway.store.columns import TABLES
 from gateway.store.connection import Connection, LedgerUnusable, Place
 from gateway.store.flatten import record_of
 from gateway.store.ledgers import ledger_at, reading
-from gateway.store.owner import KINDS, LOCK, SLOTS
+from gateway.store.owner import KINDS, LOCK, MARKS
 from gateway.store.rollups import kept_from
 from gateway.store.schema import VERSION
 from gateway.store.slots import read_marks
@@ -122,7 +122,7 @@ def _waiting(folder: Path, offsets: Mapping[str, int]) -> Iterator[Waiting]:
             try:
                 if path.suffix == LOCK:
                     alive = None if locked is None else path.stat().st_ino in locked
-                elif path.suffix == SLOTS:
+                elif path.suffix in MARKS:
                     found = read_marks(path).marks
                     settled = sum(each.settled is not None for each in found)
                     marks = [len(found) - settled, settled]

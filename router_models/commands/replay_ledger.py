@@ -20,7 +20,7 @@ from router_models.commands import common
 from router_models.replay.again import UNKNOWN, decide_again
 from router_models.replay.figures import Tally
 from router_models.replay.policy import Policy, Under, as_recorded
-from router_models.replay.recorded import Record, read_record
+from router_models.replay.recorded import Record, read_records
 
 _OF_SAMPLE = ("seed", "threshold", "since", "until")
 
@@ -119,8 +119,8 @@ def _notes(route: Route, name: str) -> list[str]:
 def _replay(place: Place, name: str, policy: Policy, *, prices: bool) -> Tally:
     tally = Tally()
     with common.progress("replaying", routes(place)[name][0]) as advance:
-        for history in histories(place, name):
-            _add(tally, read_record(history), policy, prices=prices)
+        for record in read_records(histories(place, name)):
+            _add(tally, record, policy, prices=prices)
             advance()
     return tally
 
@@ -143,8 +143,8 @@ def _of_sample(args: argparse.Namespace, place: Place, name: str, policy: Policy
         figures = tried(*drawn(place, period, args.sample, seed), args.threshold)
         return drawn_as | figures
     tally = Tally()
-    for history in sample(place, period, args.sample, random.Random(seed)):
-        _add(tally, read_record(history), policy, prices=args.config is not None)
+    for record in read_records(sample(place, period, args.sample, random.Random(seed))):
+        _add(tally, record, policy, prices=args.config is not None)
     return drawn_as | tally.figures()
 
 

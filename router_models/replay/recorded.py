@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.core import errors
 from gateway.core.chat import Choice, Reply
-from gateway.core.decided import Decided, read_decided
+from gateway.core.decided import VERSION, Decided, read_decided
 from gateway.core.errors import UpstreamDown, UpstreamError
 from gateway.core.money import Cost, Usage
 from gateway.core.outcome import Attempt, CallRecord
@@ -16,6 +17,7 @@ from gateway.core.plan import Plan, Tier
 from gateway.core.verdict import Evidence, Finding, Verdict
 from gateway.store.histories import History
 
+_log = logging.getLogger(__name__)
 _REPLY = Reply((Choice("not kept"),))
 _FAILURES: dict[str, type[UpstreamError]] = {
     each.kind: each
@@ -64,6 +66,19 @@ class Record:
     def over(self) -> bool:
         """Did the request come to an end of its own?"""
         return self.row["outcome"] not in {"cancelled", "internal_error", "unsettled"}
+
+
+def read_records(histories: Iterable[History]) -> Iterator[Record]:
+    """Read requests. What a newer version has decided is left out, and how many that were is
+    logged: who goes back a version has its rows."""
+    newer = 0
+    for history in histories:
+        if history.row["decided"]["v"] > VERSION:
+            newer += 1
+        else:
+            yield read_record(history)
+    if newer:
+        _log.warning("%d requests are left out: a newer version decided on them.", newer)
 
 
 def read_record(history: History) -> Record:

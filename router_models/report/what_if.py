@@ -21,7 +21,7 @@ from gateway.store.connection import Place
 from gateway.store.sample import sample
 from router_models.replay.again import Again, decide_again
 from router_models.replay.figures import Tally
-from router_models.replay.recorded import Record, read_record
+from router_models.replay.recorded import Record, read_records
 from router_models.report.bill import resampled
 from router_models.report.quality import LEAST
 
@@ -43,14 +43,14 @@ def drawn(
     """Draw at most so many of a period's requests by chance, and as many that have labels. Raises
     OSError."""
     whole = sample(place, period, count, random.Random(seed))
-    records = [Decisions(read_record(each)) for each in whole]
+    records = list(map(Decisions, read_records(whole)))
     return records, drawn_judged(place, period, count, seed)
 
 
 def drawn_judged(place: Place, period: Period, count: int, seed: int) -> list[Decisions]:
     """Draw at most so many of a period's requests that have labels. Raises OSError."""
     labelled = sample(place, period, count, random.Random(seed), labelled=True)
-    return [Decisions(read_record(each)) for each in labelled]
+    return list(map(Decisions, read_records(labelled)))
 
 
 def tried(

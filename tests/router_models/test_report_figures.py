@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from itertools import islice
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.decided import VERSION
 from gateway.core.difficulty import start_index
 from gateway.store.blocks import Period
 from gateway.store.histories import histories
 from gateway.store.totals import totals
 from loadtests.made_up_ledger import make
 from router_models.replay.again import decide_again
-from router_models.replay.recorded import read_record
+from router_models.replay.recorded import read_record, read_records
 from router_models.report.document import digits_for, percent, points, usd
 from router_models.report.quality import bad_answers, quality
 from router_models.report.svg import _ticks
@@ -30,6 +33,14 @@ def ledger(tmp_path_factory):
 @pytest.fixture(scope="module")
 def records(ledger):
     return [read_record(history) for history in histories(ledger, "waterfall")]
+
+
+def test_what_a_newer_version_has_decided_is_left_out_and_said(ledger, caplog):
+    whole = list(islice(histories(ledger, "waterfall"), 3))
+    newer = replace(whole[1], row={**whole[1].row, "decided": {"v": VERSION + 1}})
+    kept = [each.row["entry_id"] for each in read_records([whole[0], newer, whole[2]])]
+    assert kept == [whole[0].row["entry_id"], whole[2].row["entry_id"]]
+    assert "1 requests are left out" in caplog.text
 
 
 def labels(tier, pairs, gap=0.0, squares=0.0, judged=None, served=None):

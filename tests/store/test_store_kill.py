@@ -177,6 +177,20 @@ def test_files_whose_lock_is_lost_are_taken_over(tmp_path):
     assert list(folder.iterdir()) == []
 
 
+def test_what_an_older_version_has_left_is_taken_over_and_what_is_ours_it_does_not_see(tmp_path):
+    folder = tmp_path / "spool"
+    dead = claim(folder)
+    Slots(dead.slots).open(open_call())
+    known_to_it = {".lock", ".slots", ".spool"}
+    ours = {path.suffix for path in (dead.slots, dead.segment(1))}
+    assert not ours & known_to_it
+    dead.slots.rename(folder / f"{dead.name}.slots")
+    os.close(dead.lock)
+    with closing(connect(tmp_path / "l.db")) as connection:
+        assert recover(folder, SqliteWriter(connection)).unsettled == 1
+    assert list(folder.iterdir()) == []
+
+
 def test_a_marked_call_that_its_entry_does_not_know_joins_it(tmp_path):
     with closing(open_store(tmp_path / "l.db")) as store:
         store.journal.append(known := entry(), ())
