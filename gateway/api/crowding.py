@@ -31,7 +31,7 @@ class Place:
         self._taken = False
 
     def __enter__(self) -> Self:
-        self._under_way.count += 1
+        self._under_way.enter()
         return self
 
     def look(self) -> None:

@@ -61,7 +61,7 @@ class InFlight:
         """Where somebody waits for the last of them."""
 
     def __enter__(self) -> None:
-        self.count += 1
+        self.enter()
 
     def __exit__(
         self,
@@ -70,6 +70,10 @@ class InFlight:
         trace: TracebackType | None,
     ) -> None:
         self.leave()
+
+    def enter(self) -> None:
+        """Count one in."""
+        self.count += 1
 
     def leave(self) -> None:
         """Count one out."""

@@ -106,10 +106,9 @@ class Gate:
         if self.verdict is None:
             if self._watch is not None:
                 self._look_for_loss(self._watch.say(index, text))
-            if self._hold.policy != "reply" and self.verdict is None:
-                if self._sentences is not None:
-                    self._sentences.say(index, text)
-                self._decide_when_due()
+            if self._sentences is not None:
+                self._sentences.say(index, text)
+            self._decide_when_due()
             if self.verdict is None:
                 return []
         return self._release()
@@ -126,10 +125,9 @@ class Gate:
             self._look_for_loss(self._watch.hear(delta))
         if calls or whole:
             self._hold = _WHOLE  # a call of a tool is checked whole or not at all
-        if self._hold.policy != "reply" and self.verdict is None:
-            if self._sentences is not None:
-                self._sentences.hear(delta.pieces)
-            self._decide_when_due()
+        if self._sentences is not None:
+            self._sentences.hear(delta.pieces)
+        self._decide_when_due()
 
     def end(self) -> list[Delta]:
         """Hear that the draft is whole; return what may be sent now and only waited for more."""
@@ -157,7 +155,9 @@ class Gate:
             self._watch = None
 
     def _decide_when_due(self) -> None:
-        """Decide by its prefix, once its hold is over."""
+        """Decide by its prefix, once its hold is over, and unless that is decided."""
+        if self._hold.policy == "reply" or self.verdict is not None:
+            return
         draft, sentences = self.draft, self._sentences
         if len(draft.begun) < self._choices:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -152,13 +152,3 @@ class Plan:
 
 
 new_plan = maker(Plan)
-
-
-def good_by_tier(tiers: Sequence[Tier], chances: Sequence[float]) -> dict[str, float]:
-    """Give each tier of a route its head's probability; those past the last head share it."""
-    known: dict[str, float] = {}
-    last = len(chances) - 1
-    if last >= 0:
-        for place, tier in enumerate(tiers):
-            known[tier.name] = chances[place if place < last else last]  # noqa: FURB136 (hot: no call)
-    return known

@@ -49,7 +49,7 @@ class Room:
 
     def enter(self) -> bool:
         """Take a request in, if there is room."""
-        if self.requests >= self._most_requests:
+        if self.full:
             return False
         self.requests += 1
         return True

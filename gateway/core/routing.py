@@ -14,7 +14,7 @@ from gateway.core.difficulty import Difficulty, start_index
 from gateway.core.errors import BadRequest, CeilingTooLow
 from gateway.core.limits import Limits
 from gateway.core.money import dollars, new_usage
-from gateway.core.plan import Plan, StartReason, Tier, good_by_tier, new_plan
+from gateway.core.plan import Plan, StartReason, Tier, new_plan
 from gateway.core.quick import changer, quick
 from gateway.core.recipes import Recipe
 from gateway.core.scorer_spec import ScorerSpec
@@ -177,7 +177,11 @@ def make_plan(
         deadline,
         ceiling,
         expected,
-        good_by_tier(route.tiers, difficulty.p_good),
+        {
+            t.name: p
+            for at, t in enumerate(route.tiers)
+            if (p := difficulty.good_at(at)) is not None
+        },
         _check_costs(route, signals),
         signals.choices,
         speculate=speculate,

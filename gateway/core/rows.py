@@ -17,7 +17,7 @@ from gateway.core.ledger import Entry, Escalation, Origin, escalations, scoring_
 from gateway.core.money import KINDS, Usage
 from gateway.core.outcome import Attempt, CallRecord, used_by
 from gateway.core.trace import sent_trace_id
-from gateway.core.verdict import Evidence, Verdict
+from gateway.core.verdict import Evidence, Finding, Verdict
 
 SCHEMA = 2
 """Raise it when a field changes meaning."""
@@ -128,11 +128,7 @@ def _add_ending(own: dict[str, Any], attempt: Attempt) -> None:
     verdict = attempt.verdict
     if verdict is not None:
         own["verdict"] = _word(verdict)
-        own["reason"] = verdict.reason
-        if verdict.confidence is not None:
-            own["confidence"] = verdict.confidence
-        if verdict.broken:
-            own["broken"] = True
+        _add_judgement(own, verdict)
     if attempt.failure:
         own["failure"] = attempt.failure.kind
     if attempt.late is not None:
@@ -221,16 +217,15 @@ def _add_origin(made: dict[str, Any], origin: Origin) -> None:
 
 def _add_sums(made: dict[str, Any], entry: Entry, attempts: Sequence[dict[str, Any]]) -> None:
     """Add what the attempts, by their rows, and the scorer's calls come to."""
-    calls, spent, discarded = entry.calls, 0, 0
+    calls, discarded = entry.calls, 0
     for each in attempts:
         own = each["attempt"]
-        spent += own["cost"]
         if "served" not in own:
             discarded += own["cost"]
     scoring = scoring_cost(entry.scoring)
     made["attempt_count"] = len(attempts)
     made["call_count"] = len(calls)
-    made["cost"] = spent + scoring
+    made["cost"] = entry.cost
     if discarded:
         made["discarded_cost"] = discarded
     if checking := entry.check_cost:
@@ -288,15 +283,20 @@ def _add_baseline(made: dict[str, Any], baseline: Baseline) -> None:
 def _check_row(item: Evidence) -> dict[str, Any]:
     finding = item.finding
     made = {"check": item.check, "result": finding.result, "seconds": item.seconds}
-    if finding.reason:
-        made["reason"] = finding.reason
-    if finding.confidence is not None:
-        made["confidence"] = finding.confidence
-    if finding.broken:
-        made["broken"] = True
+    _add_judgement(made, finding)
     if item.cost:
         made["cost"] = item.cost
     return made
+
+
+def _add_judgement(made: dict[str, Any], said: Verdict | Finding) -> None:
+    """Add why, how surely, and whether the reply is of no use as it is."""
+    if said.reason:
+        made["reason"] = said.reason
+    if said.confidence is not None:
+        made["confidence"] = said.confidence
+    if said.broken:
+        made["broken"] = True
 
 
 def _escalation_row(move: Escalation) -> dict[str, Any]:

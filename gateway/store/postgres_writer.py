@@ -36,7 +36,6 @@ _UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, Rec
 _UNWRITABLE = (psycopg.DataError, psycopg.errors.NotNullViolation)
 _PROMPT = ("entry_id", "at", "signals")
 _STARTED = ORDER["request"].index("started_at")
-_ENTRY_ID = ORDER["request"].index("entry_id")
 
 Values = tuple[Any, ...]
 Rows = dict[str, list[Values]]
