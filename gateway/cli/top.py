@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     key = common.read_key(args, KEY)
     if key is None:
         return 2
-    headers = {"authorization": f"Bearer {key}"}
+    headers = {"authorization": f"Bearer {key}"} if key else {}
     try:
         with httpx.Client(base_url=args.url, headers=headers, timeout=_LATE * 2) as client:
             if args.once or args.json:
