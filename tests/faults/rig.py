@@ -19,7 +19,8 @@ from gateway.upstreams.simulated.script import read_rules
 
 CANARY_KEY, CANARY_PROMPT = "sk-canary-5a1c", "canary prompt 77"
 SMALL, LARGE = "s-model", "l-model"
-LIMITS = {"connect": "300ms", "first_token": "300ms", "silence": "300ms", "total": "900ms"}
+# Far above what a busy machine stands still for, and short enough to wait for.
+LIMITS = {"connect": "800ms", "first_token": "800ms", "silence": "800ms", "total": "2s"}
 PATIENT = Timeouts(connect=5, first_token=20, silence=20, total=40)
 QUICK = Model(length=Length(median=8, most=10, least=6), pace=Pace(0.0, 0.0, 0.0, 0.0))
 JSON = b"content-type: application/json\r\n"
@@ -29,7 +30,7 @@ def document(small, large, **more):
     """A waterfall of two tiers at two providers, impatient."""
     around = {"api_key": CANARY_KEY, "timeouts": LIMITS, "breaker": "off"} | more.pop("around", {})
     upstreams = {"near": {"base_url": small, **around}, "far": {"base_url": large, **around}}
-    route = {"tiers": ["small", "large"], "scorer": "rules", "deadline": "3s"}
+    route = {"tiers": ["small", "large"], "scorer": "rules", "deadline": "8s"}
     return {
         "server": {"port": 0, "admin": "127.0.0.1:0", **more.pop("server", {})},
         "upstreams": upstreams | more.pop("upstreams", {}),

@@ -18,7 +18,7 @@ async def test_f10_one_of_two_never_speaks(tmp_path):
         tasks = []
 
         def ask():
-            tasks.append(asyncio.create_task(rig.ask(x_waterfall_deadline="270ms")))
+            tasks.append(asyncio.create_task(rig.ask(x_waterfall_deadline="1s")))
 
         while not await rig.metric("upstream_ejections_total", upstream="near"):
             ask()

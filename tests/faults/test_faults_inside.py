@@ -112,7 +112,7 @@ async def test_f47_a_second_signal(tmp_path):
             await wire.send(posted(body))
             await wire.until(b"data: ")
             it.signal()
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.5)
             it.signal()
             began = time.perf_counter()
             assert await it.ended() == -signal.SIGTERM

@@ -81,7 +81,7 @@ async def test_f05_rate_limited(tmp_path):
         assert (reply.told("tier"), reply.seconds > 1.0) == ("small", True)
         for wait in ("60", "3600", soon.replace(",", "")):
             reply = await rig.ask(f"429,retry_after={wait}")
-            assert (reply.told("tier"), reply.seconds < 1.0) == ("large", True)
+            assert (reply.told("tier"), reply.seconds < 10) == ("large", True)
         await served_by_the_next(rig, "429,retry_after=garbage")
         reply = await rig.ask(both("429,retry_after=60"))
         assert (reply.status, reply.headers["retry-after"]) == (429, "60")
@@ -131,7 +131,7 @@ async def test_f09_hang_before_headers(tmp_path, stream):
     async with rigged(tmp_path) as rig:
         await served_by_the_next(rig, "hang", stream=stream)
         reply = await rig.ask(both("hang"), stream=stream, x_waterfall_deadline="400ms")
-        assert (reply.status, reply.seconds < 1.0) == (504, True)
+        assert (reply.status, reply.seconds < 1.5) == (504, True)
         await rig.quiet()
         assert all(line["closed_after_ms"] is not None for line in rig.near.lines())
 
@@ -139,8 +139,8 @@ async def test_f09_hang_before_headers(tmp_path, stream):
 async def test_f10_slow_first_token(tmp_path):
     """its own time-out, before anything was sent: the next tier"""
     async with rigged(tmp_path) as rig:
-        reply = await served_by_the_next(rig, "slow_first,seconds=2", stream=True)
-        assert 0.3 <= reply.seconds < 1.5
+        reply = await served_by_the_next(rig, "slow_first,seconds=8", stream=True)
+        assert 0.8 <= reply.seconds < 4
         assert (await rig.ask("slow_first,seconds=0.1", stream=True)).told("tier") == "small"
 
 
@@ -251,7 +251,7 @@ async def test_f22_one_byte_a_second(tmp_path):
     """the total time-out rules, then the deadline"""
     async with rigged(tmp_path) as rig:
         reply = await served_by_the_next(rig, "slow_loris,seconds=0.05")
-        assert reply.seconds < 2.5
+        assert 2 <= reply.seconds < 6
 
 
 async def test_f23_a_redirect(tmp_path):
@@ -285,7 +285,7 @@ async def test_f26_a_broken_judge(tmp_path):
     async with rigged(tmp_path, checks=checks, bar=bar) as rig:
         rig.script({"fault": "hang"}, at="far")
         reply = await rig.ask()
-        assert (reply.status, reply.told("tier"), reply.seconds < 2.0) == (200, "small", True)
+        assert (reply.status, reply.told("tier"), reply.seconds < 4) == (200, "small", True)
         assert await rig.metric("check_abstentions_total", check="grader", reason="timeout") == 1
 
 

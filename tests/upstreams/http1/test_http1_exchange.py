@@ -194,7 +194,7 @@ async def test_a_drip_is_cut_by_the_total_and_not_by_silence(serve, connect):
 
     pool = connect(await serve(script))
     with pytest.raises(TimedOut) as caught:
-        await call(pool, timeouts=Timeouts(5, 5, 0.3, 0.7))
+        await call(pool, timeouts=Timeouts(5, 5, 1.0, 1.3))
     assert caught.value.phase == "total"
 
 
