@@ -93,7 +93,7 @@ def _wrong(name: str, expected: str) -> BadRequest:
 
 def _thresholds(text: str) -> tuple[float, ...]:
     try:
-        values = tuple(float(part) for part in text.split(","))
+        values = tuple(float(part) + 0.0 for part in text.split(","))  # -0 is told back as 0
     except ValueError as error:
         raise _wrong("threshold", "numbers from 0 to 1, never falling") from error
     if not are_thresholds(values):

@@ -39,7 +39,14 @@ async def test_a_wrong_tier(tmp_path, tier):
 
 @pytest.mark.parametrize(
     ("threshold", "tier"),
-    [("0", "middle"), ("0.0001", "middle"), ("1", "small"), ("0,0", "large"), ("0,1", "middle")],
+    [
+        ("0", "middle"),
+        ("-0.0", "middle"),
+        ("0.0001", "middle"),
+        ("1", "small"),
+        ("0,0", "large"),
+        ("0,1", "middle"),
+    ],
 )
 async def test_threshold(tmp_path, threshold, tier):
     async with house(tmp_path, THREE) as it:
@@ -47,6 +54,7 @@ async def test_threshold(tmp_path, threshold, tier):
         entry = it.entry(answer)
     assert answer.told("start") == f"{tier}; score"
     assert float(answer.told("threshold")) == entry["threshold"] == float(threshold.split(",")[0])
+    assert "-" not in answer.told("threshold")
 
 
 @pytest.mark.parametrize(
