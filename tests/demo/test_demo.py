@@ -97,10 +97,10 @@ def test_control_c_ends_it_quietly(here):
     )
     told = child.stdout.readline()
     assert "Two tiny models" in told
-    while not (here / "waterfall-demo" / "requests.log").exists():
+    log = here / "waterfall-demo" / "requests.log"
+    while not (log.exists() and log.stat().st_size):
         assert child.poll() is None
         time.sleep(0.05)
-    time.sleep(1.0)
     child.send_signal(signal.SIGINT)
     rest = child.communicate(timeout=60)[0]
     assert "Traceback" not in rest

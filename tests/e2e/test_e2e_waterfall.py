@@ -65,7 +65,7 @@ async def test_no_word_of_a_deferred_draft_is_seen_and_its_upstream_is_closed(tm
                 fault = {"simulate": {SMALL: "refusal"}} if number % 2 else {}
                 text, data, headers = await said(client, ask_for(stream=True, **fault))
                 tier = "large" if number % 2 else "small"
-                assert headers["x-waterfall-tier"] == tier
+                assert headers["x-waterfall-tier"] == tier, headers
                 assert text == expected[tier]
                 assert data.count("[DONE]") == 1
                 assert data[-1] == "[DONE]"

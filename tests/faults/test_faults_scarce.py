@@ -126,7 +126,7 @@ async def test_f36_a_bad_line(tmp_path):
             )
             replies += [await rig.ask(stream=True) for _ in range(2)]
             assert {(each.status, each.told("tier")) for each in replies} == {(200, "small")}
-            assert max(each.seconds for each in replies) < 3.0
+            assert max(each.seconds for each in replies) < 8.0
             assert min(each.seconds for each in replies) > 0.2
             assert await rig.metric("upstream_retries_total") == 0
             assert await rig.metric("upstream_breaker_changes_total") == 0
