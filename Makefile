@@ -8,9 +8,10 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
             $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
               >/dev/null 2>&1 && { echo $$p; break; }; done)
 # Files of tests run beside each other, one more than there are cores: a quarter of the time they
-# wait for processes of their own (on two cores 5:27 by two, 4:43 by three).
+# wait for processes of their own (on two cores 5:27 by two, 4:43 by three). In the order of their
+# names: pytest-xdist would begin with the many tests, and end with the few that are long.
 CORES  := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
-BESIDE ?= -n $(shell echo $$(($(CORES) + 1))) --maxprocesses 4 --dist loadfile
+BESIDE ?= -n $(shell echo $$(($(CORES) + 1))) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Servers and browsers of their own each, and bounds on time: one for each core.
 BESIDE_LIVE ?= -n 2 --dist loadfile
 UV     ?= $(shell command -v uv || ls $(BIN)/uv 2>/dev/null)
