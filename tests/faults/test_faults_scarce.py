@@ -54,7 +54,7 @@ async def test_f30_takes_nothing(tmp_path, monkeypatch):
             await asyncio.get_running_loop().sock_sendall(client, posted(body))
         await until(lambda: len(rig.far.lines()) == 20)
         reply = await rig.ask()
-        assert reply.status == 200
+        assert (reply.status, reply.seconds < 2.0) == (200, True)
         await rig.quiet()
         assert psutil.Process().memory_info().rss - before < 200e6
         ends = [row for row in rig.rows("request") if row["start_tier"] == "large"]

@@ -84,7 +84,7 @@ async def test_f05_rate_limited(tmp_path):
         assert (reply.told("tier"), reply.seconds > 1.0) == ("small", True)
         for wait in ("60", "3600", soon.replace(",", "")):
             reply = await rig.ask(f"429,retry_after={wait}")
-            assert (reply.told("tier"), reply.seconds < 10) == ("large", True)
+            assert (reply.told("tier"), reply.seconds < 3) == ("large", True)
         await served_by_the_next(rig, "429,retry_after=garbage")
         reply = await rig.ask(both("429,retry_after=60"))
         assert (reply.status, reply.headers["retry-after"]) == (429, "60")
