@@ -7,11 +7,11 @@ import gc
 import os
 import signal
 import sys
-from pathlib import Path
 
 import pytest
 from app.checking import checking, found, said
 from app.test_checks_command import running
+from held_open import held_open
 
 DETACHED = """
 import subprocess, sys
@@ -19,10 +19,6 @@ left = subprocess.Popen(["sleep", "20"], start_new_session=True)
 open(sys.argv[1], "w").write(str(left.pid))
 sys.exit(1)
 """
-
-
-def open_files():
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -35,12 +31,12 @@ async def test_pipes_that_a_stranger_holds_are_closed(tmp_path):
         try:
             await it.chat()
             left.append(int(await asyncio.to_thread(place.read_text)))
-            before = open_files()
+            before = held_open("pipe:")
             for _ in range(3):
                 row = found(it.entry(await it.chat()))
                 left.append(int(await asyncio.to_thread(place.read_text)))
                 assert row["result"] == "fail"
-            assert open_files() <= before
+            assert held_open("pipe:") <= before
         finally:
             for pid in left:
                 os.kill(pid, signal.SIGKILL)  # they were there to the end

@@ -121,13 +121,14 @@ async def test_two_servers_run_beside_each_other():
 
 async def test_the_server_is_gone_after_its_block_also_when_the_block_fails():
     pytest.importorskip("xllamacpp")
+    before = set(psutil.Process().children())
     with pytest.raises(ZeroDivisionError):
         async with serve_model(SMALL, "small", KEY) as base_url:
             raise ZeroDivisionError
     async with httpx.AsyncClient(trust_env=False) as client:
         with pytest.raises(httpx.ConnectError):
             await client.get(f"{base_url}/models")
-    assert not psutil.Process().children()
+    assert set(psutil.Process().children()) <= before
 
 
 async def test_the_server_dies_with_a_killed_parent():

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
 from contextlib import closing
 
+from held_open import held_open
 from sample_entries import cancelled, entry, open_call
 
 from gateway.store import drain, read, sqlite_ledger
@@ -155,18 +155,16 @@ def test_appending_while_it_drains_loses_nothing(opened):
 
 
 def test_files_and_threads_go_back_to_what_they_were(tmp_path):
-    def held():
-        return len(os.listdir("/proc/self/fd")), threading.active_count()  # noqa: PTH208
-
     open_store(tmp_path / "l.db").close()
-    before = held()
+    threads = set(threading.enumerate())
     for _ in range(20):
         store = open_store(tmp_path / "l.db", segment_bytes=500)
         for _ in range(20):
             slot = store.journal.open(open_call())
             store.journal.append(cancelled(), (slot,))
         store.close()
-    assert held() == before
+    assert held_open(tmp_path) == set()
+    assert set(threading.enumerate()) <= threads
 
 
 def test_several_processes_worth_of_stores_share_one_ledger(opened):
