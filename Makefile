@@ -2,6 +2,8 @@
 
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# The tests start hundreds of processes: compiling everything anew in each takes a quarter of them.
+unexport PYTHONDONTWRITEBYTECODE
 ARGS   ?=
 # The first Python that is new enough and can make a virtual environment; 3.11 is what CI runs.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \

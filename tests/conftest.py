@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import itertools
 import os
@@ -27,6 +28,12 @@ def pytest_configure(config):
     """Forget the caller's keys and proxies: a test has only what it sets itself."""
     for name in [name for name in os.environ if FORGOTTEN.search(name)]:
         del os.environ[name]
+
+
+def pytest_collection_finish():
+    """Leave 400,000 objects of modules and tests, there for good, out of every collection."""
+    gc.collect()
+    gc.freeze()
 
 
 # ------------------------------------------------------------------ frozen values
