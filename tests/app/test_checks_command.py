@@ -197,7 +197,8 @@ async def test_a_killed_gateway_takes_it_along(tmp_path):
         settings = document(near, near, fast)
         settings["checks"]["slow"] = slow
         settings["tiers"]["small"]["bar"]["checks"].append("slow")
-        async with Process(tmp_path, settings) as served:
+        # The program's folder is what stays: here, not in everybody's.
+        async with Process(tmp_path, settings, TMPDIR=str(tmp_path)) as served:
             await served.ready()
             async with Wire(served.url) as wire:
                 await wire.send(posted(orjson.dumps(ask_for())))
