@@ -31,7 +31,8 @@ def pytest_configure(config):
 
 
 def pytest_collection_finish():
-    """Leave 400,000 objects of modules and tests, there for good, out of every collection."""
+    """Leave 400,000 objects of modules and tests, there for good, out of collections; until a
+    launcher that ends in this process has all looked through again, as it does for its own."""
     gc.collect()
     gc.freeze()
 

@@ -14,6 +14,6 @@ def held_open(inside: Path | str) -> set[tuple[str, str]]:
     """
     held = set()
     for each in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # the folder's own, that was read
+        with contextlib.suppress(FileNotFoundError):  # closed by now: the folder's own is
             held.add((each.name, str(each.readlink())))
     return {(number, target) for number, target in held if target.startswith(str(inside))}
